@@ -1,0 +1,1 @@
+"""`appliance.yaml`: its schema, its loader with line-numbered faults, its explanation."""

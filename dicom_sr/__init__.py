@@ -1,0 +1,1 @@
+"""Findings in, DICOM result objects out; one module per IOD."""

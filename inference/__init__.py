@@ -1,0 +1,1 @@
+"""From a series to an array, and from an array through a network: loading and inference."""

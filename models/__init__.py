@@ -1,0 +1,1 @@
+"""The model packages, one folder each, and the code that reads them."""

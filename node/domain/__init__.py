@@ -1,0 +1,1 @@
+"""The words that every room speaks: frozen dataclasses over the standard library and NumPy."""

@@ -1,0 +1,38 @@
+"""What a model pipeline is handed; `models/<task>/pipeline.py` turns it into `Findings`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from node.domain.finding import Findings, ModelIdentity
+from node.domain.imaging import Network, Progress, Volume
+from node.domain.study import Patient, Series
+
+
+def silent(stage: str, **facts: object) -> None:
+    """A `Progress` that tells nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisRequest:
+    """One eligible series, loaded, with the resident networks of the package.
+
+    Attributes:
+        networks: by the name in the manifest.
+        thresholds: the manifest's thresholds, by name.
+        progress: called with the name of each stage as it starts.
+    """
+
+    volume: Volume
+    series: Series
+    patient: Patient
+    model: ModelIdentity
+    networks: Mapping[str, Network]
+    thresholds: Mapping[str, float]
+    progress: Progress = silent
+
+
+#: The one function of a package. It returns `Findings` with status NOT_ELIGIBLE (and the
+#: reason) when the pixels contradict the headers; it raises `ModelError` when it cannot work.
+Analyse = Callable[[AnalysisRequest], Findings]

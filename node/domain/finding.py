@@ -1,0 +1,221 @@
+"""What a model found, measured and did not look at: input of the result objects."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.domain.study import Plane
+
+#: Name space of every UUIDv5 that becomes a UID of ours (a random UUID, fixed for ever).
+VIGIE_NAMESPACE = uuid.UUID("8f2d5a54-7a3e-5c1b-9f64-0d1c53f0a8e1")
+
+
+def derived_uid(*parts: str) -> str:
+    """Deterministic UID below 2.25 (PS3.5 B.2) from the parts, in order."""
+    return f"2.25.{uuid.uuid5(VIGIE_NAMESPACE, chr(31).join(parts)).int}"
+
+
+@dataclass(frozen=True, slots=True)
+class CodedConcept:
+    """Code value, coding scheme designator, code meaning (PS3.3 8.1-8.3)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A number with its unit.
+
+    Attributes:
+        name: concept of TID 1419 / TID 300, e.g. (42798000, SCT, Area).
+        unit: UCUM code, e.g. (cm2, UCUM, "cm2"), ([hnsf'U], UCUM, "Hounsfield unit").
+        derivation: e.g. (373098007, SCT, Mean), or None.
+        label: how a person reads it on the capture page ("Skeletal muscle area").
+    """
+
+    name: CodedConcept
+    value: float
+    unit: CodedConcept
+    label: str
+    derivation: CodedConcept | None = None
+    decimals: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A question answered with a code or with text (TID 1500 row 12, TID 1501 row 11)."""
+
+    name: CodedConcept
+    value: CodedConcept | str
+
+
+@dataclass(frozen=True, slots=True)
+class Contour:
+    """A closed polygon on one source image.
+
+    Attributes:
+        plane: the source image it lies on.
+        points: (n, 2) float32, (column, row) in SCOORD coordinates: 0.0 is the outer edge of
+            the first pixel, 0.5 its centre (PS3.3 C.18.6.1.1). First point is not repeated.
+    """
+
+    plane: Plane
+    points: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One tracked thing with its place and measurements (TID 1410 and its TID 1411 twin).
+
+    Attributes:
+        tracking_identifier: for people ("L3 skeletal muscle").
+        tracking_uid: the same for the same lesion in every corrected report.
+        finding: what it is. category: PS3.16 CID 6.. category, e.g. (85756007, SCT, Tissue).
+        site: anatomical location; site_modifier: laterality or (106233006) topographical.
+        contours: on source images; at least one, or viewers show a black report.
+        segment_number: of `Findings.segments` that shows it, or None.
+    """
+
+    tracking_identifier: str
+    tracking_uid: str
+    finding: CodedConcept
+    category: CodedConcept
+    site: CodedConcept
+    contours: tuple[Contour, ...]
+    measurements: tuple[Measurement, ...]
+    evaluations: tuple[Evaluation, ...] = ()
+    laterality: CodedConcept | None = None
+    segment_number: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.contours:
+            raise ValueError("a Finding has at least one contour on a source image")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One binary segment on the source grid.
+
+    Attributes:
+        mask: (plane, row, column) bool on the source series' own grid; its first axis runs
+            over `Findings.segmented_planes`.
+        colour: sRGB 0-255, also used on the capture pages.
+    """
+
+    number: int
+    label: str
+    category: CodedConcept
+    property_type: CodedConcept
+    mask: NDArray[np.bool_]
+    colour: tuple[int, int, int]
+    tracking_identifier: str = ""
+    tracking_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """A coloured mask (row, column) bool on a key image; drawn filled, as outline, or both."""
+
+    mask: NDArray[np.bool_]
+    colour: tuple[int, int, int]
+    label: str
+    filled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyImage:
+    """One picture for a capture page.
+
+    Attributes:
+        pixels: (row, column) float32 in HU (or other unit), as the patient is displayed:
+            row 0 at the top of the page.
+        window: (centre, width) in the unit of `pixels`.
+        pixel_mm: (between rows, between columns), for the true aspect.
+        plane: the source image shown, or None for a reformat.
+        caption: one line under the picture. edges: (left, right, top, bottom) letters as the
+            viewer shows them, e.g. ("R", "L", "A", "P").
+    """
+
+    pixels: NDArray[np.float32]
+    window: tuple[float, float]
+    pixel_mm: tuple[float, float]
+    caption: str
+    plane: Plane | None = None
+    overlays: tuple[Overlay, ...] = ()
+    edges: tuple[str, str, str, str] = ("", "", "", "")
+    marks: tuple[tuple[float, float, str], ...] = ()
+
+
+class Status(StrEnum):
+    """How the run of one task on one study ended; each is shown in words (results.md 3)."""
+
+    FINDINGS = "done, with findings"
+    NO_FINDINGS = "done, nothing found"
+    PARTIAL = "done in part"
+    FAILED = "failed"
+    NOT_ELIGIBLE = "not eligible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model, in which version, from which bytes; goes into every object.
+
+    Attributes:
+        digest: SHA-256, hex, over the package's manifest and weights.
+        task_number: 1-8 of the clinical tasks; sets the series number block.
+        device_uid: changes whenever the model changes (IHE AIR), derived from the digest.
+    """
+
+    name: str
+    title: str
+    version: str
+    digest: str
+    manufacturer: str
+    task_number: int
+    ebai_class: str = "A"
+
+    @property
+    def device_uid(self) -> str:
+        """DeviceUID (0018,1002) of this very version of the model."""
+        return derived_uid("device", self.name, self.version, self.digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything one task has to say about one series; never an array, never a dict.
+
+    Attributes:
+        status: FINDINGS, NO_FINDINGS or PARTIAL here; `FAILED` and `NOT_ELIGIBLE` carry
+            `reason` and no findings.
+        reason: why it is partial, failed or not eligible, in a radiologist's words.
+        segmented_planes: the planes that the first axis of every segment mask runs over.
+        exam_evaluations / exam_measurements: about the whole exam, TID 1500 row 12 / row 10.
+        limits: sentences saying what was not looked at and what the numbers are not.
+        parameters: algorithm parameters as text pairs (TID 4019, 111002).
+        seconds: duration of each stage, by name.
+    """
+
+    model: ModelIdentity
+    status: Status
+    findings: tuple[Finding, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    segmented_planes: tuple[Plane, ...] = ()
+    exam_evaluations: tuple[Evaluation, ...] = ()
+    exam_measurements: tuple[Measurement, ...] = ()
+    key_images: tuple[KeyImage, ...] = ()
+    limits: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        needs_reason = self.status in (Status.PARTIAL, Status.FAILED, Status.NOT_ELIGIBLE)
+        if needs_reason and not self.reason:
+            raise ValueError(f"status {self.status.value!r} needs a reason")

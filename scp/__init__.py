@@ -1,0 +1,1 @@
+"""The front door: DICOM associations in, stored instances out."""
