@@ -40,17 +40,19 @@ Eligibility = Eligible | Ineligible
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One model on one series of one completed study.
+    """One model on the best series of one completed study.
 
     Attributes:
         key: deterministic over study, series, model digest, input digest and configuration;
             the same work asked twice is the same job.
+        candidates: eligible series by their headers, best first. The first one whose pixels
+            the model accepts is analysed; the job is not eligible when none is accepted.
         predecessor: key of the job whose result this one replaces, or "".
     """
 
     key: str
     study_uid: StudyUID
-    series_uid: SeriesUID
+    candidates: tuple[SeriesUID, ...]
     model: ModelName
     generation: int
     priority: int

@@ -1,0 +1,152 @@
+"""Rows of stored instances: the durable index that the receiver answers Success on."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+from node.domain.study import (
+    ClassUID,
+    Instance,
+    InstanceUID,
+    SeriesUID,
+    StudyUID,
+    TransferSyntaxUID,
+)
+from node.ledger.database import Database
+from node.ledger.studies import Studies
+
+
+class Filing(Enum):
+    """What recording an instance changed."""
+
+    NEW = "new"
+    #: Same UID, same bytes: nothing changed.
+    DUPLICATE = "duplicate"
+    #: Same UID, other bytes: kept apart, the first stays current.
+    CONFLICT = "conflict"
+
+
+class Instances:
+    """The instance table. Paths are stored relative to the storage folder."""
+
+    def __init__(self, database: Database, studies: Studies, root: Path) -> None:
+        self._database = database
+        self._studies = studies
+        self._root = root
+
+    def record(self, instance: Instance) -> Filing:
+        """File one stored instance; durable when this returns.
+
+        A new instance puts its study into RECEIVING, whatever state it was in (a late
+        image reopens it).
+        """
+        at = instance.received_at.timestamp()
+        with self._database.transaction() as db:
+            known = db.execute(
+                "SELECT digest FROM instance WHERE sop_instance_uid=?",
+                (instance.sop_instance_uid,),
+            ).fetchall()
+            if any(row["digest"] == instance.digest for row in known):
+                return Filing.DUPLICATE
+            filing = Filing.CONFLICT if known else Filing.NEW
+            db.execute(
+                "INSERT INTO instance VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    instance.sop_instance_uid,
+                    instance.digest,
+                    instance.sop_class_uid,
+                    instance.study_uid,
+                    instance.series_uid,
+                    instance.transfer_syntax_uid,
+                    self._relative(instance.path),
+                    instance.size_bytes,
+                    instance.calling_ae_title,
+                    at,
+                    int(filing is Filing.NEW),
+                ),
+            )
+            if filing is Filing.NEW:
+                self._studies.touch(instance.study_uid, at)
+            else:
+                self._studies.tell(
+                    instance.study_uid,
+                    "instance in conflict",
+                    f"{instance.sop_instance_uid} came again with other bytes; "
+                    "the first one stays current, both are kept",
+                    at=at,
+                )
+            return filing
+
+    def move(self, instance: Instance) -> None:
+        """Point the row of an instance at the file where its bytes are now."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE instance SET path=? WHERE sop_instance_uid=? AND digest=?",
+                (self._relative(instance.path), instance.sop_instance_uid, instance.digest),
+            )
+
+    def find(self, sop_instance_uid: str) -> tuple[Instance, ...]:
+        """Every stored instance with this UID, the current one first."""
+        rows = self._database.rows(
+            "SELECT * FROM instance WHERE sop_instance_uid=? ORDER BY current DESC",
+            (sop_instance_uid,),
+        )
+        return tuple(self._instance(row) for row in rows)
+
+    def of_study(self, study_uid: str) -> tuple[Instance, ...]:
+        """Current instances of a study, by series and UID."""
+        rows = self._database.rows(
+            "SELECT * FROM instance WHERE study_uid=? AND current=1 "
+            "ORDER BY series_uid, sop_instance_uid",
+            (study_uid,),
+        )
+        return tuple(self._instance(row) for row in rows)
+
+    def every(self) -> tuple[Instance, ...]:
+        """All rows, for boot reconciliation."""
+        rows = self._database.rows("SELECT * FROM instance ORDER BY study_uid, sop_instance_uid")
+        return tuple(self._instance(row) for row in rows)
+
+    def count(self) -> int:
+        """Number of stored instances, conflicts included."""
+        row = self._database.row("SELECT COUNT(*) AS n FROM instance")
+        return int(row["n"]) if row else 0
+
+    def forget(self, instance: Instance) -> None:
+        """Take out the row of an instance whose file is gone or damaged, and say so."""
+        with self._database.transaction() as db:
+            db.execute(
+                "DELETE FROM instance WHERE sop_instance_uid=? AND digest=?",
+                (instance.sop_instance_uid, instance.digest),
+            )
+            self._studies.tell(
+                instance.study_uid,
+                "instance lost",
+                f"{instance.sop_instance_uid}: its file is missing or damaged; send it again",
+            )
+
+    def remove_study(self, study_uid: str) -> None:
+        """Delete the instance rows of a study that retention let go."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM instance WHERE study_uid=?", (study_uid,))
+            self._studies.tell(study_uid, "instances deleted", "retention time past")
+
+    def _relative(self, path: Path) -> str:
+        return str(path.relative_to(self._root)) if path.is_relative_to(self._root) else str(path)
+
+    def _instance(self, row: sqlite3.Row) -> Instance:
+        return Instance(
+            sop_instance_uid=InstanceUID(row["sop_instance_uid"]),
+            sop_class_uid=ClassUID(row["sop_class_uid"]),
+            study_uid=StudyUID(row["study_uid"]),
+            series_uid=SeriesUID(row["series_uid"]),
+            transfer_syntax_uid=TransferSyntaxUID(row["transfer_syntax_uid"]),
+            path=self._root / row["path"],
+            digest=row["digest"],
+            size_bytes=int(row["size_bytes"]),
+            calling_ae_title=row["calling_ae_title"],
+            received_at=datetime.fromtimestamp(row["received_at"], tz=UTC),
+        )

@@ -1,0 +1,245 @@
+"""Rows of jobs: claimed with a lease, retried, quarantined; never lost, never run twice at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from node.domain.study import SeriesUID, StudyUID
+from node.domain.verdict import Job, ModelName
+from node.ledger.database import Database
+from node.ledger.states import JobState
+from node.ledger.studies import Studies
+
+OPEN = (JobState.WAITING, JobState.RUNNING)
+#: A job that was running when the node died this often goes behind every other job.
+INTERRUPTIONS_BEFORE_LAST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job as the ledger knows it.
+
+    Attributes:
+        report_reason: "" for an analysis; else the job writes a "not eligible" report only.
+        candidates: series the model may look at, best first; the pixels of each decide.
+        destinations: names of the destinations its objects go to.
+        created_at: also the content time of its result objects, so that a repeated job
+            writes identical objects.
+    """
+
+    key: str
+    study_uid: StudyUID
+    candidates: tuple[SeriesUID, ...]
+    model: ModelName
+    generation: int
+    priority: int
+    predecessor: str
+    destinations: tuple[str, ...]
+    report_reason: str
+    state: JobState
+    reason: str
+    attempts: int
+    interruptions: int
+    created_at: float
+    finished_at: float | None
+    summary: str
+
+
+class Jobs:
+    """The job table."""
+
+    def __init__(
+        self, database: Database, studies: Studies, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._studies = studies
+        self._clock = clock
+
+    def add(self, job: Job, *, destinations: Sequence[str], report_reason: str = "") -> bool:
+        """Queue a job; False when the same work is known already.
+
+        Open jobs of the same model on the same study with another key are superseded: their
+        input is no longer what the study holds.
+        """
+        with self._database.transaction() as db:
+            if db.execute("SELECT 1 FROM job WHERE key=?", (job.key,)).fetchone():
+                return False
+            db.execute(
+                "UPDATE job SET state=?, reason='newer input of the same study', finished_at=? "
+                "WHERE study_uid=? AND model=? AND state=?",
+                (JobState.SUPERSEDED, self._clock(), job.study_uid, job.model, JobState.WAITING),
+            )
+            db.execute(
+                "INSERT INTO job (key, study_uid, candidates, model, generation, priority, "
+                "predecessor, destinations, report_reason, state, created_at) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    job.key,
+                    job.study_uid,
+                    "\n".join(job.candidates),
+                    job.model,
+                    job.generation,
+                    job.priority,
+                    job.predecessor,
+                    "\n".join(destinations),
+                    report_reason,
+                    JobState.WAITING,
+                    self._clock(),
+                ),
+            )
+            self._studies.tell(job.study_uid, "job queued", job.model)
+            return True
+
+    def claim(self, owner: str, lease_s: float) -> JobRow | None:
+        """Lease the most urgent waiting job, or one whose lease ran out."""
+        now = self._clock()
+        with self._database.transaction() as db:
+            row = db.execute(
+                "UPDATE job SET state=?, lease_owner=?, lease_until=?, attempts=attempts+1 "
+                "WHERE key = (SELECT key FROM job WHERE (state=? AND not_before<=?) "
+                "OR (state=? AND lease_until<?) "
+                "ORDER BY interruptions>=?, priority, created_at LIMIT 1) RETURNING *",
+                (
+                    JobState.RUNNING,
+                    owner,
+                    now + lease_s,
+                    JobState.WAITING,
+                    now,
+                    JobState.RUNNING,
+                    now,
+                    INTERRUPTIONS_BEFORE_LAST,
+                ),
+            ).fetchone()
+            if row is None:
+                return None
+            job = _job(row)
+            self._studies.tell(job.study_uid, "job started", f"{job.model}, attempt {job.attempts}")
+            return job
+
+    def renew(self, owner: str, lease_s: float) -> None:
+        """Heartbeat: extend every lease of this owner."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE job SET lease_until=? WHERE lease_owner=? AND state=?",
+                (self._clock() + lease_s, owner, JobState.RUNNING),
+            )
+
+    def finish(self, job: JobRow, state: JobState, *, reason: str = "", summary: str = "") -> bool:
+        """End a leased job; False when the lease was lost to somebody else meanwhile."""
+        with self._database.transaction() as db:
+            cursor = db.execute(
+                "UPDATE job SET state=?, reason=?, summary=?, finished_at=?, lease_owner='' "
+                "WHERE key=? AND state=? AND attempts=?",
+                (
+                    state,
+                    reason,
+                    summary,
+                    self._clock(),
+                    job.key,
+                    JobState.RUNNING,
+                    job.attempts,
+                ),
+            )
+            if cursor.rowcount:
+                detail = f"{job.model}: {reason}" if reason else f"{job.model}"
+                self._studies.tell(job.study_uid, f"job {state.value}", detail)
+            return bool(cursor.rowcount)
+
+    def retry(self, job: JobRow, *, cause: str, delay_s: float) -> None:
+        """Give a failed attempt back to the queue."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE job SET state=?, reason=?, not_before=?, lease_owner='' "
+                "WHERE key=? AND state=? AND attempts=?",
+                (
+                    JobState.WAITING,
+                    cause,
+                    self._clock() + delay_s,
+                    job.key,
+                    JobState.RUNNING,
+                    job.attempts,
+                ),
+            )
+            self._studies.tell(
+                job.study_uid, "job attempt failed", f"{job.model}, attempt {job.attempts}: {cause}"
+            )
+
+    def release_all(self) -> int:
+        """At start: whatever was running died with the node and waits again.
+
+        The lost attempt does not count as a failure of the job; it counts as an interruption.
+        """
+        with self._database.transaction() as db:
+            cursor = db.execute(
+                "UPDATE job SET state=?, attempts=attempts-1, interruptions=interruptions+1, "
+                "lease_owner='' WHERE state=?",
+                (JobState.WAITING, JobState.RUNNING),
+            )
+            return cursor.rowcount
+
+    def get(self, key: str) -> JobRow | None:
+        """One job."""
+        row = self._database.row("SELECT * FROM job WHERE key=?", (key,))
+        return _job(row) if row else None
+
+    def of_study(self, study_uid: str) -> tuple[JobRow, ...]:
+        """All jobs of a study, oldest first."""
+        rows = self._database.rows(
+            "SELECT * FROM job WHERE study_uid=? ORDER BY created_at", (study_uid,)
+        )
+        return tuple(_job(row) for row in rows)
+
+    def newest_with_results(self, study_uid: str, model: str) -> JobRow | None:
+        """The job whose result objects are the current ones of this model on this study."""
+        row = self._database.row(
+            "SELECT job.* FROM job WHERE study_uid=? AND model=? AND EXISTS "
+            "(SELECT 1 FROM result_object WHERE job_key=job.key) "
+            "ORDER BY created_at DESC LIMIT 1",
+            (study_uid, model),
+        )
+        return _job(row) if row else None
+
+    def open_count(self, study_uid: str) -> int:
+        """Number of jobs of a study that have not ended."""
+        row = self._database.row(
+            "SELECT COUNT(*) AS n FROM job WHERE study_uid=? AND state IN (?, ?)",
+            (study_uid, *OPEN),
+        )
+        return int(row["n"]) if row else 0
+
+    def totals(self) -> dict[tuple[str, JobState], int]:
+        """Number of jobs by model and state."""
+        rows = self._database.rows("SELECT model, state, COUNT(*) AS n FROM job GROUP BY 1, 2")
+        return {(row["model"], JobState(row["state"])): int(row["n"]) for row in rows}
+
+    def newer_exists(self, job: JobRow) -> bool:
+        """True when a later job of the same model on the same study has been queued."""
+        row = self._database.row(
+            "SELECT 1 FROM job WHERE study_uid=? AND model=? AND key<>? AND generation>? LIMIT 1",
+            (job.study_uid, job.model, job.key, job.generation),
+        )
+        return row is not None
+
+
+def _job(row: sqlite3.Row) -> JobRow:
+    return JobRow(
+        key=row["key"],
+        study_uid=StudyUID(row["study_uid"]),
+        candidates=tuple(SeriesUID(uid) for uid in row["candidates"].split("\n") if uid),
+        model=ModelName(row["model"]),
+        generation=row["generation"],
+        priority=row["priority"],
+        predecessor=row["predecessor"],
+        destinations=tuple(filter(None, row["destinations"].split("\n"))),
+        report_reason=row["report_reason"],
+        state=JobState(row["state"]),
+        reason=row["reason"],
+        attempts=row["attempts"],
+        interruptions=row["interruptions"],
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+        summary=row["summary"],
+    )

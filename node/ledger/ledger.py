@@ -1,0 +1,48 @@
+"""The ledger as one object: four tables' worth of questions over one database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.ledger.database import Database
+from node.ledger.instances import Instances
+from node.ledger.jobs import Jobs
+from node.ledger.outbox import Outbox
+from node.ledger.studies import Studies
+
+FILE_NAME = "ledger.sqlite"
+
+
+class Ledger:
+    """Everything the node knows, below one storage folder.
+
+    Attributes:
+        instances: stored instances. studies: studies, verdicts, events.
+        jobs: analyses. outbox: result objects and deliveries.
+    """
+
+    def __init__(
+        self, root: Path, *, read_only: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Open the ledger of a storage folder; raises LedgerError as `Database` does."""
+        self.root = root
+        self._database = Database(root / FILE_NAME, read_only=read_only)
+        self.studies = Studies(self._database, clock)
+        self.instances = Instances(self._database, self.studies, root)
+        self.jobs = Jobs(self._database, self.studies, clock)
+        self.outbox = Outbox(self._database, self.studies, root, clock)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Join several writes into one durable step."""
+        with self._database.transaction():
+            yield
+
+    def close(self, *, checkpoint: bool = False) -> None:
+        """Close the database, folding its log in first when asked."""
+        if checkpoint:
+            self._database.checkpoint()
+        self._database.close()

@@ -1,0 +1,115 @@
+"""The tables of the ledger, and the version they carry."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+#: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+
+CREATE TABLE IF NOT EXISTS instance (
+    sop_instance_uid TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    sop_class_uid TEXT NOT NULL,
+    study_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL,
+    transfer_syntax_uid TEXT NOT NULL,
+    path TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    calling_ae_title TEXT NOT NULL,
+    received_at REAL NOT NULL,
+    -- 1: the instance that is analysed; 0: same UID with other bytes, kept apart
+    current INTEGER NOT NULL,
+    PRIMARY KEY (sop_instance_uid, digest)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS instance_by_study ON instance (study_uid);
+
+CREATE TABLE IF NOT EXISTS study (
+    study_uid TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    generation INTEGER NOT NULL DEFAULT 0,
+    first_at REAL NOT NULL,
+    last_at REAL NOT NULL,
+    interrupted INTEGER NOT NULL DEFAULT 0,
+    completed_at REAL,
+    confidence TEXT NOT NULL DEFAULT '',
+    cause TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS study_by_state ON study (state);
+
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    study_uid TEXT NOT NULL,
+    what TEXT NOT NULL,
+    detail TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS event_by_study ON event (study_uid, id);
+
+CREATE TABLE IF NOT EXISTS verdict (
+    study_uid TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    series_uid TEXT NOT NULL,
+    model TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    facts TEXT NOT NULL DEFAULT '',
+    at REAL NOT NULL,
+    PRIMARY KEY (study_uid, generation, series_uid, model)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS job (
+    key TEXT PRIMARY KEY,
+    study_uid TEXT NOT NULL,
+    -- series UIDs, best first, one a line
+    candidates TEXT NOT NULL,
+    model TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    predecessor TEXT NOT NULL DEFAULT '',
+    destinations TEXT NOT NULL DEFAULT '',
+    -- '' for an analysis, else the reason that is to be reported without one
+    report_reason TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    interruptions INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    lease_owner TEXT NOT NULL DEFAULT '',
+    lease_until REAL NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    finished_at REAL,
+    summary TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS job_by_state ON job (state, priority, created_at);
+CREATE INDEX IF NOT EXISTS job_by_study ON job (study_uid, model, created_at);
+
+CREATE TABLE IF NOT EXISTS result_object (
+    sop_instance_uid TEXT PRIMARY KEY,
+    job_key TEXT NOT NULL,
+    study_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL,
+    sop_class_uid TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    instance_number INTEGER NOT NULL,
+    path TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS result_by_job ON result_object (job_key);
+
+CREATE TABLE IF NOT EXISTS delivery (
+    sop_instance_uid TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    study_uid TEXT NOT NULL,
+    job_key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    cause TEXT NOT NULL DEFAULT '',
+    created_at REAL NOT NULL,
+    finished_at REAL,
+    PRIMARY KEY (sop_instance_uid, destination)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delivery_due ON delivery (destination, state, created_at);
+"""

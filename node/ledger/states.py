@@ -1,0 +1,37 @@
+"""The states a study, a job and a delivery can be in; nothing else is ever written."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class StudyState(StrEnum):
+    """Life of a study. RECEIVING again whenever a new image reopens it."""
+
+    RECEIVING = "receiving"
+    COMPLETED = "completed"  # nothing more is expected; verdicts are due
+    ANALYSING = "analysing"  # verdicts are written, jobs may be open
+    DELIVERING = "delivering"  # every job ended, objects are on their way
+    ENDED = "ended"  # every job ended, every object accepted or refused for good
+    FAILED = "failed"  # its headers could not be described; the cause is in the row
+
+
+class JobState(StrEnum):
+    """Life of a job. WAITING and RUNNING are open, the rest is final."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    NOT_ELIGIBLE = "not eligible"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+class DeliveryState(StrEnum):
+    """Life of one object on its way to one destination."""
+
+    WAITING = "waiting"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    #: Not sent: a newer result took its place before it left.
+    WITHHELD = "withheld"

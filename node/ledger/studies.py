@@ -1,0 +1,240 @@
+"""Rows of studies, their verdicts, and the events that make up the life of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.domain.study import StudyUID
+from node.domain.verdict import Eligibility, Ineligible
+from node.ledger.database import Database
+from node.ledger.states import StudyState
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One study as the ledger knows it; times in seconds since the epoch."""
+
+    study_uid: StudyUID
+    state: StudyState
+    generation: int
+    first_at: float
+    last_at: float
+    interrupted: bool
+    completed_at: float | None
+    confidence: str
+    cause: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """What one model was told about one series; `facts` describes the series in a line."""
+
+    series_uid: str
+    model: str
+    verdict: str
+    reason: str
+    facts: str
+    generation: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One thing that happened to a study."""
+
+    at: float
+    what: str
+    detail: str
+
+
+class Studies:
+    """The study, verdict and event tables."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def touch(self, study_uid: str, at: float) -> None:
+        """A new instance arrived: the study is RECEIVING (again)."""
+        with self._database.transaction() as db:
+            row = db.execute("SELECT state FROM study WHERE study_uid=?", (study_uid,)).fetchone()
+            if row is None:
+                db.execute(
+                    "INSERT INTO study (study_uid, state, first_at, last_at) VALUES (?,?,?,?)",
+                    (study_uid, StudyState.RECEIVING, at, at),
+                )
+                self.tell(study_uid, "first instance", at=at)
+                return
+            if row["state"] != StudyState.RECEIVING:
+                self.tell(study_uid, "reopened", "a late instance arrived", at=at)
+            db.execute(
+                "UPDATE study SET state=?, last_at=max(last_at, ?), attempts=0, cause='' "
+                "WHERE study_uid=?",
+                (StudyState.RECEIVING, at, study_uid),
+            )
+
+    def interrupt(self, study_uid: str, detail: str) -> None:
+        """An association that was sending this study broke off: its sender will try again."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE study SET interrupted=1 WHERE study_uid=? AND state=?",
+                (study_uid, StudyState.RECEIVING),
+            )
+            self.tell(study_uid, "association broke off", detail)
+
+    def calm(self, study_uid: str) -> None:
+        """A later association ended well: the interruption is made good."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE study SET interrupted=0 WHERE study_uid=?", (study_uid,))
+
+    def complete(self, study_uid: str, confidence: str) -> int:
+        """Nothing more is expected. Returns the generation, 1 the first time."""
+        now = self._clock()
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE study SET state=?, generation=generation+1, completed_at=?, confidence=?, "
+                "interrupted=0, attempts=0 WHERE study_uid=?",
+                (StudyState.COMPLETED, now, confidence, study_uid),
+            )
+            self.tell(study_uid, "completed", confidence)
+            row = db.execute(
+                "SELECT generation FROM study WHERE study_uid=?", (study_uid,)
+            ).fetchone()
+            return int(row["generation"])
+
+    def set_state(
+        self, study_uid: str, state: StudyState, *, generation: int, cause: str = ""
+    ) -> bool:
+        """Move a study on, unless a late instance reopened it meanwhile (then False)."""
+        with self._database.transaction() as db:
+            cursor = db.execute(
+                "UPDATE study SET state=?, cause=? WHERE study_uid=? AND generation=? "
+                "AND state NOT IN (?, ?)",
+                (state, cause, study_uid, generation, StudyState.RECEIVING, state),
+            )
+            if cursor.rowcount:
+                self.tell(study_uid, state.value, cause)
+            return bool(cursor.rowcount)
+
+    def count_attempt(self, study_uid: str) -> int:
+        """One more try at describing a study; returns how many there have been."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE study SET attempts=attempts+1 WHERE study_uid=?", (study_uid,))
+            row = db.execute("SELECT attempts FROM study WHERE study_uid=?", (study_uid,))
+            return int(row.fetchone()["attempts"])
+
+    def get(self, study_uid: str) -> StudyRow | None:
+        """The row of one study."""
+        found = self._rows("WHERE study_uid=?", (study_uid,))
+        return found[0] if found else None
+
+    def in_state(self, *states: StudyState) -> tuple[StudyRow, ...]:
+        """All studies in any of the states, oldest first."""
+        marks = ",".join("?" * len(states))
+        return self._rows(f"WHERE state IN ({marks}) ORDER BY last_at", states)
+
+    def recent(self, limit: int) -> tuple[StudyRow, ...]:
+        """The studies that moved last, newest first."""
+        return self._rows("ORDER BY last_at DESC LIMIT ?", (limit,))
+
+    def totals_by_state(self) -> dict[StudyState, int]:
+        """Number of studies in each state."""
+        rows = self._database.rows("SELECT state, COUNT(*) AS n FROM study GROUP BY state")
+        found = {StudyState(row["state"]): int(row["n"]) for row in rows}
+        return {state: found.get(state, 0) for state in StudyState}
+
+    def record_verdict(
+        self, study_uid: str, generation: int, eligibility: Eligibility, facts: str
+    ) -> None:
+        """Write what a model was told about a series; the last word counts."""
+        refused = isinstance(eligibility, Ineligible)
+        reason = eligibility.reason if isinstance(eligibility, Ineligible) else ""
+        self.set_verdict(
+            study_uid,
+            generation,
+            VerdictRow(
+                eligibility.series_uid,
+                eligibility.model,
+                "not eligible" if refused else "run",
+                reason,
+                facts,
+                generation,
+                self._clock(),
+            ),
+        )
+
+    def set_verdict(self, study_uid: str, generation: int, row: VerdictRow) -> None:
+        """Write one verdict row; an empty `facts` keeps the facts that are there."""
+        with self._database.transaction() as db:
+            db.execute(
+                "INSERT INTO verdict VALUES (?,?,?,?,?,?,?,?) "
+                "ON CONFLICT (study_uid, generation, series_uid, model) DO UPDATE SET "
+                "verdict=excluded.verdict, reason=excluded.reason, at=excluded.at, "
+                "facts=CASE excluded.facts WHEN '' THEN facts ELSE excluded.facts END",
+                (
+                    study_uid,
+                    generation,
+                    row.series_uid,
+                    row.model,
+                    row.verdict,
+                    row.reason,
+                    row.facts,
+                    row.at,
+                ),
+            )
+
+    def verdicts(self, study_uid: str, generation: int) -> tuple[VerdictRow, ...]:
+        """Every series x model of one generation."""
+        rows = self._database.rows(
+            "SELECT * FROM verdict WHERE study_uid=? AND generation=? ORDER BY model, series_uid",
+            (study_uid, generation),
+        )
+        return tuple(
+            VerdictRow(
+                row["series_uid"],
+                row["model"],
+                row["verdict"],
+                row["reason"],
+                row["facts"],
+                row["generation"],
+                row["at"],
+            )
+            for row in rows
+        )
+
+    def tell(self, study_uid: str, what: str, detail: str = "", *, at: float | None = None) -> None:
+        """Add one event to the life of a study."""
+        with self._database.transaction() as db:
+            db.execute(
+                "INSERT INTO event (at, study_uid, what, detail) VALUES (?,?,?,?)",
+                (self._clock() if at is None else at, study_uid, what, detail),
+            )
+
+    def events(self, study_uid: str) -> tuple[EventRow, ...]:
+        """The life of a study, first event first."""
+        rows = self._database.rows(
+            "SELECT at, what, detail FROM event WHERE study_uid=? ORDER BY id", (study_uid,)
+        )
+        return tuple(EventRow(row["at"], row["what"], row["detail"]) for row in rows)
+
+    def _rows(self, where: str, parameters: tuple[object, ...]) -> tuple[StudyRow, ...]:
+        # `where` is one of the literals of this module; values are always bound.
+        rows = self._database.rows(f"SELECT * FROM study {where}", parameters)  # noqa: S608
+        return tuple(
+            StudyRow(
+                StudyUID(row["study_uid"]),
+                StudyState(row["state"]),
+                row["generation"],
+                row["first_at"],
+                row["last_at"],
+                bool(row["interrupted"]),
+                row["completed_at"],
+                row["confidence"],
+                row["cause"],
+                row["attempts"],
+            )
+            for row in rows
+        )
