@@ -1,0 +1,139 @@
+"""Prometheus metrics of the node, all named `vigie_*`; never a patient's identifier."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from node.ledger import Ledger
+
+SHORT_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+LONG_S = (0.3, 1, 3, 10, 20, 30, 60, 120, 300, 600, 1800)
+
+
+class Metrics:
+    """One registry per node, so that tests can run several nodes in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.associations = Counter(
+            "vigie_associations_total", "Associations by outcome", ["outcome"], registry=r
+        )
+        self.associations_open = Gauge(
+            "vigie_associations_open", "Associations open now", registry=r
+        )
+        self.instances = Counter(
+            "vigie_instances_total", "Instances received, by outcome", ["outcome"], registry=r
+        )
+        self.bytes = Counter(
+            "vigie_received_bytes_total", "Bytes of acknowledged instances", registry=r
+        )
+        self.jobs = Counter(
+            "vigie_jobs_total", "Jobs ended, by model and outcome", ["model", "outcome"], registry=r
+        )
+        self.verdicts = Counter(
+            "vigie_verdicts_total", "Series judged", ["model", "verdict"], registry=r
+        )
+        self.step_seconds = Histogram(
+            "vigie_step_seconds",
+            "Duration of each step of the pipeline",
+            ["step", "model"],
+            buckets=LONG_S,
+            registry=r,
+        )
+        self.study_seconds = Histogram(
+            "vigie_study_seconds",
+            "From the last instance of a study to its last result accepted",
+            buckets=LONG_S,
+            registry=r,
+        )
+        self.deliveries = Counter(
+            "vigie_deliveries_total",
+            "Objects by destination and outcome",
+            ["destination", "outcome"],
+            registry=r,
+        )
+        self.delivery_failures = Counter(
+            "vigie_destination_failures_total",
+            "Associations that a destination did not accept",
+            ["destination"],
+            registry=r,
+        )
+        self.delivery_seconds = Histogram(
+            "vigie_delivery_seconds",
+            "Duration of one C-STORE to a destination",
+            ["destination"],
+            buckets=SHORT_S,
+            registry=r,
+        )
+        self.worker_restarts = Counter(
+            "vigie_worker_failures_total", "Attempts that died or hung", ["model"], registry=r
+        )
+        self.model_ready = Gauge(
+            "vigie_model_ready",
+            "1 while a model is loaded and reproduces its golden case",
+            ["model"],
+            registry=r,
+        )
+        self._destination_up = Gauge(
+            "vigie_destination_up",
+            "0 while the circuit to a destination is open",
+            ["destination"],
+            registry=r,
+        )
+
+    def destination_state(self, name: str, *, up: bool) -> None:
+        """Show whether a destination answers."""
+        self._destination_up.labels(name).set(int(up))
+
+    def watch(self, ledger: Ledger, storage: Path) -> None:
+        """Add the gauges that are read from the ledger and the disk at each scrape."""
+        self.registry.register(_LedgerCollector(ledger, storage))
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)
+
+
+class _LedgerCollector(Collector):
+    """Gauges computed when Prometheus asks, so that they cannot drift from the ledger."""
+
+    def __init__(self, ledger: Ledger, storage: Path) -> None:
+        self._ledger = ledger
+        self._storage = storage
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing ahead of time: names are fixed in `collect`."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Studies, jobs and deliveries by state, and the disk."""
+        studies = GaugeMetricFamily("vigie_studies", "Studies by state", labels=["state"])
+        for study_state, number in self._ledger.studies.totals_by_state().items():
+            studies.add_metric([study_state.value], number)
+        yield studies
+        jobs = GaugeMetricFamily(
+            "vigie_jobs", "Jobs in the ledger by model and state", labels=["model", "state"]
+        )
+        for (model, job_state), number in self._ledger.jobs.totals().items():
+            jobs.add_metric([model, job_state.value], number)
+        yield jobs
+        queue = GaugeMetricFamily(
+            "vigie_delivery_queue",
+            "Objects by destination and state",
+            labels=["destination", "state"],
+        )
+        for (name, state), number in self._ledger.outbox.totals().items():
+            queue.add_metric([name, state.value], number)
+        yield queue
+        usage = shutil.disk_usage(self._storage)
+        disk = GaugeMetricFamily("vigie_disk_bytes", "Disk of the store", labels=["kind"])
+        disk.add_metric(["free"], usage.free)
+        disk.add_metric(["total"], usage.total)
+        yield disk
