@@ -21,6 +21,9 @@ patients never do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 
 class NodeError(Exception):
     """Base of every error that Vigie raises on purpose.
@@ -45,8 +48,42 @@ class NodeError(Exception):
         self.instance_uid = instance_uid
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigFault:
+    """One thing wrong in a configuration file.
+
+    Attributes:
+        file: as the operator named it. line, column: 1-based; (1, 1) for the whole file.
+        key: dotted path, e.g. "destinations.pacs.port"; "" for the whole file.
+        got: what stands there, already quoted and with secrets left out; "" if nothing.
+        remedy: what to write instead, a sentence.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    why: str
+    got: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """`file:line:column: key: why (got value) - remedy`."""
+        key = f"{self.key}: " if self.key else ""
+        got = f" (got {self.got})" if self.got else ""
+        return f"{self.file}:{self.line}:{self.column}: {key}{self.why}{got} - {self.remedy}"
+
+
 class ConfigError(NodeError):
-    """The configuration or a model manifest cannot be used; one line per fault."""
+    """The configuration or a model manifest cannot be used; one line per fault.
+
+    Attributes:
+        faults: every fault, sorted by position; empty where the message says it all.
+    """
+
+    def __init__(self, message: str = "", *, faults: Iterable[ConfigFault] = ()) -> None:
+        self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.column)))
+        super().__init__(message or "\n".join(map(str, self.faults)))
 
 
 class ReceiveError(NodeError):

@@ -1,0 +1,236 @@
+"""What happens inside a worker process: headers, pixels, network, result objects.
+
+The functions here run in killable workers and touch neither the ledger nor the network. What
+they return is small; the objects they write lie in a folder that appears only when complete.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from dicom_sr.validation import validate
+from dicom_sr.write import ResultContext, write_results
+from inference.engine import EngineOptions, open_network
+from inference.golden import check_golden
+from inference.series import describe_study
+from inference.volume import load_volume
+from models.registry import load_registry
+
+from models.manifest import ModelManifest
+from node.domain.analysis import Analyse, AnalysisRequest
+from node.domain.errors import ModelError, VolumeError
+from node.domain.finding import Findings, Status
+from node.domain.imaging import Network
+from node.domain.study import CompletedStudy, Instance, SeriesUID, StudyUID
+from node.pipeline.writing import WrittenObject, write_folder
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyInput:
+    """A completed study as rows of the index; described anew in each worker."""
+
+    study_uid: StudyUID
+    instances: tuple[Instance, ...]
+    generation: int
+    completed_at: datetime
+    confidence: str
+
+    def describe(self) -> CompletedStudy:
+        """Read the headers."""
+        return describe_study(
+            self.instances,
+            generation=self.generation,
+            completed_at=self.completed_at,
+            confidence=self.confidence,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSetup:
+    """What a worker loads before it is ready."""
+
+    models_folder: Path
+    models: tuple[str, ...]
+    engine: EngineOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisTask:
+    """One job, ready to run in a worker.
+
+    Attributes:
+        candidates: series to try, best first.
+        status_only: with a reason: write a report of this status without any analysis.
+        context: identity, label and predecessor of the result objects.
+        folder: where the result objects appear, complete.
+    """
+
+    study: StudyInput
+    model: str
+    candidates: tuple[SeriesUID, ...]
+    context: ResultContext
+    folder: Path
+    report_not_eligible: bool
+    status_only: Status | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisResult:
+    """How it ended. `refusals` are series whose pixels the model did not accept."""
+
+    status: Status
+    series_uid: SeriesUID
+    reason: str
+    refusals: tuple[tuple[SeriesUID, str], ...]
+    objects: tuple[WrittenObject, ...]
+    seconds: Mapping[str, float]
+    summary: str
+
+
+@dataclass(slots=True)
+class _Resident:
+    """Models that stay loaded in this worker."""
+
+    manifests: dict[str, ModelManifest]
+    networks: dict[str, dict[str, Network]]
+    pipelines: dict[str, Analyse]
+
+
+_resident = _Resident({}, {}, {})
+
+
+def open_models(setup: WorkerSetup) -> tuple[str, ...]:
+    """Load, warm and prove every model; the worker is ready when this returns.
+
+    Returns:
+        The execution provider of each network, as "model/network: provider".
+
+    Raises:
+        ModelError: a package cannot be loaded. GoldenMismatch: it no longer reproduces its
+            golden case, and must not be used.
+    """
+    registry = load_registry(setup.models_folder)
+    providers = []
+    for name in setup.models:
+        manifest = registry.get(name)
+        networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}
+        check_golden(manifest, networks)
+        pipeline: Analyse = importlib.import_module(manifest.pipeline).analyse
+        _resident.manifests[name] = manifest
+        _resident.networks[name] = networks
+        _resident.pipelines[name] = pipeline
+        providers += [f"{name}/{key}: {net.provider}" for key, net in networks.items()]
+    return tuple(providers)
+
+
+def describe(study: StudyInput) -> CompletedStudy:
+    """Read the headers of a study in a worker."""
+    return study.describe()
+
+
+def analyse(task: AnalysisTask) -> AnalysisResult:
+    """Carry out one job: load, analyse, write, validate.
+
+    Raises:
+        VolumeError, ModelError, ResultError: as the step that could not go on says.
+    """
+    run = _Run(task)
+    if task.status_only is not None:
+        return run.write(task.candidates[0], run.status(task.status_only, task.reason))
+    for uid in task.candidates:
+        findings = run.analyse_series(uid)
+        if findings.status is not Status.NOT_ELIGIBLE:
+            return run.write(uid, findings)
+        run.refusals.append((uid, findings.reason))
+    reasons = list(dict.fromkeys(reason for _, reason in run.refusals))
+    refused = run.status(Status.NOT_ELIGIBLE, "; ".join(reasons[:4]))
+    return run.write(task.candidates[0], refused)
+
+
+class _Run:
+    """One job under way: what it has read, refused and measured so far."""
+
+    def __init__(self, task: AnalysisTask) -> None:
+        self.task = task
+        self.refusals: list[tuple[SeriesUID, str]] = []
+        self.seconds: dict[str, float] = {}
+        if task.model not in _resident.manifests:
+            raise ModelError(f"model {task.model} is not loaded in this worker; is it enabled?")
+        self.manifest = _resident.manifests[task.model]
+        with self._timed("describe"):
+            self.study = task.study.describe()
+        self.series = {series.series_uid: series for series in self.study.series}
+
+    def analyse_series(self, uid: SeriesUID) -> Findings:
+        """Load one series and look at it."""
+        series = self.series[uid]
+        with self._timed("load"):
+            try:
+                volume = load_volume(series)
+            except VolumeError as error:
+                # Geometry and decoding faults belong to this series: told like any refusal.
+                return self.status(Status.NOT_ELIGIBLE, str(error))
+        request = AnalysisRequest(
+            volume=volume,
+            series=series,
+            patient=self.study.patient,
+            model=self.manifest.identity,
+            networks=_resident.networks[self.task.model],
+            thresholds=self.manifest.thresholds,
+        )
+        with self._timed("analyse"):
+            return _resident.pipelines[self.task.model](request)
+
+    def status(self, status: Status, reason: str) -> Findings:
+        """Findings that only say how it ended."""
+        return Findings(model=self.manifest.identity, status=status, reason=reason)
+
+    def write(self, uid: SeriesUID, findings: Findings) -> AnalysisResult:
+        """Write and validate the objects, unless a refusal is to be kept in the ledger only."""
+        objects: tuple[WrittenObject, ...] = ()
+        reported = self.task.report_not_eligible or self.task.context.predecessor
+        if findings.status is not Status.NOT_ELIGIBLE or reported:
+            with self._timed("write"):
+                data_sets = write_results(findings, self.study, self.series[uid], self.task.context)
+                validate(data_sets, self.study)
+                objects = write_folder(data_sets, self.task.folder)
+        self.seconds.update({f"model {name}": s for name, s in findings.seconds.items()})
+        return AnalysisResult(
+            status=findings.status,
+            series_uid=uid,
+            reason=findings.reason,
+            refusals=tuple(self.refusals),
+            objects=objects,
+            seconds=self.seconds,
+            summary=summarise(findings),
+        )
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
+
+
+def summarise(findings: Findings) -> str:
+    """One line of numbers for the ledger and the summary table; no identifiers."""
+    if findings.reason:
+        return findings.reason
+    numbers = [
+        f"{m.label} {m.value:.{m.decimals}f} {m.unit.meaning}"
+        for finding in findings.findings
+        for m in finding.measurements
+    ]
+    return "; ".join(numbers) or findings.status.value

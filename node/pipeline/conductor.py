@@ -1,0 +1,168 @@
+"""Moves each study from one state to the next; the only place that does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from node.domain.errors import NodeError, WorkerError
+from node.domain.study import CompletedStudy, StudyUID
+from node.domain.verdict import Ineligible
+from node.ledger import Ledger
+from node.ledger.states import StudyState
+from node.ledger.studies import StudyRow
+from node.metrics import Metrics
+from node.pipeline.analysis import StudyInput, describe
+from node.pipeline.completion import Completion
+from node.pipeline.eligibility import facts, judge
+from node.pipeline.routing import ModelRoute, route
+from node.pipeline.scheduler import Workers
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_S = 0.25
+DESCRIBE_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingLimits:
+    """Limits of reading the headers of one study, in a worker of its own."""
+
+    time_limit_s: float = 120.0
+    memory_mb: int = 2048
+
+
+class Conductor:
+    """RECEIVING -> COMPLETED -> ANALYSING -> DELIVERING -> ENDED, one step at a time."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        completion: Completion,
+        readers: Workers,
+        routes: Sequence[ModelRoute],
+        metrics: Metrics,
+    ) -> None:
+        self._ledger = ledger
+        self._completion = completion
+        self._readers = readers
+        self._routes = routes
+        self._metrics = metrics
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
+        #: Decides which routes apply to a completed study.
+        self.applies: Callable[[ModelRoute, CompletedStudy], bool] = lambda _route, _study: True
+        #: Called when jobs were queued.
+        self.on_jobs: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin to move studies on."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Finish the step in hand and end."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+
+    def step(self) -> None:
+        """Take every study one step further where it can go."""
+        for study_uid, confidence in self._completion.completed():
+            self._ledger.studies.complete(study_uid, confidence)
+            log.info("study.completed", study_uid=study_uid, confidence=confidence)
+        for study in self._ledger.studies.in_state(StudyState.COMPLETED):
+            if self._stop.is_set():
+                return
+            self._judge(study)
+        for study in self._ledger.studies.in_state(StudyState.ANALYSING):
+            if not self._ledger.jobs.open_count(study.study_uid):
+                self._move(study, StudyState.DELIVERING)
+        for study in self._ledger.studies.in_state(StudyState.DELIVERING):
+            if not self._ledger.outbox.open_count(study.study_uid) and self._move(
+                study, StudyState.ENDED
+            ):
+                self._metrics.study_seconds.observe(max(0.0, time.time() - study.last_at))
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_S):
+            self.step()
+
+    def _judge(self, row: StudyRow) -> None:
+        started = time.perf_counter()
+        study = self._describe(row)
+        if study is None:
+            return
+        routes = [rule for rule in self._routes if self.applies(rule, study)]
+        verdicts = []
+        current = {}
+        with self._ledger.transaction():
+            for rule in routes:
+                name = rule.manifest.identity.name
+                for series in study.series:
+                    verdict = judge(series, study.patient, rule.manifest)
+                    verdicts.append(verdict)
+                    self._ledger.studies.record_verdict(
+                        row.study_uid, row.generation, verdict, facts(series)
+                    )
+                    refused = isinstance(verdict, Ineligible)
+                    self._metrics.verdicts.labels(name, "not eligible" if refused else "run").inc()
+                earlier = self._ledger.jobs.newest_with_results(row.study_uid, name)
+                if earlier is not None:
+                    current[name] = earlier.key
+            planned = route(study, verdicts, routes, current_results=current)
+            for item in planned:
+                self._ledger.jobs.add(
+                    item.job, destinations=item.destinations, report_reason=item.report_reason
+                )
+            if not routes:
+                self._ledger.studies.tell(
+                    row.study_uid, "no route", "no routing rule applies to this study"
+                )
+            self._move(row, StudyState.ANALYSING)
+        self._metrics.step_seconds.labels("judge", "").observe(time.perf_counter() - started)
+        log.info(
+            "study.judged",
+            study_uid=row.study_uid,
+            series=len(study.series),
+            jobs=len(planned),
+            refused=sum(isinstance(v, Ineligible) for v in verdicts),
+        )
+        self.on_jobs()
+
+    def _describe(self, row: StudyRow) -> CompletedStudy | None:
+        instances = self._ledger.instances.of_study(row.study_uid)
+        study_input = StudyInput(
+            study_uid=StudyUID(row.study_uid),
+            instances=instances,
+            generation=row.generation,
+            completed_at=datetime.fromtimestamp(row.completed_at or row.last_at, tz=UTC),
+            confidence=row.confidence,
+        )
+        limits = ReadingLimits()
+        try:
+            study: CompletedStudy = self._readers.run(
+                describe, study_input, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
+            )
+        except WorkerError as error:
+            if self._stop.is_set():
+                return None
+            if self._ledger.studies.count_attempt(row.study_uid) >= DESCRIBE_ATTEMPTS:
+                self._fail(row, str(error))
+            return None
+        except NodeError as error:
+            self._fail(row, str(error))
+            return None
+        return study
+
+    def _fail(self, row: StudyRow, cause: str) -> None:
+        log.error("study.failed", study_uid=row.study_uid, cause=cause)
+        self._move(row, StudyState.FAILED, cause)
+
+    def _move(self, row: StudyRow, state: StudyState, cause: str = "") -> bool:
+        return self._ledger.studies.set_state(
+            row.study_uid, state, generation=row.generation, cause=cause
+        )

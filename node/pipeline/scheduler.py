@@ -1,0 +1,287 @@
+"""Jobs out of the ledger, through the workers, back into the ledger."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from dicom_sr.write import Predecessor, ResultContext
+
+from node.domain.errors import NodeError, WorkerError
+from node.domain.finding import Status
+from node.domain.study import StudyUID
+from node.ledger import Ledger
+from node.ledger.jobs import JobRow
+from node.ledger.outbox import ResultObject
+from node.ledger.states import JobState
+from node.ledger.studies import VerdictRow
+from node.metrics import Metrics
+from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
+from node.pipeline.routing import ModelRoute
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 30.0
+#: Attempts that may die or hang before the job is given up and reported as failed.
+WORKER_ATTEMPTS = 2
+RETRY_DELAY_S = 2.0
+#: Writing a status report needs no pixels.
+REPORT_TIME_LIMIT_S = 60.0
+
+OUTCOMES = {
+    Status.FINDINGS: JobState.DONE,
+    Status.NO_FINDINGS: JobState.DONE,
+    Status.PARTIAL: JobState.DONE,
+    Status.NOT_ELIGIBLE: JobState.NOT_ELIGIBLE,
+    Status.FAILED: JobState.FAILED,
+}
+
+
+class Workers(Protocol):
+    """Where jobs run: `inference.worker.WorkerPool`, or anything that keeps its promises."""
+
+    def run(
+        self,
+        function: Callable[[Any], Any],
+        argument: object,
+        *,
+        time_limit_s: float,
+        memory_mb: int,
+    ) -> Any:  # noqa: ANN401 - whatever the function returns
+        """Run in a worker; WorkerError when it dies, hangs or grows too large."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSettings:
+    """Shared by all scheduler threads.
+
+    Attributes:
+        results_folder: where the objects of each job get a folder of their own.
+        context: how results are labelled, without time and predecessor.
+    """
+
+    owner: str
+    results_folder: Path
+    context: Callable[[str], ResultContext]
+
+
+class Scheduler:
+    """One thread a worker: claim, run, settle. Nothing it does is lost by a kill."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        workers: Workers,
+        routes: Mapping[str, ModelRoute],
+        settings: SchedulerSettings,
+        metrics: Metrics,
+    ) -> None:
+        self._ledger = ledger
+        self._workers = workers
+        self._routes = routes
+        self._settings = settings
+        self._metrics = metrics
+        self._stop = threading.Event()
+        self._wake = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        #: Called when objects were queued for delivery.
+        self.on_results: Callable[[], None] = lambda: None
+
+    def start(self, threads: int) -> None:
+        """Begin to claim jobs with this many threads, and keep their leases alive."""
+        for number in range(threads):
+            name = f"scheduler-{number}"
+            self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
+        self._threads.append(threading.Thread(target=self._heartbeat, name="lease", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Claim nothing more; a job that still runs is taken up again at the next start."""
+        self._stop.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def wake(self) -> None:
+        """A job was queued."""
+        with self._wake:
+            self._wake.notify_all()
+
+    def run_one(self) -> bool:
+        """Claim and carry out one job; False when none is waiting."""
+        job = self._ledger.jobs.claim(self._settings.owner, LEASE_S)
+        if job is None:
+            return False
+        log.info("job.started", job=job.key, model=job.model, study_uid=job.study_uid)
+        try:
+            task = self._task(job)
+            limits = self._routes[job.model].manifest
+            result = self._workers.run(
+                analyse,
+                task,
+                time_limit_s=limits.job_time_limit_s if not job.report_reason else 60.0,
+                memory_mb=limits.job_memory_mb,
+            )
+        except WorkerError as error:
+            self._metrics.worker_restarts.labels(job.model).inc()
+            if self._stop.is_set():
+                return False
+            if job.attempts < WORKER_ATTEMPTS:
+                self._ledger.jobs.retry(job, cause=str(error), delay_s=RETRY_DELAY_S)
+                return True
+            self._give_up(job, f"{error} ({job.attempts} attempts)")
+        except KeyError:
+            self._give_up(job, f"model {job.model} is no longer enabled or installed")
+        except NodeError as error:
+            self._give_up(job, str(error))
+        else:
+            self._settle(job, result)
+        return True
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self.run_one():
+                with self._wake:
+                    self._wake.wait(0.5)
+
+    def _heartbeat(self) -> None:
+        while not self._stop.wait(LEASE_S / 3):
+            self._ledger.jobs.renew(self._settings.owner, LEASE_S)
+
+    def _task(self, job: JobRow) -> AnalysisTask:
+        route = self._routes[job.model]
+        study = self._ledger.studies.get(job.study_uid)
+        if study is None:
+            raise WorkerError("the ledger does not know the study of this job")
+        predecessor = self._predecessor(job)
+        context = self._settings.context(job.model)
+        return AnalysisTask(
+            study=StudyInput(
+                study_uid=StudyUID(job.study_uid),
+                instances=self._ledger.instances.of_study(job.study_uid),
+                generation=job.generation,
+                completed_at=datetime.fromtimestamp(study.completed_at or study.last_at, tz=UTC),
+                confidence=study.confidence,
+            ),
+            model=job.model,
+            candidates=job.candidates,
+            context=context.at(
+                datetime.fromtimestamp(job.created_at, tz=UTC), predecessor=predecessor
+            ),
+            folder=self._settings.results_folder / job.key,
+            report_not_eligible=route.report_not_eligible,
+            status_only=Status.NOT_ELIGIBLE if job.report_reason else None,
+            reason=job.report_reason,
+        )
+
+    def _predecessor(self, job: JobRow) -> tuple[Predecessor, ...]:
+        if not job.predecessor:
+            return ()
+        return tuple(
+            Predecessor(
+                study_uid=item.study_uid,
+                series_uid=item.series_uid,
+                sop_class_uid=item.sop_class_uid,
+                sop_instance_uid=item.sop_instance_uid,
+                instance_number=item.instance_number,
+            )
+            for item in self._ledger.outbox.objects_of_job(job.predecessor)
+            if item.kind == "report"
+        )
+
+    def _settle(self, job: JobRow, result: AnalysisResult) -> None:
+        """Ledger rows of the verdicts, the objects and the end of the job, in one step."""
+        objects = [
+            ResultObject(
+                sop_instance_uid=item.sop_instance_uid,
+                sop_class_uid=item.sop_class_uid,
+                study_uid=job.study_uid,
+                series_uid=item.series_uid,
+                job_key=job.key,
+                kind=item.kind,
+                instance_number=item.instance_number,
+                path=item.path,
+            )
+            for item in result.objects
+        ]
+        state = OUTCOMES[result.status]
+        with self._ledger.transaction():
+            stale = self._ledger.jobs.newer_exists(job)
+            if not self._ledger.jobs.finish(
+                job,
+                JobState.SUPERSEDED if stale else state,
+                reason="newer input of the same study" if stale else result.reason,
+                summary=result.summary,
+            ):
+                log.warning("job.lease_lost", job=job.key, study_uid=job.study_uid)
+                return
+            if not stale:
+                self._record_verdicts(job, result)
+                self._ledger.outbox.add(objects, job.destinations)
+        self._metrics.jobs.labels(job.model, state.value).inc()
+        for step, seconds in result.seconds.items():
+            self._metrics.step_seconds.labels(step, job.model).observe(seconds)
+        log.info(
+            "job.ended",
+            job=job.key,
+            model=job.model,
+            study_uid=job.study_uid,
+            series_uid=result.series_uid,
+            outcome=state.value,
+            reason=result.reason,
+            objects=len(objects),
+            seconds={step: round(value, 2) for step, value in result.seconds.items()},
+        )
+        self.on_results()
+
+    def _record_verdicts(self, job: JobRow, result: AnalysisResult) -> None:
+        studies = self._ledger.studies
+        now = datetime.now(UTC).timestamp()
+
+        def note(series_uid: str, verdict: str, reason: str) -> None:
+            row = VerdictRow(series_uid, job.model, verdict, reason, "", job.generation, now)
+            studies.set_verdict(job.study_uid, job.generation, row)
+
+        refused = dict(result.refusals)
+        for series_uid in job.candidates:
+            if series_uid in refused:
+                note(series_uid, "not eligible", refused[series_uid])
+            elif series_uid == result.series_uid:
+                note(series_uid, OUTCOMES[result.status].value, result.reason)
+            else:
+                note(series_uid, "not eligible", "another series of this study is a better input")
+
+    def _give_up(self, job: JobRow, cause: str) -> None:
+        """Quarantine a job and say so in DICOM: a missing result must not read as negative."""
+        log.error("job.failed", job=job.key, model=job.model, study_uid=job.study_uid, cause=cause)
+        try:
+            base = self._task(job)
+            result: AnalysisResult = self._workers.run(
+                analyse,
+                AnalysisTask(
+                    study=base.study,
+                    model=base.model,
+                    candidates=base.candidates,
+                    context=base.context,
+                    folder=base.folder,
+                    report_not_eligible=base.report_not_eligible,
+                    status_only=Status.FAILED,
+                    reason=cause,
+                ),
+                time_limit_s=REPORT_TIME_LIMIT_S,
+                memory_mb=1024,
+            )
+        except (NodeError, KeyError) as error:
+            with self._ledger.transaction():
+                reason = f"{cause}; and its failure could not be reported in DICOM ({error})"
+                self._ledger.jobs.finish(job, JobState.FAILED, reason=reason)
+            self._metrics.jobs.labels(job.model, JobState.FAILED.value).inc()
+            return
+        self._settle(job, result)

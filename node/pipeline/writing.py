@@ -1,0 +1,83 @@
+"""Result objects onto disk: durable, and visible only when all of them are there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import (
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+KINDS = {
+    BasicTextSRStorage: "report",
+    EnhancedSRStorage: "report",
+    ComprehensiveSRStorage: "report",
+    Comprehensive3DSRStorage: "report",
+    SegmentationStorage: "segmentation",
+    SecondaryCaptureImageStorage: "secondary capture",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenObject:
+    """One result object on disk, as the ledger needs to know it."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_uid: str
+    kind: str
+    instance_number: int
+    path: Path
+
+
+def write_folder(data_sets: Sequence[Dataset], folder: Path) -> tuple[WrittenObject, ...]:
+    """Write the objects of one job; `folder` appears by a rename when all are synced.
+
+    An earlier folder of the same name (a repeated job) is replaced: deterministic UIDs make
+    both hold the same objects.
+    """
+    draft = folder.with_name(folder.name + ".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    written = []
+    for number, data_set in enumerate(data_sets, start=1):
+        kind = KINDS.get(data_set.SOPClassUID, "result")
+        name = f"{number:02d}-{kind.replace(' ', '-')}.dcm"
+        with (draft / name).open("wb") as stream:
+            data_set.save_as(stream, enforce_file_format=True)
+            stream.flush()
+            os.fsync(stream.fileno())
+        written.append(
+            WrittenObject(
+                sop_instance_uid=str(data_set.SOPInstanceUID),
+                sop_class_uid=str(data_set.SOPClassUID),
+                series_uid=str(data_set.SeriesInstanceUID),
+                kind=kind,
+                instance_number=int(data_set.InstanceNumber),
+                path=folder / name,
+            )
+        )
+    sync_folder(draft)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+    sync_folder(folder.parent)
+    return tuple(written)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the entries of a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
