@@ -15,15 +15,15 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
+
 from dicom_sr.validation import validate
 from dicom_sr.write import ResultContext, write_results
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from inference.series import describe_study
 from inference.volume import load_volume
-from models.registry import load_registry
-
 from models.manifest import ModelManifest
+from models.registry import load_registry
 from node.domain.analysis import Analyse, AnalysisRequest
 from node.domain.errors import ModelError, VolumeError
 from node.domain.finding import Findings, Status

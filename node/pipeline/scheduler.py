@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
-from dicom_sr.write import Predecessor, ResultContext
 
+from dicom_sr.write import Predecessor, ResultContext
 from node.domain.errors import NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StudyUID

@@ -1,0 +1,69 @@
+# Every target sets itself up: a checkout and Python 3.11 or newer are enough.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+TRAIN_VENV := .venv-train
+TRAIN_STAMP := $(TRAIN_VENV)/.installed
+MODEL ?= body_composition
+STUDIES ?=
+ARGS ?=
+
+.PHONY: help setup check test demo bench evaluate train soak schema lock train-test clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup: $(STAMP) ## build the environment in .venv
+
+$(STAMP): requirements/dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Vigie needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+check: setup ## style, types, import contracts, fast tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) -m pytest -q -m "not slow" $(ARGS)
+
+test: setup ## the whole test suite, under 20 minutes on 2 cores
+	$(RUN) -m pytest -q $(ARGS)
+
+demo: setup ## everything once, with a small PACS beside it; STUDIES=folder adds your own
+	@$(RUN) -m node demo $(if $(STUDIES),--studies $(STUDIES)) $(ARGS)
+
+bench: setup ## ratios against peers, measured in the same run
+	$(RUN) -m bench $(ARGS)
+
+evaluate: setup ## accuracy on simulated and real images; writes the table into the card
+	$(RUN) -m node.evaluation.$(MODEL) $(ARGS)
+
+soak: setup ## the kill -9 campaign, 100 kills by default; ARGS="--kills 500"
+	$(RUN) -m tests.soak $(ARGS)
+
+train: $(TRAIN_STAMP) ## train the networks of MODEL by its recipe
+	$(TRAIN_VENV)/bin/python -m models.$(MODEL).train $(ARGS)
+
+train-test: $(TRAIN_STAMP) ## the training recipe's own tests (needs PyTorch)
+	$(TRAIN_VENV)/bin/python -m pytest -q models/$(MODEL)/train $(ARGS)
+
+$(TRAIN_STAMP): requirements/train.txt requirements/dev.lock
+	@test -x $(TRAIN_VENV)/bin/python || $(PYTHON) -m venv $(TRAIN_VENV)
+	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/train.txt
+	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+schema: setup ## write the JSON Schema of appliance.yaml for editors
+	$(RUN) -m config.json_schema
+
+lock: setup ## pin the dependencies anew
+	@test -x $(VENV)/bin/uv || $(RUN) -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile pyproject.toml --extra cpu --universal --generate-hashes --no-header -q -o requirements/serve.lock
+	$(VENV)/bin/uv pip compile pyproject.toml --extra cpu --group dev -c requirements/serve.lock --universal --generate-hashes --no-header -q -o requirements/dev.lock
+
+clean: ## remove what the targets wrote
+	rm -rf demo-out bench-out soak-out evaluate-out .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,84 @@
+"""Frees the disk of studies whose every result was accepted and whose time is past.
+
+Deletion needs a positive record: the study has ended, each of its jobs has ended, and each
+of its objects was accepted by each of its destinations. Anything else is kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from node.ledger import Ledger
+from node.ledger.states import DeliveryState, StudyState
+from node.ledger.studies import StudyRow
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_S = 600.0
+DAY_S = 86400.0
+
+
+class Retention:
+    """Looks every ten minutes for studies that may go."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        results_folder: Path,
+        *,
+        days: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ledger = ledger
+        self._results_folder = results_folder
+        self._days = days
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+
+    def sweep(self) -> int:
+        """Delete what may go; returns the number of studies."""
+        oldest = self._clock() - self._days * DAY_S
+        gone = 0
+        for study in self._ledger.studies.in_state(StudyState.ENDED):
+            if study.last_at < oldest and self._may_go(study):
+                gone += self._delete(study)
+        return gone
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_S):
+            self.sweep()
+
+    def _may_go(self, study: StudyRow) -> bool:
+        if self._ledger.jobs.open_count(study.study_uid):
+            return False
+        finished = (DeliveryState.ACCEPTED, DeliveryState.WITHHELD)
+        return all(item.state in finished for item in self._ledger.outbox.of_study(study.study_uid))
+
+    def _delete(self, study: StudyRow) -> bool:
+        instances = self._ledger.instances.of_study(study.study_uid)
+        if not instances:
+            return False
+        # Rows first: a kill in between leaves files that the next start files again, never
+        # rows that promise a file which is gone.
+        self._ledger.instances.remove_study(study.study_uid)
+        for instance in instances:
+            instance.path.unlink(missing_ok=True)
+        for job in self._ledger.jobs.of_study(study.study_uid):
+            shutil.rmtree(self._results_folder / job.key, ignore_errors=True)
+        log.info("study.deleted", study_uid=study.study_uid, instances=len(instances))
+        return True
