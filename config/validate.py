@@ -1,0 +1,140 @@
+"""A document against a pydantic schema: every fault at once, each at its line and column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from config.document import (
+    Document,
+    MappingNode,
+    ScalarNode,
+    Step,
+    child,
+    parse_document,
+    plain,
+    shown,
+)
+from config.messages import Wrong, close_to, listed, worded
+from config.schema_walk import field_at, fields_of, models_at, sections_with
+from node.domain.errors import ConfigError, ConfigFault
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def read_document(path: Path, schema: type[T]) -> T:
+    """Read a YAML file into a pydantic model.
+
+    Scalars are taken strictly (no number from a quoted text, no boolean from yes); a validator
+    refuses a value with `messages.refusal(why, remedy)` or `ValueError("why - remedy")`. The
+    folder of the file is in the validation context under "folder".
+
+    Raises:
+        ConfigError: every fault in the file.
+    """
+    document = parse_document(path)
+    model, faults = validated(document, schema)
+    if model is None or faults:
+        raise ConfigError(faults=faults)
+    return model
+
+
+def validated(document: Document, schema: type[T]) -> tuple[T | None, tuple[ConfigFault, ...]]:
+    """The model (None where it cannot be built) and every fault, duplicate keys included."""
+    try:
+        # Through JSON, because pydantic's strict mode then still takes lists for tuples and
+        # texts for paths, but no text for a number.
+        model = schema.model_validate_json(
+            json.dumps(plain(document.root)),
+            strict=True,
+            context={"folder": document.path.absolute().parent},
+        )
+    except ValidationError as error:
+        found = (_fault(document, schema, dict(detail)) for detail in error.errors())
+        return None, (*document.faults, *_first_of_each_place(found))
+    return model, document.faults
+
+
+def _first_of_each_place(faults: Iterable[ConfigFault]) -> tuple[ConfigFault, ...]:
+    """Several members of a union may complain about one value; the first speaks."""
+    by_place: dict[tuple[int, int, str], ConfigFault] = {}
+    for fault in faults:
+        by_place.setdefault((fault.line, fault.column, fault.key), fault)
+    return tuple(by_place.values())
+
+
+def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) -> ConfigFault:
+    kind = str(detail["type"])
+    context = detail.get("ctx", {})
+    steps = _steps_in(document, tuple(detail["loc"]), missing=kind == "missing")
+    if kind == "missing":
+        return _missing(document, schema, steps)
+    if kind == "union_tag_not_found":
+        return _missing(document, schema, (*steps, str(context["discriminator"]).strip("'")))
+    if kind == "extra_forbidden":
+        return _unknown(document, schema, steps)
+    if kind == "union_tag_invalid":
+        steps = (*steps, str(context["discriminator"]).strip("'"))
+    if kind == "vigie" and context.get("at"):
+        steps = (*steps, *str(context["at"]).split("."))
+    key = str(steps[-1]) if steps else ""
+    node = document.node(steps)
+    wording = worded(Wrong(kind, context, str(detail["msg"]), key, node, field_at(schema, steps)))
+    got = "" if isinstance(node, MappingNode) and kind == "vigie" else shown(node, key)
+    return document.fault(steps, wording.why, wording.remedy, got=got)
+
+
+def _steps_in(document: Document, loc: tuple[Step, ...], *, missing: bool) -> tuple[Step, ...]:
+    """The path in the file; pydantic also names members of unions, which are no keys."""
+    steps: list[Step] = []
+    node: Any = document.root
+    for number, step in enumerate(loc):
+        below = child(node, step)
+        if below is not None:
+            steps.append(step)
+            node = below
+        elif missing and number == len(loc) - 1:
+            steps.append(step)
+    return tuple(steps)
+
+
+def _missing(document: Document, schema: type[BaseModel], steps: tuple[Step, ...]) -> ConfigFault:
+    key = str(steps[-1])
+    field = field_at(schema, steps)
+    example = field.examples[0] if field is not None and field.examples else "..."
+    meaning = f" ({field.title.lower()})" if field is not None and field.title else ""
+    where = f"to '{steps[-2]}'" if len(steps) > 1 else "to the file"
+    place = document.key_place(steps[:-1])
+    return document.fault_at(
+        place,
+        steps,
+        f"this key is required and missing{meaning}",
+        f"add a line {where}: '{key}: {example}'",
+    )
+
+
+def _unknown(document: Document, schema: type[BaseModel], steps: tuple[Step, ...]) -> ConfigFault:
+    key = str(steps[-1])
+    known: list[str] = []
+    for model in models_at(schema, steps[:-1]):
+        known.extend(name for name in fields_of(model) if name not in known)
+    node = document.node(steps)
+    got = shown(node, key) if isinstance(node, ScalarNode) else ""
+    return document.fault_at(
+        document.key_place(steps), steps, "unknown key", _instead(schema, key, known), got=got
+    )
+
+
+def _instead(schema: type[BaseModel], key: str, known: list[str]) -> str:
+    meant = close_to(key, known)
+    if meant is not None:
+        return f"did you mean '{meant}'?"
+    elsewhere = [section for section in sections_with(schema, key) if section != "*"]
+    if elsewhere:
+        named = listed(f"'{section}'" if section else "the first column" for section in elsewhere)
+        return f"move it to {named}"
+    return f"remove it; the keys known here are {listed(known)}" if known else "remove it"
