@@ -1,0 +1,1 @@
+"""`python -m node demo`: everything once, with a small PACS beside it."""

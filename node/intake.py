@@ -1,0 +1,105 @@
+"""A folder of DICOM files as if it had been received: for `run` and the demonstration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+#: Preamble and prefix, PS3.10 7.1.
+PREAMBLE = 128
+PREFIX = b"DICM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileContent:
+    """What a C-STORE of this file would carry.
+
+    Attributes:
+        data_set: the bytes after the file meta information, as they are.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    data_set: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotDicom:
+    """A file that no DICOM client could send, with the reason."""
+
+    path: Path
+    reason: str
+
+
+def read_folder(folder: Path) -> Iterator[FileContent | NotDicom]:
+    """Every file below a folder, in the order of their paths; links are not followed."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.name != "DICOMDIR":
+            yield read_file(path)
+
+
+def read_file(path: Path) -> FileContent | NotDicom:
+    """Read one file as a storage SCU would before it sends it (PS3.10, PS3.4 B)."""
+    try:
+        header = dcmread(path, stop_before_pixels=True, force=True)
+        raw = path.read_bytes()
+    except (InvalidDicomError, OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+        return NotDicom(path, f"cannot be read as DICOM ({type(error).__name__})")
+    class_uid = _text(header, "SOPClassUID") or _meta(header, "MediaStorageSOPClassUID")
+    instance_uid = _text(header, "SOPInstanceUID") or _meta(header, "MediaStorageSOPInstanceUID")
+    if not instance_uid:
+        return NotDicom(path, "no SOP Instance UID: not a DICOM instance")
+    return FileContent(
+        sop_class_uid=class_uid,
+        sop_instance_uid=instance_uid,
+        transfer_syntax_uid=_meta(header, "TransferSyntaxUID") or _guess(header),
+        data_set=raw[_data_set_offset(header, raw) :],
+    )
+
+
+def _data_set_offset(header: FileDataset, raw: bytes) -> int:
+    """Where the data set begins: after preamble, prefix and the group 2 elements."""
+    start = PREAMBLE + len(PREFIX) if raw[PREAMBLE : PREAMBLE + len(PREFIX)] == PREFIX else 0
+    meta = getattr(header, "file_meta", None)
+    length = meta.get("FileMetaInformationGroupLength") if meta else None
+    if isinstance(length, int) and raw[start : start + 4] == b"\x02\x00\x00\x00":
+        # Element (0002,0000) itself: tag 4, VR 2, length 2, value 4 bytes.
+        return start + 12 + length
+    return _skip_group_two(raw, start)
+
+
+def _skip_group_two(raw: bytes, start: int) -> int:
+    """Walk Explicit VR Little Endian group 2 elements that carry no group length."""
+    offset = start
+    while raw[offset : offset + 2] == b"\x02\x00" and offset + 8 <= len(raw):
+        long_form = raw[offset + 4 : offset + 6] in (b"OB", b"OW", b"UN", b"UT", b"SQ", b"OF")
+        at = offset + 8 if long_form else offset + 6
+        size = 4 if long_form else 2
+        offset = at + size + int.from_bytes(raw[at : at + size], "little")
+    return offset
+
+
+def _guess(header: FileDataset) -> str:
+    implicit, little = header.original_encoding
+    if implicit:
+        return str(ImplicitVRLittleEndian)
+    return str(ExplicitVRLittleEndian if little or little is None else ExplicitVRBigEndian)
+
+
+def _text(header: FileDataset, keyword: str) -> str:
+    try:
+        return str(header.get(keyword, "") or "").strip("\0 ")
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return ""
+
+
+def _meta(header: FileDataset, keyword: str) -> str:
+    meta = getattr(header, "file_meta", None)
+    return str(meta.get(keyword, "") or "").strip("\0 ") if meta else ""

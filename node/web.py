@@ -1,0 +1,126 @@
+"""`/metrics`, `/healthz` and `/readyz` on a port of their own; nothing about patients."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import structlog
+
+from node.domain.errors import ConfigError
+
+log = structlog.get_logger(__name__)
+
+EXPOSITION_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Where to listen. With a `metrics_token`, /metrics asks for `Authorization: Bearer`."""
+
+    host: str
+    port: int
+    metrics_token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """Asked at each request.
+
+    Attributes:
+        metrics: the exposition text.
+        faults: what keeps the node from being healthy, by part; empty when all is well.
+        unready: what keeps it from being ready to receive, by part.
+    """
+
+    metrics: Callable[[], bytes]
+    faults: Callable[[], Mapping[str, str]]
+    unready: Callable[[], Mapping[str, str]]
+
+
+class Web:
+    """The HTTP server, in a thread."""
+
+    def __init__(self, settings: WebSettings, probes: Probes) -> None:
+        self._settings = settings
+        self._probes = probes
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.server_address[1] if self._server else self._settings.port
+
+    def start(self) -> None:
+        """Listen; raises ConfigError when the port is taken."""
+        settings, probes = self._settings, self._probes
+
+        class Handler(_Handler):
+            pass
+
+        Handler.probes = probes
+        Handler.token = settings.metrics_token
+        try:
+            self._server = ThreadingHTTPServer((settings.host, settings.port), Handler)
+        except OSError as error:
+            raise ConfigError(
+                f"http: cannot listen on {settings.host}:{settings.port} ({error.strerror}) - "
+                "another program uses it; choose another http.port"
+            ) from error
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, name="web", daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    probes: Probes
+    token: str
+    server_version = "Vigie"
+    sys_version = ""
+    timeout = 10
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        path = self.path.split("?", 1)[0]
+        if path == "/healthz":
+            self._report(self.probes.faults())
+        elif path == "/readyz":
+            self._report(self.probes.unready())
+        elif path == "/metrics":
+            self._metrics()
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain")
+
+    def _metrics(self) -> None:
+        expected = f"Bearer {self.token}"
+        given = self.headers.get("Authorization", "")
+        if self.token and not hmac.compare_digest(given.encode(), expected.encode()):
+            self._answer(HTTPStatus.UNAUTHORIZED, b"a bearer token is required\n", "text/plain")
+            return
+        self._answer(HTTPStatus.OK, self.probes.metrics(), EXPOSITION_FORMAT)
+
+    def _report(self, faults: Mapping[str, str]) -> None:
+        status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
+        body = {"status": "unavailable" if faults else "ok", "faults": dict(faults)}
+        self._answer(status, json.dumps(body).encode() + b"\n", "application/json")
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not logged: probes come every few seconds."""
