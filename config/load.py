@@ -1,7 +1,56 @@
-"""The entrance of this package: read `appliance.yaml` and any other checked YAML file."""
+"""The entrance of this package: read `appliance.yaml`, and any other checked YAML file."""
 
 from __future__ import annotations
 
-from config.validate import read_document
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["read_document"]
+from config.crosscheck import contradictions
+from config.document import Document, parse_document
+from config.draft import Draft
+from config.migrations import migrate
+from config.schema import Appliance
+from config.validate import read_document, validated
+from node.domain.errors import ConfigError, ConfigFault
+
+__all__ = ["Loaded", "load", "load_appliance", "read_document"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A configuration without faults.
+
+    Attributes:
+        appliance: the values, paths made absolute.
+        document: where each of them stands in the file.
+        notes: what was read under an older name, one line each, for the operator.
+    """
+
+    appliance: Appliance
+    document: Document
+    notes: tuple[ConfigFault, ...]
+
+
+def load_appliance(path: Path, installed_models: Sequence[str]) -> Appliance:
+    """Read `appliance.yaml`.
+
+    Args:
+        installed_models: names of the model packages on this computer.
+
+    Raises:
+        ConfigError: every fault in the file; `str` of it has one line per fault.
+    """
+    return load(path, installed_models).appliance
+
+
+def load(path: Path, installed_models: Sequence[str]) -> Loaded:
+    """The same, with the places of the values and the notes of migrations."""
+    document = parse_document(path)
+    notes = migrate(document)
+    appliance, faults = validated(document, Appliance)
+    draft = Draft(document, Appliance, faults)
+    faults = (*faults, *contradictions(draft, installed_models))
+    if appliance is None or faults:
+        raise ConfigError(faults=faults)
+    return Loaded(appliance=appliance, document=document, notes=notes)

@@ -13,6 +13,7 @@ from config.document import (
     Document,
     MappingNode,
     ScalarNode,
+    SequenceNode,
     Step,
     child,
     parse_document,
@@ -54,9 +55,25 @@ def validated(document: Document, schema: type[T]) -> tuple[T | None, tuple[Conf
             context={"folder": document.path.absolute().parent},
         )
     except ValidationError as error:
-        found = (_fault(document, schema, dict(detail)) for detail in error.errors())
+        details = [dict(detail) for detail in error.errors(include_url=False)]
+        found = (
+            _fault(document, schema, detail)
+            for detail in details
+            if not _follows_from_another(document, detail)
+        )
         return None, (*document.faults, *_first_of_each_place(found))
     return model, document.faults
+
+
+def _follows_from_another(document: Document, detail: dict[str, Any]) -> bool:
+    """pydantic counts entries without the faulty ones and then finds too few of them."""
+    if detail["type"] != "too_short":
+        return False
+    node = document.node(_steps_in(document, tuple(detail["loc"]), missing=False))
+    enough = int(detail["ctx"]["min_length"])
+    count = len(node.items) if isinstance(node, SequenceNode) else 0
+    count = len(node.entries) if isinstance(node, MappingNode) else count
+    return count >= enough
 
 
 def _first_of_each_place(faults: Iterable[ConfigFault]) -> tuple[ConfigFault, ...]:
@@ -70,7 +87,8 @@ def _first_of_each_place(faults: Iterable[ConfigFault]) -> tuple[ConfigFault, ..
 def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) -> ConfigFault:
     kind = str(detail["type"])
     context = detail.get("ctx", {})
-    steps = _steps_in(document, tuple(detail["loc"]), missing=kind == "missing")
+    loc = tuple(detail["loc"])
+    steps = _steps_in(document, loc, missing=kind == "missing")
     if kind == "missing":
         return _missing(document, schema, steps)
     if kind == "union_tag_not_found":
@@ -84,6 +102,10 @@ def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) 
     key = str(steps[-1]) if steps else ""
     node = document.node(steps)
     wording = worded(Wrong(kind, context, str(detail["msg"]), key, node, field_at(schema, steps)))
+    if loc[-1:] == ("[key]",):
+        return document.fault_at(
+            document.key_place(steps), steps, wording.why, wording.remedy, got=f"'{key}'"
+        )
     got = "" if isinstance(node, MappingNode) and kind == "vigie" else shown(node, key)
     return document.fault(steps, wording.why, wording.remedy, got=got)
 

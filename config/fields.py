@@ -1,0 +1,211 @@
+"""Kinds of value that more than one section uses, each refusing with its own remedy."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from config.messages import refusal
+from config.secret import SecretFile, read_reference
+
+#: PS3.5 table 6.2-1, AE: 16 characters of the default repertoire without backslash and control.
+AE_TITLE_LENGTH = 16
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?")
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
+
+
+def _ae_title(text: str) -> str:
+    stripped = text.strip(" ")
+    if not stripped:
+        raise refusal("an AE title cannot be empty", "write a name of 1 to 16 characters")
+    if stripped != text:
+        raise refusal(
+            "an AE title cannot begin or end with a space", f"remove the space: {stripped}"
+        )
+    if "\\" in text or not text.isascii() or not text.isprintable():
+        raise refusal(
+            "an AE title holds a letter that DICOM does not allow",
+            "use letters without accents, digits, - and _",
+        )
+    if len(text) > AE_TITLE_LENGTH:
+        raise refusal(
+            f"an AE title has at most {AE_TITLE_LENGTH} characters, this one has {len(text)}",
+            "shorten it, and enter the same spelling on the other side",
+        )
+    return text
+
+
+def _host(text: str) -> str:
+    if "://" in text:
+        raise refusal("this is a web address", f"write the name alone: {_bare_host(text)}")
+    if re.fullmatch(r"[^:\[\]]+:[0-9]+", text):
+        host, _, port = text.partition(":")
+        raise refusal(
+            "a host is written without its port", f"write {host} here and {port} as 'port:'"
+        )
+    if re.fullmatch(r"[0-9.]+", text) or ":" in text:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise refusal(
+                "this is not an IP address",
+                "write four numbers from 0 to 255, for example 192.168.10.20",
+            ) from None
+        return text
+    if len(text) > 253 or not _HOST.fullmatch(text):
+        raise refusal(
+            "this is neither a host name nor an IP address",
+            "write a name such as pacs.hospital.example or an address such as 192.168.10.20",
+        )
+    return text
+
+
+def _bare_host(text: str) -> str:
+    return re.split(r"[/:?#]", text.partition("://")[2])[0] or "the host"
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if not isinstance(value, str):
+        raise refusal("must be an IP address or network", 'write it in quotes: "192.168.10.20"')
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError:
+        pass
+    try:
+        interface = ipaddress.ip_interface(value)
+    except ValueError:
+        if re.search(r"[A-Za-z]", value) and ":" not in value:
+            raise refusal(
+                "peers are known by address, not by name",
+                "write the IP address, for example 192.168.10.20; 'getent hosts NAME' shows it",
+            ) from None
+        raise refusal(
+            "this is not an IP address or network",
+            "write one computer as 192.168.10.20, or a network as 192.168.10.0/24",
+        ) from None
+    raise refusal(
+        "this mixes an address with a network",
+        f"write {interface.network} for the whole network, or {interface.ip} for this computer",
+    )
+
+
+def _entry_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        suggestion = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")[:40].strip("-_")
+        raise refusal(
+            "a name here has 1 to 40 small letters, digits, - and _",
+            f"write it as '{suggestion}'" if suggestion else "choose another name",
+        )
+    return text
+
+
+def _uid(text: str) -> str:
+    if len(text) > 64 or not _UID.fullmatch(text):
+        raise refusal(
+            "this is not a DICOM UID",
+            "write numbers joined by dots, 64 characters at most, for example 1.3.46.670589.11.0.0",
+        )
+    return text
+
+
+def _code(text: str) -> str:
+    if not _CODE.fullmatch(text):
+        raise refusal(
+            "a modality is written in capital letters", f"write {text.upper().strip() or 'CT'}"
+        )
+    return text
+
+
+def _person(text: str) -> str:
+    words = [word for word in re.split(r"[\s.,]+", text) if len(word) > 1 and word.isalpha()]
+    titles = {"dr", "prof", "mr", "mrs", "ms", "med", "tbd", "todo", "the"}
+    if len([word for word in words if word.lower() not in titles]) < 2:
+        raise refusal(
+            "this does not name a person",
+            "write first and last name of who answers for clinical use: Dr. Ada Lovelace",
+        )
+    return text
+
+
+def _beside(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder", Path())
+    return Path(os.path.normpath(folder / path.expanduser()))
+
+
+def _folder(path: Path, info: ValidationInfo) -> Path:
+    absolute = _beside(path, info)
+    if absolute.exists() and not absolute.is_dir():
+        raise refusal(f"{absolute} is a file", "name a folder")
+    if not absolute.parent.is_dir():
+        raise refusal(
+            f"the folder {absolute.parent} does not exist",
+            f"create it (mkdir -p {absolute.parent}), or correct the path",
+        )
+    if not os.access(absolute if absolute.exists() else absolute.parent, os.W_OK | os.X_OK):
+        raise refusal(
+            f"Vigie may not write to {absolute if absolute.exists() else absolute.parent}",
+            "give the folder to the account that runs Vigie (chown), or choose another",
+        )
+    return absolute
+
+
+def _file(path: Path, info: ValidationInfo) -> Path:
+    absolute = _beside(path, info)
+    if absolute.is_dir():
+        raise refusal(f"{absolute} is a folder", f"name a file, for example {absolute}/vigie.log")
+    if not absolute.parent.is_dir():
+        raise refusal(
+            f"the folder {absolute.parent} does not exist",
+            f"create it (mkdir -p {absolute.parent}), or correct the path",
+        )
+    return absolute
+
+
+def _secret(value: object, info: ValidationInfo) -> SecretFile:
+    return read_reference(value, (info.context or {}).get("folder", Path()))
+
+
+AETitle = Annotated[
+    str,
+    AfterValidator(_ae_title),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": AE_TITLE_LENGTH}),
+]
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(_network),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+EntryName = Annotated[
+    str, AfterValidator(_entry_name), WithJsonSchema({"type": "string", "maxLength": 40})
+]
+Uid = Annotated[str, AfterValidator(_uid)]
+ModalityCode = Annotated[str, AfterValidator(_code)]
+PersonName = Annotated[str, AfterValidator(_person)]
+#: Absolute path of a folder that exists or whose parent does; relative to the file's folder.
+FolderPath = Annotated[Path, AfterValidator(_folder)]
+#: Absolute path of a file to be written; relative to the file's folder.
+FilePath = Annotated[Path, AfterValidator(_file)]
+Secret = Annotated[
+    SecretFile,
+    PlainValidator(_secret),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^file:"}),
+]

@@ -1,0 +1,36 @@
+"""The schema of `appliance.yaml`, one file per section; defaults live here only."""
+
+from __future__ import annotations
+
+from config.schema.appliance import CURRENT_VERSION, Appliance
+from config.schema.completion import Completion
+from config.schema.destinations import DicomDestination
+from config.schema.identity import Identity
+from config.schema.logs import Logs
+from config.schema.models import Model
+from config.schema.receiver import Limits, Peer, Receiver
+from config.schema.results import Results
+from config.schema.routes import Route, When
+from config.schema.storage import Storage
+from config.schema.web import Web
+from config.schema.workers import Provider, Workers
+
+__all__ = [
+    "CURRENT_VERSION",
+    "Appliance",
+    "Completion",
+    "DicomDestination",
+    "Identity",
+    "Limits",
+    "Logs",
+    "Model",
+    "Peer",
+    "Provider",
+    "Receiver",
+    "Results",
+    "Route",
+    "Storage",
+    "Web",
+    "When",
+    "Workers",
+]

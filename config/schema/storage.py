@@ -1,0 +1,51 @@
+"""`storage:` where received images and results lie, and for how long."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from config.fields import FolderPath
+from config.schema.base import Section
+
+
+class Storage(Section):
+    """The disk of this node."""
+
+    path: FolderPath = Field(
+        title="Folder",
+        description="Images, results and the ledger; relative to this file. Patient data!",
+        examples=["./var"],
+    )
+    refuse_above_percent: float = Field(
+        default=90,
+        title="Disk watermark",
+        description="When the disk is this full, new images are refused with 'out of resources'.",
+        ge=10,
+        le=99,
+        examples=[90],
+    )
+    keep_free_gb: float = Field(
+        default=5,
+        title="Space kept free",
+        description="New images are refused also when less than this is free.",
+        ge=0,
+        le=100000,
+        examples=[5],
+    )
+    retention_days: float = Field(
+        default=30,
+        title="Retention",
+        description="A study is deleted this long after its last image, once every result of it "
+        "was accepted by every destination.",
+        ge=0,
+        le=36500,
+        examples=[30],
+    )
+    quarantine_gb: float = Field(
+        default=10,
+        title="Quarantine",
+        description="Space for objects that could not be filed.",
+        ge=0,
+        le=100000,
+        examples=[10],
+    )
