@@ -119,6 +119,14 @@ class Studies:
                 self.tell(study_uid, state.value, cause)
             return bool(cursor.rowcount)
 
+    def redeliver(self, study_uid: str) -> None:
+        """Results of an ended study are on their way again."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE study SET state=? WHERE study_uid=? AND state=?",
+                (StudyState.DELIVERING, study_uid, StudyState.ENDED),
+            )
+
     def count_attempt(self, study_uid: str) -> int:
         """One more try at describing a study; returns how many there have been."""
         with self._database.transaction() as db:

@@ -1,0 +1,92 @@
+"""`serve`, `check`, `explain-config`: the appliance and its one file."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from types import FrameType
+
+import structlog
+
+from config.explain import explain_config, explain_rows
+from config.load import load, load_appliance
+from models.registry import load_registry
+from node.app import Node
+from node.cli.command import Command, Exit, add_json, print_rows
+from node.logs import configure_logging
+from node.packages import MODELS_FOLDER, installed_models
+
+log = structlog.get_logger(__name__)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    appliance = load_appliance(options.config, installed_models())
+    configure_logging(appliance.logging)
+    stop = threading.Event()
+
+    def ask_to_stop(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
+    node = Node(appliance)
+    node.start()
+    try:
+        node.wait(stop)
+    finally:
+        node.stop()
+    return Exit.GOOD
+
+
+def check(options: argparse.Namespace) -> int:
+    """Name every fault; start nothing."""
+    loaded = load(options.config, installed_models())
+    for note in loaded.notes:
+        print(note)
+    registry = load_registry(MODELS_FOLDER)
+    enabled = [name for name, model in loaded.appliance.models.items() if model.enabled]
+    for name in enabled:
+        registry.get(name)
+    peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
+    print(
+        f"{options.config}: good ({len(peers)} peers, {len(enabled)} models, "
+        f"{len(loaded.appliance.routes)} routes, {len(destinations)} destinations)"
+    )
+    return Exit.GOOD
+
+
+def explain(options: argparse.Namespace) -> int:
+    """The effective configuration with the origin of each value."""
+    if options.json:
+        print_rows(explain_rows(options.config), as_json=True)
+    else:
+        print(explain_config(options.config))
+    return Exit.GOOD
+
+
+def _nothing(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+COMMANDS = (
+    Command(
+        name="serve",
+        summary="the appliance; ready when /readyz answers 200",
+        arguments=_nothing,
+        run=serve,
+    ),
+    Command(
+        name="check",
+        summary="every configuration fault with line, column and remedy; starts nothing",
+        arguments=_nothing,
+        run=check,
+    ),
+    Command(
+        name="explain-config",
+        summary="the effective configuration, with the origin of each value",
+        arguments=add_json,
+        run=explain,
+    ),
+)

@@ -1,0 +1,155 @@
+"""`status`, `explain`, `rerun`, `resend`: what is where, and why."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from config.load import load_appliance
+from node.cli.command import Command, Exit, add_json, complain, print_rows
+from node.ledger import Ledger
+from node.ledger.states import DeliveryState
+from node.ledger.studies import StudyRow
+from node.packages import installed_models
+
+
+def _ledger(options: argparse.Namespace, *, read_only: bool = True) -> Ledger:
+    appliance = load_appliance(options.config, installed_models())
+    return Ledger(appliance.storage.path, read_only=read_only)
+
+
+def when(seconds: float | None) -> str:
+    """A time in the local zone of this computer, to the second."""
+    if seconds is None:
+        return "-"
+    moment = datetime.fromtimestamp(seconds, tz=UTC).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def status(options: argparse.Namespace) -> int:
+    """Studies by state, then the last ones that moved."""
+    ledger = _ledger(options)
+    rows = []
+    for study in ledger.studies.recent(options.last):
+        jobs = ledger.jobs.of_study(study.study_uid)
+        deliveries = ledger.outbox.of_study(study.study_uid)
+        accepted = sum(item.state is DeliveryState.ACCEPTED for item in deliveries)
+        rows.append(
+            {
+                "study": study.study_uid,
+                "state": study.state.value,
+                "last image": when(study.last_at),
+                "images": len(ledger.instances.of_study(study.study_uid)),
+                "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
+                "accepted": f"{accepted} of {len(deliveries)}",
+            }
+        )
+    if not options.json:
+        totals = ledger.studies.totals_by_state()
+        print("studies: " + ", ".join(f"{n} {state.value}" for state, n in totals.items()))
+    print_rows(rows, as_json=options.json, empty="no study was received yet")
+    ledger.close()
+    return Exit.GOOD
+
+
+def explain(options: argparse.Namespace) -> int:
+    """The whole life of one study."""
+    ledger = _ledger(options)
+    study = ledger.studies.get(options.study)
+    if study is None:
+        complain(
+            f"no study {options.study} in the ledger: it never arrived here, or the UID is not a "
+            "Study Instance UID (`status` lists the studies)"
+        )
+        return Exit.FAILURES
+    if options.json:
+        _explain_json(ledger, study)
+    else:
+        _explain_text(ledger, study)
+    ledger.close()
+    return Exit.GOOD
+
+
+def _explain_json(ledger: Ledger, study: StudyRow) -> None:
+    uid = study.study_uid
+    rows = [
+        {
+            "study": asdict(study),
+            "verdicts": [asdict(v) for v in ledger.studies.verdicts(uid, study.generation)],
+            "jobs": [asdict(job) for job in ledger.jobs.of_study(uid)],
+            "deliveries": [asdict(item) for item in ledger.outbox.of_study(uid)],
+            "events": [asdict(event) for event in ledger.studies.events(uid)],
+        }
+    ]
+    print_rows(rows, as_json=True)
+
+
+def _explain_text(ledger: Ledger, study: StudyRow) -> None:
+    uid = study.study_uid
+    instances = ledger.instances.of_study(uid)
+    senders = sorted({item.calling_ae_title for item in instances})
+    print(f"study {uid}: {study.state.value}" + (f" ({study.cause})" if study.cause else ""))
+    print(f"  {len(instances)} images, from {', '.join(senders) or '-'}")
+    print(f"  first {when(study.first_at)}, last {when(study.last_at)}")
+    completed = f"{when(study.completed_at)} ({study.confidence})" if study.completed_at else "no"
+    print(f"  complete: {completed}")
+    series_uid = ""
+    for verdict in sorted(
+        ledger.studies.verdicts(uid, study.generation), key=lambda v: (v.series_uid, v.model)
+    ):
+        if verdict.series_uid != series_uid:
+            series_uid = verdict.series_uid
+            print(f"  series {series_uid}: {verdict.facts}")
+        reason = f": {verdict.reason}" if verdict.reason else ""
+        print(f"    {verdict.model}: {verdict.verdict}{reason}")
+    for job in ledger.jobs.of_study(uid):
+        told = job.reason or job.summary
+        print(f"  job {job.model}: {job.state.value}" + (f": {told}" if told else ""))
+    for item in ledger.outbox.of_study(uid):
+        proof = ", not proved" if item.state is DeliveryState.ACCEPTED else ""
+        cause = f": {item.cause}" if item.cause else ""
+        print(f"  {item.object.kind} to {item.destination}: {item.state.value}{proof}{cause}")
+        print(f"    {item.object.path}")
+    print("  life:")
+    for event in ledger.studies.events(uid):
+        print(f"    {when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else ""))
+
+
+def resend(options: argparse.Namespace) -> int:
+    """Queue the results of one study for every destination again."""
+    ledger = _ledger(options, read_only=False)
+    queued = ledger.outbox.resend(options.study)
+    if queued:
+        ledger.studies.tell(options.study, "resend", "by hand")
+        ledger.studies.redeliver(options.study)
+    ledger.close()
+    print(f"{queued} objects queued" if queued else "this study has no results to send")
+    return Exit.GOOD if queued else Exit.FAILURES
+
+
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    add_json(parser)
+    parser.add_argument("--last", type=int, default=20, help="how many studies (default 20)")
+
+
+def _study(parser: argparse.ArgumentParser) -> None:
+    add_json(parser)
+    parser.add_argument("study", metavar="STUDY_UID", help="Study Instance UID")
+
+
+COMMANDS = (
+    Command(name="status", summary="what is where", arguments=_no_arguments, run=status),
+    Command(
+        name="explain",
+        summary="the life of one study, with every verdict and time",
+        arguments=_study,
+        run=explain,
+    ),
+    Command(
+        name="resend",
+        summary="send the results of one study again, also what was refused",
+        arguments=_study,
+        run=resend,
+    ),
+)
