@@ -33,7 +33,7 @@ def contradictions(draft: Draft, installed_models: Sequence[str]) -> tuple[Confi
         _retries,
         _metrics,
         lambda draft: _models(draft, installed_models),
-        _routes,
+        lambda draft: _routes(draft, installed_models),
         _senders,
     )
     found: list[ConfigFault] = []
@@ -103,16 +103,21 @@ def _peers(draft: Draft) -> Faults:
     seen: dict[str, str] = {}
     for peer in draft.names("receiver", "peers"):
         path = ("receiver", "peers", peer)
-        for number, title in enumerate(draft.entries(*path, "ae_titles")):
-            if title and title in seen:
-                where = "this list" if seen[title] == peer else f"peer '{seen[title]}'"
-                yield draft.fault(
-                    (*path, "ae_titles", number),
-                    f"this AE title already stands in {where}",
-                    "keep it once; one peer can have several addresses",
-                )
-            seen.setdefault(title, peer)
+        yield from _settled(_repeated_titles(draft, path, seen))
         yield from _settled(_peer(draft, path))
+
+
+def _repeated_titles(draft: Draft, path: tuple[str, ...], seen: dict[str, str]) -> Faults:
+    peer = path[-1]
+    for number, title in enumerate(draft.entries(*path, "ae_titles")):
+        if title and title in seen:
+            where = "this list" if seen[title] == peer else f"peer '{seen[title]}'"
+            yield draft.fault(
+                (*path, "ae_titles", number),
+                f"this AE title already stands in {where}",
+                "keep it once; one peer can have several addresses",
+            )
+        seen.setdefault(title, peer)
 
 
 def _peer(draft: Draft, path: tuple[str, ...]) -> Faults:
@@ -241,28 +246,40 @@ def _models(draft: Draft, installed: Sequence[str]) -> Faults:
             )
 
 
-def _routes(draft: Draft) -> Faults:
+def _routes(draft: Draft, installed: Sequence[str]) -> Faults:
     for route in draft.names("routes"):
-        for number, name in enumerate(draft.entries("routes", route, "models")):
-            yield from _settled(_routed_model(draft, ("routes", route, "models", number), name))
-        for number, name in enumerate(draft.entries("routes", route, "destinations")):
-            known = draft.names("destinations")
-            if name not in known:
-                yield draft.fault(
-                    ("routes", route, "destinations", number),
-                    "there is no such destination",
-                    _instead(name, known, add=f"add '{name}:' below 'destinations:'"),
-                )
+        yield from _settled(_routed_models(draft, route, installed))
+        yield from _settled(_routed_destinations(draft, route))
 
 
-def _routed_model(draft: Draft, path: tuple[str | int, ...], name: str) -> Faults:
+def _routed_models(draft: Draft, route: str, installed: Sequence[str]) -> Faults:
+    for number, _ in enumerate(draft.entries("routes", route, "models")):
+        path = ("routes", route, "models", number)
+        yield from _settled(_routed_model(draft, path, installed))
+
+
+def _routed_destinations(draft: Draft, route: str) -> Faults:
+    known = draft.names("destinations")
+    for number, name in enumerate(draft.entries("routes", route, "destinations")):
+        if name not in known:
+            yield draft.fault(
+                ("routes", route, "destinations", number),
+                "there is no such destination",
+                _instead(name, known, add=f"add '{name}:' below 'destinations:'"),
+            )
+
+
+def _routed_model(draft: Draft, path: tuple[str | int, ...], installed: Sequence[str]) -> Faults:
+    name = draft.text(*path)
     known = draft.names("models")
-    if name not in known:
+    if name not in known and name in installed:
         yield draft.fault(
             path,
-            "this model does not stand below 'models:'",
-            _instead(name, known, add=f"add '{name}: {{enabled: true}}' below 'models:'"),
+            "this model is installed, but does not stand below 'models:'",
+            f"add '{name}: {{enabled: true}}' below 'models:'",
         )
+    elif name not in known:
+        yield draft.fault(path, "no such model is installed", _instead(name, installed))
     elif not draft.truth("models", name, "enabled"):
         yield draft.fault(
             path,
@@ -272,21 +289,24 @@ def _routed_model(draft: Draft, path: tuple[str | int, ...], name: str) -> Fault
 
 
 def _senders(draft: Draft) -> Faults:
-    peers = draft.names("receiver", "peers")
     allowed: set[str] = set()
-    for peer in peers:
+    for peer in draft.names("receiver", "peers"):
         if draft.truth("receiver", "peers", peer, "any_ae_title"):
             return
         allowed.update(draft.entries("receiver", "peers", peer, "ae_titles"))
     for route in draft.names("routes"):
-        path = ("routes", route, "when", "calling_ae_titles")
-        for number, title in enumerate(draft.entries(*path)):
-            if title not in allowed:
-                yield draft.fault(
-                    (*path, number),
-                    "no peer may send under this AE title, so the route never applies",
-                    _instead(title, sorted(allowed), add="add it to a peer"),
-                )
+        yield from _settled(_routed_senders(draft, route, sorted(allowed)))
+
+
+def _routed_senders(draft: Draft, route: str, allowed: Sequence[str]) -> Faults:
+    path = ("routes", route, "when", "calling_ae_titles")
+    for number, title in enumerate(draft.entries(*path)):
+        if title not in allowed:
+            yield draft.fault(
+                (*path, number),
+                "no peer may send under this AE title, so the route never applies",
+                _instead(title, allowed, add="add it to a peer"),
+            )
 
 
 def _instead(name: str, known: Sequence[str], *, add: str = "") -> str:

@@ -35,10 +35,12 @@ class Draft:
         return tuple(node.entries) if isinstance(node, MappingNode) else ()
 
     def entries(self, *steps: str | int) -> tuple[str, ...]:
-        """The texts of a list, with those left out that are no texts."""
+        """The texts of a list, "" for what is no text; raises Unsettled where there is no list."""
         node = self._document.node(steps)
-        if not isinstance(node, SequenceNode):
+        if node is None:
             return ()
+        if not isinstance(node, SequenceNode):
+            raise Unsettled
         return tuple(str(item.value) if isinstance(item, ScalarNode) else "" for item in node.items)
 
     def given(self, *steps: str | int) -> bool:

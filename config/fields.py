@@ -24,7 +24,7 @@ from config.secret import SecretFile, read_reference
 #: PS3.5 table 6.2-1, AE: 16 characters of the default repertoire without backslash and control.
 AE_TITLE_LENGTH = 16
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,38}[A-Za-z0-9])?")
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 
@@ -106,9 +106,9 @@ def _network(value: object) -> IPv4Network | IPv6Network:
 
 def _entry_name(text: str) -> str:
     if not _NAME.fullmatch(text):
-        suggestion = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")[:40].strip("-_")
+        suggestion = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:40].strip("-_")
         raise refusal(
-            "a name here has 1 to 40 small letters, digits, - and _",
+            "a name here consists of 1 to 40 letters, digits, - and _, without spaces",
             f"write it as '{suggestion}'" if suggestion else "choose another name",
         )
     return text

@@ -47,10 +47,10 @@ def load_appliance(path: Path, installed_models: Sequence[str]) -> Appliance:
 def load(path: Path, installed_models: Sequence[str]) -> Loaded:
     """The same, with the places of the values and the notes of migrations."""
     document = parse_document(path)
-    notes = migrate(document)
+    migrated = migrate(document)
     appliance, faults = validated(document, Appliance)
     draft = Draft(document, Appliance, faults)
-    faults = (*faults, *contradictions(draft, installed_models))
+    faults = (*faults, *migrated.faults, *contradictions(draft, installed_models))
     if appliance is None or faults:
         raise ConfigError(faults=faults)
-    return Loaded(appliance=appliance, document=document, notes=notes)
+    return Loaded(appliance=appliance, document=document, notes=tuple(migrated.notes))

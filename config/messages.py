@@ -11,7 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from config.document import MappingNode, Node, ScalarNode, SequenceNode
+from config.document import Node, ScalarNode, SequenceNode
 
 #: Units by the ending of a key, for "a number of seconds".
 UNITS = {
@@ -66,7 +66,8 @@ def refusal(why: str, remedy: str, *, at: str = "") -> PydanticCustomError:
 def close_to(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant."""
     by_lowered = {entry.lower(): entry for entry in known}
-    matches = difflib.get_close_matches(word.lower(), by_lowered, n=1, cutoff=0.6)
+    cutoff = 0.6 if len(word) > 3 else 0.75  # gpu is not a slip of the pen for cpu
+    matches = difflib.get_close_matches(word.lower(), by_lowered, n=1, cutoff=cutoff)
     return by_lowered[matches[0]] if matches else None
 
 
@@ -86,7 +87,7 @@ def worded(wrong: Wrong) -> Wording:
     if wording is not None:
         return wording(wrong)
     why, _, remedy = wrong.message.removeprefix("Value error, ").partition(" - ")
-    return Wording(_lowered(why), remedy or f"write {_wanted(wrong)}")
+    return Wording(lowered(why), remedy or f"write {_wanted(wrong)}")
 
 
 def example_of(field: FieldInfo | None, key: str) -> str:
@@ -96,7 +97,7 @@ def example_of(field: FieldInfo | None, key: str) -> str:
     return f", for example {key}: {_yaml(field.examples[0])}"
 
 
-def _lowered(sentence: str) -> str:
+def lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
@@ -116,6 +117,10 @@ def _wanted(wrong: Wrong) -> str:
 
 
 def _without_value(wrong: Wrong) -> Wording:
+    if _WORDINGS.get(wrong.kind) is _section:
+        return Wording(
+            "this section is empty", "write its keys below it, indented by two spaces, or delete it"
+        )
     remedy = f"write a value after the colon{example_of(wrong.field, wrong.key)}"
     field = wrong.field
     if field is not None and not field.is_required():
@@ -133,6 +138,8 @@ def _range(wrong: Wrong) -> str:
         low = getattr(mark, "ge", None) if low is None else low
         high = getattr(mark, "le", None) if high is None else high
     unit = next((f" {name}" for end, name in UNITS.items() if wrong.key.endswith(end)), "")
+    if low is not None and low == high:
+        return f"write {low}"
     if low is not None and high is not None:
         return f"choose a value from {low} to {high}{unit}"
     return f"choose another number{' of' + unit if unit else ''}"
@@ -140,13 +147,18 @@ def _range(wrong: Wrong) -> str:
 
 def _bound(words: str, name: str) -> Callable[[Wrong], Wording]:
     def wording(wrong: Wrong) -> Wording:
-        return Wording(f"must be {words} {wrong.context[name]}", _range(wrong))
+        limit = float(wrong.context[name])
+        shown = f"{limit:.0f}" if limit.is_integer() else f"{limit:g}"
+        return Wording(f"must be {words} {shown}", _range(wrong))
 
     return wording
 
 
 def _integer(wrong: Wrong) -> Wording:
     why = "must be a whole number"
+    value = wrong.node.value if isinstance(wrong.node, ScalarNode) else None
+    if isinstance(value, float):
+        return Wording(why, f"write {round(value)}")
     if re.fullmatch(r"[-+]?[0-9]{1,15}", wrong.text):
         return Wording(why, f"write it without quotes and leading zeros: {int(wrong.text)}")
     return _number(wrong, why)
@@ -166,7 +178,7 @@ def _number(wrong: Wrong, why: str) -> Wording:
         return Wording(why, f"write the number of {unit} alone, without '{with_unit[2]}'")
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return Wording(why, f"write it without quotes: {text}")
-    return Wording(why, f"write {_wanted(wrong).replace('another value', 'a number')}")
+    return Wording(why, f"write {_wanted(wrong).replace('another value', 'digits only')}")
 
 
 def _boolean(wrong: Wrong) -> Wording:
@@ -209,10 +221,10 @@ def _choice(wrong: Wrong) -> Wording:
 
 def _one_of(text: str, allowed: list[str]) -> Wording:
     meant = close_to(text, allowed)
-    if len(allowed) == 1:
-        return Wording("this word is not known here", f"write {allowed[0]}")
-    why = f"must be {listed(allowed)}"
-    return Wording(why, f"did you mean '{meant}'?" if meant else f"write {listed(allowed)}")
+    why = "this word is not known here"
+    if meant is None:
+        return Wording(why, f"write {listed(allowed)}")
+    return Wording(why, f"did you mean '{meant}'? Known are {listed(allowed)}")
 
 
 def _tag(wrong: Wrong) -> Wording:
@@ -233,10 +245,8 @@ def _too_short(wrong: Wrong) -> Wording:
 def _too_few(wrong: Wrong) -> Wording:
     count = wrong.context.get("min_length", 1)
     entries = "entry" if count == 1 else "entries"
-    kind = "keys" if isinstance(wrong.node, MappingNode) else "list"
     return Wording(
-        f"needs at least {count} {entries}",
-        f"add one to the {kind}{example_of(wrong.field, wrong.key)}",
+        f"needs at least {count} {entries}", f"add one{example_of(wrong.field, wrong.key)}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import yaml
@@ -47,12 +48,6 @@ _INDENT = (
 #: First match wins; `at_start` points at where the broken thing began, not where it was noticed.
 _SAYINGS = (
     _Saying(
-        "mapping values are not allowed here",
-        "a second colon, or an indentation that does not fit",
-        "put the value in quotes if the colon belongs to it; otherwise line the key up with "
-        "the keys of its section",
-    ),
-    _Saying(
         "could not find expected ':'",
         "neither 'key: value' nor '- item'",
         "write a colon and a space between key and value",
@@ -94,8 +89,13 @@ _SAYINGS = (
     _Saying("but found '?'", "a list and keys are mixed, or the indentation is wrong", _INDENT),
     _Saying(
         "but found '-'",
-        "a list entry is indented wrongly",
-        "line the dash up with the dashes of its list",
+        "a list entry among keys, or one that is indented wrongly",
+        "write it below a key of its own, or line the dash up with the dashes of its list",
+    ),
+    _Saying(
+        "but found ':'",
+        "there is no key before the colon",
+        "write the key, or delete the line",
     ),
     _Saying("but found '<block sequence start>'", "a list entry is indented wrongly", _INDENT),
     _Saying(
@@ -127,6 +127,8 @@ def explain_yaml_error(error: yaml.YAMLError, text: str) -> SyntaxFault:
             tab, "a tab stands in the indentation", "replace the tab with spaces, two per level"
         )
     problem = str(error.problem)
+    if "mapping values are not allowed here" in problem:
+        return _colon(text, place)
     for saying in _SAYINGS:
         if saying.problem in problem:
             start = error.context_mark if saying.at_start else None
@@ -146,6 +148,42 @@ def explain_yaml_error(error: yaml.YAMLError, text: str) -> SyntaxFault:
         "write 'key: value', with text that holds special signs in quotes",
         _line(text, place),
     )
+
+
+def _colon(text: str, place: Place) -> SyntaxFault:
+    """A colon where none can stand: what stands before it says what happened."""
+    lines = text.splitlines()
+    line = lines[place.line - 1]
+    if re.search(r":\s", line[: place.column - 1]):
+        return SyntaxFault(
+            place,
+            "a second colon in one line",
+            "put the whole value in quotes, or start a new line for the second key",
+            _line(text, place),
+        )
+    above = max((n for n in range(1, place.line) if _says_something(lines[n - 1])), default=1)
+    if ":" not in lines[above - 1].partition("#")[0]:
+        start = Place(above, _indentation(lines[above - 1]) + 1)
+        return SyntaxFault(
+            start,
+            "neither 'key: value' nor '- item'",
+            "write a colon and a space between key and value",
+            _line(text, start),
+        )
+    return SyntaxFault(
+        Place(place.line, _indentation(line) + 1),
+        f"this line is indented further than line {above}, which has a value already",
+        "let it begin in the same column as the other keys of its section",
+        _line(text, place),
+    )
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def place_of_index(text: str, index: int) -> Place:

@@ -20,7 +20,7 @@ from config.document import (
     plain,
     shown,
 )
-from config.messages import Wrong, close_to, listed, worded
+from config.messages import Wrong, close_to, listed, lowered, worded
 from config.schema_walk import field_at, fields_of, models_at, sections_with
 from node.domain.errors import ConfigError, ConfigFault
 
@@ -59,14 +59,23 @@ def validated(document: Document, schema: type[T]) -> tuple[T | None, tuple[Conf
         found = (
             _fault(document, schema, detail)
             for detail in details
-            if not _follows_from_another(document, detail)
+            if not _follows_from_another(document, schema, detail)
         )
         return None, (*document.faults, *_first_of_each_place(found))
     return model, document.faults
 
 
-def _follows_from_another(document: Document, detail: dict[str, Any]) -> bool:
-    """pydantic counts entries without the faulty ones and then finds too few of them."""
+def _follows_from_another(
+    document: Document, schema: type[BaseModel], detail: dict[str, Any]
+) -> bool:
+    """True of what an operator would be told twice.
+
+    pydantic counts entries without the faulty ones and then finds too few of them. A key that
+    is misspelt is unknown, and its right spelling missing.
+    """
+    if detail["type"] == "missing":
+        *steps, key = _steps_in(document, tuple(detail["loc"]), missing=True)
+        return _is_misspelt(document, schema, tuple(steps), str(key))
     if detail["type"] != "too_short":
         return False
     node = document.node(_steps_in(document, tuple(detail["loc"]), missing=False))
@@ -74,6 +83,15 @@ def _follows_from_another(document: Document, detail: dict[str, Any]) -> bool:
     count = len(node.items) if isinstance(node, SequenceNode) else 0
     count = len(node.entries) if isinstance(node, MappingNode) else count
     return count >= enough
+
+
+def _is_misspelt(
+    document: Document, schema: type[BaseModel], steps: tuple[Step, ...], key: str
+) -> bool:
+    known = [name for model in models_at(schema, steps) for name in fields_of(model)]
+    node = document.node(steps)
+    written = node.entries if isinstance(node, MappingNode) else {}
+    return any(close_to(name, known) == key for name in written if name not in known)
 
 
 def _first_of_each_place(faults: Iterable[ConfigFault]) -> tuple[ConfigFault, ...]:
@@ -126,9 +144,17 @@ def _steps_in(document: Document, loc: tuple[Step, ...], *, missing: bool) -> tu
 
 def _missing(document: Document, schema: type[BaseModel], steps: tuple[Step, ...]) -> ConfigFault:
     key = str(steps[-1])
+    if isinstance(steps[-1], int):
+        return document.fault(
+            steps[:-1],
+            f"needs an entry number {steps[-1] + 1}",
+            "add the missing entry to the list",
+            got=shown(document.node(steps[:-1])),
+        )
     field = field_at(schema, steps)
     example = field.examples[0] if field is not None and field.examples else "..."
-    meaning = f" ({field.title.lower()})" if field is not None and field.title else ""
+    title = lowered(field.title or "") if field is not None else ""
+    meaning = f" ({title})" if title not in ("", key) else ""
     where = f"to '{steps[-2]}'" if len(steps) > 1 else "to the file"
     place = document.key_place(steps[:-1])
     return document.fault_at(
@@ -157,6 +183,9 @@ def _instead(schema: type[BaseModel], key: str, known: list[str]) -> str:
         return f"did you mean '{meant}'?"
     elsewhere = [section for section in sections_with(schema, key) if section != "*"]
     if elsewhere:
-        named = listed(f"'{section}'" if section else "the first column" for section in elsewhere)
+        named = listed(
+            f"'{section.replace('*', 'NAME')}'" if section else "the first column"
+            for section in elsewhere
+        )
         return f"move it to {named}"
     return f"remove it; the keys known here are {listed(known)}" if known else "remove it"

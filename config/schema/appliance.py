@@ -40,7 +40,7 @@ class Appliance(Section):
     receiver: Receiver = Field(
         title="Receiver",
         description="Who may send studies, and where to.",
-        examples=["(a section; see the appliance.yaml that came with Vigie)"],
+        examples=["{peers: {ct1: {addresses: [192.168.10.20], ae_titles: [CT1]}}}"],
     )
     storage: Storage = Field(
         title="Storage",

@@ -1,0 +1,139 @@
+"""What is in force now, and where each value comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from config.document import Document, Step
+from config.load import Loaded, load
+from config.schema import Appliance
+from config.schema_walk import field_at
+from config.secret import SecretFile
+
+DEFAULT = "default"
+NOT_SET = "(not set)"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value in force.
+
+    Attributes:
+        key: dotted path. value: as YAML would say it; of a secret only its place.
+        origin: `appliance.yaml:12`, `default`, or the key that it was taken from.
+        meaning: the description of the key.
+    """
+
+    key: str
+    value: str
+    origin: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The whole configuration in force."""
+
+    settings: tuple[Setting, ...]
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """A table of key, value and origin, and the notes below it."""
+        rows = [("KEY", "VALUE", "FROM")]
+        rows += [(setting.key, setting.value, setting.origin) for setting in self.settings]
+        widths = [min(48, max(len(row[column]) for row in rows)) for column in (0, 1)]
+        lines = [
+            f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in rows
+        ]
+        return "\n".join([*lines, *self.notes])
+
+    def as_json(self) -> str:
+        """The same, for machines, with the meaning of each key."""
+        content = {"settings": [asdict(setting) for setting in self.settings], "notes": self.notes}
+        return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def explain_config(path: Path, installed_models: Sequence[str]) -> Explanation:
+    """Explain a file.
+
+    Raises:
+        ConfigError: the file has faults; then nothing is in force.
+    """
+    loaded = load(path, installed_models)
+    settings = tuple(_settings(loaded.document, loaded.appliance, ()))
+    derived = _derived(loaded)
+    return Explanation(
+        settings=tuple(derived.get(setting.key, setting) for setting in settings),
+        notes=tuple(map(str, loaded.notes)),
+    )
+
+
+def _settings(document: Document, value: object, steps: tuple[Step, ...]) -> Iterator[Setting]:
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _settings(document, getattr(value, name), (*steps, name))
+    elif isinstance(value, Mapping) and value:
+        for name, below in value.items():
+            yield from _settings(document, below, (*steps, name))
+    else:
+        field = field_at(Appliance, steps)
+        yield Setting(
+            key=".".join(map(str, steps)),
+            value=_unset(field) if value is None else _shown(value),
+            origin=_origin(document, steps),
+            meaning=(field.description or "") if field else "",
+        )
+
+
+def _origin(document: Document, steps: tuple[Step, ...]) -> str:
+    if document.node(steps) is None:
+        return DEFAULT
+    return f"{document.path.name}:{document.key_place(steps).line}"
+
+
+def _derived(loaded: Loaded) -> dict[str, Setting]:
+    """Values that are left out and then follow another key."""
+    appliance = loaded.appliance
+    keys = [] if appliance.receiver.ae_titles else ["receiver.ae_titles"]
+    keys += [
+        f"destinations.{name}.calling_ae_title"
+        for name, destination in appliance.destinations.items()
+        if destination.calling_ae_title is None
+    ]
+    title = appliance.node.ae_title
+    return {
+        key: Setting(
+            key=key,
+            value=f"[{title}]" if key.startswith("receiver") else title,
+            origin="node.ae_title",
+            meaning="Left out, so it follows node.ae_title.",
+        )
+        for key in keys
+    }
+
+
+def _unset(field: FieldInfo | None) -> str:
+    """What happens instead, as the description of the key says after `left out:`."""
+    instead = re.search(r"[Ll]eft out: ([^.(]+)", (field.description or "") if field else "")
+    return f"({instead[1].strip()})" if instead else NOT_SET
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, SecretFile):
+        return f"{value} (what is in it is not shown)"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, Mapping):
+        return "{}"
+    return str(value) if str(value) else '""'
