@@ -123,9 +123,7 @@ class Node:
 
     def start(self) -> None:
         """Bring the parts to life; returns when studies are being received."""
-        reconcile(
-            self.ledger, self.store, self.completion, self.appliance.storage.path / RESULTS
-        )
+        reconcile(self.ledger, self.store, self.completion, self.appliance.storage.path / RESULTS)
         self.web.start()
         for courier in self.couriers:
             courier.start()

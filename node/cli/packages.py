@@ -52,6 +52,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-COMMANDS = (
-    Command(name="models", summary="the model packages", arguments=_arguments, run=run),
-)
+COMMANDS = (Command(name="models", summary="the model packages", arguments=_arguments, run=run),)
