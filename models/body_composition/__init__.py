@@ -1,0 +1,1 @@
+"""Body composition on CT: the mid-L3 slice, and muscle and fat measured there."""

@@ -1,0 +1,162 @@
+"""The installed model packages: found, read and verified without running their code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from config.load import read_document
+from config.package_schema import InputSection, NetworkSection, Package
+from models.manifest import Golden, InputLimits, ModelManifest, NetworkSpec
+from node.domain.errors import ModelError
+from node.domain.finding import ModelIdentity
+
+MANIFEST_NAME = "model.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Every package of a folder, by name."""
+
+    manifests: Mapping[str, ModelManifest]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Sorted names of the installed packages."""
+        return tuple(sorted(self.manifests))
+
+    def get(self, name: str) -> ModelManifest:
+        """The package of that name.
+
+        Raises:
+            ModelError: it is not installed; the message lists what is.
+        """
+        try:
+            return self.manifests[name]
+        except KeyError:
+            installed = ", ".join(self.names) or "none"
+            raise ModelError(
+                f"model '{name}' is not installed (installed: {installed}); "
+                "correct the name in appliance.yaml or add the package's folder under models/"
+            ) from None
+
+    def __iter__(self) -> Iterator[ModelManifest]:
+        return (self.manifests[name] for name in self.names)
+
+
+def load_registry(folder: Path) -> Registry:
+    """Read every `<folder>/<package>/model.yaml` and verify the files it lists.
+
+    Raises:
+        ConfigError: a manifest cannot be used; one line per fault.
+        ModelError: a listed file is missing or changed, or two packages share a name.
+    """
+    manifests: dict[str, ModelManifest] = {}
+    for path in sorted(folder.glob(f"*/{MANIFEST_NAME}")):
+        manifest = load_manifest(path.parent)
+        name = manifest.identity.name
+        if name in manifests:
+            raise ModelError(
+                f"two packages are called '{name}': {manifests[name].folder} and {path.parent}; "
+                "rename or remove one of them"
+            )
+        manifests[name] = manifest
+    return Registry(MappingProxyType(manifests))
+
+
+def load_manifest(folder: Path) -> ModelManifest:
+    """Read one package and verify the SHA-256 of every file that it lists.
+
+    Raises:
+        ConfigError: `model.yaml` cannot be used; one line per fault.
+        ModelError: a listed file is missing or has another digest than stated.
+    """
+    package = read_document(folder / MANIFEST_NAME, Package)
+    for relative, expected in listed_files(package):
+        _verify(folder / relative, expected, package.name)
+    return ModelManifest(
+        identity=ModelIdentity(
+            name=package.name,
+            title=package.title,
+            version=package.version,
+            digest=package_digest(folder),
+            manufacturer=package.manufacturer,
+            task_number=package.task,
+            ebai_class=package.ebai_class,
+        ),
+        folder=folder,
+        pipeline=package.pipeline,
+        intended_use=" ".join(package.intended_use.split()),
+        inputs=_inputs(package.inputs),
+        networks=tuple(_network(folder, network) for network in package.networks),
+        thresholds=dict(package.thresholds),
+        golden=_golden(folder, package),
+        priority=package.priority,
+        triage=package.triage,
+        job_time_limit_s=package.limits.job_time_s,
+        job_memory_mb=package.limits.job_memory_mb,
+    )
+
+
+def listed_files(package: Package) -> tuple[tuple[str, str], ...]:
+    """Path inside the package and stated SHA-256 of every file that `model.yaml` lists."""
+    files = [(network.path, network.sha256) for network in package.networks]
+    if package.golden is not None:
+        files.append((package.golden.inputs, package.golden.inputs_sha256))
+        files.append((package.golden.expected, package.golden.expected_sha256))
+    return tuple(files)
+
+
+def package_digest(folder: Path) -> str:
+    """SHA-256, hex, over everything in the package that can change a result.
+
+    That is `model.yaml` (which states the digests of the weights and of the golden case) and
+    every Python module of the pipeline, that is every `*.py` directly in the folder. The
+    recipe (`train/`), the maker of the golden case and the card change no result and do not
+    count. NumPy and SciPy do not count either: their versions belong to the node's version.
+    """
+    parts = [folder / MANIFEST_NAME, *sorted(folder.glob("*.py"))]
+    lines = (f"{file_sha256(part)}  {part.name}\n" for part in parts)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _verify(path: Path, expected: str, name: str) -> None:
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise ModelError(
+            f"package {name}: {path} cannot be read ({error.strerror}); "
+            "install the package again, whole"
+        ) from None
+    if found != expected:
+        raise ModelError(
+            f"package {name}: {path} has SHA-256 {found}, but model.yaml states {expected}; "
+            "the file was changed or damaged: install the package again, or, if you changed "
+            f"it on purpose, run `python -m models.seal {path.parent.parent}`"
+        )
+
+
+def _inputs(section: InputSection) -> InputLimits:
+    return InputLimits(**{key: getattr(section, key) for key in InputSection.model_fields})
+
+
+def _network(folder: Path, section: NetworkSection) -> NetworkSpec:
+    fields = {key: getattr(section, key) for key in NetworkSection.model_fields}
+    fields["path"] = folder / section.path
+    fields["tolerance"] = dict(section.tolerance)
+    return NetworkSpec(**fields)
+
+
+def _golden(folder: Path, package: Package) -> Golden | None:
+    if package.golden is None:
+        return None
+    return Golden(inputs=folder / package.golden.inputs, expected=folder / package.golden.expected)
