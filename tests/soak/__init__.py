@@ -1,0 +1,1 @@
+"""The kill -9 campaign: acknowledged means present, byte-identical, exactly once, and answered."""

@@ -1,0 +1,54 @@
+"""`make soak`: 100 kills by default."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from node.demo.simulated import simulate
+from tests.soak.campaign import Campaign, Plan
+
+
+def main() -> int:
+    """Run the campaign and print what it found."""
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--studies", type=int, default=25, help="simulated studies to send")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--longest-life", type=float, default=12.0, metavar="SECONDS")
+    parser.add_argument("--out", type=Path, default=Path("soak-out"))
+    options = parser.parse_args()
+    shutil.rmtree(options.out, ignore_errors=True)
+    studies = []
+    for number in range(options.studies):
+        folder = options.out.resolve() / "studies" / str(number)
+        simulate(number, folder)
+        studies.append(folder)
+    print(f"{options.kills} kills over {options.studies} studies, seed {options.seed}", flush=True)
+    verdict = Campaign(
+        Plan(
+            folder=options.out.resolve(),
+            studies=tuple(studies),
+            kills=options.kills,
+            seed=options.seed,
+            longest_life_s=options.longest_life,
+            settle_limit_s=60.0 * options.studies,
+            say=lambda text: print(text, flush=True),
+        )
+    ).run()
+    print(
+        f"{verdict.kills} kills (while: {dict(verdict.killed_in)}), "
+        f"{verdict.acknowledged} instances acknowledged, "
+        f"{verdict.studies} studies, {verdict.repeated_deliveries} repeated deliveries, "
+        f"{len(verdict.faults)} faults"
+    )
+    for fault in verdict.faults:
+        print(f"  {fault}")
+    return int(bool(verdict.faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
