@@ -201,7 +201,9 @@ def _text(path: Path) -> str:
         ) from None
     if len(raw) > MAX_BYTES:
         raise SyntaxFault(
-            start, f"the file is larger than {MAX_BYTES:,} bytes", "is this the right file?"
+            start,
+            f"the file is larger than {MAX_BYTES:,} bytes",
+            "check that --config names the right file",
         )
     return _decoded(raw)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -37,41 +36,31 @@ class Setting:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The whole configuration in force."""
-
-    settings: tuple[Setting, ...]
-    notes: tuple[str, ...]
-
-    def text(self) -> str:
-        """A table of key, value and origin, and the notes below it."""
-        rows = [("KEY", "VALUE", "FROM")]
-        rows += [(setting.key, setting.value, setting.origin) for setting in self.settings]
-        widths = [min(48, max(len(row[column]) for row in rows)) for column in (0, 1)]
-        lines = [
-            f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in rows
-        ]
-        return "\n".join([*lines, *self.notes])
-
-    def as_json(self) -> str:
-        """The same, for machines, with the meaning of each key."""
-        content = {"settings": [asdict(setting) for setting in self.settings], "notes": self.notes}
-        return json.dumps(content, indent=2, ensure_ascii=False)
-
-
-def explain_config(path: Path, installed_models: Sequence[str]) -> Explanation:
-    """Explain a file.
+def explain_config(path: Path, installed_models: Sequence[str] | None = None) -> str:
+    """A table of every key, its value and its origin; below it what was read by an old name.
 
     Raises:
         ConfigError: the file has faults; then nothing is in force.
     """
     loaded = load(path, installed_models)
-    settings = tuple(_settings(loaded.document, loaded.appliance, ()))
+    rows = [("KEY", "VALUE", "FROM")]
+    rows += [(setting.key, setting.value, setting.origin) for setting in settings_of(loaded)]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = [f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in rows]
+    return "\n".join([*lines, *map(str, loaded.notes)])
+
+
+def explain_rows(path: Path, installed_models: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """The same as rows with the keys `key`, `value`, `origin` and `meaning`, for machines."""
+    return [asdict(setting) for setting in settings_of(load(path, installed_models))]
+
+
+def settings_of(loaded: Loaded) -> tuple[Setting, ...]:
+    """Every value in force, in the order of the schema."""
     derived = _derived(loaded)
-    return Explanation(
-        settings=tuple(derived.get(setting.key, setting) for setting in settings),
-        notes=tuple(map(str, loaded.notes)),
+    return tuple(
+        derived.get(setting.key, setting)
+        for setting in _settings(loaded.document, loaded.appliance, ())
     )
 
 

@@ -44,12 +44,17 @@ def load_appliance(path: Path, installed_models: Sequence[str]) -> Appliance:
     return load(path, installed_models).appliance
 
 
-def load(path: Path, installed_models: Sequence[str]) -> Loaded:
-    """The same, with the places of the values and the notes of migrations."""
+def load(path: Path, installed_models: Sequence[str] | None) -> Loaded:
+    """The same, with the places of the values and the notes of migrations.
+
+    With None for the installed models, any model name is taken as installed.
+    """
     document = parse_document(path)
     migrated = migrate(document)
     appliance, faults = validated(document, Appliance)
     draft = Draft(document, Appliance, faults)
+    if installed_models is None:
+        installed_models = (*draft.names("models"),)
     faults = (*faults, *migrated.faults, *contradictions(draft, installed_models))
     if appliance is None or faults:
         raise ConfigError(faults=faults)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import typing
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from config.document import (
     Document,
@@ -110,11 +112,11 @@ def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) 
     if kind == "missing":
         return _missing(document, schema, steps)
     if kind == "union_tag_not_found":
-        return _missing(document, schema, (*steps, str(context["discriminator"]).strip("'")))
+        return _missing(document, schema, (*steps, _discriminator(context)))
     if kind == "extra_forbidden":
         return _unknown(document, schema, steps)
     if kind == "union_tag_invalid":
-        steps = (*steps, str(context["discriminator"]).strip("'"))
+        steps = (*steps, _discriminator(context))
     if kind == "vigie" and context.get("at"):
         steps = (*steps, *str(context["at"]).split("."))
     key = str(steps[-1]) if steps else ""
@@ -124,8 +126,21 @@ def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) 
         return document.fault_at(
             document.key_place(steps), steps, wording.why, wording.remedy, got=f"'{key}'"
         )
-    got = "" if isinstance(node, MappingNode) and kind == "vigie" else shown(node, key)
+    of_a_rule = isinstance(node, MappingNode) and kind in ("vigie", "value_error")
+    got = "" if of_a_rule else shown(node, key)
     return document.fault(steps, wording.why, wording.remedy, got=got)
+
+
+def _discriminator(context: dict[str, Any]) -> str:
+    return str(context["discriminator"]).strip("'")
+
+
+def _example(field: FieldInfo | None) -> object:
+    """Something that may stand behind a key."""
+    if field is not None and field.examples:
+        return field.examples[0]
+    words = typing.get_args(field.annotation) if field is not None else ()
+    return words[0] if words and isinstance(words[0], str) else "..."
 
 
 def _steps_in(document: Document, loc: tuple[Step, ...], *, missing: bool) -> tuple[Step, ...]:
@@ -152,16 +167,15 @@ def _missing(document: Document, schema: type[BaseModel], steps: tuple[Step, ...
             got=shown(document.node(steps[:-1])),
         )
     field = field_at(schema, steps)
-    example = field.examples[0] if field is not None and field.examples else "..."
     title = lowered(field.title or "") if field is not None else ""
     meaning = f" ({title})" if title not in ("", key) else ""
-    where = f"to '{steps[-2]}'" if len(steps) > 1 else "to the file"
+    where = f"to '{'.'.join(map(str, steps[:-1]))}'" if len(steps) > 1 else "to the file"
     place = document.key_place(steps[:-1])
     return document.fault_at(
         place,
         steps,
         f"this key is required and missing{meaning}",
-        f"add a line {where}: '{key}: {example}'",
+        f"add a line {where}: '{key}: {_example(field)}'",
     )
 
 
