@@ -14,11 +14,11 @@ from pathlib import Path
 
 from config.load import load_appliance
 from node.app import Node
-from node.demo.layout import lay_out
 from node.demo.pacs import SmallPacs
 from node.demo.sender import Receiver, Sent, send_folder
 from node.demo.simulated import Simulated, simulate
 from node.domain.errors import NodeError
+from node.layout import lay_out
 from node.ledger.states import StudyState
 from node.logs import configure_logging
 from node.packages import installed_models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -38,7 +39,8 @@ completion: {{quiet_time_s: {quiet}, interrupted_quiet_time_s: 3}}
 models: {{body_composition: {{}}}}
 routes: {{all: {{models: [body_composition], destinations: [pacs]}}}}
 destinations:
-  pacs: {{type: dicom, ae_title: PACS, host: 127.0.0.1, port: {pacs}, retry_first_s: 0.5, retry_cap_s: 2}}
+  pacs:
+    {{type: dicom, ae_title: PACS, host: 127.0.0.1, port: {pacs}, retry_first_s: 0.5, retry_cap_s: 2}}
 http: {{host: 127.0.0.1, port: {http}}}
 workers: {{providers: [cpu]}}
 logging: {{file: {log}}}
@@ -226,10 +228,8 @@ def current_result_faults(pacs: Path, study_uid: str) -> list[str]:
 
 def _kill_tree(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL to the whole session: node, workers, everything at once."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait(30)
 
 

@@ -1,0 +1,119 @@
+"""The pipeline without its doors: ledger, store, workers, and what moves studies along.
+
+`node/app.py` adds receiver, deliveries and HTTP; `node/folder.py` runs it over a folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from config.schema import Appliance
+from inference.worker import WorkerPool
+from models.registry import load_registry
+from node.domain.errors import LedgerError
+from node.ledger import Ledger
+from node.metrics import Metrics
+from node.packages import MODELS_FOLDER
+from node.pipeline.analysis import open_models
+from node.pipeline.completion import Completion, CompletionSettings
+from node.pipeline.conductor import Conductor
+from node.pipeline.routing import ModelRoute
+from node.pipeline.scheduler import Scheduler, SchedulerSettings
+from node.settings import applies, result_context, routes_of, watermark, worker_setup
+from scp.storage import InstanceStore
+
+log = structlog.get_logger(__name__)
+
+RESULTS = "results"
+LOCK = "node.lock"
+
+
+class Core:
+    """Everything between an acknowledged instance and a result object in the outbox."""
+
+    def __init__(self, appliance: Appliance, *, models_folder: Path = MODELS_FOLDER) -> None:
+        """Read the packages and open the store; no process starts.
+
+        Raises:
+            ModelError: an enabled package is not what its manifest promises.
+            LedgerError: another node uses this storage folder, or the ledger is unusable.
+        """
+        self.appliance = appliance
+        self.root = appliance.storage.path
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.results_folder = self.root / RESULTS
+        registry = load_registry(models_folder)
+        enabled = tuple(name for name, model in appliance.models.items() if model.enabled)
+        manifests = {name: registry.get(name) for name in enabled}
+        self.routes: tuple[ModelRoute, ...] = routes_of(appliance, manifests)
+        self._lock = _lock(self.root)
+        self.ledger = Ledger(self.root)
+        self.metrics = Metrics()
+        self.metrics.watch(self.ledger, self.root)
+        self.store = InstanceStore(self.root, self.ledger.instances, watermark(appliance))
+        self.completion = Completion(
+            CompletionSettings(
+                quiet_time_s=appliance.completion.quiet_time_s,
+                interrupted_quiet_time_s=appliance.completion.interrupted_quiet_time_s,
+            )
+        )
+        self.workers = WorkerPool(
+            appliance.workers.count,
+            initializer=open_models,
+            argument=worker_setup(appliance, enabled, models_folder),
+        )
+        self.readers = WorkerPool(1)
+        self.scheduler = Scheduler(
+            self.ledger,
+            self.workers,
+            {route.manifest.identity.name: route for route in self.routes},
+            SchedulerSettings(
+                owner=f"{os.getpid()}-{uuid.uuid4().hex[:8]}",
+                results_folder=self.results_folder,
+                context=lambda _model: result_context(appliance),
+            ),
+            self.metrics,
+        )
+        self.conductor = Conductor(
+            self.ledger, self.completion, self.readers, self.routes, self.metrics
+        )
+        self.conductor.applies = lambda route, study: applies(appliance, route, study)
+        self.conductor.on_jobs = self.scheduler.wake
+
+    def start_workers(self) -> None:
+        """Start the processes; returns when every model is warm and reproduces its golden case.
+
+        Raises:
+            ModelError, GoldenMismatch, WorkerError: a model cannot be used.
+        """
+        self.readers.start()
+        self.workers.start()
+
+    def stop(self) -> None:
+        """End the threads and processes; what was running is taken up at the next start."""
+        self.conductor.stop()
+        self.scheduler.stop(0.0)
+        self.workers.stop()
+        self.readers.stop()
+        self.scheduler.stop()
+        self.ledger.close(checkpoint=True)
+        self._lock.close()
+
+
+def _lock(root: Path) -> IO[str]:
+    """Two nodes on one storage folder would run every job twice."""
+    stream = (root / LOCK).open("a+")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        stream.close()
+        raise LedgerError(
+            f"another Vigie runs on {root} - stop it, or give this one another storage.path"
+        ) from error
+    return stream

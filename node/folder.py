@@ -1,0 +1,151 @@
+"""`run FOLDER`: the same pipeline as `serve`, on a folder, without a receiver or a PACS."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.schema import Appliance
+from node.core import Core
+from node.domain.errors import ReceiveError
+from node.domain.study import StudyUID
+from node.intake import NotDicom, read_folder
+from node.layout import lay_out
+from node.ledger.states import StudyState
+from scp.contracts import Received
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOutcome:
+    """One row of the summary.
+
+    Attributes:
+        outcome: "done", "not eligible" or "failed". told: numbers, reason or cause.
+        objects: files written below the output folder.
+        verdicts: (series UID, facts, model, verdict, reason) of every series and model.
+    """
+
+    study_uid: str
+    model: str
+    outcome: str
+    told: str
+    objects: tuple[str, ...]
+    verdicts: tuple[tuple[str, str, str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRun:
+    """Everything that happened. `problems`: files that are no DICOM or were refused."""
+
+    outcomes: tuple[StudyOutcome, ...]
+    problems: tuple[str, ...]
+
+
+def run_folder(appliance: Appliance, folder: Path, out: Path, say: Say) -> FolderRun:
+    """Analyse every study of a folder; result objects and readable twins go to `out`.
+
+    Raises:
+        ModelError: a model cannot be loaded.
+    """
+    with _core(appliance) as core:
+        problems = _take_in(core, folder, say)
+        for study in core.ledger.studies.in_state(StudyState.RECEIVING):
+            core.ledger.studies.complete(study.study_uid, "a folder, complete as it is")
+        core.start_workers()
+        say("models loaded")
+        _work_off(core, say)
+        return FolderRun(outcomes=tuple(_outcomes(core, out)), problems=tuple(problems))
+
+
+@contextmanager
+def _core(appliance: Appliance) -> Iterator[Core]:
+    """The pipeline on a store of its own that vanishes afterwards."""
+    with tempfile.TemporaryDirectory(prefix="vigie-run-") as scratch:
+        storage = appliance.storage.model_copy(
+            update={"path": Path(scratch), "keep_free_gb": 0.0, "refuse_above_percent": 99.0}
+        )
+        core = Core(appliance.model_copy(update={"storage": storage}))
+        try:
+            yield core
+        finally:
+            core.stop()
+
+
+def _take_in(core: Core, folder: Path, say: Say) -> list[str]:
+    problems = []
+    for item in read_folder(folder):
+        if isinstance(item, NotDicom):
+            problems.append(f"{item.path.relative_to(folder)}: {item.reason}")
+            continue
+        try:
+            core.store.store(
+                Received(
+                    sop_class_uid=item.sop_class_uid,
+                    sop_instance_uid=item.sop_instance_uid,
+                    transfer_syntax_uid=item.transfer_syntax_uid,
+                    data_set=item.data_set,
+                    calling_ae_title="FOLDER",
+                )
+            )
+        except ReceiveError as error:
+            problems.append(f"{item.sop_instance_uid}: {error}")
+    say(f"{core.ledger.instances.count()} instances taken in, {len(problems)} files left out")
+    return problems
+
+
+def _work_off(core: Core, say: Say) -> None:
+    """One step after the other until nothing is open."""
+    pending = (StudyState.COMPLETED, StudyState.ANALYSING)
+    while core.ledger.studies.in_state(*pending):
+        core.conductor.step()
+        while core.scheduler.run_one():
+            say("job ended")
+        time.sleep(0.05)  # a job that is tried again waits for its delay
+
+
+def _outcomes(core: Core, out: Path) -> Iterator[StudyOutcome]:
+    ended = (StudyState.ENDED, StudyState.DELIVERING, StudyState.FAILED)
+    for study in core.ledger.studies.in_state(*ended):
+        uid = StudyUID(study.study_uid)
+        verdicts = tuple(
+            (v.series_uid, v.facts, v.model, v.verdict, v.reason)
+            for v in core.ledger.studies.verdicts(uid, study.generation)
+        )
+        jobs = core.ledger.jobs.of_study(uid)
+        for job in jobs:
+            files = [item.path for item in core.ledger.outbox.objects_of_job(job.key)]
+            written = lay_out(files, out)
+            yield StudyOutcome(
+                study_uid=uid,
+                model=job.model,
+                outcome=job.state.value,
+                told=job.summary or job.reason,
+                objects=tuple(str(path.relative_to(out)) for path in written),
+                verdicts=verdicts,
+            )
+        if not jobs:
+            reasons = dict.fromkeys(reason for *_, reason in verdicts if reason)
+            failed = study.state is StudyState.FAILED
+            yield StudyOutcome(
+                study_uid=uid,
+                model="-",
+                outcome="failed" if failed else "not eligible",
+                told=study.cause or "; ".join(reasons) or "no routing rule applies",
+                objects=(),
+                verdicts=verdicts,
+            )
+
+
+def clear(out: Path) -> None:
+    """Make an empty output folder; refuses to touch one that holds something else."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "summary.json").exists():
+        raise FileExistsError(str(out))
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
