@@ -17,8 +17,10 @@ import yaml
 from config.syntax import Place, SyntaxFault, explain_yaml_error, may_be_secret, place_of_index
 from node.domain.errors import ConfigError, ConfigFault
 
-MAX_BYTES = 1_000_000
+#: A large site has some hundred settings in some ten kilobytes.
+MAX_BYTES = 250_000
 MAX_DEPTH = 30
+MAX_VALUES = 10_000
 
 PlainScalar = str | int | float | bool | None
 Plain = PlainScalar | list["Plain"] | dict[str, "Plain"]
@@ -234,6 +236,7 @@ class _Builder:
         self._loader = yaml.SafeLoader("")
         self._faults: list[ConfigFault] = []
         self._keys: list[str] = []
+        self._values = 0
 
     def document(self) -> Document:
         try:
@@ -297,15 +300,25 @@ class _Builder:
                 "a value that starts with ! is a YAML tag, which is not read here",
                 'put it in quotes ("!...") if the sign belongs to it, else remove it',
             )
-        if depth > MAX_DEPTH:
-            raise SyntaxFault(
-                place, f"nested more than {MAX_DEPTH} deep", "check the indentation and brackets"
-            )
+        self._guard(place, depth)
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event, place)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(place, depth)
         return self._mapping(place, depth)
+
+    def _guard(self, place: Place, depth: int) -> None:
+        self._values += 1
+        if depth > MAX_DEPTH:
+            raise SyntaxFault(
+                place, f"nested more than {MAX_DEPTH} deep", "check the indentation and brackets"
+            )
+        if self._values > MAX_VALUES:
+            raise SyntaxFault(
+                place,
+                f"the file holds more than {MAX_VALUES:,} keys and values",
+                "check that --config names the right file",
+            )
 
     def _sequence(self, place: Place, depth: int) -> SequenceNode:
         sequence = SequenceNode(place)

@@ -89,10 +89,15 @@ def test_the_table_holds_more_than_a_hundred_wrong_files() -> None:
             id="control character",
         ),
         pytest.param(
-            b"#" * 1_000_001,
-            "1:1: the file is larger than 1,000,000 bytes - check that --config names the right "
-            "file",
+            b"#" * 250_001,
+            "1:1: the file is larger than 250,000 bytes - check that --config names the right file",
             id="huge file",
+        ),
+        pytest.param(
+            b"a: [" + b"x," * 20_000 + b"]",
+            "1:19999: the file holds more than 10,000 keys and values - check that --config names "
+            "the right file",
+            id="endless list",
         ),
     ],
 )
