@@ -1,0 +1,64 @@
+"""Labels of one whole trunk on its working grid, in the order in which parts are painted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.phantoms import envelope as wrap
+from models.phantoms import muscles, organs, skeleton, surroundings
+from models.phantoms.frame import Frame, build_frame
+from models.phantoms.person import Person, draw_person
+from models.phantoms.shapes import Canvas
+
+TOP_MM, BOTTOM_MM = 270.0, -300.0
+"""Reach of the simulated trunk for a person of scale 1: about T6 to below the hips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """One simulated trunk.
+
+    Attributes:
+        canvas: grid in the patient's own frame and its labels.
+        person: who. frame: course of the spine and outlines.
+    """
+
+    canvas: Canvas
+    person: Person
+    frame: Frame
+
+
+def paint_trunk(seed: int, steps_mm: tuple[float, float, float]) -> Trunk:
+    """The anatomy of `seed` on a grid of (z, y, x) `steps_mm`; the same seed is the same person."""
+    rng = np.random.default_rng([seed, 1])
+    person = draw_person(rng)
+    s = person.scale
+    z = np.arange(BOTTOM_MM * s, TOP_MM * s, steps_mm[0]).astype(np.float32)
+    frame = build_frame(z, person, np.random.default_rng([seed, 2]))
+    fat = 1.5 * max(person.fat_mm)
+    wide = float(frame.half_width.max()) + 1.5 * person.fat_mm[1] + 16 + 85 * s
+    canvas = Canvas.empty(
+        (float(z[0]), float(frame.front.min()) - 1.4 * fat - 70, -wide),
+        (float(z[-1]) + steps_mm[0] / 2, float(frame.back.max()) + fat + 95, wide),
+        steps_mm,
+    )
+    canvas = Canvas(z, canvas.y, canvas.x, canvas.labels[: z.size])
+    parts = [np.random.default_rng([seed, k]) for k in range(3, 12)]
+    envelope = wrap.build_envelope(canvas, frame, parts[0])
+    organs.paint_thorax(canvas, frame, parts[1])
+    muscles.paint_pelvic_muscles(canvas, frame, envelope)
+    muscles.paint_back(canvas, frame, envelope, parts[2])
+    skeleton.paint_spine(canvas, frame, parts[3])
+    skeleton.paint_ribs(canvas, frame, envelope, parts[3])
+    skeleton.paint_pelvis(canvas, frame, parts[4])
+    organs.paint_solid(canvas, frame, parts[5])
+    organs.paint_bowel(canvas, frame, parts[6])
+    organs.paint_ascites(canvas, envelope, parts[6])
+    muscles.paint_marbling(canvas, frame, parts[7])
+    surroundings.paint_breasts(canvas, frame, parts[8])
+    surroundings.paint_metal(canvas, frame, parts[8])
+    surroundings.paint_arms(canvas, frame, envelope.skin, parts[8])
+    surroundings.paint_table(canvas, envelope.skin, parts[8])
+    return Trunk(canvas, person, frame)
