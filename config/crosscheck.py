@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
-from config.draft import Draft, Unsettled
-from config.messages import close_to, listed
+from config.crosscheck_names import Installed, models, repeats, routes, senders
+from config.draft import Draft, Faults, Unsettled, settled
 from node.domain.errors import ConfigFault
 
-Faults = Iterator[ConfigFault]
+__all__ = ["Installed", "contradictions"]
+
 Check = Callable[[Draft], Faults]
 
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 DAY_S = 86400.0
 
 
-def contradictions(draft: Draft, installed_models: Sequence[str]) -> tuple[ConfigFault, ...]:
+def contradictions(draft: Draft, installed_models: Installed) -> tuple[ConfigFault, ...]:
     """Every fault between values.
 
     Args:
-        installed_models: names of the model packages on this computer.
+        installed_models: names of the model packages on this computer; as a mapping, with the
+            names of the thresholds of each, which are then checked too.
     """
     checks: tuple[Check, ...] = (
         _label,
@@ -32,21 +34,15 @@ def contradictions(draft: Draft, installed_models: Sequence[str]) -> tuple[Confi
         _destinations,
         _retries,
         _metrics,
-        lambda draft: _models(draft, installed_models),
-        lambda draft: _routes(draft, installed_models),
-        _senders,
+        lambda draft: models(draft, installed_models),
+        lambda draft: routes(draft, installed_models),
+        senders,
+        repeats,
     )
     found: list[ConfigFault] = []
     for check in checks:
-        found.extend(_settled(check(draft)))
+        found.extend(settled(check(draft)))
     return tuple(found)
-
-
-def _settled(faults: Faults) -> Iterator[ConfigFault]:
-    try:
-        yield from faults
-    except Unsettled:
-        return
 
 
 def _label(draft: Draft) -> Faults:
@@ -103,8 +99,8 @@ def _peers(draft: Draft) -> Faults:
     seen: dict[str, str] = {}
     for peer in draft.names("receiver", "peers"):
         path = ("receiver", "peers", peer)
-        yield from _settled(_repeated_titles(draft, path, seen))
-        yield from _settled(_peer(draft, path))
+        yield from settled(_repeated_titles(draft, path, seen))
+        yield from settled(_peer(draft, path))
 
 
 def _repeated_titles(draft: Draft, path: tuple[str, ...], seen: dict[str, str]) -> Faults:
@@ -181,7 +177,7 @@ def _destinations(draft: Draft) -> Faults:
                 "delete one of the two",
             )
         seen.setdefault(place, name)
-        yield from _settled(_loop(draft, path, place[1]))
+        yield from settled(_loop(draft, path, place[1]))
 
 
 def _loop(draft: Draft, path: tuple[str, ...], host: str) -> Faults:
@@ -207,7 +203,7 @@ def _is_this_computer(host: str) -> bool:
 
 def _retries(draft: Draft) -> Faults:
     for name in draft.names("destinations"):
-        yield from _settled(_retry(draft, ("destinations", name)))
+        yield from settled(_retry(draft, ("destinations", name)))
 
 
 def _retry(draft: Draft, path: tuple[str, ...]) -> Faults:
@@ -236,83 +232,3 @@ def _metrics(draft: Draft) -> Faults:
             "other computers can reach this port, and nothing protects /metrics",
             "add 'metrics_token: file:/path', or 'open_metrics: true', or write 127.0.0.1",
         )
-
-
-def _models(draft: Draft, installed: Sequence[str]) -> Faults:
-    for name in draft.names("models"):
-        if name not in installed:
-            yield draft.fault(
-                ("models", name), "no such model is installed", _instead(name, installed)
-            )
-
-
-def _routes(draft: Draft, installed: Sequence[str]) -> Faults:
-    for route in draft.names("routes"):
-        yield from _settled(_routed_models(draft, route, installed))
-        yield from _settled(_routed_destinations(draft, route))
-
-
-def _routed_models(draft: Draft, route: str, installed: Sequence[str]) -> Faults:
-    for number, _ in enumerate(draft.entries("routes", route, "models")):
-        path = ("routes", route, "models", number)
-        yield from _settled(_routed_model(draft, path, installed))
-
-
-def _routed_destinations(draft: Draft, route: str) -> Faults:
-    known = draft.names("destinations")
-    for number, name in enumerate(draft.entries("routes", route, "destinations")):
-        if name not in known:
-            yield draft.fault(
-                ("routes", route, "destinations", number),
-                "there is no such destination",
-                _instead(name, known, add=f"add '{name}:' below 'destinations:'"),
-            )
-
-
-def _routed_model(draft: Draft, path: tuple[str | int, ...], installed: Sequence[str]) -> Faults:
-    name = draft.text(*path)
-    known = draft.names("models")
-    if name not in known and name in installed:
-        yield draft.fault(
-            path,
-            "this model is installed, but does not stand below 'models:'",
-            f"add '{name}: {{enabled: true}}' below 'models:'",
-        )
-    elif name not in known:
-        yield draft.fault(path, "no such model is installed", _instead(name, installed))
-    elif not draft.truth("models", name, "enabled"):
-        yield draft.fault(
-            path,
-            f"this model is switched off on line {draft.line('models', name, 'enabled')}",
-            "remove it from the route, or write enabled: true there",
-        )
-
-
-def _senders(draft: Draft) -> Faults:
-    allowed: set[str] = set()
-    for peer in draft.names("receiver", "peers"):
-        if draft.truth("receiver", "peers", peer, "any_ae_title"):
-            return
-        allowed.update(draft.entries("receiver", "peers", peer, "ae_titles"))
-    for route in draft.names("routes"):
-        yield from _settled(_routed_senders(draft, route, sorted(allowed)))
-
-
-def _routed_senders(draft: Draft, route: str, allowed: Sequence[str]) -> Faults:
-    path = ("routes", route, "when", "calling_ae_titles")
-    for number, title in enumerate(draft.entries(*path)):
-        if title not in allowed:
-            yield draft.fault(
-                (*path, number),
-                "no peer may send under this AE title, so the route never applies",
-                _instead(title, allowed, add="add it to a peer"),
-            )
-
-
-def _instead(name: str, known: Sequence[str], *, add: str = "") -> str:
-    meant = close_to(name, known)
-    if meant is not None:
-        return f"did you mean '{meant}'?"
-    if add:
-        return f"{add}, or choose from: {listed(known)}" if known else add
-    return f"installed: {listed(known)}" if known else "no model is installed; install one first"

@@ -6,7 +6,7 @@ mistake is reported once and all other mistakes are still found.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from pydantic import BaseModel
 
@@ -14,9 +14,19 @@ from config.document import Document, MappingNode, Plain, ScalarNode, SequenceNo
 from config.schema_walk import field_at
 from node.domain.errors import ConfigFault
 
+Faults = Iterator[ConfigFault]
+
 
 class Unsettled(Exception):
     """The value has a fault or is missing; never leaves `config`."""
+
+
+def settled(faults: Faults) -> Faults:
+    """The faults, up to the first value that is unsettled."""
+    try:
+        yield from faults
+    except Unsettled:
+        return
 
 
 class Draft:

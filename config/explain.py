@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from config.crosscheck import Installed
 from config.document import Document, Step
 from config.load import Loaded, load
 from config.schema import Appliance
@@ -36,7 +37,7 @@ class Setting:
     meaning: str
 
 
-def explain_config(path: Path, installed_models: Sequence[str] | None = None) -> str:
+def explain_config(path: Path, installed_models: Installed | None = None) -> str:
     """A table of every key, its value and its origin; below it what was read by an old name.
 
     Raises:
@@ -50,7 +51,7 @@ def explain_config(path: Path, installed_models: Sequence[str] | None = None) ->
     return "\n".join([*lines, *map(str, loaded.notes)])
 
 
-def explain_rows(path: Path, installed_models: Sequence[str] | None = None) -> list[dict[str, str]]:
+def explain_rows(path: Path, installed_models: Installed | None = None) -> list[dict[str, str]]:
     """The same as rows with the keys `key`, `value`, `origin` and `meaning`, for machines."""
     return [asdict(setting) for setting in settings_of(load(path, installed_models))]
 

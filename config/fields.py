@@ -81,7 +81,10 @@ def _bare_host(text: str) -> str:
 
 def _network(value: object) -> IPv4Network | IPv6Network:
     if not isinstance(value, str):
-        raise refusal("must be an IP address or network", 'write it in quotes: "192.168.10.20"')
+        raise refusal(
+            "must be an IP address or network",
+            "write one computer as 192.168.10.20, or a network as 192.168.10.0/24",
+        )
     try:
         return ipaddress.ip_network(value)
     except ValueError:
@@ -127,6 +130,16 @@ def _code(text: str) -> str:
     if not _CODE.fullmatch(text):
         raise refusal(
             "a modality is written in capital letters", f"write {text.upper().strip() or 'CT'}"
+        )
+    return text
+
+
+def _dicom_text(text: str) -> str:
+    # PS3.5 section 6.2: a backslash parts values of SH and LO; control characters are excluded.
+    if "\\" in text or not text.isprintable():
+        raise refusal(
+            "this text goes into DICOM objects, which allow no backslash and no line break in it",
+            "write it with letters, digits, spaces and - only",
         )
     return text
 
@@ -198,6 +211,8 @@ EntryName = Annotated[
 ]
 Uid = Annotated[str, AfterValidator(_uid)]
 ModalityCode = Annotated[str, AfterValidator(_code)]
+#: For an attribute of VR SH or LO.
+DicomText = Annotated[str, AfterValidator(_dicom_text)]
 PersonName = Annotated[str, AfterValidator(_person)]
 #: Absolute path of a folder that exists or whose parent does; relative to the file's folder.
 FolderPath = Annotated[Path, AfterValidator(_folder)]

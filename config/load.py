@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.crosscheck import contradictions
-from config.document import Document, parse_document
+from config.crosscheck import Installed, contradictions
+from config.document import Document
 from config.draft import Draft
 from config.migrations import migrate
+from config.parse import parse_document
 from config.schema import Appliance
 from config.validate import read_document, validated
 from node.domain.errors import ConfigError, ConfigFault
@@ -32,11 +32,12 @@ class Loaded:
     notes: tuple[ConfigFault, ...]
 
 
-def load_appliance(path: Path, installed_models: Sequence[str]) -> Appliance:
+def load_appliance(path: Path, installed_models: Installed) -> Appliance:
     """Read `appliance.yaml`.
 
     Args:
-        installed_models: names of the model packages on this computer.
+        installed_models: names of the model packages on this computer, or a mapping of them to
+            the names of their thresholds.
 
     Raises:
         ConfigError: every fault in the file; `str` of it has one line per fault.
@@ -44,7 +45,7 @@ def load_appliance(path: Path, installed_models: Sequence[str]) -> Appliance:
     return load(path, installed_models).appliance
 
 
-def load(path: Path, installed_models: Sequence[str] | None) -> Loaded:
+def load(path: Path, installed_models: Installed | None) -> Loaded:
     """The same, with the places of the values and the notes of migrations.
 
     With None for the installed models, any model name is taken as installed.

@@ -204,10 +204,18 @@ def _list(wrong: Wrong) -> Wording:
     return Wording("must be a list", "write entries as '- ...' lines or [one, two]")
 
 
+_MAPS = ("dict_type", "mapping_type")
+
+
 def _section(wrong: Wrong) -> Wording:
     why = "must be a section with keys of its own"
     if re.match(r"[A-Za-z_]\w*:\S", wrong.text):
         return Wording(why, "put a space after the colon")
+    if isinstance(wrong.node, SequenceNode) and wrong.kind in _MAPS:
+        return Wording(
+            "must be a section of named entries",
+            "write each entry below it as 'NAME:' with its keys, instead of a list",
+        )
     if isinstance(wrong.node, SequenceNode):
         return Wording(why, "remove the dashes: write 'key: value' lines, indented by two spaces")
     return Wording(why, "write its keys below it, one per line, indented by two spaces")
@@ -224,7 +232,8 @@ def _one_of(text: str, allowed: list[str]) -> Wording:
     why = "this word is not known here"
     if meant is None:
         return Wording(why, f"write {listed(allowed)}")
-    return Wording(why, f"did you mean '{meant}'? Known are {listed(allowed)}")
+    others = f" Known are {listed(allowed)}" if len(allowed) > 1 else ""
+    return Wording(why, f"did you mean '{meant}'?{others}")
 
 
 def _tag(wrong: Wrong) -> Wording:

@@ -19,7 +19,7 @@ class Place:
 class SyntaxFault(Exception):
     """The text is not YAML that Vigie reads; nothing behind this place was looked at.
 
-    Never leaves `config`: `document.parse_document` turns it into a `ConfigError`.
+    Never leaves `config`: `parse.parse_document` turns it into a `ConfigError`.
     """
 
     def __init__(self, place: Place, why: str, remedy: str, got: str = "") -> None:
@@ -92,11 +92,6 @@ _SAYINGS = (
         "a list entry among keys, or one that is indented wrongly",
         "write it below a key of its own, or line the dash up with the dashes of its list",
     ),
-    _Saying(
-        "but found ':'",
-        "there is no key before the colon",
-        "write the key, or delete the line",
-    ),
     _Saying("but found '<block sequence start>'", "a list entry is indented wrongly", _INDENT),
     _Saying(
         "but found '<scalar>'",
@@ -129,6 +124,8 @@ def explain_yaml_error(error: yaml.YAMLError, text: str) -> SyntaxFault:
     problem = str(error.problem)
     if "mapping values are not allowed here" in problem:
         return _colon(text, place)
+    if "but found ':'" in problem:
+        return _nothing_before_colon(text, place)
     for saying in _SAYINGS:
         if saying.problem in problem:
             start = error.context_mark if saying.at_start else None
@@ -174,6 +171,20 @@ def _colon(text: str, place: Place) -> SyntaxFault:
         Place(place.line, _indentation(line) + 1),
         f"this line is indented further than line {above}, which has a value already",
         "let it begin in the same column as the other keys of its section",
+        _line(text, place),
+    )
+
+
+def _nothing_before_colon(text: str, place: Place) -> SyntaxFault:
+    behind = text.splitlines()[place.line - 1][place.column :]
+    if behind[:1].strip():
+        return SyntaxFault(
+            place, "a value cannot begin with :", "put the value in quotes", _line(text, place)
+        )
+    return SyntaxFault(
+        place,
+        "there is no key before the colon",
+        "write the key, or delete the line",
         _line(text, place),
     )
 

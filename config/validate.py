@@ -18,11 +18,11 @@ from config.document import (
     SequenceNode,
     Step,
     child,
-    parse_document,
     plain,
     shown,
 )
-from config.messages import Wrong, close_to, listed, lowered, worded
+from config.messages import Wording, Wrong, close_to, listed, lowered, worded
+from config.parse import parse_document
 from config.schema_walk import field_at, fields_of, models_at, sections_with
 from node.domain.errors import ConfigError, ConfigFault
 
@@ -121,7 +121,10 @@ def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) 
         steps = (*steps, *str(context["at"]).split("."))
     key = str(steps[-1]) if steps else ""
     node = document.node(steps)
-    wording = worded(Wrong(kind, context, str(detail["msg"]), key, node, field_at(schema, steps)))
+    field = field_at(schema, steps)
+    wording = worded(Wrong(kind, context, str(detail["msg"]), key, node, field))
+    if "must be a section" in wording.why and field is None and _is_key_of_entry(schema, steps):
+        wording = Wording(wording.why, f"indent '{key}:' further, so that it belongs to an entry")
     if loc[-1:] == ("[key]",):
         return document.fault_at(
             document.key_place(steps), steps, wording.why, wording.remedy, got=f"'{key}'"
@@ -129,6 +132,11 @@ def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) 
     of_a_rule = isinstance(node, MappingNode) and kind in ("vigie", "value_error")
     got = "" if of_a_rule else shown(node, key)
     return document.fault(steps, wording.why, wording.remedy, got=got)
+
+
+def _is_key_of_entry(schema: type[BaseModel], steps: tuple[Step, ...]) -> bool:
+    """True of a name in a map of sections that is really a key of one of those sections."""
+    return any(str(steps[-1]) in fields_of(model) for model in models_at(schema, steps))
 
 
 def _discriminator(context: dict[str, Any]) -> str:
@@ -192,6 +200,9 @@ def _unknown(document: Document, schema: type[BaseModel], steps: tuple[Step, ...
 
 
 def _instead(schema: type[BaseModel], key: str, known: list[str]) -> str:
+    section, _, inner = key.partition(".")
+    if inner and section in known:
+        return f"write '{inner}:' below '{section}:', indented by two spaces"
     meant = close_to(key, known)
     if meant is not None:
         return f"did you mean '{meant}'?"

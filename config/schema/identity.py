@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from config.fields import AETitle, PersonName
+from config.fields import AETitle, DicomText, PersonName
 from config.schema.base import Section
 
 
 class Identity(Section):
     """Written into every result object, so that a reader knows where it came from."""
 
-    name: str = Field(
+    name: DicomText = Field(
         default="vigie",
         title="Name of this node",
         description="Station name in every result (DICOM StationName, 16 characters).",
@@ -27,16 +27,17 @@ class Identity(Section):
         description="Called by the scanners, and shown to the PACS when results are sent.",
         examples=["VIGIE"],
     )
-    institution: str = Field(
+    institution: DicomText = Field(
         default="",
         title="Institution",
         description="InstitutionName in every result; empty: repeated from the images.",
         max_length=64,
     )
-    device_serial: str = Field(
+    device_serial: DicomText = Field(
         default="0",
         title="Serial number of this device",
         description="DeviceSerialNumber in every result.",
+        examples=["A-1234"],
         min_length=1,
         max_length=64,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from config.fields import DicomText
 from config.schema.base import Section
 
 
@@ -23,10 +24,11 @@ class Results(Section):
         title="Name and ID on the pages",
         description="Burn patient name and ID into the capture pages (BurnedInAnnotation YES).",
     )
-    manufacturer: str = Field(
+    manufacturer: DicomText = Field(
         default="Vigie",
         title="Manufacturer",
         description="Manufacturer in every result.",
+        examples=["Vigie"],
         min_length=1,
         max_length=64,
     )

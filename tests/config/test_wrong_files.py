@@ -193,3 +193,13 @@ def test_no_is_an_ae_title_and_not_a_falsehood(tmp_path: Path) -> None:
     path = tmp_path / "appliance.yaml"
     path.write_text(GOOD.replace("[CT1]", "[NO, ON, 1e5x]"))
     assert load_appliance(path, INSTALLED).receiver.peers["ct1"].ae_titles == ("NO", "ON", "1e5x")
+
+
+def test_thresholds_are_checked_against_those_of_the_package(tmp_path: Path) -> None:
+    path = tmp_path / "appliance.yaml"
+    path.write_text(GOOD + "models: {body_composition: {thresholds: {muscel: 1}}}\n")
+    with pytest.raises(ConfigError, match=r"6:50: models\.body_composition\.thresholds\.muscel: "):
+        load_appliance(path, {"body_composition": ["muscle"]})
+    path.write_text(GOOD + "models: {body_composition: {thresholds: {muscle: 1}}}\n")
+    appliance = load_appliance(path, {"body_composition": ["muscle"]})
+    assert appliance.models["body_composition"].thresholds == {"muscle": 1}

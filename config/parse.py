@@ -1,0 +1,318 @@
+"""From the bytes of a file to its tree.
+
+Reads YAML with the scalars of YAML 1.2 (only true and false are booleans, so `NO` and `ON`
+stay AE titles; a leading zero is no octal number). Anchors, aliases and tags are refused:
+an appliance file needs none, and without them a small file cannot become a huge one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import yaml
+
+from config.document import (
+    Document,
+    Entry,
+    MappingNode,
+    Node,
+    PlainScalar,
+    ScalarNode,
+    SequenceNode,
+    shown,
+)
+from config.syntax import Place, SyntaxFault, explain_yaml_error, place_of_index
+from node.domain.errors import ConfigError, ConfigFault
+
+#: A large site has some hundred settings in some ten kilobytes.
+MAX_BYTES = 250_000
+MAX_DEPTH = 30
+MAX_VALUES = 10_000
+
+
+def parse_document(path: Path) -> Document:
+    """Read a file into a tree.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not YAML with keys at the top.
+    """
+    try:
+        text = _text(path)
+        return _Builder(path, text).document()
+    except SyntaxFault as fault:
+        raise ConfigError(
+            faults=[
+                ConfigFault(
+                    file=str(path),
+                    line=fault.place.line,
+                    column=fault.place.column,
+                    key="",
+                    why=fault.why,
+                    got=fault.got,
+                    remedy=fault.remedy,
+                )
+            ]
+        ) from None
+
+
+def _text(path: Path) -> str:
+    start = Place(1, 1)
+    try:
+        if path.is_dir():
+            raise SyntaxFault(
+                start, "a folder, not a file", f"name the file: {path}/appliance.yaml"
+            )
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SyntaxFault(
+            start, "no such file", "check the spelling, or give the file with --config FILE"
+        ) from None
+    except OSError as error:
+        raise SyntaxFault(
+            start,
+            f"the file cannot be read ({error.strerror})",
+            f"let the account that runs Vigie read it: chmod u+r {path}",
+        ) from None
+    if len(raw) > MAX_BYTES:
+        raise SyntaxFault(
+            start,
+            f"the file is larger than {MAX_BYTES:,} bytes",
+            "check that --config names the right file",
+        )
+    return _decoded(raw)
+
+
+def _decoded(raw: bytes) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in raw[:4]:
+        raise SyntaxFault(
+            Place(1, 1), "the file is encoded as UTF-16", "save it again with the encoding UTF-8"
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig")
+        raise SyntaxFault(
+            place_of_index(before, len(before)),
+            "a letter that is not UTF-8, as old Windows editors write it",
+            "save the file again with the encoding UTF-8",
+            f"byte 0x{raw[error.start]:02x}",
+        ) from None
+
+
+class _Builder:
+    """Turns PyYAML's events into the tree; never builds a Python object from a tag."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._text = text
+        self._loader = yaml.SafeLoader("")
+        self._faults: list[ConfigFault] = []
+        self._keys: list[str] = []
+        self._values = 0
+
+    def document(self) -> Document:
+        try:
+            self._loader = yaml.SafeLoader(self._text)
+            root = self._root()
+        except yaml.YAMLError as error:
+            raise explain_yaml_error(error, self._text) from None
+        except (ValueError, OverflowError):
+            # PyYAML turns \U escapes and %YAML numbers into Python values without a check.
+            place = Place(self._loader.line + 1, self._loader.column + 1)
+            raise SyntaxFault(
+                place, "a number or \\U escape that is out of range", "use single quotes instead"
+            ) from None
+        return Document(path=self._path, root=root, faults=tuple(self._faults))
+
+    def _next(self) -> yaml.Event:
+        event = self._loader.get_event()  # type: ignore[no-untyped-call]  # the stubs lack it
+        assert isinstance(event, yaml.Event)
+        return event
+
+    def _root(self) -> MappingNode:
+        self._next()  # stream start
+        if self._loader.check_event(yaml.StreamEndEvent):
+            raise SyntaxFault(
+                Place(1, 1),
+                "the file holds no settings",
+                "start from the appliance.yaml that came with Vigie",
+            )
+        self._next()  # document start
+        node = self._node(0)
+        self._next()  # document end
+        if not self._loader.check_event(yaml.StreamEndEvent):
+            raise SyntaxFault(
+                _place(self._next()),
+                "a second document begins here",
+                "remove the line '---' and keep one document in the file",
+            )
+        if not isinstance(node, MappingNode):
+            raise _not_a_mapping(node)
+        return node
+
+    def _node(self, depth: int) -> Node:
+        event = self._next()
+        place = _place(event)
+        if isinstance(event, yaml.AliasEvent):
+            raise SyntaxFault(
+                place,
+                "a value that starts with * is a YAML alias, which is not read here",
+                'put it in quotes ("*...") if the star belongs to it, else write the value out',
+            )
+        assert isinstance(event, yaml.NodeEvent)
+        if event.anchor is not None:
+            raise SyntaxFault(
+                place,
+                "a value that starts with & is a YAML anchor, which is not read here",
+                'put it in quotes ("&...") if the sign belongs to it, else remove it',
+            )
+        if getattr(event, "tag", None) is not None:
+            raise SyntaxFault(
+                place,
+                "a value that starts with ! is a YAML tag, which is not read here",
+                'put it in quotes ("!...") if the sign belongs to it, else remove it',
+            )
+        self._guard(place, depth)
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event, place)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(place, depth)
+        return self._mapping(place, depth)
+
+    def _guard(self, place: Place, depth: int) -> None:
+        self._values += 1
+        if depth > MAX_DEPTH:
+            raise SyntaxFault(
+                place, f"nested more than {MAX_DEPTH} deep", "check the indentation and brackets"
+            )
+        if self._values > MAX_VALUES:
+            raise SyntaxFault(
+                place,
+                f"the file holds more than {MAX_VALUES:,} keys and values",
+                "check that --config names the right file",
+            )
+
+    def _sequence(self, place: Place, depth: int) -> SequenceNode:
+        sequence = SequenceNode(place)
+        while not self._loader.check_event(yaml.SequenceEndEvent):
+            self._keys.append(str(len(sequence.items)))
+            sequence.items.append(self._node(depth + 1))
+            self._keys.pop()
+        self._next()
+        return sequence
+
+    def _mapping(self, place: Place, depth: int) -> MappingNode:
+        mapping = MappingNode(place)
+        while not self._loader.check_event(yaml.MappingEndEvent):
+            key_node = self._node(depth + 1)
+            key = _key(key_node)
+            self._keys.append(key)
+            node = self._node(depth + 1)
+            if key in mapping.entries:
+                self._duplicate(key, key_node.place, mapping.entries[key].place)
+            else:
+                mapping.entries[key] = Entry(key_node.place, node)
+            self._keys.pop()
+        self._next()
+        return mapping
+
+    def _duplicate(self, key: str, second: Place, first: Place) -> None:
+        self._faults.append(
+            ConfigFault(
+                file=str(self._path),
+                line=second.line,
+                column=second.column,
+                key=".".join(self._keys),
+                why=f"this key stands here for the second time; the first is on line {first.line}, "
+                f"column {first.column}",
+                got="",
+                remedy=f"keep one of the two '{key}' and delete the other",
+            )
+        )
+
+
+def _place(event: yaml.Event) -> Place:
+    mark = event.start_mark
+    assert mark is not None
+    return Place(mark.line + 1, mark.column + 1)
+
+
+def _not_a_mapping(node: Node) -> SyntaxFault:
+    text = node.text if isinstance(node, ScalarNode) else ""
+    if _MISSING_SPACE.match(text):
+        return SyntaxFault(
+            node.place,
+            "there is no space after the colon",
+            "write 'key: value' with a space",
+            shown(node),
+        )
+    return SyntaxFault(
+        node.place,
+        "the file does not consist of 'key: value' settings",
+        "start from the appliance.yaml that came with Vigie",
+        shown(node),
+    )
+
+
+def _key(node: Node) -> str:
+    if not isinstance(node, ScalarNode):
+        raise SyntaxFault(
+            node.place,
+            "brackets where a key is expected",
+            "write a plain key; if this is a template such as {{ name }}, fill it in",
+        )
+    if not node.text:
+        raise SyntaxFault(
+            node.place, "there is no key before the colon", "write the key, or delete the line"
+        )
+    return node.text
+
+
+_MISSING_SPACE = re.compile(r"[A-Za-z_]\w*:\S")
+_TYPOGRAPHIC_QUOTES = tuple("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb")
+_INVISIBLE = tuple("\u00a0\u2003\u2009\u200b\u202f\u3000\ufeff")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+def _scalar(event: yaml.ScalarEvent, place: Place) -> ScalarNode:
+    text = event.value
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise SyntaxFault(
+            place, "an escape that is half a character (\\ud800 to \\udfff)", "write the letter"
+        )
+    if not event.implicit[0]:  # quoted, or a block of text
+        return ScalarNode(place, text, text)
+    if text[:1] in _TYPOGRAPHIC_QUOTES:
+        raise SyntaxFault(
+            place,
+            f"a typographic quote ({text[:1]}), as word processors write it",
+            'type straight quotes (") with a plain text editor',
+        )
+    if text[:1] in _INVISIBLE or text[-1:] in _INVISIBLE:
+        raise SyntaxFault(
+            place,
+            "an invisible special space, as it comes with text copied from a web page",
+            "delete the spaces of this line and type them again",
+        )
+    return ScalarNode(place, _resolved(text), text)
+
+
+def _resolved(text: str) -> PlainScalar:
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and not _LEADING_ZERO.fullmatch(text):
+        number = float(text)
+        return number if math.isfinite(number) else text
+    return text
