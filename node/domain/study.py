@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import NewType
 
@@ -17,6 +18,16 @@ SeriesUID = NewType("SeriesUID", str)
 InstanceUID = NewType("InstanceUID", str)
 ClassUID = NewType("ClassUID", str)
 TransferSyntaxUID = NewType("TransferSyntaxUID", str)
+
+
+class Filing(Enum):
+    """What filing an instance changed."""
+
+    NEW = "new"
+    #: Same UID, same bytes: nothing changed.
+    DUPLICATE = "duplicate"
+    #: Same UID, other bytes: kept apart, the first stays current.
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

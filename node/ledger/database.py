@@ -69,17 +69,25 @@ class Database:
             if self._depth:
                 yield self._connection
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            else:
                 self._connection.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, sqlite3.Error):
+                    raise LedgerError(
+                        f"the ledger {self.path} cannot be written ({error}); check the disk"
+                    ) from error
+                raise
             finally:
                 self._depth = 0
+
+    def _roll_back(self) -> None:
+        # A commit that failed on a full disk has already rolled back by itself.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a query."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 
 from node.domain.study import (
     ClassUID,
+    Filing,
     Instance,
     InstanceUID,
     SeriesUID,
@@ -17,16 +17,6 @@ from node.domain.study import (
 )
 from node.ledger.database import Database
 from node.ledger.studies import Studies
-
-
-class Filing(Enum):
-    """What recording an instance changed."""
-
-    NEW = "new"
-    #: Same UID, same bytes: nothing changed.
-    DUPLICATE = "duplicate"
-    #: Same UID, other bytes: kept apart, the first stays current.
-    CONFLICT = "conflict"
 
 
 class Instances:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import structlog
 
+from dicom_sr.context import ResultContext
 from dicom_sr.validation import validate
-from dicom_sr.write import ResultContext, write_results
+from dicom_sr.write import write_results
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from inference.series import describe_study

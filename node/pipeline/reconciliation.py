@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
+from node.domain.study import Filing
 from node.ledger import Ledger
-from node.ledger.instances import Filing
 from node.ledger.states import StudyState
 from node.pipeline.completion import Completion
 from scp.storage import InstanceStore

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from dicom_sr.write import Predecessor, ResultContext
+from dicom_sr.context import Predecessor, ResultContext
 from node.domain.errors import NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StudyUID

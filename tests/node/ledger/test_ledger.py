@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import LedgerError
-from node.domain.study import SeriesUID
+from node.domain.study import Filing, SeriesUID
 from node.domain.verdict import Job, ModelName
 from node.ledger import Ledger
-from node.ledger.instances import Filing
 from node.ledger.states import JobState, StudyState
 from tests.node import words
 

@@ -1,0 +1,138 @@
+"""The four UIDs that file an instance, read from its bytes and from nothing behind them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from node.domain.errors import CannotUnderstand, ClassMismatch
+from scp.contracts import Received
+
+SOP_CLASS = Tag(0x0008, 0x0016)
+SOP_INSTANCE = Tag(0x0008, 0x0018)
+STUDY = Tag(0x0020, 0x000D)
+SERIES = Tag(0x0020, 0x000E)
+#: GE's syntax with implicit VR and big endian pixels.
+GE_PRIVATE_IMPLICIT = "1.2.840.113619.5.2"
+#: Deflated data sets are inflated only as far as the UIDs can be expected.
+INFLATED_HEAD = 4 << 20
+#: PS3.5 9.1: at most 64 characters of digits and dots. Odd components (leading zeros) occur and do
+#: no harm, other characters could end in a page or a path.
+UID_PATTERN = re.compile(r"[0-9.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Where an instance belongs."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+
+
+def identify(received: Received) -> Identity:
+    """Read the UIDs and hold them against the command set.
+
+    A data set without its own SOP Class or Instance UID takes that of the command. A data set
+    without Study or Series Instance UID (both type 1, PS3.3 C.7.2.1, C.7.3.1) is refused: it
+    could never be found again.
+
+    Raises:
+        CannotUnderstand: the bytes cannot be read as far as group 0020, or a UID is missing or
+            is none.
+        ClassMismatch: class or instance differ from the command set (PS3.4 B.2.3).
+    """
+    head = _head(received)
+    class_uid = _uid(head, SOP_CLASS)
+    instance_uid = _uid(head, SOP_INSTANCE)
+    if class_uid and class_uid != received.sop_class_uid:
+        raise ClassMismatch("the SOP Class UID of the data set is not that of its C-STORE command")
+    if instance_uid and instance_uid != received.sop_instance_uid:
+        raise ClassMismatch(
+            "the SOP Instance UID of the data set is not that of its C-STORE command"
+        )
+    identity = Identity(
+        sop_class_uid=received.sop_class_uid,
+        sop_instance_uid=received.sop_instance_uid,
+        study_uid=_uid(head, STUDY),
+        series_uid=_uid(head, SERIES),
+    )
+    named = {
+        "SOP Class UID": identity.sop_class_uid,
+        "SOP Instance UID": identity.sop_instance_uid,
+        "Study Instance UID": identity.study_uid,
+        "Series Instance UID": identity.series_uid,
+    }
+    for name, uid in named.items():
+        # The class may be empty: whether an image without one is analysed is judged later.
+        if not uid and name != "SOP Class UID":
+            raise CannotUnderstand(f"{name} is missing; it cannot be filed without one")
+        if uid and not UID_PATTERN.fullmatch(uid):
+            raise CannotUnderstand(f"{name} is not a UID (digits and dots, at most 64)")
+    return identity
+
+
+def _head(received: Received) -> Dataset:
+    """The wanted elements up to (0020,000E); values of all others are skipped over."""
+    syntax = received.transfer_syntax_uid
+    raw: bytes | memoryview = received.data_set
+    try:
+        if syntax == DeflatedExplicitVRLittleEndian:
+            raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, INFLATED_HEAD)
+        with warnings.catch_warnings():
+            # pydicom warns about odd values by printing them.
+            warnings.simplefilter("ignore")
+            return read_dataset(
+                BytesIO(raw),
+                is_implicit_VR=syntax in (ImplicitVRLittleEndian, GE_PRIVATE_IMPLICIT),
+                is_little_endian=syntax != ExplicitVRBigEndian,
+                stop_when=_is_behind,
+                specific_tags=[SOP_CLASS, SOP_INSTANCE, STUDY, SERIES],
+            )
+    except _UNREADABLE as error:
+        raise CannotUnderstand(
+            "the data set cannot be read in the transfer syntax it was sent in "
+            f"({type(error).__name__})"
+        ) from None
+
+
+#: What pydicom raises on bytes that are no data set.
+_UNREADABLE = (
+    InvalidDicomError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    IndexError,
+    OverflowError,
+    OSError,
+    EOFError,
+    RecursionError,
+    MemoryError,
+    zlib.error,
+)
+
+
+def _is_behind(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return bool(tag > SERIES)
+
+
+def _uid(head: Dataset, tag: BaseTag) -> str:
+    try:
+        element = head.get_item(tag)
+        value = element.value if element is not None else b""
+    except _UNREADABLE:
+        return ""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0")
