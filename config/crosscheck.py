@@ -77,7 +77,7 @@ def _retention(draft: Draft) -> Faults:
             ("storage", "retention_days"),
             f"studies would be deleted ({days * DAY_S:g} s after their last image) before they "
             f"count as complete ({wait_s:g} s)",
-            "keep them for at least 1 day",
+            "set retention_days to 1 or more",
         )
 
 
@@ -212,7 +212,7 @@ def _retry(draft: Draft, path: tuple[str, ...]) -> Faults:
         key = "retry_first_s" if draft.given(*path, "retry_first_s") else "retry_cap_s"
         yield draft.fault(
             (*path, key),
-            f"the first pause ({first:g} s) is longer than the longest ({cap:g} s)",
+            f"the first pause ({first:g} s) is longer than the longest pause ({cap:g} s)",
             f"set retry_cap_s to {first:g} or more",
         )
 

@@ -117,4 +117,4 @@ def _instead(name: str, known: Sequence[str], *, add: str = "") -> str:
         return f"did you mean '{meant}'?"
     if add:
         return f"{add}, or choose from: {listed(known)}" if known else add
-    return f"installed: {listed(known)}" if known else "no model is installed; install one first"
+    return f"choose from: {listed(known)}" if known else "none is installed; install one first"

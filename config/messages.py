@@ -71,12 +71,12 @@ def close_to(word: str, known: Iterable[str]) -> str | None:
     return by_lowered[matches[0]] if matches else None
 
 
-def listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str], last: str = "or") -> str:
     """`a, b or c`."""
     words = list(words)
     if len(words) < 2:
         return "".join(words)
-    return f"{', '.join(words[:-1])} or {words[-1]}"
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def worded(wrong: Wrong) -> Wording:
@@ -160,7 +160,8 @@ def _integer(wrong: Wrong) -> Wording:
     if isinstance(value, float):
         return Wording(why, f"write {round(value)}")
     if re.fullmatch(r"[-+]?[0-9]{1,15}", wrong.text):
-        return Wording(why, f"write it without quotes and leading zeros: {int(wrong.text)}")
+        without = "the leading zero" if wrong.text.lstrip("+-").startswith("0") else "quotes"
+        return Wording(why, f"write it without {without}: {int(wrong.text)}")
     return _number(wrong, why)
 
 
@@ -192,9 +193,9 @@ def _boolean(wrong: Wrong) -> Wording:
 
 def _string(wrong: Wrong) -> Wording:
     if isinstance(wrong.node, ScalarNode):
-        return Wording("must be a text", f'put it in quotes: "{wrong.text}"')
+        return Wording("must be text", f'put it in quotes: "{wrong.text}"')
     return Wording(
-        "must be one text", f"write one value on this line{example_of(wrong.field, wrong.key)}"
+        "must be a single text", f"write one value on this line{example_of(wrong.field, wrong.key)}"
     )
 
 
@@ -232,7 +233,7 @@ def _one_of(text: str, allowed: list[str]) -> Wording:
     why = "this word is not known here"
     if meant is None:
         return Wording(why, f"write {listed(allowed)}")
-    others = f" Known are {listed(allowed)}" if len(allowed) > 1 else ""
+    others = f" Known here: {', '.join(allowed)}" if len(allowed) > 1 else ""
     return Wording(why, f"did you mean '{meant}'?{others}")
 
 
@@ -248,7 +249,7 @@ def _too_long(wrong: Wrong) -> Wording:
 
 
 def _too_short(wrong: Wrong) -> Wording:
-    return Wording("must not be empty", f"write a text{example_of(wrong.field, wrong.key)}")
+    return Wording("must not be empty", f"write some text{example_of(wrong.field, wrong.key)}")
 
 
 def _too_few(wrong: Wrong) -> Wording:

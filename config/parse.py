@@ -123,7 +123,9 @@ class _Builder:
             # PyYAML turns \U escapes and %YAML numbers into Python values without a check.
             place = Place(self._loader.line + 1, self._loader.column + 1)
             raise SyntaxFault(
-                place, "a number or \\U escape that is out of range", "use single quotes instead"
+                place,
+                "a number or \\U escape that is out of range",
+                "write the value in single quotes, where a backslash is only a backslash",
             ) from None
         return Document(path=self._path, root=root, faults=tuple(self._faults))
 
@@ -212,24 +214,27 @@ class _Builder:
             self._keys.append(key)
             node = self._node(depth + 1)
             if key in mapping.entries:
-                self._duplicate(key, key_node.place, mapping.entries[key].place)
+                self._duplicate(key, Entry(key_node.place, node), mapping.entries[key])
             else:
                 mapping.entries[key] = Entry(key_node.place, node)
             self._keys.pop()
         self._next()
         return mapping
 
-    def _duplicate(self, key: str, second: Place, first: Place) -> None:
+    def _duplicate(self, key: str, second: Entry, first: Entry) -> None:
+        remedy = f"keep one of the two '{key}' and delete the other"
+        if isinstance(first.node, MappingNode) and isinstance(second.node, MappingNode):
+            remedy = f"move its keys below the first '{key}:' and delete this line"
         self._faults.append(
             ConfigFault(
                 file=str(self._path),
-                line=second.line,
-                column=second.column,
+                line=second.place.line,
+                column=second.place.column,
                 key=".".join(self._keys),
-                why=f"this key stands here for the second time; the first is on line {first.line}, "
-                f"column {first.column}",
+                why=f"this key stands here for the second time; the first is on line "
+                f"{first.place.line}, column {first.place.column}",
                 got="",
-                remedy=f"keep one of the two '{key}' and delete the other",
+                remedy=remedy,
             )
         )
 

@@ -47,7 +47,7 @@ def read_reference(value: object, folder: Path) -> SecretFile:
         raise refusal(
             "a secret does not belong in this file",
             "put it alone into a file (chmod 600) and write 'file:/path/to/that/file' here; "
-            "take this one as known to others and change it",
+            "then replace the secret by a new one, since this one has been in the open",
         )
     name = value.removeprefix(PREFIX).strip()
     if not name:

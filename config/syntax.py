@@ -64,7 +64,11 @@ _SAYINGS = (
         "a backslash inside double quotes starts a special character",
         "use single quotes, or write every backslash twice",
     ),
-    _Saying("escape sequence of", "an unfinished \\x, \\u or \\U", "use single quotes instead"),
+    _Saying(
+        "escape sequence of",
+        "an unfinished \\x, \\u or \\U",
+        "write the value in single quotes, where a backslash is only a backslash",
+    ),
     _Saying(
         "expected ',' or ']'",
         "the list opened here is not closed, or a comma is missing",

@@ -213,4 +213,4 @@ def _instead(schema: type[BaseModel], key: str, known: list[str]) -> str:
             for section in elsewhere
         )
         return f"move it to {named}"
-    return f"remove it; the keys known here are {listed(known)}" if known else "remove it"
+    return f"remove it; the keys known here are {listed(known, 'and')}" if known else "remove it"

@@ -16,7 +16,7 @@ from config.schema.base import Section
 from node.domain.errors import ConfigError, ConfigFault
 
 HOSTILE = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -84,7 +84,7 @@ shapes:
         "6:15: shapes.1.sides_mm: needs an entry number 2 (got a list of 1) - add the missing "
         "entry to the list",
         "7:11: shapes.2.kind: this word is not known here (got 'boxx') - did you mean 'box'? Known "
-        "are circle or box",
+        "here: circle, box",
         "8:5: shapes.3.kind: this key is required and missing - add a line to 'shapes.3': "
         "'kind: circle'",
     ]

@@ -70,5 +70,5 @@ def test_a_value_cannot_be_changed_after_loading() -> None:
 
 
 def test_a_model_that_is_not_installed_is_a_fault_of_the_shipped_file() -> None:
-    with pytest.raises(ConfigError, match="no such model is installed - installed: lungs"):
+    with pytest.raises(ConfigError, match="no such model is installed - choose from: lungs"):
         load_appliance(SHIPPED, ["lungs"])

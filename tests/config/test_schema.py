@@ -1,0 +1,122 @@
+"""What the sections themselves can tell: conditions of routes, AE titles, paths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from config.load import load_appliance
+from config.schema import When
+from node.domain.study import (
+    ClassUID,
+    CompletedStudy,
+    Instance,
+    InstanceUID,
+    Patient,
+    Series,
+    SeriesUID,
+    StudyUID,
+    TransferSyntaxUID,
+)
+
+STUDY = StudyUID("1.2.3")
+HEAD = """\
+version: 1
+receiver:
+  peers:
+    ct1: {addresses: [10.0.0.1], ae_titles: [CT1]}
+storage: {path: ./var}
+"""
+
+
+def series(modality: str, sender: str) -> Series:
+    """A series of one instance."""
+    uid = SeriesUID(f"{STUDY}.{len(modality)}")
+    instance = Instance(
+        sop_instance_uid=InstanceUID(f"{uid}.1"),
+        sop_class_uid=ClassUID("1.2.840.10008.5.1.4.1.1.2"),
+        study_uid=STUDY,
+        series_uid=uid,
+        transfer_syntax_uid=TransferSyntaxUID("1.2.840.10008.1.2.1"),
+        path=Path("/nowhere"),
+        digest="0" * 64,
+        size_bytes=1,
+        calling_ae_title=sender,
+        received_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return Series(
+        study_uid=STUDY,
+        series_uid=uid,
+        modality=modality,
+        sop_class_uid=instance.sop_class_uid,
+        instances=(instance,),
+    )
+
+
+def study(*members: Series) -> CompletedStudy:
+    """A completed study."""
+    return CompletedStudy(
+        study_uid=STUDY,
+        series=members,
+        patient=Patient(),
+        completed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        generation=1,
+        confidence="quiet",
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "unmet"),
+    [
+        (When(), ""),
+        (When(modalities=("PT",)), ""),
+        (When(modalities=("MR", "CT")), ""),
+        (When(modalities=("MR", "MG")), "the study has no series of modality MR, MG"),
+        (When(calling_ae_titles=("CT1",)), ""),
+        (When(calling_ae_titles=("CT9",)), "the study was not sent by CT9"),
+        (
+            When(modalities=("CT",), calling_ae_titles=("CT9", "CT8")),
+            "the study was not sent by CT9, CT8",
+        ),
+    ],
+)
+def test_a_route_says_why_a_study_does_not_meet_its_conditions(when: When, unmet: str) -> None:
+    assert when.unmet(study(series("CT", "CT1"), series("PT", "PETCT"))) == unmet
+
+
+def test_a_condition_looks_at_every_series_and_not_at_the_first(tmp_path: Path) -> None:
+    first = replace(series("SR", "PACS"), series_uid=SeriesUID("1.2.3.9"))
+    assert When(modalities=("CT",)).unmet(study(first, series("CT", "CT1"))) == ""
+
+
+def test_ae_titles_follow_the_node_unless_they_are_set(tmp_path: Path) -> None:
+    path = tmp_path / "appliance.yaml"
+    path.write_text(
+        HEAD.replace("peers:", "ae_titles: [DAY, NIGHT]\n  peers:")
+        + "node: {ae_title: OWN}\n"
+        + "destinations:\n"
+        + "  a: {type: dicom, ae_title: A, host: a, port: 104}\n"
+        + "  b: {type: dicom, ae_title: B, host: b, port: 104, calling_ae_title: OTHER}\n"
+    )
+    appliance = load_appliance(path, ())
+    assert appliance.called_ae_titles == ("DAY", "NIGHT")
+    assert appliance.calling_ae_title("a") == "OWN"
+    assert appliance.calling_ae_title("b") == "OTHER"
+
+
+def test_research_is_the_mark_until_a_person_answers_for_its_removal(tmp_path: Path) -> None:
+    path = tmp_path / "appliance.yaml"
+    path.write_text(HEAD)
+    assert load_appliance(path, ()).is_research
+    path.write_text(HEAD + "node: {label: cleared, responsible_person: Prof. Grace Hopper}\n")
+    assert not load_appliance(path, ()).is_research
+
+
+def test_one_address_and_a_network_are_both_networks(tmp_path: Path) -> None:
+    path = tmp_path / "appliance.yaml"
+    path.write_text(HEAD.replace("[10.0.0.1]", '[10.0.0.1, 10.1.0.0/16, "fd00::/8"]'))
+    addresses = load_appliance(path, ()).receiver.peers["ct1"].addresses
+    assert [str(network) for network in addresses] == ["10.0.0.1/32", "10.1.0.0/16", "fd00::/8"]
