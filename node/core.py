@@ -25,7 +25,7 @@ from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.conductor import Conductor
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
-from node.settings import applies, result_context, routes_of, watermark, worker_setup
+from node.settings import GIGABYTE, applies, result_context, routes_of, watermark, worker_setup
 from scp.storage import InstanceStore
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,12 @@ class Core:
         self.ledger = Ledger(self.root)
         self.metrics = Metrics()
         self.metrics.watch(self.ledger, self.root)
-        self.store = InstanceStore(self.root, self.ledger.instances, watermark(appliance))
+        self.store = InstanceStore(
+            self.root,
+            self.ledger.instances,
+            watermark(appliance),
+            quarantine_bytes=int(appliance.storage.quarantine_gb * GIGABYTE),
+        )
         self.completion = Completion(
             CompletionSettings(
                 quiet_time_s=appliance.completion.quiet_time_s,
@@ -76,7 +81,7 @@ class Core:
             SchedulerSettings(
                 owner=f"{os.getpid()}-{uuid.uuid4().hex[:8]}",
                 results_folder=self.results_folder,
-                context=lambda _model: result_context(appliance),
+                context=lambda model: result_context(appliance, model),
             ),
             self.metrics,
         )

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from config.schema import Appliance
 from dicom_sr.context import ResultContext
+from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from node.domain.study import CompletedStudy
+from node.ledger import Ledger
+from node.metrics import Metrics
+from node.pipeline.analysis import WorkerSetup
+from node.pipeline.breaker import RetryPolicy
+from node.pipeline.delivery import Courier, Destination
 from node.pipeline.routing import ModelRoute
 from node.version import VERSION
+from node.web import WebSettings
+from scp.admission import Admission, Peer
+from scp.receiver import ReceiverSettings
+from scp.storage import Watermark
 
 GIGABYTE = 1_000_000_000
 
@@ -83,4 +96,91 @@ def result_context(appliance: Appliance, model: str) -> ResultContext:
         series_number_base=results.series_number_base,
         patient_identity_on_pages=results.patient_identity_on_pages,
         sr_class="comprehensive" if old else "comprehensive 3d",
+    )
+
+
+def receiver_settings(appliance: Appliance) -> ReceiverSettings:
+    """Who may send what."""
+    receiver, limits = appliance.receiver, appliance.receiver.limits
+    called = () if receiver.any_called_ae_title else appliance.called_ae_titles
+    return ReceiverSettings(
+        host=receiver.host,
+        port=receiver.port,
+        admission=Admission(
+            ae_titles=frozenset(called),
+            peers=tuple(
+                Peer(
+                    name=name,
+                    networks=tuple(ipaddress.ip_network(str(net)) for net in peer.addresses),
+                    ae_titles=frozenset() if peer.any_ae_title else frozenset(peer.ae_titles),
+                )
+                for name, peer in receiver.peers.items()
+            ),
+            max_associations=limits.max_associations,
+            max_associations_per_peer=limits.max_associations_per_peer,
+        ),
+        max_pdu_bytes=limits.max_pdu_bytes,
+        association_timeout_s=limits.association_timeout_s,
+        idle_timeout_s=limits.idle_timeout_s,
+        max_object_bytes=int(limits.max_object_gb * GIGABYTE),
+        private_classes=frozenset(receiver.private_sop_classes),
+    )
+
+
+def watermark(appliance: Appliance) -> Watermark:
+    """When the store refuses."""
+    return Watermark(
+        refuse_above_percent=appliance.storage.refuse_above_percent,
+        keep_free_bytes=int(appliance.storage.keep_free_gb * GIGABYTE),
+    )
+
+
+def couriers_of(appliance: Appliance, ledger: Ledger, metrics: Metrics) -> tuple[Courier, ...]:
+    """One courier a destination."""
+    return tuple(
+        Courier(destination_of(appliance, name), ledger, metrics) for name in appliance.destinations
+    )
+
+
+def destination_of(appliance: Appliance, name: str) -> Destination:
+    """One destination, resolved."""
+    entry = appliance.destinations[name]
+    return Destination(
+        name=name,
+        ae_title=entry.ae_title,
+        host=entry.host,
+        port=entry.port,
+        calling_ae_title=appliance.calling_ae_title(name),
+        connect_timeout_s=entry.connect_timeout_s,
+        response_timeout_s=entry.response_timeout_s,
+        retry=RetryPolicy(first_s=entry.retry_first_s, cap_s=entry.retry_cap_s),
+    )
+
+
+def web_settings(appliance: Appliance) -> WebSettings:
+    """The HTTP port; /metrics is open on the loopback interface, or when the site says so."""
+    web = appliance.http
+    token = web.metrics_token.read() if web.metrics_token is not None else ""
+    local = web.host in ("localhost", "::1") or web.host.startswith("127.")
+    return WebSettings(
+        host=web.host,
+        port=web.port,
+        metrics_token=token,
+        metrics_open=not token and (local or web.open_metrics),
+    )
+
+
+def worker_setup(appliance: Appliance, models: tuple[str, ...], folder: Path) -> WorkerSetup:
+    """What every worker process loads."""
+    workers = appliance.workers
+    cores = len(os.sched_getaffinity(0))
+    return WorkerSetup(
+        models_folder=folder,
+        models=models,
+        thresholds={name: dict(appliance.models[name].thresholds) for name in models},
+        engine=EngineOptions(
+            providers=tuple(workers.providers),
+            threads=workers.threads or max(1, cores // workers.count),
+            cache_folder=appliance.storage.path / "engines",
+        ),
     )

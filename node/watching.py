@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import structlog
 
+from node.domain.study import Filing
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.completion import Completion
+from scp.contracts import Stored
 
 log = structlog.get_logger(__name__)
 
@@ -18,3 +20,58 @@ class Arrivals:
         self._ledger = ledger
         self._completion = completion
         self._metrics = metrics
+
+    def association_opened(self, association_id: str, calling_ae_title: str, address: str) -> None:
+        """Count it."""
+        self._metrics.associations.labels("accepted").inc()
+        self._metrics.associations_open.inc()
+        log.info(
+            "association.opened",
+            association=association_id,
+            calling_ae_title=calling_ae_title,
+            address=address,
+        )
+
+    def association_rejected(self, calling_ae_title: str, address: str, reason: str) -> None:
+        """Say who was turned away and which line of the configuration did it."""
+        self._metrics.associations.labels("rejected").inc()
+        log.warning(
+            "association.rejected",
+            calling_ae_title=calling_ae_title,
+            address=address,
+            reason=reason,
+        )
+
+    def instance_stored(self, association_id: str, stored: Stored) -> None:
+        """A study grows; a duplicate changes nothing but shows that its sender is at work."""
+        instance, filing = stored.instance, stored.filing
+        self._metrics.instances.labels(filing.value).inc()
+        self._metrics.bytes.inc(instance.size_bytes)
+        if filing is Filing.NEW or self._completion.is_receiving(instance.study_uid):
+            self._completion.arrived(instance.study_uid, association_id)
+        if filing is Filing.CONFLICT:
+            log.error(
+                "instance.conflict",
+                association=association_id,
+                study_uid=instance.study_uid,
+                sop_instance_uid=instance.sop_instance_uid,
+                remedy="the same UID came with other bytes; both are kept, the first is analysed",
+            )
+
+    def instance_refused(self, association_id: str, status: int, reason: str) -> None:
+        """Say why; the sender only sees the status."""
+        self._metrics.instances.labels("refused").inc()
+        log.warning(
+            "instance.refused", association=association_id, status=f"0x{status:04X}", reason=reason
+        )
+
+    def association_closed(self, association_id: str, *, clean: bool) -> None:
+        """An association that broke off makes its studies wait longer."""
+        self._metrics.associations_open.dec()
+        self._metrics.associations.labels("released" if clean else "aborted").inc()
+        for study_uid in self._completion.association_ended(association_id, clean=clean):
+            if clean:
+                self._ledger.studies.calm(study_uid)
+            else:
+                self._ledger.studies.interrupt(study_uid, f"association {association_id}")
+        log.info("association.closed", association=association_id, clean=clean)

@@ -21,11 +21,17 @@ EXPOSITION_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """Where to listen. With a `metrics_token`, /metrics asks for `Authorization: Bearer`."""
+    """Where to listen.
+
+    Attributes:
+        metrics_token: /metrics asks for `Authorization: Bearer` with it.
+        metrics_open: /metrics asks for nothing; without token and without this it is closed.
+    """
 
     host: str
     port: int
     metrics_token: str = ""
+    metrics_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,7 @@ class Web:
             pass
 
         Handler.probes = probes
-        Handler.token = settings.metrics_token
+        Handler.settings = settings
         try:
             self._server = ThreadingHTTPServer((settings.host, settings.port), Handler)
         except OSError as error:
@@ -84,7 +90,7 @@ class Web:
 
 class _Handler(BaseHTTPRequestHandler):
     probes: Probes
-    token: str
+    settings: WebSettings
     server_version = "Vigie"
     sys_version = ""
     timeout = 10
@@ -102,12 +108,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain")
 
     def _metrics(self) -> None:
-        expected = f"Bearer {self.token}"
-        given = self.headers.get("Authorization", "")
-        if self.token and not hmac.compare_digest(given.encode(), expected.encode()):
-            self._answer(HTTPStatus.UNAUTHORIZED, b"a bearer token is required\n", "text/plain")
+        if not self._may_read_metrics():
+            remedy = b"needs the bearer token of http.metrics_token, or http.open_metrics: true\n"
+            self._answer(HTTPStatus.UNAUTHORIZED, remedy, "text/plain")
             return
         self._answer(HTTPStatus.OK, self.probes.metrics(), EXPOSITION_FORMAT)
+
+    def _may_read_metrics(self) -> bool:
+        token = self.settings.metrics_token
+        given = self.headers.get("Authorization", "").encode()
+        has_token = bool(token) and hmac.compare_digest(given, f"Bearer {token}".encode())
+        return self.settings.metrics_open or has_token
 
     def _report(self, faults: Mapping[str, str]) -> None:
         status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK

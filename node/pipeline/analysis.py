@@ -10,7 +10,7 @@ import importlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -57,10 +57,11 @@ class StudyInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSetup:
-    """What a worker loads before it is ready."""
+    """What a worker loads before it is ready; `thresholds` replace those of the packages."""
 
     models_folder: Path
     models: tuple[str, ...]
+    thresholds: Mapping[str, Mapping[str, float]]
     engine: EngineOptions
 
 
@@ -124,6 +125,8 @@ def open_models(setup: WorkerSetup) -> tuple[str, ...]:
     providers = []
     for name in setup.models:
         manifest = registry.get(name)
+        thresholds = {**manifest.thresholds, **setup.thresholds.get(name, {})}
+        manifest = replace(manifest, thresholds=thresholds)
         networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}
         check_golden(manifest, networks)
         pipeline: Analyse = importlib.import_module(manifest.pipeline).analyse

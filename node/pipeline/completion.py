@@ -82,6 +82,11 @@ class Completion:
                     del self._arrivals[study_uid]
             return tuple(done)
 
+    def is_receiving(self, study_uid: StudyUID) -> bool:
+        """Is more of this study expected?"""
+        with self._lock:
+            return study_uid in self._arrivals
+
     def waiting(self) -> int:
         """Number of studies that are being received."""
         with self._lock:

@@ -52,6 +52,15 @@ def test_metrics_ask_for_the_token_and_health_does_not(web: Web) -> None:
     assert get(web, "/metrics", Authorization="Bearer secret") == (200, b"vigie_x 1\n")
 
 
+def test_metrics_without_a_token_are_closed_unless_the_site_opens_them() -> None:
+    probes = Probes(metrics=lambda: b"vigie_x 1\n", faults=dict, unready=dict)
+    for opened, status in ((False, 401), (True, 200)):
+        web = Web(WebSettings(host="127.0.0.1", port=0, metrics_open=opened), probes)
+        web.start()
+        assert get(web, "/metrics")[0] == status
+        web.stop()
+
+
 def test_unknown_page_says_nothing_about_itself(web: Web) -> None:
     status, body = get(web, "/<script>alert(1)</script>")
     assert status == 404
