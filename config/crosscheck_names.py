@@ -44,14 +44,19 @@ def _routed_models(draft: Draft, route: str, installed: Installed) -> Faults:
 
 
 def _routed_destinations(draft: Draft, route: str) -> Faults:
-    known = draft.names("destinations")
-    for number, name in enumerate(draft.entries("routes", route, "destinations")):
-        if name not in known:
-            yield draft.fault(
-                ("routes", route, "destinations", number),
-                "there is no such destination",
-                _instead(name, known, add=f"add '{name}:' below 'destinations:'"),
-            )
+    for number, _ in enumerate(draft.entries("routes", route, "destinations")):
+        path = ("routes", route, "destinations", number)
+        yield from settled(_routed_destination(draft, path))
+
+
+def _routed_destination(draft: Draft, path: tuple[str | int, ...]) -> Faults:
+    name, known = draft.text(*path), draft.names("destinations")
+    if name not in known:
+        yield draft.fault(
+            path,
+            "there is no such destination",
+            _instead(name, known, add=f"add '{name}:' below 'destinations:'"),
+        )
 
 
 def _routed_model(draft: Draft, path: tuple[str | int, ...], installed: Installed) -> Faults:

@@ -26,7 +26,7 @@ AE_TITLE_LENGTH = 16
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,38}[A-Za-z0-9])?")
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
-_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 
 
 def _ae_title(text: str) -> str:
@@ -127,10 +127,10 @@ def _uid(text: str) -> str:
 
 
 def _code(text: str) -> str:
+    if _CODE.fullmatch(text.upper()) and not _CODE.fullmatch(text):
+        raise refusal("a modality is written in capital letters", f"write {text.upper()}")
     if not _CODE.fullmatch(text):
-        raise refusal(
-            "a modality is written in capital letters", f"write {text.upper().strip() or 'CT'}"
-        )
+        raise refusal("this is not a modality", "write a code such as CT, MR, PT or MG")
     return text
 
 

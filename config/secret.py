@@ -71,7 +71,7 @@ def _check(path: Path) -> None:
     if status.st_mode & stat.S_IROTH and CONTAINER_SECRETS not in path.parents:
         raise refusal(
             f"every account of this computer can read {path}",
-            f"take that right away: chmod 600 {path}",
+            "put the secret into a file of its own that only Vigie's account reads (chmod 600)",
         )
     if not os.access(path, os.R_OK):
         raise _unreadable(path)

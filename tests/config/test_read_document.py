@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
+from config.document import Plain, plain
 from config.load import load_appliance, read_document
 from config.messages import refusal
+from config.parse import parse_document
 from config.schema.base import Section
 from node.domain.errors import ConfigError, ConfigFault
 
@@ -162,7 +166,8 @@ def test_any_bytes_are_refused_in_words(tmp_path: Path, content: bytes) -> None:
         load_appliance(path, ())
 
 
-SHIPPED = (Path(__file__).resolve().parents[2] / "appliance.yaml").read_text()
+CHECKOUT = Path(__file__).resolve().parents[2]
+SHIPPED = (CHECKOUT / "appliance.yaml").read_text()
 
 
 @HOSTILE
@@ -181,6 +186,43 @@ def test_a_slip_in_the_shipped_file_is_taken_or_refused_in_words(
     for fault in faults_of(path):
         assert 1 <= fault.line <= lines
         assert fault.remedy
+
+
+def places_of(value: Plain, steps: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every value of a tree."""
+    below: list[tuple[str | int, ...]] = [steps] if steps else []
+    if isinstance(value, dict):
+        for key, child in value.items():
+            below += places_of(child, (*steps, key))
+    if isinstance(value, list):
+        for number, child in enumerate(value):
+            below += places_of(child, (*steps, number))
+    return below
+
+
+SETTINGS = plain(parse_document(CHECKOUT / "appliance.yaml").root)
+VALUES: list[Plain] = [
+    *(None, True, 5, -1, 1.5, 10**17, "", "x", "\u2028", "file:", "10.0.0.0/8"),
+    *([], [None], [1], ["a", "a"], [[]], {}, {"a": 1}, {"port": 1}, {"a": {"b": []}}),
+]
+
+
+@HOSTILE
+@given(st.sampled_from(places_of(SETTINGS)), st.sampled_from(VALUES))
+def test_a_value_of_the_wrong_kind_at_any_place_is_taken_or_refused_in_words(
+    tmp_path: Path, steps: tuple[str | int, ...], value: Plain
+) -> None:
+    changed = copy.deepcopy(SETTINGS)
+    parent: Any = changed
+    for step in steps[:-1]:
+        parent = parent[step]
+    parent[steps[-1]] = value
+    path = tmp_path / "appliance.yaml"
+    path.write_text(json.dumps(changed, indent=1))
+    for fault in faults_of(path):
+        assert fault.why
+        assert fault.remedy
+        assert "input" not in str(fault).lower(), "a message of pydantic came through"
 
 
 def faults_of(path: Path) -> tuple[ConfigFault, ...]:

@@ -52,7 +52,7 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
         (
             0o644,
             b"x",
-            "every account of this computer can read .* - take that right away: chmod 600",
+            "every account of this computer can read .* - put the secret into a file of its own",
         ),
         (0o600, b"", r"is empty \(got .*\) - write the secret into it"),
         (0o600, b"x" * 70_000, "is too large for a secret"),
