@@ -47,6 +47,16 @@ class NodeError(Exception):
         self.series_uid = series_uid
         self.instance_uid = instance_uid
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled with its attributes and without its constructor: errors leave workers so."""
+        return _revive, (type(self), self.args), self.__dict__
+
+
+def _revive(kind: type[NodeError], arguments: tuple[object, ...]) -> NodeError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    return error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFault:
