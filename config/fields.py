@@ -171,8 +171,8 @@ def _folder(path: Path, info: ValidationInfo) -> Path:
         )
     if not os.access(absolute if absolute.exists() else absolute.parent, os.W_OK | os.X_OK):
         raise refusal(
-            f"Vigie may not write to {absolute if absolute.exists() else absolute.parent}",
-            "give the folder to the account that runs Vigie (chown), or choose another",
+            f"this account may not write to {absolute if absolute.exists() else absolute.parent}",
+            "run this as the account of Vigie, or give the folder to it (chown)",
         )
     return absolute
 

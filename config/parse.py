@@ -74,7 +74,7 @@ def _text(path: Path) -> str:
         raise SyntaxFault(
             start,
             f"the file cannot be read ({error.strerror})",
-            f"let the account that runs Vigie read it: chmod u+r {path}",
+            "let the account that runs Vigie read it, with chown or chmod",
         ) from None
     if len(raw) > MAX_BYTES:
         raise SyntaxFault(

@@ -83,6 +83,6 @@ def _check(path: Path) -> None:
 
 def _unreadable(path: Path) -> Exception:
     return refusal(
-        f"Vigie may not read the secret file {path}",
-        f"give it to the account that runs Vigie: chown vigie {path}",
+        f"this account may not read the secret file {path}",
+        "run this as the account of Vigie, or give the file to it (chown)",
     )
