@@ -1,1 +1,1 @@
-"""Findings in, DICOM result objects out; one module per IOD."""
+"""Findings in, DICOM result objects out: one file per IOD."""

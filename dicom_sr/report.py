@@ -1,0 +1,424 @@
+"""Comprehensive (3D) SR after TID 1500 Measurement Report.
+
+The tree is put together here row by row; highdicom builds the measurement groups and checks
+the relationships. Geometry is 2D SCOORD on source images only, and every tracking UID owns at
+least one, because viewers show nothing of a report with a group that has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from highdicom import sr
+from highdicom.sr import ContentSequence, RelationshipTypeValues
+from pydicom import Dataset
+
+from dicom_sr import codes
+from dicom_sr.codes import as_code
+from dicom_sr.common import Kind, ResultInput, clipped, finish
+from dicom_sr.segmentation import covered_segments
+from dicom_sr.source import bare_references, class_of, classes
+from dicom_sr.wording import (
+    CLEARED_COMMENT,
+    NO_RESULT,
+    RESEARCH_COMMENT,
+    has_result,
+    rounded,
+    status_sentence,
+    text_of,
+)
+from node.domain.errors import ResultError
+from node.domain.finding import CodedConcept, Contour, Finding, Measurement, Status, derived_uid
+from node.domain.study import Plane
+
+CONTAINS: Final = RelationshipTypeValues.CONTAINS
+
+#: Units of measurements of a whole volume; they go to the volumetric group where there is one.
+VOLUME_UNITS: Final = frozenset({"mm3", "cm3", "ml", "mL", "l", "L"})
+
+
+def write_report(
+    work: ResultInput, segmentation: Dataset | None, captures: Sequence[Dataset]
+) -> Dataset:
+    """One structured report with everything the findings say.
+
+    Args:
+        work: findings, images and labels.
+        segmentation: the segmentation written with it, or None.
+        captures: the secondary captures written with it; listed as evidence.
+
+    Raises:
+        ResultError: the findings cannot be expressed as a valid report.
+    """
+    build = sr.ComprehensiveSR if work.context.sr_class == "comprehensive" else sr.Comprehensive3DSR
+    results = [*captures, segmentation] if segmentation is not None else [*captures]
+    try:
+        data_set: Dataset = build(
+            evidence=[*bare_references(work.study, work.series), *map(_as_evidence, results)],
+            content=_tree(work, segmentation),
+            series_instance_uid=work.series_uid(Kind.REPORT),
+            series_number=work.series_number(Kind.REPORT),
+            sop_instance_uid=work.object_uid(Kind.REPORT),
+            instance_number=work.context.instance_number,
+            manufacturer=clipped(work.context.manufacturer),
+            is_complete=work.findings.status not in (Status.PARTIAL, Status.FAILED),
+            is_final=False,
+            is_verified=False,
+            specific_character_set="ISO_IR 192",
+        )
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ResultError(
+            f"the findings cannot be written as a TID 1500 report: {error}",
+            study_uid=work.study.study_uid,
+            series_uid=work.series.series_uid,
+        ) from error
+    if data_set.CompletionFlag == "PARTIAL":
+        data_set.CompletionFlagDescription = clipped(work.findings.reason)
+    _predecessors(data_set, work)
+    _request(data_set, work)
+    finish(data_set, work, Kind.REPORT)
+    return data_set
+
+
+def _as_evidence(result: Dataset) -> Dataset:
+    evidence = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(evidence, keyword, result[keyword].value)
+    return evidence
+
+
+def _predecessors(data_set: Dataset, work: ResultInput) -> None:
+    """What this report replaces (PS3.3 C.17.2, PredecessorDocumentsSequence)."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for old in work.context.predecessor:
+        reference = Dataset()
+        reference.ReferencedSOPClassUID = old.sop_class_uid
+        reference.ReferencedSOPInstanceUID = old.sop_instance_uid
+        series = studies.setdefault(old.study_uid, {})
+        series.setdefault(old.series_uid, []).append(reference)
+    items = []
+    for study_uid, by_series in studies.items():
+        item = Dataset()
+        item.StudyInstanceUID = study_uid
+        item.ReferencedSeriesSequence = []
+        for series_uid, references in by_series.items():
+            entry = Dataset()
+            entry.SeriesInstanceUID = series_uid
+            entry.ReferencedSOPSequence = references
+            item.ReferencedSeriesSequence.append(entry)
+        items.append(item)
+    if items:
+        data_set.PredecessorDocumentsSequence = items
+
+
+def _request(data_set: Dataset, work: ResultInput) -> None:
+    """The order that the images were made for, as far as they repeat it."""
+    attributes = next(iter(work.header.get("RequestAttributesSequence") or ()), Dataset())
+    procedure_id = str(attributes.get("RequestedProcedureID", "") or "")
+    if not work.study.accession_number and not procedure_id:
+        return
+    item = Dataset()
+    item.StudyInstanceUID = str(work.study.study_uid)
+    item.ReferencedStudySequence = []
+    item.AccessionNumber = work.study.accession_number
+    item.PlacerOrderNumberImagingServiceRequest = ""
+    item.FillerOrderNumberImagingServiceRequest = ""
+    item.RequestedProcedureID = clipped(procedure_id, 16)
+    item.RequestedProcedureDescription = clipped(
+        str(attributes.get("RequestedProcedureDescription", "") or "")
+    )
+    item.RequestedProcedureCodeSequence = []
+    data_set.ReferencedRequestSequence = [item]
+
+
+def _tree(work: ResultInput, segmentation: Dataset | None) -> Dataset:
+    root = sr.ContainerContentItem(
+        name=as_code(codes.IMAGING_MEASUREMENT_REPORT), template_id="1500"
+    )
+    content = ContentSequence()
+    content.extend(sr.LanguageOfContentItemAndDescendants(_english()))
+    content.extend(_observer(work))
+    content.append(
+        sr.CodeContentItem(
+            name=as_code(codes.PROCEDURE_REPORTED),
+            value=as_code(codes.PROCEDURES.get(work.series.modality, codes.IMAGING_PROCEDURE)),
+            relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+        )
+    )
+    referenced = _referenced_planes(work)
+    if referenced:
+        content.append(_image_library(work, referenced))
+    groups = _groups(work, segmentation)
+    if groups:
+        measured = _container(codes.IMAGING_MEASUREMENTS)
+        for group in groups:
+            measured.ContentSequence.extend(group)
+        content.append(measured)
+    if work.findings.exam_measurements:
+        content.append(_derived(work))
+    content.append(_evaluations(work))
+    root.ContentSequence = content
+    return root
+
+
+def _english() -> sr.CodedConcept:
+    return sr.CodedConcept("en-US", "RFC5646", "English (United States)")
+
+
+def _container(concept: CodedConcept) -> sr.ContainerContentItem:
+    item = sr.ContainerContentItem(name=as_code(concept), relationship_type=CONTAINS)
+    item.ContentSequence = ContentSequence()
+    return item
+
+
+def _observer(work: ResultInput) -> sr.ObservationContext:
+    context = work.context
+    return sr.ObservationContext(
+        observer_device_context=sr.ObserverContext(
+            observer_type=sr.CodedConcept.from_code(as_code(codes.DEVICE)),
+            observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+                uid=derived_uid("node", context.manufacturer, context.serial_number),
+                name=context.station_name,
+                manufacturer_name=context.manufacturer,
+                model_name=context.model_name,
+                serial_number=context.serial_number,
+            ),
+        )
+    )
+
+
+def _referenced_planes(work: ResultInput) -> list[Plane]:
+    planes = [c.plane for finding in work.findings.findings for c in finding.contours]
+    planes += [image.plane for image in work.findings.key_images if image.plane is not None]
+    unique = {(plane.sop_instance_uid, plane.frame_number): plane for plane in planes}
+    return list(unique.values())
+
+
+def _image_library(work: ResultInput, planes: Sequence[Plane]) -> sr.ContainerContentItem:
+    """TID 1600: the referenced images only, not the whole series."""
+    library = _container(codes.IMAGE_LIBRARY)
+    group = _container(codes.IMAGE_LIBRARY_GROUP)
+    group.ContentSequence.append(
+        sr.CodeContentItem(
+            name=as_code(codes.MODALITY),
+            value=as_code(codes.MODALITIES.get(work.series.modality, codes.OT)),
+            relationship_type=RelationshipTypeValues.HAS_ACQ_CONTEXT,
+        )
+    )
+    if work.series.frame_of_reference_uid:
+        group.ContentSequence.append(
+            sr.UIDRefContentItem(
+                name=as_code(codes.FRAME_OF_REFERENCE),
+                value=work.series.frame_of_reference_uid,
+                relationship_type=RelationshipTypeValues.HAS_ACQ_CONTEXT,
+            )
+        )
+    known = classes(work.series)
+    for plane in planes:
+        group.ContentSequence.append(
+            sr.ImageContentItem(
+                name=as_code(codes.SOURCE),
+                referenced_sop_class_uid=known.get(plane.sop_instance_uid, class_of(work.series)),
+                referenced_sop_instance_uid=plane.sop_instance_uid,
+                referenced_frame_numbers=_frames(plane),
+                relationship_type=CONTAINS,
+            )
+        )
+    library.ContentSequence.append(group)
+    return library
+
+
+def _frames(plane: Plane) -> list[int] | None:
+    return None if plane.frame_number is None else [plane.frame_number]
+
+
+def _groups(work: ResultInput, segmentation: Dataset | None) -> list[Sequence[Dataset]]:
+    """TID 1410 for each contour, and the TID 1411 twin of each finding that has a segment."""
+    groups: list[Sequence[Dataset]] = []
+    covered = covered_segments(work) if segmentation is not None else frozenset()
+    for finding in work.findings.findings:
+        twin = finding.segment_number in covered
+        planar = [m for m in finding.measurements if not (twin and m.unit.value in VOLUME_UNITS)]
+        for index, contour in enumerate(finding.contours):
+            # The numbers stand once, with the first contour; the others share its tracking UID.
+            numbers = planar if index == 0 else []
+            groups.append(_planar(work, finding, contour, numbers))
+        if twin and segmentation is not None:
+            volumes = [m for m in finding.measurements if m.unit.value in VOLUME_UNITS]
+            groups.append(_volumetric(work, finding, segmentation, volumes))
+    return groups
+
+
+def _planar(
+    work: ResultInput, finding: Finding, contour: Contour, numbers: Sequence[Measurement]
+) -> Sequence[Dataset]:
+    closed = np.concatenate([contour.points, contour.points[:1]]).astype(np.float64)
+    known = classes(work.series)
+    region = sr.ImageRegion(
+        graphic_type="POLYLINE",
+        graphic_data=closed,
+        source_image=sr.SourceImageForRegion(
+            referenced_sop_class_uid=known.get(
+                contour.plane.sop_instance_uid, class_of(work.series)
+            ),
+            referenced_sop_instance_uid=contour.plane.sop_instance_uid,
+            referenced_frame_numbers=_frames(contour.plane),
+        ),
+    )
+    group: Sequence[Dataset] = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(finding),
+        referenced_region=region,
+        finding_type=as_code(finding.finding),
+        finding_category=as_code(finding.category),
+        algorithm_id=_algorithm(work),
+        finding_sites=[_site(finding)],
+        measurements=[_number(item) for item in numbers] or None,
+        qualitative_evaluations=_coded_evaluations(finding),
+    )
+    _append_texts(group, finding)
+    return group
+
+
+def _volumetric(
+    work: ResultInput, finding: Finding, segmentation: Dataset, numbers: Sequence[Measurement]
+) -> Sequence[Dataset]:
+    assert finding.segment_number is not None
+    group: Sequence[Dataset] = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(finding),
+        referenced_segment=sr.ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=finding.segment_number,
+            source_series=sr.SourceSeriesForSegmentation(
+                referenced_series_instance_uid=str(work.series.series_uid)
+            ),
+        ),
+        finding_type=as_code(finding.finding),
+        finding_category=as_code(finding.category),
+        algorithm_id=_algorithm(work),
+        finding_sites=[_site(finding)],
+        measurements=[_number(item) for item in numbers] or None,
+    )
+    return group
+
+
+def _tracking(finding: Finding) -> sr.TrackingIdentifier:
+    return sr.TrackingIdentifier(
+        uid=finding.tracking_uid, identifier=clipped(finding.tracking_identifier)
+    )
+
+
+def _site(finding: Finding) -> sr.FindingSite:
+    return sr.FindingSite(
+        anatomic_location=as_code(finding.site),
+        laterality=as_code(finding.laterality) if finding.laterality else None,
+    )
+
+
+def _algorithm(work: ResultInput) -> sr.AlgorithmIdentification:
+    """TID 4019: name, version, parameters of the model."""
+    model = work.findings.model
+    parameters = [f"{name}={value}" for name, value in work.findings.parameters]
+    return sr.AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        parameters=parameters or None,
+        family=as_code(codes.ARTIFICIAL_INTELLIGENCE),
+        manufacturer=model.manufacturer,
+    )
+
+
+def _number(item: Measurement) -> sr.Measurement:
+    return sr.Measurement(
+        name=as_code(item.name),
+        value=rounded(item),
+        unit=as_code(item.unit),
+        derivation=as_code(item.derivation) if item.derivation else None,
+    )
+
+
+def _coded_evaluations(finding: Finding) -> list[sr.QualitativeEvaluation] | None:
+    coded = [
+        sr.QualitativeEvaluation(name=as_code(e.name), value=as_code(e.value))
+        for e in finding.evaluations
+        if isinstance(e.value, CodedConcept)
+    ]
+    return coded or None
+
+
+def _append_texts(group: Sequence[Dataset], finding: Finding) -> None:
+    for evaluation in finding.evaluations:
+        if isinstance(evaluation.value, str):
+            group[0].ContentSequence.append(_text(evaluation.name, evaluation.value))
+
+
+def _text(name: CodedConcept, value: str) -> sr.TextContentItem:
+    return sr.TextContentItem(name=as_code(name), value=value, relationship_type=CONTAINS)
+
+
+def _coded(name: CodedConcept, value: CodedConcept) -> sr.CodeContentItem:
+    return sr.CodeContentItem(name=as_code(name), value=as_code(value), relationship_type=CONTAINS)
+
+
+def _derived(work: ResultInput) -> sr.ContainerContentItem:
+    """TID 1420: measurements of the whole exam, which belong to no region."""
+    container = _container(codes.DERIVED_MEASUREMENTS)
+    for item in work.findings.exam_measurements:
+        number = sr.NumContentItem(
+            name=as_code(item.name),
+            value=rounded(item),
+            unit=as_code(item.unit),
+            relationship_type=CONTAINS,
+        )
+        number.ContentSequence = ContentSequence()
+        if item.derivation is not None:
+            number.ContentSequence.append(
+                sr.CodeContentItem(
+                    name=as_code(codes.DERIVATION),
+                    value=as_code(item.derivation),
+                    relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+                )
+            )
+        container.ContentSequence.append(number)
+    return container
+
+
+def _evaluations(work: ResultInput) -> sr.ContainerContentItem:
+    """Row 12: how the run ended, answers about the exam, reason, limits, warning."""
+    findings = work.findings
+    container = _container(codes.QUALITATIVE_EVALUATIONS)
+    content = container.ContentSequence
+    content.append(_coded(*_outcome(findings.status, found=bool(findings.findings))))
+    for evaluation in findings.exam_evaluations:
+        if isinstance(evaluation.value, str):
+            content.append(_text(evaluation.name, evaluation.value))
+        else:
+            content.append(_coded(evaluation.name, evaluation.value))
+    research = work.context.is_research
+    comments = [RESEARCH_COMMENT if research else CLEARED_COMMENT]
+    if findings.reason:
+        comments.append(status_sentence(findings))
+    if not has_result(findings.status):
+        comments.append(NO_RESULT)
+    comments += [f"{item.label}: {text_of(item)}" for item in findings.exam_measurements]
+    comments += findings.limits
+    for comment in comments:
+        content.append(_text(codes.COMMENT, comment))
+    return container
+
+
+def _outcome(status: Status, *, found: bool) -> tuple[CodedConcept, CodedConcept]:
+    """The question and the coded answer that say how the run ended (results table)."""
+    match status:
+        case Status.FINDINGS:
+            return codes.SUMMARY, codes.SUCCEEDED_WITH
+        case Status.NO_FINDINGS:
+            return codes.SUMMARY, codes.SUCCEEDED_WITHOUT
+        case Status.PARTIAL:
+            return codes.SUMMARY, codes.PARTLY_WITH if found else codes.PARTLY_WITHOUT
+        case Status.FAILED:
+            return codes.SUMMARY, codes.NONE_SUCCEEDED
+        case Status.NOT_ELIGIBLE:
+            return codes.SUMMARY_OF_DETECTIONS, codes.NOT_ATTEMPTED

@@ -1,0 +1,107 @@
+"""Secondary Capture (RGB): the pages as images, for every run and for every viewer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from dicom_sr import codes
+from dicom_sr.common import Kind, ResultInput, clipped, code_item, date_or_nothing, finish
+from dicom_sr.page import SIZE, Page, PageFrame, draw_pages
+from dicom_sr.source import class_of, classes
+from node.domain.study import Patient
+
+#: Pages of one result; a corrected result numbers its pages from the next hundred.
+PAGES_PER_RESULT: Final = 100
+
+
+def write_captures(work: ResultInput) -> tuple[Dataset, ...]:
+    """The summary and one image for each key image; never empty."""
+    pages = draw_pages(work.findings, _frame(work))
+    return tuple(_capture(work, page, number) for number, page in enumerate(pages, start=1))
+
+
+def displayed_name(patient_name: str) -> str:
+    """Family name in front, "LOVELACE, Ada": the alphabetic group of a person name."""
+    parts = [part.strip() for part in patient_name.split("=", maxsplit=1)[0].split("^")]
+    family, given = parts[0], " ".join(part for part in parts[1:3] if part)
+    return f"{family}, {given}" if given else family
+
+
+def _frame(work: ResultInput) -> PageFrame:
+    model, context = work.findings.model, work.context
+    moment = work.local_time
+    return PageFrame(
+        title=f"AI {model.title}",
+        identity=_identity(work) if context.patient_identity_on_pages else (),
+        footer=f"{model.name} v{model.version}, {context.manufacturer} "
+        f"{context.software_version}, {_moment(moment)}",
+        is_research=context.is_research,
+    )
+
+
+def _identity(work: ResultInput) -> tuple[str, ...]:
+    patient: Patient = work.study.patient
+    born = _dashed(date_or_nothing(patient.birth_date))
+    about = "  ".join(
+        part
+        for part in (f"ID {patient.patient_id}", f"*{born}", patient.sex)
+        if len(part) > 1 or part in ("M", "F", "O")
+    )
+    study = _dashed(date_or_nothing(work.study.study_date))
+    return (
+        displayed_name(patient.patient_name) or "(no name)",
+        about,
+        f"Study {study}" if study else "Study date unknown",
+    )
+
+
+def _dashed(date: str) -> str:
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if date else ""
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M")
+
+
+def _capture(work: ResultInput, page: Page, number: int) -> Dataset:
+    data_set = Dataset()
+    data_set.SOPClassUID = SecondaryCaptureImageStorage
+    data_set.Modality = "OT"
+    data_set.InstanceNumber = number + PAGES_PER_RESULT * (work.context.instance_number - 1)
+    data_set.ConversionType = "WSD"
+    data_set.ImageType = ["DERIVED", "SECONDARY"]
+    data_set.PatientOrientation = ""
+    data_set.DerivationDescription = clipped(f"AI result page: {page.title}", 1024)
+    # About identity, not about marks (PS3.3 C.7.6.1.1.2).
+    shown = work.context.patient_identity_on_pages
+    data_set.BurnedInAnnotation = "YES" if shown else "NO"
+    if page.plane is not None:
+        data_set.SourceImageSequence = [_source(work, page)]
+    data_set.SamplesPerPixel = 3
+    data_set.PhotometricInterpretation = "RGB"
+    data_set.PlanarConfiguration = 0
+    data_set.Rows = data_set.Columns = SIZE
+    data_set.BitsAllocated = data_set.BitsStored = 8
+    data_set.HighBit = 7
+    data_set.PixelRepresentation = 0
+    data_set.LossyImageCompression = "00"
+    data_set.PixelData = page.pixels.tobytes()
+    data_set["PixelData"].VR = "OB"
+    finish(data_set, work, Kind.CAPTURE, number)
+    return data_set
+
+
+def _source(work: ResultInput, page: Page) -> Dataset:
+    assert page.plane is not None
+    uid = str(page.plane.sop_instance_uid)
+    item = Dataset()
+    item.ReferencedSOPClassUID = classes(work.series).get(uid, class_of(work.series))
+    item.ReferencedSOPInstanceUID = uid
+    if page.plane.frame_number is not None:
+        item.ReferencedFrameNumber = page.plane.frame_number
+    item.PurposeOfReferenceCodeSequence = [code_item(codes.SOURCE_IMAGE)]
+    return item

@@ -1,0 +1,148 @@
+"""The source images as the result objects need them: headers without pixels, made safe.
+
+highdicom copies what it is handed, and refuses or repeats every fault of it. So it never sees
+a header as received: it sees small data sets with the geometry of the source and with empty
+identity, and `dicom_sr/common.py` writes the identity afterwards, verbatim.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Final
+
+import pydicom
+import structlog
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    CTImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from node.domain.study import CompletedStudy, Instance, Plane, Series
+
+log = structlog.get_logger(__name__)
+
+#: Storage class of an image that does not say which it is, by modality.
+CLASS_BY_MODALITY: Final = {
+    "CT": CTImageStorage,
+    "MR": MRImageStorage,
+    "PT": PositronEmissionTomographyImageStorage,
+    "MG": DigitalMammographyXRayImageStorageForPresentation,
+}
+
+#: Geometry that a segmentation takes over, exactly as the source wrote it.
+GEOMETRY: Final = (
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "PositionReferenceIndicator",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+    "NumberOfFrames",
+    "DimensionOrganizationType",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+
+
+def read_header(path: Path) -> Dataset | None:
+    """The data set before its pixels, decoded; None when the file cannot be read.
+
+    Faulty values are kept as they are: warnings about them were raised when the series was
+    described, and a result is owed whatever the header looks like.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            header.decode()
+        except (OSError, InvalidDicomError, ValueError, AttributeError, KeyError, TypeError):
+            log.warning("source.unreadable", path=path.name)
+            return None
+    return header
+
+
+def first_header(series: Series) -> Dataset:
+    """Header of the first readable image of a series; empty when none can be read."""
+    paths = [plane.path for plane in series.planes] or [item.path for item in series.instances]
+    # A series of which three images in a row cannot be read has no header worth waiting for.
+    for path in list(dict.fromkeys(paths))[:3]:
+        header = read_header(path)
+        if header is not None and "SOPInstanceUID" in header:
+            return header
+    return Dataset()
+
+
+def class_of(series: Series, instance: Instance | None = None) -> str:
+    """SOP class to reference an image by: its own, that of its series, or the inferred one."""
+    own = instance.sop_class_uid if instance is not None else ""
+    return str(
+        own
+        or series.sop_class_uid
+        or CLASS_BY_MODALITY.get(series.modality, SecondaryCaptureImageStorage)
+    )
+
+
+def classes(series: Series) -> dict[str, str]:
+    """SOP class by SOP instance UID, for every image of the series."""
+    return {str(item.sop_instance_uid): class_of(series, item) for item in series.instances}
+
+
+def bare_reference(study: CompletedStudy, series: Series, instance_uid: str) -> Dataset:
+    """A data set that says which image it is and nothing else."""
+    class_uid = classes(series).get(instance_uid, class_of(series))
+    return _reference(study, series, instance_uid, class_uid)
+
+
+def _reference(study: CompletedStudy, series: Series, instance_uid: str, class_uid: str) -> Dataset:
+    image = Dataset()
+    image.SOPClassUID = class_uid
+    image.SOPInstanceUID = instance_uid
+    image.StudyInstanceUID = str(study.study_uid)
+    image.SeriesInstanceUID = str(series.series_uid)
+    image.Modality = series.modality or "OT"
+    for keyword in (
+        "PatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "PatientSex",
+        "AccessionNumber",
+        "StudyID",
+        "StudyDate",
+        "StudyTime",
+        "ReferringPhysicianName",
+    ):
+        setattr(image, keyword, "")
+    return image
+
+
+def bare_references(study: CompletedStudy, series: Series) -> list[Dataset]:
+    """One bare reference for each image of the series, in the order of the instances."""
+    return [
+        _reference(study, series, instance_uid, class_uid)
+        for instance_uid, class_uid in classes(series).items()
+    ]
+
+
+def with_geometry(study: CompletedStudy, series: Series, plane: Plane) -> Dataset | None:
+    """A bare reference plus the geometry of its source; None when that cannot be read."""
+    header = read_header(plane.path)
+    if header is None:
+        return None
+    image = bare_reference(study, series, str(plane.sop_instance_uid))
+    image.FrameOfReferenceUID = series.frame_of_reference_uid
+    image.PositionReferenceIndicator = ""
+    for keyword in GEOMETRY:
+        if keyword in header:
+            image[keyword] = header[keyword]
+    return image
