@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,15 +48,40 @@ def read_folder(folder: Path) -> Iterator[FileContent | NotDicom]:
 
 def read_file(path: Path) -> FileContent | NotDicom:
     """Read one file as a storage SCU would before it sends it (PS3.10, PS3.4 B)."""
-    try:
-        header = dcmread(path, stop_before_pixels=True, force=True)
-        raw = path.read_bytes()
-    except (InvalidDicomError, OSError, ValueError, EOFError, AttributeError, TypeError) as error:
-        return NotDicom(path, f"cannot be read as DICOM ({type(error).__name__})")
+    with warnings.catch_warnings():
+        # Odd values are the receiver's affair; pydicom's warnings would print them.
+        warnings.simplefilter("ignore")
+        try:
+            return _content(dcmread(path, stop_before_pixels=True, force=True), path.read_bytes())
+        except _UNREADABLE as error:
+            reason = str(error) if isinstance(error, _NoInstance) else type(error).__name__
+            return NotDicom(path, f"cannot be read as DICOM ({reason})")
+
+
+class _NoInstance(ValueError):
+    """The file has no SOP Instance UID."""
+
+
+_UNREADABLE = (
+    InvalidDicomError,
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    TypeError,
+    KeyError,
+    NotImplementedError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)
+
+
+def _content(header: FileDataset, raw: bytes) -> FileContent:
     class_uid = _text(header, "SOPClassUID") or _meta(header, "MediaStorageSOPClassUID")
     instance_uid = _text(header, "SOPInstanceUID") or _meta(header, "MediaStorageSOPInstanceUID")
     if not instance_uid:
-        return NotDicom(path, "no SOP Instance UID: not a DICOM instance")
+        raise _NoInstance("no SOP Instance UID")
     return FileContent(
         sop_class_uid=class_uid,
         sop_instance_uid=instance_uid,

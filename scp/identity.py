@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,6 +20,12 @@ SOP_CLASS = Tag(0x0008, 0x0016)
 SOP_INSTANCE = Tag(0x0008, 0x0018)
 STUDY = Tag(0x0020, 0x000D)
 SERIES = Tag(0x0020, 0x000E)
+_FILED_BY = {
+    "SOP Class UID": SOP_CLASS,
+    "SOP Instance UID": SOP_INSTANCE,
+    "Study Instance UID": STUDY,
+    "Series Instance UID": SERIES,
+}
 #: GE's syntax with implicit VR and big endian pixels.
 GE_PRIVATE_IMPLICIT = "1.2.840.113619.5.2"
 #: Deflated data sets are inflated only as far as the UIDs can be expected.
@@ -53,33 +58,27 @@ def identify(received: Received) -> Identity:
         ClassMismatch: class or instance differ from the command set (PS3.4 B.2.3).
     """
     head = _head(received)
-    class_uid = _uid(head, SOP_CLASS)
-    instance_uid = _uid(head, SOP_INSTANCE)
-    if class_uid and class_uid != received.sop_class_uid:
-        raise ClassMismatch("the SOP Class UID of the data set is not that of its C-STORE command")
-    if instance_uid and instance_uid != received.sop_instance_uid:
-        raise ClassMismatch(
-            "the SOP Instance UID of the data set is not that of its C-STORE command"
-        )
-    identity = Identity(
-        sop_class_uid=received.sop_class_uid,
-        sop_instance_uid=received.sop_instance_uid,
-        study_uid=_uid(head, STUDY),
-        series_uid=_uid(head, SERIES),
-    )
-    named = {
-        "SOP Class UID": identity.sop_class_uid,
-        "SOP Instance UID": identity.sop_instance_uid,
-        "Study Instance UID": identity.study_uid,
-        "Series Instance UID": identity.series_uid,
-    }
-    for name, uid in named.items():
-        # The class may be empty: whether an image without one is analysed is judged later.
-        if not uid and name != "SOP Class UID":
-            raise CannotUnderstand(f"{name} is missing; it cannot be filed without one")
+    found = {name: _uid(head, tag) for name, tag in _FILED_BY.items()}
+    for name, uid in found.items():
         if uid and not UID_PATTERN.fullmatch(uid):
             raise CannotUnderstand(f"{name} is not a UID (digits and dots, at most 64)")
-    return identity
+    for name, commanded in (
+        ("SOP Class UID", received.sop_class_uid),
+        ("SOP Instance UID", received.sop_instance_uid),
+    ):
+        if found[name] and found[name] != commanded:
+            raise ClassMismatch(f"the {name} of the data set is not that of its C-STORE command")
+    for name in ("Study Instance UID", "Series Instance UID"):
+        if not found[name]:
+            raise CannotUnderstand(f"{name} is missing; it cannot be filed without one")
+    if not UID_PATTERN.fullmatch(received.sop_instance_uid):
+        raise CannotUnderstand("the SOP Instance UID of the C-STORE command is not a UID")
+    return Identity(
+        sop_class_uid=received.sop_class_uid,
+        sop_instance_uid=received.sop_instance_uid,
+        study_uid=found["Study Instance UID"],
+        series_uid=found["Series Instance UID"],
+    )
 
 
 def _head(received: Received) -> Dataset:
@@ -89,16 +88,13 @@ def _head(received: Received) -> Dataset:
     try:
         if syntax == DeflatedExplicitVRLittleEndian:
             raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, INFLATED_HEAD)
-        with warnings.catch_warnings():
-            # pydicom warns about odd values by printing them.
-            warnings.simplefilter("ignore")
-            return read_dataset(
-                BytesIO(raw),
-                is_implicit_VR=syntax in (ImplicitVRLittleEndian, GE_PRIVATE_IMPLICIT),
-                is_little_endian=syntax != ExplicitVRBigEndian,
-                stop_when=_is_behind,
-                specific_tags=[SOP_CLASS, SOP_INSTANCE, STUDY, SERIES],
-            )
+        return read_dataset(
+            BytesIO(raw),
+            is_implicit_VR=syntax in (ImplicitVRLittleEndian, GE_PRIVATE_IMPLICIT),
+            is_little_endian=syntax != ExplicitVRBigEndian,
+            stop_when=_is_behind,
+            specific_tags=list(_FILED_BY.values()),
+        )
     except _UNREADABLE as error:
         raise CannotUnderstand(
             "the data set cannot be read in the transfer syntax it was sent in "
