@@ -6,7 +6,8 @@ import hashlib
 import ipaddress
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from config.schema import Appliance
@@ -54,12 +55,18 @@ def routes_of(
     return tuple(routes)
 
 
-def applies(appliance: Appliance, route: ModelRoute, study: CompletedStudy) -> bool:
-    """Do the conditions of any route that names this model hold for the study?"""
-    name = route.manifest.identity.name
-    return any(
-        not rule.when.unmet(study) for rule in appliance.routes.values() if name in rule.models
-    )
+def routes_for(
+    appliance: Appliance, routes: Sequence[ModelRoute], study: CompletedStudy
+) -> tuple[ModelRoute, ...]:
+    """The models that look at this study, each with the destinations of the rules that hold."""
+    holding = [rule for rule in appliance.routes.values() if not rule.when.unmet(study)]
+    chosen = []
+    for route in routes:
+        name = route.manifest.identity.name
+        destinations = [d for rule in holding if name in rule.models for d in rule.destinations]
+        if destinations:
+            chosen.append(replace(route, destinations=tuple(dict.fromkeys(destinations))))
+    return tuple(chosen)
 
 
 def configuration_digest(appliance: Appliance, model: str) -> str:

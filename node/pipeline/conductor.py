@@ -51,12 +51,11 @@ class Conductor:
         self._ledger = ledger
         self._completion = completion
         self._readers = readers
-        self._routes = routes
         self._metrics = metrics
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
-        #: Decides which routes apply to a completed study.
-        self.applies: Callable[[ModelRoute, CompletedStudy], bool] = lambda _route, _study: True
+        #: The routes of a completed study, with the destinations that apply to it.
+        self.routes_for: Callable[[CompletedStudy], Sequence[ModelRoute]] = lambda _study: routes
         #: Called when jobs were queued.
         self.on_jobs: Callable[[], None] = lambda: None
 
@@ -96,7 +95,7 @@ class Conductor:
         study = self._describe(row)
         if study is None:
             return
-        routes = [rule for rule in self._routes if self.applies(rule, study)]
+        routes = self.routes_for(study)
         verdicts = []
         current = {}
         with self._ledger.transaction():

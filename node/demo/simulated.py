@@ -1,0 +1,33 @@
+"""Simulated studies for the demonstration and the kill campaign, with what is true in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.phantoms.scanner import ScannerOptions, write_ct_series
+from models.phantoms.trunk import TrunkOptions, simulate_trunk
+
+#: Seeds from here on never trained a network (models/phantoms).
+FIRST_TEST_SEED = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """One simulated study on disk. `truth` says what a perfect analysis would find."""
+
+    name: str
+    folder: Path
+    truth: str
+
+
+def simulate(number: int, folder: Path) -> Simulated:
+    """Write simulated study `number` (0, 1, ...) as a CT scanner would."""
+    phantom = simulate_trunk(FIRST_TEST_SEED + number, TrunkOptions())
+    write_ct_series(phantom, folder, ScannerOptions())
+    areas = phantom.truth
+    return Simulated(
+        name=f"simulated {number + 1}",
+        folder=folder,
+        truth=f"{areas}",
+    )
