@@ -30,12 +30,21 @@ class Trunk:
     frame: Frame
 
 
-def paint_trunk(seed: int, steps_mm: tuple[float, float, float]) -> Trunk:
-    """The anatomy of `seed` on a grid of (z, y, x) `steps_mm`; the same seed is the same person."""
+def paint_trunk(
+    seed: int,
+    steps_mm: tuple[float, float, float],
+    reach_mm: tuple[float, float] = (-1000.0, 1000.0),
+) -> Trunk:
+    """The anatomy of `seed` on a grid of (z, y, x) `steps_mm`.
+
+    The same seed is the same person; details of texture follow the grid. `reach_mm` limits the
+    grid along z (mm from mid-L3).
+    """
     rng = np.random.default_rng([seed, 1])
     person = draw_person(rng)
     s = person.scale
-    z = np.arange(BOTTOM_MM * s, TOP_MM * s, steps_mm[0]).astype(np.float32)
+    low, high = max(BOTTOM_MM * s, reach_mm[0]), min(TOP_MM * s, reach_mm[1])
+    z = np.arange(low, high, steps_mm[0]).astype(np.float32)
     frame = build_frame(z, person, np.random.default_rng([seed, 2]))
     fat = 1.5 * max(person.fat_mm)
     wide = float(frame.half_width.max()) + 1.5 * person.fat_mm[1] + 16 + 85 * s
@@ -59,6 +68,6 @@ def paint_trunk(seed: int, steps_mm: tuple[float, float, float]) -> Trunk:
     muscles.paint_marbling(canvas, frame, parts[7])
     surroundings.paint_breasts(canvas, frame, parts[8])
     surroundings.paint_metal(canvas, frame, parts[8])
-    surroundings.paint_arms(canvas, frame, envelope.skin, parts[8])
+    surroundings.paint_arms(canvas, frame, parts[8])
     surroundings.paint_table(canvas, envelope.skin, parts[8])
     return Trunk(canvas, person, frame)

@@ -47,7 +47,9 @@ class _Outline:
         x = np.abs(canvas.x[None, None, :] - centre_x[:, None, None])
         dy = canvas.y[None, :, None] - self.widest[:, None, None]
         reach = np.where(
-            dy < 0, (self.widest - self.front)[:, None, None], (self.back - self.widest)[:, None, None]
+            dy < 0,
+            (self.widest - self.front)[:, None, None],
+            (self.back - self.widest)[:, None, None],
         )
         p = np.float32(self.power)
         along_y = (np.abs(dy) / reach) ** p

@@ -92,9 +92,9 @@ def build_frame(z: Field, person: Person, rng: np.random.Generator) -> Frame:
     spine_y = along(knots, [d + b + r for d, b, r in zip(depth, bend, back, strict=True)], z)
     spine_y -= np.interp(0, z, spine_y).astype(np.float32)
     phase = rng.uniform(-0.6, 0.6)
-    spine_x = (person.scoliosis_mm * (np.sin(np.pi * z / (190 * s) + phase) - np.sin(phase))).astype(
-        np.float32
-    )
+    spine_x = (
+        person.scoliosis_mm * (np.sin(np.pi * z / (190 * s) + phase) - np.sin(phase))
+    ).astype(np.float32)
     male = person.sex == "M"
     belly, side = person.belly_mm
     thin = person.slim

@@ -13,7 +13,7 @@ from models.phantoms.muscles import smooth_noise
 from models.phantoms.shapes import Canvas, Sweep, along, ellipsoid, table, tube
 from models.phantoms.tissue import Tissue
 
-_FLUID_LIKE = (Tissue.BOWEL_FLUID, Tissue.BOWEL_CONTRAST, Tissue.STOOL)
+_Path = list[tuple[float, float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,16 @@ def paint_solid(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     front = float(np.interp(110 * s, canvas.z, frame.front))
     _blob(canvas, [118 * s, -8 * s, -78 * s], [90 * big, 92 * big, 74 * big], 0.25, Tissue.LIVER)
     low = float(rng.normal(40, 22))
-    _blob(canvas, [low * s + 40, -10 * s, -96 * s], [70 * big, 55 * big, 34 * big], 0.1, Tissue.LIVER)
-    _blob(canvas, [128 * s, 0.62 * front, -8 * s], [42 * big, 50 * big, 88 * big], -0.2, Tissue.LIVER)
+    _blob(
+        canvas, [low * s + 40, -10 * s, -96 * s], [70 * big, 55 * big, 34 * big], 0.1, Tissue.LIVER
+    )
+    _blob(
+        canvas, [128 * s, 0.62 * front, -8 * s], [42 * big, 50 * big, 88 * big], -0.2, Tissue.LIVER
+    )
     size = float(np.clip(rng.lognormal(0, 0.22), 0.6, 1.8)) * s
-    _blob(canvas, [112 * s, 30 * s, 108 * s], [46 * size, 44 * size, 27 * size], -0.3, Tissue.SPLEEN)
+    _blob(
+        canvas, [112 * s, 30 * s, 108 * s], [46 * size, 44 * size, 27 * size], -0.3, Tissue.SPLEEN
+    )
     if rng.random() < 0.8:
         _blob(
             canvas,
@@ -137,9 +143,9 @@ def paint_vessels(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
     """Aorta, vena cava and iliac vessels."""
     s = frame.person.scale
     wide = s * float(rng.normal(0.93, 0.1)) * (1 + 0.003 * (frame.person.age - 50))
-    soft = table([Tissue.VISCERAL_FAT, Tissue.MEDIASTINAL_FAT, Tissue.LUNG])
+    chest = table([Tissue.MEDIASTINAL_FAT, Tissue.LUNG])
 
-    def beside(points: list[tuple[float, float, float]]) -> NDArray[np.float64]:
+    def beside(points: _Path) -> NDArray[np.float64]:
         path = np.array(points) * s
         x = np.interp(path[:, 0], canvas.z, frame.spine_x)
         y = np.interp(path[:, 0], canvas.z, frame.spine_y)
@@ -150,12 +156,29 @@ def paint_vessels(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
         return out
 
     fork = float(rng.normal(-42, 8))
-    aorta = [(290, -10, 26), (220, -14, 25), (150, -24, 16), (90, -29, 8), (30, -30, 8), (fork, -29, 6)]
+    aorta: _Path = [
+        (290, -10, 26),
+        (220, -14, 25),
+        (150, -24, 16),
+        (90, -29, 8),
+        (30, -30, 8),
+        (fork, -29, 6),
+    ]
     box, depth = tube(canvas, beside(aorta), wide * np.array([12.5, 12, 11.5, 10.5, 9, 8.5]))
-    canvas.paint((box, depth > 0), Tissue.ARTERY, soft)
-    cava = [(175, -50, -30), (130, -40, -28), (60, -32, -20), (0, -29, -20), (fork - 12, -26, -14)]
-    box, depth = tube(canvas, beside(cava), s * float(rng.normal(1, 0.15)) * np.array([12, 11, 10.5, 10, 9]))
-    canvas.paint((box, depth > 0), Tissue.VEIN, soft)
+    canvas.paint((box, depth > 0), Tissue.ARTERY, CAVITY)
+    canvas.paint((box, depth > 0), Tissue.THORACIC_VESSEL, chest)
+    cava: _Path = [
+        (175, -50, -30),
+        (130, -40, -28),
+        (60, -32, -20),
+        (0, -29, -20),
+        (fork - 12, -26, -14),
+    ]
+    box, depth = tube(
+        canvas, beside(cava), s * float(rng.normal(1, 0.15)) * np.array([12, 11, 10.5, 10, 9])
+    )
+    canvas.paint((box, depth > 0), Tissue.VEIN, CAVITY)
+    canvas.paint((box, depth > 0), Tissue.THORACIC_VESSEL, chest)
     for sign in (-1, 1):
         for back, tissue, r in ((0, Tissue.ARTERY, 5.5), (13, Tissue.VEIN, 6.5)):
             path = np.array(
@@ -190,9 +213,7 @@ def _sorted(path: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return path[order, 0], path[order, 1]
 
 
-def _wiggle(
-    points: list[tuple[float, float, float]], amount: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _wiggle(points: _Path, amount: float, rng: np.random.Generator) -> NDArray[np.float64]:
     coarse = np.array(points, np.float64)
     at = np.linspace(0, len(points) - 1, 5 * len(points))
     fine = np.stack([np.interp(at, np.arange(len(points)), coarse[:, k]) for k in range(3)], 1)
@@ -222,10 +243,12 @@ def paint_bowel(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     sag = float(rng.normal(0, 30))
     calibre = float(rng.uniform(0.6, 1.25))
     flank = half - 32
-    pieces: list[tuple[list[tuple[float, float, float]], float]] = [
-        ([(-105, -20, -74), (-70, -4, -0.94 * flank), (-10, 6, -flank), (30, 0, -0.92 * flank)], 25),
+    pieces: list[tuple[_Path, float]] = [
+        ([(-105, -20, -74), (-70, -4, -0.94 * flank), (-10, 6, -flank),
+          (30, 0, -0.92 * flank)], 25),
         (
-            [(30, 0, -0.92 * flank), (28 + sag / 2, front(20, 40), -62), (20 + sag, front(20 + sag, 32), 0),
+            [(30, 0, -0.92 * flank), (28 + sag / 2, front(20, 40), -62),
+             (20 + sag, front(20 + sag, 32), 0),
              (50 + sag / 2, front(50, 36), 58), (105, 10, 0.9 * flank)],
             19,
         ),
@@ -266,7 +289,13 @@ def _paint_small_bowel(
         z0 = float(rng.uniform(-130, 80)) * s
         ahead = float(np.interp(z0, canvas.z, frame.front)) + 26 * s
         start = np.array([z0 + 30 * s * rng.normal(), -34 * s, 12 * s * rng.normal()])
-        stop = np.array([z0, float(rng.uniform(min(ahead, -26 * s), -25 * s)), float(rng.uniform(-0.8, 0.8)) * half])
+        stop = np.array(
+            [
+                z0,
+                float(rng.uniform(min(ahead, -26 * s), -25 * s)),
+                float(rng.uniform(-0.8, 0.8)) * half,
+            ]
+        )
         path = np.array([start, (start + stop) / 2 + rng.normal(0, 8, 3), stop])
         box, depth = tube(canvas, path, [3.2, 2.2, 1.3])
         canvas.paint((box, depth > 0), Tissue.MESENTERIC_VESSEL, CAVITY)
@@ -291,5 +320,9 @@ def paint_ascites(canvas: Canvas, envelope: Envelope, rng: np.random.Generator) 
     if rng.random() > 0.05:
         return
     thick = float(rng.uniform(5, 22))
-    rim = (envelope.base < envelope.wall + thick) & (envelope.bearing > 0.9) & (envelope.bearing < 2.3)
+    rim = (
+        (envelope.base < envelope.wall + thick)
+        & (envelope.bearing > 0.9)
+        & (envelope.bearing < 2.3)
+    )
     canvas.labels[rim & (canvas.labels == Tissue.VISCERAL_FAT)] = Tissue.ASCITES

@@ -75,8 +75,7 @@ def _paint_body(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) 
 def _arch_of(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) -> None:
     body, s = frame.bodies[k], frame.person.scale
     at = _local(canvas, frame, body)
-    rx, ry, reach = _HALF_WIDTH[k] * s, _HALF_DEPTH[k] * s, _PROCESS[k] * s
-    reach *= float(rng.normal(1, 0.08))
+    ry, reach = _HALF_DEPTH[k] * s, _PROCESS[k] * s * float(rng.normal(1, 0.08))
     lumbar = k < _LUMBAR
     side = (13.5 if lumbar else 10.5) * s
     solid = at.rod((side, ry * 0.7, 5 * s), (side + s, ry + 13 * s, 3 * s), 4.6 * s)
@@ -91,7 +90,9 @@ def _arch_of(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) -> 
     # Facets, then laminae that meet behind the canal, then the spinous process.
     for height in (body.height * 0.5, -body.height * 0.55):
         solid |= at.rod(
-            (side + 2 * s, ry + 15 * s, height), (side + 1 * s, ry + 17 * s, height - 5 * s), 5.6 * s
+            (side + 2 * s, ry + 15 * s, height),
+            (side + 1 * s, ry + 17 * s, height - 5 * s),
+            5.6 * s,
         )
     for height in (-1.0, -5.0, -9.0):
         solid |= at.rod(
@@ -104,7 +105,6 @@ def _arch_of(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) -> 
     if k == 0 and frame.person.sacralised:
         solid |= at.rod((side, ry * 0.4, -6 * s), (reach + 8 * s, ry + 4 * s, -10 * s), 12 * s)
     canvas.paint((at.box, solid & (at.y > ry * 0.5)), Tissue.ARCH)
-    del rx
 
 
 def paint_spine(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
@@ -145,14 +145,14 @@ def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
     gap = (2.0 if frame.person.sacralised else 10.0) * s
     top = lowest.z - lowest.height / 2 - gap
     middle = int(np.clip(np.searchsorted(canvas.z, top), 0, canvas.z.size - 1))
-    cy, cx = float(frame.spine_y[middle]), float(frame.spine_x[middle])
+    cy = float(frame.spine_y[middle])
     slope = float(np.clip(frame.slope_y[middle], -1.1, -0.25))
     knots = [s * v for v in (-224, -205, -180, -160, -140, -122, -104, -85, -68)]
     for wing in (False, True):
         shape = Sweep(
             knots,
             [0.0] * 9,
-            [s * v for v in ((0, 0, 0, 0, 4, 8, 14, 26, 30) if wing else (0, 0, 0, 0, 0, 0, 0, 0, 0))],
+            [s * v * wing for v in (0, 0, 0, 0, 4, 8, 14, 26, 30)],
             [wide * v for v in ((6, 10, 20, 38, 48, 54, 55, 52, 45) if wing
                                 else (6, 9, 14, 20, 24, 26, 27, 27, 27))],
             [s * v for v in ((4, 5, 6, 9, 13, 16, 17, 14, 10) if wing
@@ -161,7 +161,9 @@ def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
         )  # fmt: skip
         box, q = shape.on(canvas, frame.spine)
         z, y, _ = canvas.coordinates(box)
-        below = (z - np.float32(top)) + np.float32(slope) * (y - np.float32(cy)) < 0
+        below = (z - np.float32(top)) + np.float32(slope) * np.minimum(
+            y - np.float32(cy), 12 * s
+        ) < 0
         canvas.paint((box, (q < 1) & below), Tissue.SACRUM)
     crest = Sweep(
         [s * v for v in (-165, -140, -118, -100)],
@@ -179,7 +181,31 @@ def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
             path = np.array([[height * s, y0 - 16 * s, x0], [height * s, y0 + 14 * s, x0]])
             hole, depth = tube(canvas, path, 3.6 * s)
             canvas.paint((hole, depth > 0), Tissue.VISCERAL_FAT)
-    del cx
+
+
+@dataclass(frozen=True, slots=True)
+class _Shell:
+    """Voxels near the middle of the chest wall: z, bearing from behind, distance, mm."""
+
+    z: Field
+    phi: Field
+    shell: Field
+
+
+def _paint_rib_necks(canvas: Canvas, frame: Frame, heads: dict[int, float]) -> None:
+    """The stretch of each rib between its vertebra and the wall of the chest."""
+    s = frame.person.scale
+    for k in range(5, 12):
+        head = heads[k] + 5 * s
+        at = int(np.clip(np.searchsorted(canvas.z, head), 0, canvas.z.size - 1))
+        x0, y0 = float(frame.spine_x[at]), float(frame.spine_y[at])
+        for sign in (-1, 1):
+            path = np.array(
+                [[head, y0 + 10 * s, x0 + sign * 19 * s],
+                 [head - 4 * s, y0 + 26 * s, x0 + sign * 36 * s]]
+            )  # fmt: skip
+            box, inside = tube(canvas, path, 4.2 * s)
+            canvas.paint((box, inside > 0), Tissue.RIB)
 
 
 def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.Generator) -> None:
@@ -188,11 +214,12 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
     lowest = int(np.searchsorted(canvas.z, 5 * s))
     phi = np.float32(np.pi) - envelope.bearing[lowest:]
     depth = envelope.base[lowest:]
-    z = canvas.z[lowest:, None, None]
     labels = canvas.labels[lowest:]
     inward = np.interp(phi, [0.2, 0.35, 0.6, 3.2], [26, 17, 8.5, 8.5]).astype(np.float32) * s
     shell = np.abs(depth - inward)
-    near = shell < 5.2 * s
+    near = np.nonzero((shell < 5.2 * s) & (phi > 0.2) & (depth > 0))
+    chest = _Shell(canvas.z[lowest:][near[0]], phi[near], shell[near])
+    painted = labels[near]
     heads = {BODIES.index(b.tissue): b.z for b in frame.bodies}
     spread = float(rng.normal(1, 0.06))
     total = float(rng.normal(122, 8)) * s
@@ -202,28 +229,24 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
         tip = {12: 0.95 * frame.person.last_rib, 11: 1.55, 10: 2.2, 9: 2.35, 8: 2.5}.get(rib, 2.6)
         tip *= spread if rib < 12 else 1.0
         fall = total * (0.75 if rib == 12 else 0.92 if rib == 11 else 1.0)
-        course = head - fall * (np.clip(phi, 0, tip) / 2.3) ** 1.15
+        course = head - fall * (np.clip(chest.phi, 0, tip) / 2.3) ** 1.15
         thick = (5.8 if rib < 11 else 4.6) * s
-        part = near & (np.abs(z - course) < thick * 1.3) & (phi > 0.2)
-        body = ((z - course) / (1.25 * thick)) ** 2 + (shell / (0.62 * thick + 0.6)) ** 2 < 1
-        labels[part & body & (phi < tip)] = Tissue.RIB
+        away = chest.shell / (0.62 * thick + 0.6)
+        bone = ((chest.z - course) / (1.25 * thick)) ** 2 + away**2 < 1
+        painted[bone & (chest.phi < tip)] = Tissue.RIB
         if rib < 11:
-            rise = course + (phi - tip) * 105 * s
-            gristle = near & (phi >= tip) & (phi < tip + 0.48) & (depth > 0)
-            round_part = ((z - rise) / (1.6 * thick)) ** 2 + (shell / (0.7 * thick)) ** 2 < 1
-            labels[gristle & round_part] = Tissue.CARTILAGE
-        for sign in (-1, 1):
-            at = int(np.clip(np.searchsorted(canvas.z, head), 0, canvas.z.size - 1))
-            x0, y0 = float(frame.spine_x[at]), float(frame.spine_y[at])
-            path = np.array(
-                [[head, y0 + 10 * s, x0 + sign * 19 * s],
-                 [head - 4 * s, y0 + 26 * s, x0 + sign * 36 * s]]
-            )  # fmt: skip
-            if head < canvas.z[-1] + 10:
-                box, inside = tube(canvas, path, 4.2 * s)
-                canvas.paint((box, inside > 0), Tissue.RIB)
+            rise = course + (chest.phi - tip) * 105 * s
+            gristle = (chest.phi >= tip) & (chest.phi < tip + 0.48)
+            gristle &= ((chest.z - rise) / (1.6 * thick)) ** 2 + (
+                chest.shell / (0.7 * thick)
+            ) ** 2 < 1
+            painted[gristle] = Tissue.CARTILAGE
+    labels[near] = painted
+    _paint_rib_necks(canvas, frame, heads)
     x = np.abs(canvas.x[None, None, :] - 0.5 * frame.spine_x[lowest:, None, None])
-    bone = (np.abs(depth - 8 * s) < 5 * s) & (phi > 2.6) & (x < 17 * s) & (z > 178 * s)
+    bone = (np.abs(depth - 8 * s) < 5 * s) & (phi > 2.6) & (x < 17 * s)
+    z = canvas.z[lowest:, None, None]
+    bone &= z > 178 * s
     bone |= (np.abs(depth - 8 * s) < 3 * s) & (phi > 2.8) & (x < 8 * s) & (z > 152 * s)
     labels[bone & (labels != Tissue.AIR)] = Tissue.RIB
 
@@ -272,7 +295,9 @@ def paint_pelvis(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None
 def _paint_hip(canvas: Canvas, s: float, side: float) -> None:
     """Acetabulum, rami, ischium and femur of one side; `side` = sign times width factor."""
 
-    def rod(points: list[tuple[float, float, float]], radii: float | list[float], t: Tissue) -> None:
+    def rod(
+        points: list[tuple[float, float, float]], radii: float | list[float], t: Tissue
+    ) -> None:
         path = np.array([[z * s, y * s, x * side] for x, y, z in points])
         box, depth = tube(canvas, path, np.asarray(radii) * s)
         canvas.paint((box, depth > 0), t)

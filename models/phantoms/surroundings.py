@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.phantoms.frame import Frame
 from models.phantoms.muscles import smooth_noise
@@ -29,7 +30,7 @@ def paint_breasts(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
         canvas.paint((box, q < 1), Tissue.BREAST, table([Tissue.SUBCUTANEOUS_FAT]))
 
 
-def paint_arms(canvas: Canvas, frame: Frame, skin: Field, rng: np.random.Generator) -> None:
+def paint_arms(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     """Arms beside the trunk, on the belly, or (most often) raised out of the field."""
     choice = rng.random()
     if choice < 0.62:
@@ -49,7 +50,6 @@ def paint_arms(canvas: Canvas, frame: Frame, skin: Field, rng: np.random.Generat
                  [20 * s, 0.7 * front, sign * half * 0.95], [-10 * s, front - 32 * s, sign * 40.0]]
             )  # fmt: skip
             _limb(canvas, path, np.array([38, 36, 32, 24]) * girth, fat)
-    del skin
 
 
 def _hanging_arm(canvas: Canvas, frame: Frame, sign: int, build: tuple[float, float]) -> None:
@@ -57,18 +57,22 @@ def _hanging_arm(canvas: Canvas, frame: Frame, sign: int, build: tuple[float, fl
     path = []
     for z in (290, 150, 40, -80, -200, -260):
         half = float(np.interp(z * s, canvas.z, frame.half_width))
-        path.append([z * s, 12 * s, sign * (half + 1.3 * frame.person.fat_mm[1] + 40 * s + 0.04 * z)])
+        path.append(
+            [z * s, 12 * s, sign * (half + 1.3 * frame.person.fat_mm[1] + 40 * s + 0.04 * z)]
+        )
     radii = np.array([44, 40, 36, 32, 24, 28]) * build[0]
     _limb(canvas, np.array(path), radii, build[1])
 
 
-def _limb(canvas: Canvas, path: Field, radii: Field, fat: float) -> None:
-    box, depth = tube(canvas, np.asarray(path, np.float64), np.asarray(radii) + fat)
+def _limb(
+    canvas: Canvas, path: NDArray[np.float64], radii: NDArray[np.float64], fat: float
+) -> None:
+    box, depth = tube(canvas, path, radii + fat)
     free = canvas.labels[box] == Tissue.AIR
     canvas.paint((box, (depth > 0) & free), Tissue.ARM_SKIN)
     canvas.paint((box, (depth > 1.8) & free), Tissue.ARM_FAT)
     canvas.paint((box, (depth > fat) & free), Tissue.ARM_MUSCLE)
-    core, inside = tube(canvas, np.asarray(path, np.float64), 0.3 * np.asarray(radii))
+    core, inside = tube(canvas, path, 0.3 * radii)
     canvas.paint((core, inside > 0), Tissue.ARM_BONE, table([Tissue.ARM_MUSCLE]))
 
 
@@ -100,7 +104,9 @@ def paint_metal(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     if draw < 0.03:
         for body in frame.bodies[int(rng.integers(0, 3)) :][:2]:
             for sign in (-1, 1):
-                path = np.array([[body.z + 4, 36 * s, 16 * sign * s], [body.z, -8 * s, 12 * sign * s]])
+                path = np.array(
+                    [[body.z + 4, 36 * s, 16 * sign * s], [body.z, -8 * s, 12 * sign * s]]
+                )
                 box, depth = tube(canvas, path, 3.0)
                 canvas.paint((box, depth > 0), Tissue.METAL)
     elif draw < 0.06:
@@ -108,5 +114,3 @@ def paint_metal(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
         path = np.array([[-222, 6, 88 * side], [-240, 12, 118 * side], [-320, 6, 122 * side]]) * s
         box, depth = tube(canvas, path, [15, 11, 9])
         canvas.paint((box, depth > 0), Tissue.METAL)
-
-

@@ -75,6 +75,7 @@ class Tissue(IntEnum):
     ARM_BONE = 59
     METAL = 60
     BREAST = 61
+    THORACIC_VESSEL = 62  # great vessels above the diaphragm
 
 
 class Compartment(IntEnum):
@@ -159,6 +160,7 @@ def _compartments() -> NDArray[np.uint8]:
     table[list(BONES)] = Compartment.BONE
     for tissue in (Tissue.CANAL, Tissue.DISC, Tissue.CARTILAGE):
         table[tissue] = Compartment.BONE
+    table[Tissue.THORACIC_VESSEL] = Compartment.THORAX
     for tissue in (Tissue.LUNG, Tissue.LUNG_VESSEL, Tissue.HEART, Tissue.MEDIASTINAL_FAT):
         table[tissue] = Compartment.THORAX
     for tissue in (Tissue.ARM_SKIN, Tissue.ARM_FAT, Tissue.ARM_MUSCLE, Tissue.ARM_BONE):

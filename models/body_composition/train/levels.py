@@ -1,0 +1,129 @@
+"""Training of `levels`: vertebral levels in a block at 4 mm, from simulated trunks."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as nnf
+
+from models.body_composition.train.networks import levels_network
+from models.body_composition.train.regions import loss_of
+from models.body_composition.train.render import field, gaussian, render
+from models.body_composition.train.trunks import TrunkPool
+from models.phantoms.tissue import LEVEL_OF, Level
+
+VALUE_RANGE = (-250.0, 750.0)
+PATCH = (96, 80, 112)
+STEP_MM = 4.0
+CLASSES = len(Level)
+_OF = torch.from_numpy(LEVEL_OF.astype(np.int64))
+
+
+def scale(hu: torch.Tensor) -> torch.Tensor:
+    """HU to the network's 0..1."""
+    low, high = VALUE_RANGE
+    return ((hu - low) / (high - low)).clamp(0, 1)
+
+
+def _normal(generator: torch.Generator, sigma: float) -> float:
+    return torch.randn((), generator=generator).item() * sigma
+
+
+def _uniform(generator: torch.Generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand((), generator=generator).item()
+
+
+def draw_block(
+    pool: TrunkPool, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(image (1, 1, 96, 80, 112) in 0..1, levels (1, 96, 80, 112) int64)."""
+    labels, low = pool.trunk()
+    depth, rows, columns = labels.shape
+    g = generator
+    size = (PATCH[0], 2 * PATCH[1], 2 * PATCH[2])
+    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in size]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    turn, lean, tip = _normal(g, 0.09), _normal(g, 0.05), _normal(g, 0.05)
+    stretch = [math.exp(_normal(g, 0.07)) for _ in range(3)]
+    whole = math.exp(_normal(g, 0.05))
+    # In mm; the middle of the block lies anywhere along the trunk.
+    top = low + 4 * depth
+    middle = _uniform(g, low + 60, top - 60)
+    zm = 4 * z * stretch[0] * whole
+    ym = 2 * y * stretch[1] * whole
+    xm = 2 * x * stretch[2] * whole
+    zr = zm + lean * xm + tip * ym
+    yr = ym * math.cos(turn) + xm * math.sin(turn) - tip * zm
+    xr = xm * math.cos(turn) - ym * math.sin(turn) - lean * zm
+    bend = field((1, 3, *size), 5, g)[0] * 5
+    zr, yr, xr = zr + 0.6 * bend[0], yr + bend[1], xr + bend[2]
+    yr, xr = yr + _normal(g, 14), xr + _normal(g, 14)
+    at_z = (zr + middle - low) / 4 + 0.5
+    grid = torch.stack([xr / columns, 2 * yr / rows / 2, 2 * at_z / depth - 1], -1)
+    warped = nnf.grid_sample(
+        labels[None, None].float(), grid[None], mode="nearest", align_corners=False
+    )[0, 0].long()
+    # The scan itself may be short, or cut by a round field of view.
+    extent = _uniform(g, 24, PATCH[0] * 1.8)
+    start = _uniform(g, 0, PATCH[0]) - extent / 2 if torch.rand((), generator=g) < 0.7 else -999
+    stop = start + extent if start > -900 else 999
+    plane = torch.arange(PATCH[0], dtype=torch.float32)
+    inside_z = (plane >= start) & (plane <= stop)
+    if inside_z.sum() < 16:
+        inside_z[:] = True
+    hu = render(warped[None], g)
+    target = _OF[warped[:, ::2, ::2]][None].clone()
+    hu = nnf.avg_pool3d(hu, (1, 2, 2))
+    thick = _uniform(g, 0.0, 0.75)
+    hu = gaussian(hu, (thick, _uniform(g, 0, 0.5), _uniform(g, 0, 0.5)))
+    hu = hu + torch.randn(hu.shape, generator=g) * _uniform(g, 1, 25)
+    if torch.rand((), generator=g) < 0.4:
+        yy = torch.arange(PATCH[1], dtype=torch.float32)[:, None] - PATCH[1] / 2 + _normal(g, 4)
+        xx = torch.arange(PATCH[2], dtype=torch.float32)[None, :] - PATCH[2] / 2 + _normal(g, 4)
+        far = yy**2 + xx**2 > _uniform(g, 36, 60) ** 2
+        hu = hu.masked_fill(far, -1024.0)
+        target = target.masked_fill(far, 0)
+    hu = hu.masked_fill(~inside_z[None, None, :, None, None], -1024.0)
+    target = target.masked_fill(~inside_z[None, :, None, None], 0)
+    return scale(hu), target
+
+
+def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) -> Path:
+    """Train for a wall-clock budget; writes `levels.pt` (averaged weights) and a log."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    pool = TrunkPool(seed)
+    network = levels_network()
+    if start is not None:
+        network.load_state_dict(torch.load(start, weights_only=True))
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
+    )
+    peak = 2e-3 if start is None else 1.2e-3
+    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
+    log: list[dict[str, float]] = []
+    begin, step, running = time.monotonic(), 0, 0.0
+    while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = peak * min(1, (step + 1) / 60) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
+        image, target = draw_block(pool, generator)
+        optimiser.zero_grad(set_to_none=True)
+        loss = loss_of(network(image), target, CLASSES)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        average.update_parameters(network)
+        running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
+        step += 1
+        if step % 50 == 0:
+            log.append({"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)})
+            (out / "levels.log.json").write_text(json.dumps(log))
+        if step % 200 == 0:
+            torch.save(average.module.state_dict(), out / "levels.pt")
+    torch.save(average.module.state_dict(), out / "levels.pt")
+    return out / "levels.pt"
