@@ -21,7 +21,7 @@ def measure(folder: Path) -> dict[str, float]:
     """Median seconds of one `dcmsend` of a folder to each receiver, rounds interleaved."""
     seconds: dict[str, list[float]] = {"vigie": [], "storescp": []}
     for _ in range(ROUNDS):
-        for name in seconds:
+        for name, taken in seconds.items():
             with tempfile.TemporaryDirectory() as scratch, _receiver(name, Path(scratch)) as port:
                 started = time.perf_counter()
                 subprocess.run(
@@ -29,7 +29,7 @@ def measure(folder: Path) -> dict[str, float]:
                     check=True,
                     capture_output=True,
                 )
-                seconds[name].append(time.perf_counter() - started)
+                taken.append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
