@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -22,11 +24,52 @@ RULE: Final[Colour] = (62, 68, 78)
 TEXT: Final[Colour] = (236, 239, 242)
 QUIET: Final[Colour] = (168, 176, 186)
 AMBER: Final[Colour] = (255, 191, 64)
-GREEN: Final[Colour] = (96, 208, 128)
 RED: Final[Colour] = (255, 108, 96)
+BLUE: Final[Colour] = (124, 190, 255)
 
 #: Of the outline of a mask, and of its filling.
 FILL_ALPHA: Final = 0.34
+#: 14 px when a page of 1024 px is shown at 512 px: no text anywhere is smaller.
+SMALLEST: Final = 28
+#: Stand-ins for raised digits while text is measured and wrapped (private use area).
+SQUARED: Final = "\ue002"
+CUBED: Final = "\ue003"
+#: Characters that lose their meaning when only their accents are dropped.
+SPELT_OUT: Final = str.maketrans(
+    {
+        "²": SQUARED,
+        "³": CUBED,
+        "ß": "ss",
+        "æ": "ae",
+        "Æ": "AE",
+        "œ": "oe",
+        "Œ": "OE",
+        "ø": "o",
+        "Ø": "O",
+        "ł": "l",
+        "Ł": "L",
+        "đ": "d",
+        "Đ": "D",
+        "ð": "d",
+        "þ": "th",
+        "\u0131": "i",
+        "µ": "u",
+        "μ": "u",
+        "\u2010": "-",
+        "\u2011": "-",
+        "\u2012": "-",
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2192": "->",
+        "\u00d7": "x",
+        "\u2265": ">=",
+        "\u2264": "<=",
+    }
+)
 #: A character that no font has: what it looks like is how a missing glyph looks.
 MISSING: Final = "\uffff"
 
@@ -46,15 +89,35 @@ def _has_glyph(character: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """The text with "?" for whatever the font cannot draw, control characters included."""
-    return "".join(
-        c if c == " " or (c.isprintable() and _has_glyph(c)) else "?" for c in text.strip()
-    )
+    """The text in characters that the font has: accents dropped, "?" for other scripts."""
+    plain = unicodedata.normalize("NFKC", text.translate(SPELT_OUT)).strip()
+    return "".join(_drawable(c) for c in plain)
+
+
+def _drawable(character: str) -> str:
+    if character in (" ", SQUARED, CUBED):
+        return character
+    if character.isprintable() and _has_glyph(character):
+        return character
+    base = unicodedata.normalize("NFKD", character)[0]
+    return base if base.isascii() and base.isprintable() else "?"
 
 
 def text_width(text: str, size: int) -> int:
     """Advance width of one line, px."""
-    return int(np.ceil(font(size).getlength(text)))
+    return int(np.ceil(sum(font(each).getlength(run) for run, each, _ in _runs(text, size))))
+
+
+def _runs(text: str, size: int) -> Iterator[tuple[str, int, int]]:
+    """(characters, font size, px above the line) of the stretches of a line.
+
+    The font has no raised digits, so they are drawn: never smaller than any other text.
+    """
+    for run in re.split(f"([{SQUARED}{CUBED}])", printable(text)):
+        if run in (SQUARED, CUBED):
+            yield "2" if run == SQUARED else "3", min(size, SMALLEST), size // 3
+        elif run:
+            yield run, size, 0
 
 
 def wrapped(text: str, size: int, width: int) -> list[str]:
@@ -106,11 +169,14 @@ class Canvas:
 
     def text(self, at: tuple[int, int], text: str, size: int, colour: Colour = TEXT) -> None:
         """One line, its top left corner at `at`."""
-        self.draw.text(at, printable(text), font=font(size), fill=colour)
+        x, y = float(at[0]), at[1] + font(size).getmetrics()[0]
+        for run, each, raised in _runs(text, size):
+            self.draw.text((x, y - raised), run, font=font(each), fill=colour, anchor="ls")
+            x += font(each).getlength(run)
 
     def text_right(self, at: tuple[int, int], text: str, size: int, colour: Colour = TEXT) -> None:
         """One line, its top right corner at `at`."""
-        self.draw.text(at, printable(text), font=font(size), fill=colour, anchor="ra")
+        self.text((at[0] - text_width(text, size), at[1]), text, size, colour)
 
     def text_centred(
         self, at: tuple[int, int], text: str, size: int, colour: Colour = TEXT
@@ -146,6 +212,7 @@ class Canvas:
             (left, top, right, bottom) that it covers, px.
         """
         left, top, right, bottom = box
+        key = cropped(key)
         rows, columns = key.pixels.shape
         height_mm = rows * key.pixel_mm[0]
         width_mm = columns * key.pixel_mm[1]
@@ -182,6 +249,44 @@ class Canvas:
         for letter, (at, anchor) in zip(key.edges, places, strict=True):
             if letter:
                 self.on_image(at, letter, size, anchor)
+
+
+def cropped(key: KeyImage) -> KeyImage:
+    """The part around the overlays: air beside the patient says nothing.
+
+    At least 60 % of either side is kept, so that a small finding keeps its surroundings; a
+    picture without overlays, or with marks outside of the part, is shown whole.
+    """
+    rows, columns = key.pixels.shape
+    union = np.zeros((rows, columns), bool)
+    for overlay in key.overlays:
+        union |= overlay.mask
+    if not union.any():
+        return key
+    first_row, last_row = _span(np.asarray(union.any(axis=1)), rows)
+    first_column, last_column = _span(np.asarray(union.any(axis=0)), columns)
+    for column, row, _ in key.marks:
+        if not (first_row <= row <= last_row and first_column <= column <= last_column):
+            return key
+    part = (slice(first_row, last_row), slice(first_column, last_column))
+    return replace(
+        key,
+        pixels=key.pixels[part],
+        overlays=tuple(replace(item, mask=item.mask[part]) for item in key.overlays),
+        marks=tuple((c - first_column, r - first_row, label) for c, r, label in key.marks),
+    )
+
+
+def _span(occupied: NDArray[np.bool_], length: int) -> tuple[int, int]:
+    """First and one past the last index to keep of one side."""
+    where = np.flatnonzero(occupied)
+    margin = round(0.06 * length)
+    first, last = int(where[0]) - margin, int(where[-1]) + 1 + margin
+    missing = round(0.6 * length) - (last - first)
+    if missing > 0:
+        first, last = first - missing // 2, last + missing - missing // 2
+    shift = max(0, -first) - max(0, last - length)
+    return max(0, first + shift), min(length, last + shift)
 
 
 def render(key: KeyImage, width: int, height: int) -> Image.Image:

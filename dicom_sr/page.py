@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from dicom_sr.drawing import (
     AMBER,
-    GREEN,
+    BLUE,
     PANEL,
     QUIET,
     RED,
+    SMALLEST,
     TEXT,
     Canvas,
     Colour,
@@ -33,21 +34,20 @@ from node.domain.study import Plane
 
 SIZE: Final = 1024
 MARGIN: Final = 28
-#: 14 px when the page is shown at 512 px: the smallest text anywhere.
-SMALL: Final = 28
+SMALL: Final = SMALLEST
 NORMAL: Final = 32
 LARGE: Final = 44
 LINE: Final = 38
 BANNER: Final = 44
-TOP: Final = 176
-BOTTOM: Final = SIZE - BANNER - 48
+TOP: Final = 184
+BOTTOM: Final = SIZE - BANNER - 58
 
 RESEARCH_BANNER: Final = "RESEARCH - NOT FOR DIAGNOSIS / UNVERIFIED"
 CLEARED_BANNER: Final = "AI RESULT - UNVERIFIED"
 
 STATUS_COLOURS: Final = {
-    Status.FINDINGS: GREEN,
-    Status.NO_FINDINGS: GREEN,
+    Status.FINDINGS: BLUE,
+    Status.NO_FINDINGS: BLUE,
     Status.PARTIAL: AMBER,
     Status.FAILED: RED,
     Status.NOT_ELIGIBLE: AMBER,
@@ -125,11 +125,12 @@ def _open_page(frame: PageFrame) -> Canvas:
         left_width -= widest + MARGIN
         for number, line in enumerate(frame.identity[:3]):
             text = shortened(line, SMALL, SIZE // 2)
-            canvas.text_right((SIZE - MARGIN, 60 + 36 * number), text, SMALL, QUIET)
+            canvas.text_right((SIZE - MARGIN, 54 + 38 * number), text, SMALL, QUIET)
     title = wrapped(frame.title, LARGE, left_width)
     size = LARGE if len(title) == 1 else NORMAL
     for number, line in enumerate(wrapped(frame.title, size, left_width)[:2]):
-        canvas.text((MARGIN, 58 + 40 * number), line, size)
+        canvas.text((MARGIN, 52 + 42 * number), line, size)
+    canvas.rule(TOP - 12, MARGIN, SIZE - MARGIN)
     canvas.rule(BOTTOM + 6, MARGIN, SIZE - MARGIN)
     canvas.text(
         (MARGIN, BOTTOM + 12), shortened(frame.footer, SMALL, SIZE - 2 * MARGIN), SMALL, QUIET
@@ -158,12 +159,11 @@ def _status_line(canvas: Canvas, findings: Findings, y: int) -> int:
 def _picture_page(findings: Findings, frame: PageFrame, key: KeyImage) -> Page:
     """One key image, as large as the page allows, with caption and legend."""
     canvas = _open_page(frame)
-    canvas.rule(TOP - 30, MARGIN, SIZE - MARGIN)
     legend = [(overlay.label, overlay.colour) for overlay in key.overlays if overlay.label]
     caption = wrapped(key.caption, SMALL, SIZE - 2 * MARGIN)[:2]
     legend_rows = _legend_rows(legend, SIZE - 2 * MARGIN)
     foot = BOTTOM - LINE * (len(caption) + len(legend_rows))
-    canvas.picture(key, (MARGIN, TOP - 18, SIZE - MARGIN, foot - 12), NORMAL)
+    canvas.picture(key, (MARGIN, TOP, SIZE - MARGIN, foot - 12), NORMAL)
     y = foot
     for line in caption:
         canvas.text((MARGIN, y), line, SMALL)
@@ -209,7 +209,7 @@ class _Summary:
         self._frame = frame
         self._pages: list[Page] = []
         self._canvas = _open_page(frame)
-        self._y = _status_line(self._canvas, findings, TOP - 20)
+        self._y = _status_line(self._canvas, findings, TOP)
 
     def pages(self) -> list[Page]:
         findings = self._findings
@@ -237,7 +237,7 @@ class _Summary:
         if self._y + height > BOTTOM:
             self._turn()
             self._canvas = _open_page(self._frame)
-            self._y = TOP - 20
+            self._y = TOP
 
     def _paragraph(self, text: str, colour: Colour, size: int, indent: int = 0) -> None:
         step = size + 8

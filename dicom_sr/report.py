@@ -372,15 +372,13 @@ def _derived(work: ResultInput) -> sr.ContainerContentItem:
             unit=as_code(item.unit),
             relationship_type=CONTAINS,
         )
-        number.ContentSequence = ContentSequence()
         if item.derivation is not None:
-            number.ContentSequence.append(
-                sr.CodeContentItem(
-                    name=as_code(codes.DERIVATION),
-                    value=as_code(item.derivation),
-                    relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
-                )
+            derivation = sr.CodeContentItem(
+                name=as_code(codes.DERIVATION),
+                value=as_code(item.derivation),
+                relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
             )
+            number.ContentSequence = ContentSequence([derivation])
         container.ContentSequence.append(number)
     return container
 
