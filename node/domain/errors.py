@@ -7,7 +7,8 @@ NodeError
     CannotUnderstand   the data set cannot be read far enough to file it (0xC000)
     ClassMismatch      the data set does not match its SOP class or command (0xA900)
   SeriesError        a series cannot be described (its headers contradict each other)
-  VolumeError        a series cannot become a volume (geometry, decoding, units)
+  VolumeError        a series cannot become a volume (geometry, units): not eligible
+    PixelDataError     its pixel data are missing, cut off or cannot be decoded: failed
   ModelError         a network or a model package failed
     GoldenMismatch     a package no longer reproduces its golden case
   WorkerError        a worker process died, hung or passed its memory limit
@@ -126,7 +127,14 @@ class SeriesError(NodeError):
 
 
 class VolumeError(NodeError):
-    """A series cannot become a volume: geometry, pixel decoding or units."""
+    """A series cannot become a volume: its geometry or its units do not allow it.
+
+    The message is shown to a radiologist as the reason for "not eligible".
+    """
+
+
+class PixelDataError(VolumeError):
+    """The pixel data of a series are missing, cut off or cannot be decoded: a failure."""
 
 
 class ModelError(NodeError):

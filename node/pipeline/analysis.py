@@ -26,7 +26,7 @@ from inference.volume import load_volume
 from models.manifest import ModelManifest
 from models.registry import load_registry
 from node.domain.analysis import Analyse, AnalysisRequest
-from node.domain.errors import ModelError, VolumeError
+from node.domain.errors import ModelError, PixelDataError, VolumeError
 from node.domain.finding import Findings, Status
 from node.domain.imaging import Network
 from node.domain.study import CompletedStudy, Instance, SeriesUID, StudyUID
@@ -181,8 +181,11 @@ class _Run:
         with self._timed("load"):
             try:
                 volume = load_volume(series)
+            except PixelDataError:
+                # Damaged pixels are no verdict on the series: the job has failed.
+                raise
             except VolumeError as error:
-                # Geometry and decoding faults belong to this series: told like any refusal.
+                # Geometry and units belong to this series: told like any refusal.
                 return self.status(Status.NOT_ELIGIBLE, str(error))
         request = AnalysisRequest(
             volume=volume,

@@ -1,0 +1,222 @@
+"""Values of one data set, read so that no single bad attribute stops the reading.
+
+pydicom converts a value when it is first asked for, and raises whatever the conversion
+raises: a decimal string of letters, a UID of bytes, a sequence cut short. Here such a value
+counts as absent. Nothing in this module judges; it only reads.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pydicom.config
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+#: What pydicom raises over a value or a file that is not what it claims to be. Not
+#: `Exception`: a memory error or an interrupt is no property of the file.
+UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+#: Longest inflated data set that is read: a 1000 x 1000 x 250 CT. Deflate reaches 1:1000, so
+#: a small file could otherwise fill the memory before anything is known about it.
+MAX_INFLATED_BYTES = 512 * 1024 * 1024
+
+_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Read odd values without warnings and without log lines, which would quote them.
+
+    Changes process-wide settings while it lasts: use it around a whole step, in one thread.
+    """
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+class Attributes:
+    """The attributes of one data set or sequence item; a value that cannot be read is absent."""
+
+    __slots__ = ("dataset",)
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __contains__(self, keyword: str) -> bool:
+        return keyword in self.dataset
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Every value as text, without padding; empty where absent or empty."""
+        try:
+            value = self.dataset.get(keyword)
+            if value is None or value == "":
+                return ()
+            if isinstance(value, bytes):
+                value = value.decode("ascii", "replace").split("\\")
+            values = value if isinstance(value, MultiValue | list | tuple) else [value]
+            return tuple(_trimmed(item) for item in values)
+        except UNREADABLE:
+            return ()
+
+    def text(self, keyword: str) -> str:
+        """All values joined by a backslash, as DICOM writes them; "" where absent."""
+        return "\\".join(self.texts(keyword)).strip("\\")
+
+    def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
+        """Exactly `count` finite numbers, or None."""
+        values = self.texts(keyword)
+        if len(values) != count:
+            return None
+        try:
+            numbers = tuple(float(value) for value in values)
+        except ValueError:
+            return None
+        return numbers if all(map(math.isfinite, numbers)) else None
+
+    def number(self, keyword: str) -> float | None:
+        """One finite number, or None."""
+        numbers = self.numbers(keyword, 1)
+        return None if numbers is None else numbers[0]
+
+    def integer(self, keyword: str) -> int | None:
+        """One whole number, or None."""
+        number = self.number(keyword)
+        return int(number) if number is not None and number == int(number) else None
+
+    def items(self, keyword: str) -> tuple[Attributes, ...]:
+        """The items of a sequence; empty where it is absent or no sequence."""
+        try:
+            value = self.dataset.get(keyword)
+            items = [] if value is None or isinstance(value, str | bytes) else list(value)
+        except UNREADABLE:
+            return ()
+        return tuple(Attributes(item) for item in items if isinstance(item, Dataset))
+
+
+class Frame:
+    """The attributes of one frame: its own functional groups, the shared ones, the data set.
+
+    Multi-frame images say per frame or once for all what a single-frame image says at its
+    top level (PS3.3 C.7.6.16); asked here, all three look alike.
+    """
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, top: Attributes, number: int | None) -> None:
+        levels: list[Attributes] = []
+        if number is not None:
+            own = top.items("PerFrameFunctionalGroupsSequence")
+            if number <= len(own):
+                levels.append(own[number - 1])
+            levels += top.items("SharedFunctionalGroupsSequence")[:1]
+        self._levels = (*levels, top)
+
+    def find(self, macro: str, keyword: str) -> Attributes:
+        """The data set or item that holds `keyword`: the macro's item, else the top level."""
+        for level in self._levels[:-1]:
+            for item in level.items(macro)[:1]:
+                if keyword in item:
+                    return item
+        return self._levels[-1]
+
+    def numbers(self, macro: str, keyword: str, count: int) -> tuple[float, ...] | None:
+        """Exactly `count` finite numbers, or None."""
+        return self.find(macro, keyword).numbers(keyword, count)
+
+    def number(self, macro: str, keyword: str) -> float | None:
+        """One finite number, or None."""
+        return self.find(macro, keyword).number(keyword)
+
+    def text(self, macro: str, keyword: str) -> str:
+        """All values joined by a backslash; "" where absent."""
+        return self.find(macro, keyword).text(keyword)
+
+
+def read_header(path: Path, keywords: Sequence[str]) -> tuple[Attributes, Attributes, bool]:
+    """Read a file up to its pixels.
+
+    Args:
+        path: with or without preamble and file meta information.
+        keywords: the attributes to keep; everything else, private sequences included, is
+            stepped over.
+
+    Returns:
+        (data set, file meta information, pixel data follow). A pixel data element of length
+        0 holds no pixels.
+
+    Raises:
+        one of `UNREADABLE`: this is no DICOM file.
+    """
+    wanted: list[BaseTag | int] = [Tag(keyword) for keyword in keywords]
+    pixels = False
+
+    def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
+        nonlocal pixels
+        if tag in _PIXEL_TAGS:
+            pixels = length > 0
+            return True
+        return False
+
+    with path.open("rb") as file:
+        _refuse_deflate_bomb(file)
+        read = read_partial(file, stop_when=at_pixels, force=True, specific_tags=wanted)
+    return Attributes(read), Attributes(read.file_meta), pixels
+
+
+def _refuse_deflate_bomb(file: IO[bytes]) -> None:
+    """Inflate a deflated data set (PS3.5 A.5) piece by piece and count, before it is kept.
+
+    Raises:
+        ValueError: it would be longer than `MAX_INFLATED_BYTES`.
+    """
+    start = file.read(4096)
+    # Group length of the file meta information, first after the preamble (PS3.10 7.1).
+    has_length = start[128:140] == b"DICM\x02\x00\x00\x00UL\x04\x00"
+    if has_length and DeflatedExplicitVRLittleEndian.encode("ascii") in start:
+        file.seek(144 + struct.unpack_from("<I", start, 140)[0])
+        inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        pending = file.read(65536)
+        while pending and not inflate.eof:
+            total += len(inflate.decompress(pending, 16 * 1024 * 1024))
+            if total > MAX_INFLATED_BYTES:
+                raise ValueError("the deflated data set inflates to more than is read")
+            pending = inflate.unconsumed_tail or file.read(65536)
+    file.seek(0)
+
+
+def _trimmed(value: object) -> str:
+    return str(value).strip(" \0") if value is not None else ""

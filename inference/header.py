@@ -1,0 +1,190 @@
+"""What one incoming instance says of itself, as typed facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inference.attributes import UNREADABLE, Attributes, Frame, read_header
+from inference.geometry import PlaneFacts, Vector
+from node.domain.study import Instance, Plane
+
+#: CT Image Storage, PS3.4 B.5.
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+
+#: More frames than any CT has; a header that claims more is lying.
+MAX_FRAMES = 20_000
+
+_STUDY_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "StudyInstanceUID",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyDescription",
+)
+_IMAGE_KEYWORDS = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "SeriesNumber",
+    "SeriesDescription",
+    "ProtocolName",
+    "BodyPartExamined",
+    "ImageType",
+    "FrameType",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "SliceThickness",
+    "FrameOfReferenceUID",
+    "InstanceNumber",
+    "NumberOfFrames",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BurnedInAnnotation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+
+#: The CT Image module's own attributes (PS3.3 C.8.2.1) and those of an image in the patient:
+#: together they make an image without a SOP class a CT image beyond reasonable doubt.
+_CT_EVIDENCE = {
+    "RescaleSlope": 1,
+    "RescaleIntercept": 1,
+    "Rows": 1,
+    "Columns": 1,
+    "PixelSpacing": 2,
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One readable instance.
+
+    Attributes:
+        values: its attributes up to the pixels.
+        sop_classes: every SOP class that the data set, the C-STORE command or the file meta
+            information states, without repetition.
+        own_class: what the data set itself states; "" where it does not.
+        image_type: values of ImageType, upper case.
+        has_pixels: a pixel data element that is not empty follows.
+        file_transfer_syntax_uid: what the file says, "" where it does not.
+    """
+
+    instance: Instance
+    values: Attributes
+    sop_classes: frozenset[str]
+    own_class: str
+    image_type: tuple[str, ...]
+    has_pixels: bool
+    file_transfer_syntax_uid: str
+
+    def frame(self, number: int | None) -> Frame:
+        """The attributes of one frame, numbered from 1; None for a single-frame instance."""
+        return Frame(self.values, number)
+
+    @property
+    def is_localizer(self) -> bool:
+        """ImageType value 3 LOCALIZER: a scout, PS3.3 C.8.2.1.1.1."""
+        return "LOCALIZER" in self.image_type
+
+    @property
+    def looks_like_ct(self) -> bool:
+        """Modality CT with the attributes that a CT image needs."""
+        return self.values.text("Modality").upper() == "CT" and all(
+            self.values.numbers(keyword, count) is not None
+            for keyword, count in _CT_EVIDENCE.items()
+        )
+
+
+def open_header(instance: Instance) -> Header | None:
+    """Read the header of one stored instance; None when the file is not readable as DICOM."""
+    try:
+        values, meta, has_pixels = read_header(instance.path, _STUDY_KEYWORDS + _IMAGE_KEYWORDS)
+    except UNREADABLE:
+        return None
+    own_class = values.text("SOPClassUID")
+    # Any bytes can be stepped through as elements; a data set has at least one of these.
+    if not (own_class or values.text("Modality") or values.text("StudyInstanceUID")):
+        return None
+    stated = (own_class, instance.sop_class_uid, meta.text("MediaStorageSOPClassUID"))
+    return Header(
+        instance=instance,
+        values=values,
+        sop_classes=frozenset(filter(None, stated)),
+        own_class=own_class,
+        image_type=tuple(value.upper() for value in values.texts("ImageType")),
+        has_pixels=has_pixels,
+        file_transfer_syntax_uid=meta.text("TransferSyntaxUID"),
+    )
+
+
+def planes_of(header: Header) -> list[tuple[Plane, PlaneFacts]]:
+    """The image planes of an instance; none where it has no pixel matrix.
+
+    A multi-frame instance is as many planes as it has frames. A plane without a position
+    gets NaN for coordinates; its series then has no geometry.
+    """
+    values = header.values
+    if not header.has_pixels and values.integer("Rows") is None:
+        return []
+    frames = values.integer("NumberOfFrames") or 1
+    enhanced = "PerFrameFunctionalGroupsSequence" in values or (
+        "SharedFunctionalGroupsSequence" in values
+    )
+    if frames <= 1 and not enhanced:
+        return [_plane(header, None)]
+    return [_plane(header, number) for number in range(1, min(frames, MAX_FRAMES) + 1)]
+
+
+def _plane(header: Header, number: int | None) -> tuple[Plane, PlaneFacts]:
+    values, instance = header.values, header.instance
+    frame = header.frame(number)
+    position = _vector(frame.numbers("PlanePositionSequence", "ImagePositionPatient", 3))
+    spacing = frame.numbers("PixelMeasuresSequence", "PixelSpacing", 2)
+    instance_number = values.integer("InstanceNumber")
+    label = f"image {instance_number}" if instance_number is not None else "image without number"
+    plane = Plane(
+        sop_instance_uid=instance.sop_instance_uid,
+        frame_number=number,
+        position_mm=position or (float("nan"),) * 3,
+        path=instance.path,
+        instance_number=instance_number,
+    )
+    facts = PlaneFacts(
+        position=position,
+        cosines=frame.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+        pixel_spacing_mm=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
+        rows=values.integer("Rows"),
+        columns=values.integer("Columns"),
+        frame_of_reference_uid=values.text("FrameOfReferenceUID"),
+        label=f"frame {number}" if number is not None else label,
+        order=(instance_number or 0, number or 0, instance.sop_instance_uid),
+    )
+    return plane, facts
+
+
+def _vector(values: tuple[float, ...] | None) -> Vector | None:
+    return None if values is None else (values[0], values[1], values[2])

@@ -1,0 +1,163 @@
+"""Stored values of one frame -> values in the unit of the modality, and where it is padding.
+
+Modality LUT module PS3.3 C.11.1, pixel padding C.7.5.1.1.2, bits stored PS3.5 8.1.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from inference.attributes import Frame
+from inference.codecs import PixelFormat, Stored
+from node.domain.errors import VolumeError
+from node.domain.imaging import Voxels
+
+#: Air outside the patient, and what padding becomes.
+AIR_HU = -1024
+#: A padding value above this is tissue in HU. Some writers state 0 (water) as padding value
+#: without padding anything; only a region of it that touches the image edge is then padding.
+PADDING_IS_AIR_BELOW_HU = -200
+_RESCALE = "PixelValueTransformationSequence"
+_INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescale:
+    """value = stored x slope + intercept.
+
+    Attributes:
+        padding: (lowest, highest) stored value that means "no image here", or None.
+        is_ct: values are HU, and nothing below -1024 HU is image.
+    """
+
+    slope: float
+    intercept: float
+    padding: tuple[int, int] | None
+    is_ct: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whole numbers stay whole."""
+        return self.slope.is_integer() and self.intercept.is_integer()
+
+    def value(self, stored: float) -> float:
+        """One stored value in the unit of the image."""
+        return stored * self.slope + self.intercept
+
+
+def read_rescale(frame: Frame, form: PixelFormat, *, is_ct: bool) -> Rescale:
+    """Read slope, intercept and padding of one frame.
+
+    Raises:
+        VolumeError: a CT image whose values cannot be put in HU.
+    """
+    slope, intercept = (
+        frame.number(_RESCALE, "RescaleSlope"),
+        frame.number(_RESCALE, "RescaleIntercept"),
+    )
+    if is_ct:
+        if slope is None or intercept is None:
+            raise VolumeError("states no rescale slope and intercept, so its values are not HU")
+        # Type 1C, absent means HU for original images (PS3.3 C.8.2.1.1.2, C.11.1.1.2).
+        unit = frame.text(_RESCALE, "RescaleType").upper()
+        if unit not in ("", "HU"):
+            raise VolumeError(f"states its values in {unit[:16]}, not in HU")
+    slope = 1.0 if slope is None else slope
+    intercept = 0.0 if intercept is None else intercept
+    if slope == 0 or abs(slope) > 1e6 or abs(intercept) > 1e6:
+        raise VolumeError(f"states a rescale slope of {slope:g}, which is no scale")
+    return Rescale(slope=slope, intercept=intercept, padding=_padding(frame, form), is_ct=is_ct)
+
+
+def stored_values(raw: Stored, form: PixelFormat) -> Stored:
+    """The bits that are pixel value, sign-extended; what lies above or below is dropped."""
+    spare_above = form.bits_allocated - 1 - form.high_bit
+    spare_below = form.high_bit + 1 - form.bits_stored
+    if not spare_above and not spare_below:
+        return raw
+    values = raw.astype(form.dtype.newbyteorder("="), copy=False)
+    # Left to drop what is above, right to bring the lowest bit to 0; the right shift of a
+    # signed type repeats the sign.
+    shifted: Stored = (values << spare_above) >> (spare_above + spare_below)
+    return shifted
+
+
+def apply_rescale(
+    raw: Stored, form: PixelFormat, rescale: Rescale
+) -> tuple[Voxels, NDArray[np.bool_] | None]:
+    """Values and padding of one frame.
+
+    Args:
+        raw: (row, column) as decoded.
+
+    Returns:
+        ((row, column) int16 where that is exact, else float32; (row, column) bool, True where
+        padding was replaced by -1024 HU, or None). Padding is only replaced in CT.
+    """
+    stored = stored_values(raw, form)
+    padding = _declared(raw, stored, form, rescale)
+    values = _scaled(stored, rescale)
+    if not rescale.is_ct:
+        return values, padding
+    if values.min() < AIR_HU:
+        below = values < AIR_HU
+        padding = below if padding is None else padding | below
+    if padding is not None:
+        values[padding] = AIR_HU
+    return values, padding
+
+
+def _scaled(stored: Stored, rescale: Rescale) -> Voxels:
+    ends = (rescale.value(int(stored.min())), rescale.value(int(stored.max())))
+    fits = rescale.is_whole and _INT16.min <= min(ends) and max(ends) <= _INT16.max
+    if not fits:
+        scaled = stored.astype(np.float64) * rescale.slope + rescale.intercept
+        return scaled.astype(np.float32)
+    if rescale.slope == 1:
+        whole = stored + np.int32(rescale.intercept)
+    else:
+        whole = stored.astype(np.int64) * int(rescale.slope) + int(rescale.intercept)
+    return whole.astype(np.int16)
+
+
+def _padding(frame: Frame, form: PixelFormat) -> tuple[int, int] | None:
+    """Stored values from PixelPaddingValue to PixelPaddingRangeLimit, in either order."""
+    value = frame.number("", "PixelPaddingValue")
+    if value is None:
+        return None
+    limit = frame.number("", "PixelPaddingRangeLimit")
+    ends = [_as_stored(end, form) for end in (value, value if limit is None else limit)]
+    return min(ends), max(ends)
+
+
+def _as_stored(value: float, form: PixelFormat) -> int:
+    """A padding value in the sign of the pixels: its VR is US or SS and often the wrong one."""
+    span = 1 << form.bits_allocated
+    whole = int(value) % span
+    return whole - span if form.signed and whole >= span // 2 else whole
+
+
+def _declared(
+    raw: Stored, stored: Stored, form: PixelFormat, rescale: Rescale
+) -> NDArray[np.bool_] | None:
+    if rescale.padding is None:
+        return None
+    low, high = rescale.padding
+    # Writers put padding beyond the stored bits (63536 in 12 bits), so look before masking too.
+    whole = raw.astype(form.dtype.newbyteorder("="), copy=False)
+    found = (whole >= low) & (whole <= high)
+    if stored is not raw:
+        found |= (stored >= low) & (stored <= high)
+    if rescale.is_ct and max(rescale.value(low), rescale.value(high)) > PADDING_IS_AIR_BELOW_HU:
+        found = _touching_the_edge(found)
+    return found if found.any() else None
+
+
+def _touching_the_edge(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    labels, _ = ndimage.label(found)
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return found & np.isin(labels, np.unique(edge[edge > 0]))

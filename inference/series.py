@@ -1,0 +1,273 @@
+"""Stored instances in, described series and study out: the one place that reads headers.
+
+Every fact is of the whole series, never of its first file: a value counts where all images
+that state it agree. Nothing raises for a single bad file; it is counted in
+`Series.unreadable`, and the verdict on the series says so.
+
+SOP Class UID missing (PS3.3 C.12.1 makes it type 1, real archives lose it): the class is then
+taken from the C-STORE command or the file meta information. Where these are silent too, CT
+Image Storage is assumed only of images with Modality CT and every attribute that a CT image
+needs (`Header.looks_like_ct`); a class stated anywhere that is another one contradicts it, and
+the series keeps both, so that no model accepts it. `Series.class_inference` says which it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from inference.attributes import quiet_pydicom
+from inference.geometry import Stack, stack_planes
+from inference.header import CT_IMAGE_STORAGE, Header, open_header, planes_of
+from node.domain.study import (
+    ClassUID,
+    CompletedStudy,
+    Instance,
+    Patient,
+    Plane,
+    Series,
+    SeriesUID,
+)
+
+#: Years in one unit of an age string (AS, PS3.5 table 6.2-1).
+_AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def describe_study(
+    instances: Sequence[Instance], *, generation: int, completed_at: datetime, confidence: str
+) -> CompletedStudy:
+    """Read the headers of a study.
+
+    Args:
+        instances: all of one study, at least one.
+        generation, completed_at, confidence: as in `CompletedStudy`.
+
+    Returns:
+        The study with its series sorted by series number, then UID. A series of which no
+        instance is readable is there too, without modality and geometry.
+
+    Raises:
+        ValueError: no instances.
+    """
+    groups: dict[SeriesUID, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        groups[instance.series_uid].append(instance)
+    headers: list[Header] = []
+    series: list[Series] = []
+    with quiet_pydicom():
+        for uid, members in groups.items():
+            read = [(member, open_header(member)) for member in members]
+            found = [header for _, header in read if header is not None]
+            series.append(_series(uid, members, found))
+            headers += found
+        series.sort(key=lambda one: (one.series_number is None, one.series_number, one.series_uid))
+        if not series:
+            raise ValueError("a study has at least one instance")
+        return CompletedStudy(
+            study_uid=instances[0].study_uid,
+            series=tuple(series),
+            patient=_patient(headers),
+            completed_at=completed_at,
+            generation=generation,
+            confidence=confidence,
+            study_id=_usual(headers, "StudyID"),
+            study_date=_usual(headers, "StudyDate"),
+            study_time=_usual(headers, "StudyTime"),
+            accession_number=_usual(headers, "AccessionNumber"),
+            referring_physician=_usual(headers, "ReferringPhysicianName"),
+            study_description=_usual(headers, "StudyDescription"),
+            specific_faults=_contradictions(headers),
+        )
+
+
+def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Header]) -> Series:
+    study_uid = members[0].study_uid
+    unreadable = len(members) - len(headers)
+    if not headers:
+        return Series(
+            study_uid=study_uid,
+            series_uid=uid,
+            modality="",
+            sop_class_uid=ClassUID(_listed(member.sop_class_uid for member in members)),
+            instances=tuple(members),
+            transfer_syntaxes=tuple(sorted({m.transfer_syntax_uid for m in members})),
+            geometry_fault="no image of the series can be read",
+            has_pixels=False,
+            unreadable=unreadable,
+        )
+    images = [header for header in headers if not header.is_localizer] or list(headers)
+    planes, stack = _stack(images)
+    class_uid, inference = _sop_class(images)
+    return Series(
+        study_uid=study_uid,
+        series_uid=uid,
+        modality=_listed(h.values.text("Modality").upper() for h in images),
+        sop_class_uid=class_uid,
+        class_inference=inference,
+        instances=tuple(members),
+        planes=planes,
+        geometry=stack.geometry,
+        geometry_fault=stack.fault,
+        frame_of_reference_uid=_agreed(images, "FrameOfReferenceUID"),
+        transfer_syntaxes=tuple(sorted(_transfer_syntaxes(members, headers))),
+        image_type=_common_image_type(images),
+        body_part=_agreed(images, "BodyPartExamined").upper(),
+        description=_agreed(images, "SeriesDescription"),
+        protocol=_agreed(images, "ProtocolName"),
+        kernel=_agreed(images, "ConvolutionKernel"),
+        contrast_agent=_agreed(images, "ContrastBolusAgent"),
+        manufacturer=_agreed(images, "Manufacturer"),
+        model_name=_agreed(images, "ManufacturerModelName"),
+        slice_thickness_mm=_thickness(images),
+        bits_allocated=_largest(images, "BitsAllocated"),
+        samples_per_pixel=_largest(images, "SamplesPerPixel"),
+        photometric_interpretation=_listed(
+            h.values.text("PhotometricInterpretation").upper() for h in images
+        ),
+        has_pixels=any(header.has_pixels for header in images),
+        burned_in_annotation=_burned_in(images),
+        series_number=_series_number(images),
+        unreadable=unreadable,
+    )
+
+
+def _stack(headers: Sequence[Header]) -> tuple[tuple[Plane, ...], Stack]:
+    pairs = [pair for header in headers for pair in planes_of(header)]
+    stack = stack_planes([facts for _, facts in pairs])
+    return tuple(pairs[index][0] for index in stack.order), stack
+
+
+def _sop_class(headers: Sequence[Header]) -> tuple[ClassUID, str]:
+    """The SOP class of the series, and why, where the images do not say it themselves."""
+    stated = frozenset[str]().union(*(header.sop_classes for header in headers))
+    silent = [header for header in headers if not header.own_class]
+    if not silent:
+        return ClassUID(_listed(stated)), ""
+    told = f"{len(silent)} of {len(headers)} images carry no SOP Class UID"
+    unstated = [header for header in silent if not header.sop_classes]
+    if not unstated:
+        return ClassUID(_listed(stated)), (
+            f"{told}; it was taken from the C-STORE command or the file meta information"
+        )
+    if not all(header.looks_like_ct for header in unstated):
+        return ClassUID(_listed(stated)), ""
+    return ClassUID(_listed({*stated, CT_IMAGE_STORAGE})), (
+        f"{told}; CT Image Storage was assumed because the modality is CT and rescale, matrix, "
+        "pixel spacing, position and orientation are all there"
+    )
+
+
+def _transfer_syntaxes(members: Iterable[Instance], headers: Iterable[Header]) -> set[str]:
+    stated = {member.transfer_syntax_uid for member in members}
+    return {str(uid) for uid in stated if uid} or {
+        header.file_transfer_syntax_uid for header in headers if header.file_transfer_syntax_uid
+    }
+
+
+def _common_image_type(headers: Sequence[Header]) -> tuple[str, ...]:
+    return tuple(
+        value
+        for value in headers[0].image_type
+        if value and all(value in header.image_type for header in headers)
+    )
+
+
+def _agreed(headers: Iterable[Header], keyword: str) -> str:
+    """The value where all images that state it agree, else ""."""
+    stated = {text for header in headers if (text := header.values.text(keyword))}
+    return stated.pop() if len(stated) == 1 else ""
+
+
+def _usual(headers: Iterable[Header], keyword: str) -> str:
+    """The most frequent stated value; of two as frequent, the first in the alphabet."""
+    stated = Counter(text for header in headers if (text := header.values.text(keyword)))
+    return min(stated, key=lambda text: (-stated[text], text), default="")
+
+
+def _listed(values: Iterable[str]) -> str:
+    """The one value, or all of them: a mixed series must match no single one."""
+    return ", ".join(sorted({value for value in values if value}))
+
+
+def _largest(headers: Iterable[Header], keyword: str) -> int | None:
+    stated = (header.values.integer(keyword) for header in headers)
+    return max((value for value in stated if value is not None), default=None)
+
+
+def _thickness(headers: Sequence[Header]) -> float | None:
+    """The slice thickness that all images share, within 1 %."""
+    stated = [
+        thickness
+        for header in headers
+        if (thickness := header.frame(1).number("PixelMeasuresSequence", "SliceThickness"))
+    ]
+    if not stated or max(stated) - min(stated) > 0.01 * max(stated):
+        return None
+    return sorted(stated)[len(stated) // 2]
+
+
+def _burned_in(headers: Sequence[Header]) -> str:
+    stated = {header.values.text("BurnedInAnnotation").upper() for header in headers}
+    return "YES" if "YES" in stated else _agreed(headers, "BurnedInAnnotation").upper()
+
+
+def _series_number(headers: Sequence[Header]) -> int | None:
+    stated = {header.values.integer("SeriesNumber") for header in headers}
+    return stated.pop() if len(stated) == 1 else None
+
+
+def _patient(headers: Sequence[Header]) -> Patient:
+    return Patient(
+        patient_name=_usual(headers, "PatientName"),
+        patient_id=_usual(headers, "PatientID"),
+        issuer_of_patient_id=_usual(headers, "IssuerOfPatientID"),
+        birth_date=_usual(headers, "PatientBirthDate"),
+        sex=_usual(headers, "PatientSex"),
+        age_years=_age_years(headers),
+        size_m=_positive(_usual(headers, "PatientSize")),
+        weight_kg=_positive(_usual(headers, "PatientWeight")),
+    )
+
+
+def _age_years(headers: Sequence[Header]) -> float | None:
+    """From the birth date at the date of the study, else from the age as written (AS)."""
+    born = _date(_usual(headers, "PatientBirthDate"))
+    seen = _date(_usual(headers, "StudyDate"))
+    if born is not None and seen is not None and born <= seen:
+        return (seen - born).days / 365.25
+    written = re.fullmatch(r"(\d{3})([YMWD])", _usual(headers, "PatientAge"))
+    return int(written[1]) * _AGE_UNITS[written[2]] if written else None
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8])) if len(text) == 8 else None
+    except ValueError:
+        return None
+
+
+def _positive(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
+
+
+def _contradictions(headers: Sequence[Header]) -> tuple[str, ...]:
+    """Where images of one study disagree on whose they are; never the values themselves."""
+    names = {
+        "PatientID": "patient IDs",
+        "PatientName": "patient names",
+        "PatientBirthDate": "birth dates",
+        "PatientSex": "sexes",
+        "AccessionNumber": "accession numbers",
+    }
+    faults = []
+    for keyword, name in names.items():
+        stated = {text for header in headers if (text := header.values.text(keyword))}
+        if len(stated) > 1:
+            faults.append(f"the images of the study carry {len(stated)} different {name}")
+    return tuple(faults)
