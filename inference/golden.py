@@ -63,11 +63,11 @@ def _compare(spec: NetworkSpec, network: Network, golden: Golden) -> None:
 
 def _array(path: Path, name: str) -> NDArray[np.float32]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             array: NDArray[np.float32] = arrays[name].astype(np.float32)
     except KeyError as error:
         raise ModelError(f"{path} holds no golden array of network {name}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"golden case {path} cannot be read ({type(error).__name__})") from error
     if array.size == 0:
         raise ModelError(f"{path} holds an empty golden array of network {name}")

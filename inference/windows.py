@@ -20,8 +20,6 @@ Infer = Callable[[Array], Array]
 
 #: Standard deviation of the weights as a fraction of the patch; MONAI and nnU-Net use the same.
 _SIGMA_FRACTION = 0.125
-#: Smallest weight relative to the largest: far from a centre float32 sums would lose the value.
-_SMALLEST_WEIGHT = 1e-3
 #: What is outside the image, in the network's range (0 = the low end of `value_range`).
 _OUTSIDE = 0.0
 
@@ -102,14 +100,18 @@ def starts(length: int, patch: int, overlap: float) -> tuple[int, ...]:
 
 
 def gaussian(patch: tuple[int, ...]) -> Array:
-    """(*patch) float32, largest 1 in the middle, nowhere below 0.001."""
+    """(*patch) float32, largest 1 in the middle, nowhere 0.
+
+    The corner of a 3-D patch weighs 4e-11, which float32 holds; a floor, as where weights are
+    float16, would make a window's worst voxels count as much as another's better ones.
+    """
     weights = np.ones((), np.float64)
     for size in patch:
         distance = np.arange(size) - (size - 1) / 2
         axis = np.exp(-0.5 * np.square(distance / (_SIGMA_FRACTION * size)))
         weights = weights[..., np.newaxis] * axis
-    floored: Array = np.maximum(weights / weights.max(), _SMALLEST_WEIGHT).astype(np.float32)
-    return floored
+    scaled: Array = (weights / weights.max()).astype(np.float32)
+    return scaled
 
 
 def _weights(windowing: Windowing) -> Array:

@@ -1,0 +1,139 @@
+"""A package that no longer reproduces its own numbers is not used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from inference.engine import EngineOptions, open_network
+from inference.golden import check_golden
+from models.manifest import Golden, ModelManifest, NetworkSpec
+from node.domain.errors import GoldenMismatch, ModelError
+from node.domain.imaging import Network
+from tests.inference.specs import manifest, network_spec
+
+Array = NDArray[np.float32]
+
+
+class Watched:
+    """A network whose calls are counted and whose provider can be another."""
+
+    def __init__(self, network: Network, provider: str) -> None:
+        self._network = network
+        self.name = network.name
+        self.provider = provider
+        self.inputs: list[Array] = []
+
+    def run(self, inputs: Array) -> Array:
+        self.inputs.append(inputs)
+        return self._network.run(inputs)
+
+    def run_windows(self, image: Array) -> Array:
+        return self._network.run_windows(image)
+
+
+def watched(*specs: NetworkSpec, provider: str = "CPUExecutionProvider") -> dict[str, Watched]:
+    options = EngineOptions()
+    return {spec.name: Watched(open_network(spec, options), provider) for spec in specs}
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> ModelManifest:
+    """Two networks with a true golden case."""
+    specs = (network_spec("flat"), network_spec("solid"))
+    generator = np.random.default_rng(5)
+    inputs = {spec.name: generator.random((2, 1, *spec.patch), np.float32) for spec in specs}
+    networks = watched(*specs)
+    expected = {name: networks[name].run(array) for name, array in inputs.items()}
+    np.savez(tmp_path / "inputs.npz", **inputs)  # type: ignore[arg-type]
+    np.savez(tmp_path / "expected.npz", **expected)  # type: ignore[arg-type]
+    golden = Golden(inputs=tmp_path / "inputs.npz", expected=tmp_path / "expected.npz")
+    return manifest(*specs, golden=golden)
+
+
+def change(package: ModelManifest, name: str, by: float) -> None:
+    """Change one value of the expected output by a fraction of its largest value."""
+    assert package.golden is not None
+    with np.load(package.golden.expected) as arrays:
+        expected = {key: arrays[key].copy() for key in arrays}
+    largest = np.abs(expected[name]).max()
+    smallest = np.unravel_index(np.abs(expected[name]).argmin(), expected[name].shape)
+    expected[name][smallest] += by * largest
+    np.savez(package.golden.expected, **expected)
+
+
+def test_a_package_that_reproduces_its_numbers_is_accepted_and_warm(
+    package: ModelManifest,
+) -> None:
+    networks = watched(*package.networks)
+    check_golden(package, networks)
+    assert [len(network.inputs) for network in networks.values()] == [1, 1]
+
+
+def test_a_difference_within_the_stated_tolerance_is_accepted(package: ModelManifest) -> None:
+    change(package, "solid", 0.0008)
+    check_golden(package, watched(*package.networks))
+
+
+def test_a_difference_beyond_it_names_network_provider_difference_and_tolerance(
+    package: ModelManifest,
+) -> None:
+    change(package, "solid", 0.005)
+    with pytest.raises(GoldenMismatch) as caught:
+        check_golden(package, watched(*package.networks))
+    told = str(caught.value)
+    assert "network solid on CPUExecutionProvider" in told
+    assert "0.005" in told
+    assert "allowed 0.001" in told
+
+
+def test_each_provider_has_its_own_tolerance(package: ModelManifest) -> None:
+    change(package, "flat", 0.005)
+    check_golden(package, watched(*package.networks, provider="TensorrtExecutionProvider"))
+    with pytest.raises(ModelError, match="states no tolerance"):
+        check_golden(package, watched(*package.networks, provider="CUDAExecutionProvider"))
+
+
+def test_a_golden_case_that_holds_no_numbers_is_not_a_match(package: ModelManifest) -> None:
+    change(package, "flat", float("nan"))
+    with pytest.raises(GoldenMismatch, match="nan"):
+        check_golden(package, watched(*package.networks))
+
+
+def test_without_a_golden_case_every_network_is_warmed_with_a_full_batch() -> None:
+    spec = network_spec("solid", batch=3)
+    networks = watched(spec)
+    check_golden(manifest(spec), networks)
+    (inputs,) = networks["solid"].inputs
+    assert inputs.shape == (3, 1, 8, 8, 8)
+    assert not inputs.any()
+
+
+def test_a_golden_case_that_cannot_be_read_or_lacks_a_network_is_told(
+    package: ModelManifest,
+) -> None:
+    assert package.golden is not None
+    with np.load(package.golden.inputs) as arrays:
+        flat = arrays["flat"].copy()
+    np.savez(package.golden.inputs, flat=flat)
+    with pytest.raises(ModelError, match="no golden array of network solid"):
+        check_golden(package, watched(*package.networks))
+    for content in (b"", b"not an archive", b"PK\x03\x04 broken"):
+        package.golden.inputs.write_bytes(content)
+        with pytest.raises(ModelError, match="cannot be read"):
+            check_golden(package, watched(*package.networks))
+    package.golden.inputs.unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        check_golden(package, watched(*package.networks))
+
+
+def test_a_golden_case_of_another_shape_is_told(package: ModelManifest) -> None:
+    assert package.golden is not None
+    with np.load(package.golden.expected) as arrays:
+        expected = {key: arrays[key][:, :1] for key in arrays}
+    np.savez(package.golden.expected, **expected)
+    with pytest.raises(ModelError, match="seal the package again"):
+        check_golden(package, watched(*package.networks))

@@ -1,0 +1,103 @@
+"""The providers offered follow the order of the configuration and what the computer has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inference.providers import Probe, choose, engine_folder, probe
+from node.domain.errors import ModelError
+from tests.inference.specs import network_spec
+
+ORDER = ("tensorrt", "cuda", "cpu")
+TENSORRT = "TensorrtExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+WORKSTATION = Probe(
+    compiled=(TENSORRT, CUDA, CPU), runtime="1.31.1", tensorrt="101400", cuda="13000", gpu="X sm90"
+)
+NO_DRIVER = replace(
+    WORKSTATION,
+    gpu="",
+    missing=frozenset({"libcuda.so.1", "libnvinfer.so.10", "libnvonnxparser.so.10"}),
+)
+CPU_BUILD = Probe(compiled=("AzureExecutionProvider", CPU), missing=frozenset({"libcuda.so.1"}))
+
+
+def names(order: tuple[str, ...], found: Probe) -> list[str]:
+    return [choice.name for choice in choose(order, found, network_spec(), None)]
+
+
+def test_all_providers_in_the_configured_order_where_all_libraries_load() -> None:
+    assert names(ORDER, WORKSTATION) == [TENSORRT, CUDA, CPU]
+    assert names(("cuda", "tensorrt", "cpu"), WORKSTATION) == [CUDA, TENSORRT, CPU]
+    assert names(("cpu", "cpu"), WORKSTATION) == [CPU]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (NO_DRIVER, [CPU]),
+        (CPU_BUILD, [CPU]),
+        (replace(WORKSTATION, missing=frozenset({"libnvinfer.so.10"})), [CUDA, CPU]),
+        (replace(WORKSTATION, missing=frozenset({"libcudnn.so.9"})), [TENSORRT, CPU]),
+        (replace(WORKSTATION, gpu=""), [CPU]),
+        (replace(WORKSTATION, compiled=(CUDA, CPU)), [CUDA, CPU]),
+    ],
+)
+def test_what_a_computer_lacks_is_passed_over(found: Probe, expected: list[str]) -> None:
+    assert names(ORDER, found) == expected
+
+
+def test_a_gpu_without_fallback_is_refused_with_the_missing_library_when_it_is_absent() -> None:
+    with pytest.raises(ModelError, match=r"cuda: libcuda\.so\.1 cannot be loaded.*add cpu"):
+        names(("cuda",), NO_DRIVER)
+    with pytest.raises(ModelError, match="install onnxruntime-gpu"):
+        names(("cuda",), replace(WORKSTATION, compiled=(CPU,)))
+
+
+def test_tensorrt_gets_one_engine_for_every_batch_of_a_fixed_patch(tmp_path: Path) -> None:
+    spec = network_spec("solid", batch=3)
+    choice = choose(("tensorrt",), WORKSTATION, spec, tmp_path)[0]
+    assert choice.options["trt_profile_min_shapes"] == "image:1x1x8x8x8"
+    assert choice.options["trt_profile_opt_shapes"] == "image:3x1x8x8x8"
+    assert choice.options["trt_profile_max_shapes"] == "image:3x1x8x8x8"
+    assert choice.options["trt_fp16_enable"] == "0"
+    assert choice.options["trt_engine_cache_path"] == str(choice.engines)
+    uncached = choose(("tensorrt",), WORKSTATION, spec, None)[0]
+    assert uncached.engines is None
+    assert "trt_engine_cache_enable" not in uncached.options
+
+
+def test_an_engine_is_never_reused_when_anything_it_depends_on_changes(tmp_path: Path) -> None:
+    spec = network_spec()
+    folders = [
+        engine_folder(tmp_path, found, changed)
+        for found, changed in [
+            (WORKSTATION, spec),
+            (replace(WORKSTATION, runtime="1.32.0"), spec),
+            (replace(WORKSTATION, tensorrt="101600"), spec),
+            (replace(WORKSTATION, cuda="13010"), spec),
+            (replace(WORKSTATION, gpu="X sm80"), spec),
+            (WORKSTATION, replace(spec, sha256="ab" * 32)),
+            (WORKSTATION, replace(spec, batch=8)),
+            (WORKSTATION, replace(spec, patch=(32, 32))),
+            (WORKSTATION, replace(spec, input_name="other")),
+        ]
+    ]
+    assert len(set(folders)) == len(folders)
+    assert all(folder.is_relative_to(tmp_path) for folder in folders)
+    assert engine_folder(tmp_path, WORKSTATION, spec) == folders[0]
+
+
+def test_cuda_computes_in_full_float32() -> None:
+    assert choose(("cuda",), WORKSTATION, network_spec(), None)[0].options["use_tf32"] == "0"
+
+
+def test_this_computer_can_be_probed_and_has_a_processor(capfd: pytest.CaptureFixture[str]) -> None:
+    found = probe()
+    assert found.lacks("cpu") == ""
+    assert found.runtime
+    assert capfd.readouterr() == ("", "")
