@@ -15,7 +15,7 @@ import structlog
 
 from config.schema import Appliance
 from inference.worker import WorkerPool
-from models.registry import load_registry
+from models.registry import load_manifest
 from node.domain.errors import LedgerError
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -48,9 +48,8 @@ class Core:
         self.root = appliance.storage.path
         self.root.mkdir(parents=True, exist_ok=True)
         self.results_folder = self.root / RESULTS
-        registry = load_registry(models_folder)
         enabled = tuple(name for name, model in appliance.models.items() if model.enabled)
-        manifests = {name: registry.get(name) for name in enabled}
+        manifests = {name: load_manifest(models_folder / name) for name in enabled}
         self.routes: tuple[ModelRoute, ...] = routes_of(appliance, manifests)
         self._lock = _lock(self.root)
         self.ledger = Ledger(self.root)

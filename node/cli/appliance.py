@@ -11,7 +11,7 @@ import structlog
 
 from config.explain import explain_config, explain_rows
 from config.load import load, load_appliance
-from models.registry import load_registry
+from models.registry import load_manifest
 from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
 from node.logs import configure_logging
@@ -45,10 +45,9 @@ def check(options: argparse.Namespace) -> int:
     loaded = load(options.config, installed_models())
     for note in loaded.notes:
         print(note)
-    registry = load_registry(MODELS_FOLDER)
     enabled = [name for name, model in loaded.appliance.models.items() if model.enabled]
     for name in enabled:
-        registry.get(name)
+        load_manifest(MODELS_FOLDER / name)
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
     print(
         f"{options.config}: good ({len(peers)} peers, {len(enabled)} models, "

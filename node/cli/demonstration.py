@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 
 from node.cli.command import Command
-from node.demo.show import Demonstration, show
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the demonstration; returns its exit code."""
+    # The simulation is needed by no other command and slow to import.
+    from node.demo.show import Demonstration, show  # noqa: PLC0415
+
     return show(
         Demonstration(
             out=options.out, studies=options.studies, simulated=options.simulated, stay=options.stay

@@ -34,7 +34,8 @@ def _words(truth: TrunkTruth) -> str:
     areas = truth.areas
     return (
         f"L3 at {truth.l3_z_mm:.1f} mm, slice {(truth.l3_slice or 0) + 1} from the feet; "
-        f"skeletal muscle {areas.muscle:.1f} cm2, subcutaneous fat {areas.subcutaneous_fat:.1f} cm2, "
+        f"skeletal muscle {areas.muscle:.1f} cm2, "
+        f"subcutaneous fat {areas.subcutaneous_fat:.1f} cm2, "
         f"visceral fat {areas.visceral_fat:.1f} cm2, "
         f"intermuscular fat {areas.intermuscular_fat:.1f} cm2"
     )

@@ -24,7 +24,7 @@ from inference.golden import check_golden
 from inference.series import describe_study
 from inference.volume import load_volume
 from models.manifest import ModelManifest
-from models.registry import load_registry
+from models.registry import load_manifest
 from node.domain.analysis import Analyse, AnalysisRequest
 from node.domain.errors import ModelError, PixelDataError, VolumeError
 from node.domain.finding import Findings, Status
@@ -121,10 +121,9 @@ def open_models(setup: WorkerSetup) -> tuple[str, ...]:
         ModelError: a package cannot be loaded. GoldenMismatch: it no longer reproduces its
             golden case, and must not be used.
     """
-    registry = load_registry(setup.models_folder)
     providers = []
     for name in setup.models:
-        manifest = registry.get(name)
+        manifest = load_manifest(setup.models_folder / name)
         thresholds = {**manifest.thresholds, **setup.thresholds.get(name, {})}
         manifest = replace(manifest, thresholds=thresholds)
         networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}

@@ -1,0 +1,202 @@
+"""A job ends in exactly one way, and a failure is said in DICOM instead of kept silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from dicom_sr.context import ResultContext
+from node.domain.errors import ResultError, WorkerError
+from node.domain.finding import Status
+from node.domain.study import SeriesUID
+from node.domain.verdict import Job, ModelName
+from node.ledger import Ledger
+from node.ledger.states import DeliveryState, JobState
+from node.metrics import Metrics
+from node.pipeline.analysis import AnalysisResult, AnalysisTask
+from node.pipeline.routing import ModelRoute
+from node.pipeline.scheduler import Scheduler, SchedulerSettings
+from node.pipeline.writing import WrittenObject
+from tests.node import words
+
+MODEL = ModelName("body_composition")
+FIRST, SECOND = SeriesUID("1.1"), SeriesUID("1.2")
+
+
+@dataclass
+class Workers:
+    """Runs nothing: each task is answered by the next of `answers`."""
+
+    answers: list[Callable[[AnalysisTask], AnalysisResult]]
+    tasks: list[AnalysisTask] = field(default_factory=list)
+
+    def run(
+        self, function: object, argument: AnalysisTask, *, time_limit_s: float, memory_mb: int
+    ) -> AnalysisResult:
+        self.tasks.append(argument)
+        return self.answers.pop(0)(argument)
+
+
+def ended(status: Status, reason: str = "") -> Callable[[AnalysisTask], AnalysisResult]:
+    def answer(task: AnalysisTask) -> AnalysisResult:
+        told = reason or task.reason
+        written = WrittenObject(
+            sop_instance_uid=f"2.25.{len(told) + 1}{status.name.__hash__() % 1000}",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+            series_uid="2.25.9",
+            kind="report",
+            instance_number=task.context.instance_number,
+            path=task.folder / "01-report.dcm",
+        )
+        return AnalysisResult(
+            status=status,
+            series_uid=task.candidates[-1],
+            reason=told,
+            refusals=tuple((uid, "no abdomen") for uid in task.candidates[:-1]),
+            objects=(written,),
+            seconds={"analyse": 1.0},
+            summary="muscle 150 cm2",
+        )
+
+    return answer
+
+
+def dies(task: AnalysisTask) -> AnalysisResult:
+    raise WorkerError("the worker was killed by signal 9")
+
+
+def is_invalid(task: AnalysisTask) -> AnalysisResult:
+    raise ResultError("no tracking UID in measurement group 2")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path)
+    opened.instances.record(words.instance(1))
+    opened.studies.complete(words.STUDY, "quiet")
+    yield opened
+    opened.close()
+
+
+def job(key: str = "k", *, generation: int = 1, predecessor: str = "") -> Job:
+    return Job(
+        key=key,
+        study_uid=words.STUDY,
+        candidates=(FIRST, SECOND),
+        model=MODEL,
+        generation=generation,
+        priority=50,
+        predecessor=predecessor,
+    )
+
+
+def scheduler(ledger: Ledger, workers: Workers) -> Scheduler:
+    route = ModelRoute(
+        manifest=words.manifest(),
+        priority=50,
+        destinations=("pacs",),
+        report_not_eligible=False,
+        configuration_digest="c",
+    )
+    context = ResultContext(
+        software_version="0", serial_number="0", station_name="s", configuration_digest="c"
+    )
+    settings = SchedulerSettings(
+        owner="test", results_folder=ledger.root / "results", context=lambda _model: context
+    )
+    return Scheduler(ledger, workers, {MODEL: route}, settings, Metrics())
+
+
+def state(ledger: Ledger, key: str = "k") -> JobState:
+    row = ledger.jobs.get(key)
+    assert row is not None
+    return row.state
+
+
+def test_finished_job_queues_its_objects_and_settles_every_candidate(ledger: Ledger) -> None:
+    ledger.jobs.add(job(), destinations=["pacs"])
+    assert scheduler(ledger, Workers([ended(Status.FINDINGS)])).run_one()
+    assert state(ledger) is JobState.DONE
+    (delivery,) = ledger.outbox.of_study(words.STUDY)
+    assert delivery.state is DeliveryState.WAITING
+    told = {v.series_uid: (v.verdict, v.reason) for v in ledger.studies.verdicts(words.STUDY, 1)}
+    assert told == {FIRST: ("not eligible", "no abdomen"), SECOND: ("done", "")}
+
+
+def test_job_whose_worker_dies_is_tried_once_more_then_reported_as_failed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.pipeline.scheduler.RETRY_DELAY_S", 0.0)
+    workers = Workers([dies, dies, ended(Status.FAILED)])
+    running = scheduler(ledger, workers)
+    ledger.jobs.add(job(), destinations=["pacs"])
+    assert running.run_one()
+    assert state(ledger) is JobState.WAITING
+    assert running.run_one()
+    assert state(ledger) is JobState.FAILED
+    report = workers.tasks[-1]
+    assert report.status_only is Status.FAILED
+    assert "signal 9" in report.reason
+    assert "2 attempts" in report.reason
+    assert len(ledger.outbox.of_study(words.STUDY)) == 1
+
+
+def test_deterministic_failure_is_reported_without_another_try(ledger: Ledger) -> None:
+    workers = Workers([is_invalid, ended(Status.FAILED)])
+    ledger.jobs.add(job(), destinations=["pacs"])
+    scheduler(ledger, workers).run_one()
+    assert state(ledger) is JobState.FAILED
+    assert len(workers.tasks) == 2
+    assert "tracking UID" in workers.tasks[-1].reason
+
+
+def test_failure_that_cannot_even_be_reported_is_kept_with_both_causes(ledger: Ledger) -> None:
+    ledger.jobs.add(job(), destinations=["pacs"])
+    scheduler(ledger, Workers([is_invalid, dies])).run_one()
+    row = ledger.jobs.get("k")
+    assert row is not None
+    assert row.state is JobState.FAILED
+    assert "tracking UID" in row.reason
+    assert "signal 9" in row.reason
+
+
+def test_result_of_outdated_input_is_not_sent(ledger: Ledger) -> None:
+    def outdated(task: AnalysisTask) -> AnalysisResult:
+        ledger.jobs.add(job("newer", generation=2), destinations=["pacs"])
+        return ended(Status.FINDINGS)(task)
+
+    ledger.jobs.add(job(), destinations=["pacs"])
+    scheduler(ledger, Workers([outdated])).run_one()
+    assert state(ledger) is JobState.SUPERSEDED
+    assert ledger.outbox.of_study(words.STUDY) == ()
+    assert state(ledger, "newer") is JobState.WAITING
+
+
+def test_replacement_names_the_report_it_replaces_and_counts_on(ledger: Ledger) -> None:
+    ledger.jobs.add(job(), destinations=["pacs"])
+    workers = Workers([ended(Status.FINDINGS), ended(Status.FINDINGS, "again")])
+    running = scheduler(ledger, workers)
+    running.run_one()
+    ledger.jobs.add(job("k2", generation=2, predecessor="k"), destinations=["pacs"])
+    running.run_one()
+    (replaced,) = workers.tasks[-1].context.predecessor
+    (first,) = ledger.outbox.objects_of_job("k")
+    assert replaced.sop_instance_uid == first.sop_instance_uid
+    assert workers.tasks[-1].context.instance_number == 2
+
+
+def test_repeated_job_has_the_same_content_time(ledger: Ledger) -> None:
+    ledger.jobs.add(job(), destinations=["pacs"])
+    workers = Workers([dies, ended(Status.FINDINGS)])
+    running = scheduler(ledger, workers)
+    running.run_one()
+    ledger.jobs.release_all()
+    row = ledger.jobs.get("k")
+    assert row is not None
+    while not running.run_one():
+        pass
+    first, second = (task.context.moment for task in workers.tasks)
+    assert first == second
