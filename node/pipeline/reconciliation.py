@@ -41,8 +41,9 @@ def reconcile(
 ) -> Reconciled:
     """Repair what a kill or a power cut left behind; idempotent."""
     lost = _missing_files(ledger)
+    known = frozenset(instance.path.name for instance in ledger.instances.every())
     indexed = sum(
-        ledger.instances.record(instance) is not Filing.DUPLICATE for instance in store.scan()
+        ledger.instances.record(instance) is not Filing.DUPLICATE for instance in store.scan(known)
     )
     outcome = Reconciled(
         indexed=indexed,

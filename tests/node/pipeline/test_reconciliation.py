@@ -1,0 +1,108 @@
+"""Disk, ledger and outbox agree before the port opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.domain.verdict import Job, ModelName
+from node.ledger import Ledger
+from node.ledger.states import JobState, StudyState
+from node.pipeline.completion import Completion, CompletionSettings
+from node.pipeline.reconciliation import Reconciled, reconcile
+from node.pipeline.retention import Retention
+from scp.contracts import Received
+from scp.storage import InstanceStore
+from tests.node import words
+from tests.scp.listening import ROOMY
+from tests.scp.sent import STUDY, content
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path)
+    yield opened
+    opened.close()
+
+
+def stored(ledger: Ledger, index: Ledger | None = None) -> InstanceStore:
+    """A store with one instance, recorded in `index`."""
+    store = InstanceStore(ledger.root, (index or ledger).instances, ROOMY)
+    item = content()
+    store.store(
+        Received(
+            sop_class_uid=item.sop_class_uid,
+            sop_instance_uid=item.sop_instance_uid,
+            transfer_syntax_uid=item.transfer_syntax_uid,
+            data_set=item.data_set,
+            calling_ae_title="CT1",
+        )
+    )
+    return store
+
+
+def reconciled(ledger: Ledger, store: InstanceStore) -> tuple[Reconciled, Completion]:
+    completion = Completion(CompletionSettings(quiet_time_s=0, interrupted_quiet_time_s=0))
+    return reconcile(ledger, store, completion, ledger.root / "results"), completion
+
+
+def test_file_without_a_row_is_indexed_and_its_study_is_completed_later(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    (tmp_path / "results").mkdir()
+    elsewhere = Ledger(tmp_path / "results")
+    store = stored(ledger, index=elsewhere)
+    elsewhere.close()
+    outcome, completion = reconciled(ledger, store)
+    assert (outcome.indexed, outcome.lost, outcome.studies_resumed) == (1, 0, 1)
+    assert ledger.instances.of_study(STUDY)[0].calling_ae_title == "CT1"
+    assert [uid for uid, _ in completion.completed()] == [STUDY]
+    again, _ = reconciled(ledger, store)
+    assert again.indexed == 0
+
+
+def test_row_without_a_file_is_forgotten_and_told(ledger: Ledger) -> None:
+    store = stored(ledger)
+    ledger.instances.of_study(STUDY)[0].path.unlink()
+    outcome, _ = reconciled(ledger, store)
+    assert outcome.lost == 1
+    assert ledger.instances.of_study(STUDY) == ()
+    assert "instance lost" in [event.what for event in ledger.studies.events(STUDY)]
+
+
+def test_running_job_waits_again_and_its_draft_is_gone(ledger: Ledger) -> None:
+    store = stored(ledger)
+    job = Job(
+        key="k",
+        study_uid=words.STUDY,
+        candidates=(),
+        model=ModelName("m"),
+        generation=1,
+        priority=1,
+    )
+    ledger.jobs.add(job, destinations=[])
+    ledger.jobs.claim("dead node", 1000)
+    (ledger.root / "results" / "k.draft").mkdir(parents=True)
+    outcome, _ = reconciled(ledger, store)
+    assert (outcome.jobs_released, outcome.drafts_removed) == (1, 1)
+    row = ledger.jobs.get("k")
+    assert row is not None
+    assert row.state is JobState.WAITING
+
+
+def test_retention_keeps_a_study_until_it_ended_and_its_time_is_past(ledger: Ledger) -> None:
+    stored(ledger)
+    far = ledger.instances.of_study(STUDY)[0].received_at.timestamp() + 31 * 86400
+    retention = Retention(ledger, ledger.root / "results", days=30, clock=lambda: far)
+    assert retention.sweep() == 0
+    generation = ledger.studies.complete(STUDY, "quiet")
+    ledger.studies.set_state(STUDY, StudyState.ENDED, generation=generation)
+    young = Retention(ledger, ledger.root / "results", days=32, clock=lambda: far)
+    assert young.sweep() == 0
+    path = ledger.instances.of_study(STUDY)[0].path
+    assert retention.sweep() == 1
+    assert not path.exists()
+    assert ledger.instances.of_study(STUDY) == ()
+    assert "instances deleted" in [event.what for event in ledger.studies.events(STUDY)]
