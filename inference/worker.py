@@ -210,6 +210,12 @@ class _Slot:
             job.future.set_result(self._carry_out(job))
         except NodeError as error:
             job.future.set_exception(error)
+        except Exception as error:
+            # The caller must not wait for ever, nor the pool shrink, whatever went wrong here.
+            self._bury(kill=True)
+            fault = WorkerError(f"{job.name} could not be watched ({type(error).__name__})")
+            fault.__cause__ = error
+            job.future.set_exception(fault)
 
     def _ensure(self) -> None:
         """Replace a worker that died, also one that died while it was idle."""
@@ -221,6 +227,9 @@ class _Slot:
         except NodeError:
             self._bury(kill=True)
             raise
+        except Exception as error:
+            self._bury(kill=True)
+            raise WorkerError(f"no worker can be started ({type(error).__name__})") from error
 
     def _fail_next(self, error: NodeError) -> None:
         """A replacement could not load: tell one waiting job why, and pause."""
@@ -233,18 +242,16 @@ class _Slot:
         Raises:
             NodeError: as the initializer raised it, or WorkerError.
         """
-        ours, theirs = _spawn.Pipe()
-        self._pipe = ours
-        self._process = _spawn.Process(
-            target=serve, args=(self._birth, theirs), name=self.thread.name, daemon=True
-        )
         try:
-            self._process.start()
+            self._pipe, theirs = _spawn.Pipe()
+            # Only the child may keep this end, or its death would not be seen.
+            with theirs:
+                self._process = _spawn.Process(
+                    target=serve, args=(self._birth, theirs), name=self.thread.name, daemon=True
+                )
+                self._process.start()
         except OSError as error:
             raise WorkerError(f"no worker process can be started: {error.strerror}") from error
-        finally:
-            # Only the child may hold this end, or its death would not be seen.
-            theirs.close()
         self._result(self._await("loading", _LOADING_LIMIT_S, None), "loading", None)
         self._loaded_bytes = self._resident_bytes()
 

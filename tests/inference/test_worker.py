@@ -155,6 +155,29 @@ def test_an_argument_that_cannot_travel_is_told_to_the_caller(shared_pool: Worke
     assert shared_pool.run(jobs.double, 2, **LIMITS) == 4
 
 
+def test_a_fault_of_the_watch_itself_fails_one_job_and_not_the_pool(
+    shared_pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(pid: int, field: str) -> int:
+        raise ValueError(f"{pid} {field}")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("inference.worker.status_bytes", unreadable)
+        with pytest.raises(WorkerError, match="could not be watched"):
+            shared_pool.run(jobs.double, 1, **LIMITS)
+        with pytest.raises(WorkerError, match="no worker can be started"):
+            shared_pool.run(jobs.double, 1, **LIMITS)
+    assert wait_until(lambda: works(shared_pool))
+
+
+def works(pool: WorkerPool) -> bool:
+    """False while a replacement still failed under the broken watch."""
+    try:
+        return bool(pool.run(jobs.what_was_loaded, None, **LIMITS) == ("networks",))
+    except WorkerError:
+        return False
+
+
 def test_ctrl_c_does_not_reach_the_workers(shared_pool: WorkerPool) -> None:
     assert shared_pool.run(jobs.interrupt_disposition, None, **LIMITS) is True
 
