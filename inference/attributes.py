@@ -127,23 +127,44 @@ class Attributes:
         return tuple(Attributes(item) for item in items if isinstance(item, Dataset))
 
 
-class Frame:
-    """The attributes of one frame: its own functional groups, the shared ones, the data set.
+class Frames:
+    """The frames of one image: what each says, what all share, what the top level says.
 
     Multi-frame images say per frame or once for all what a single-frame image says at its
-    top level (PS3.3 C.7.6.16); asked here, all three look alike.
+    top level (PS3.3 C.7.6.16); asked through `frame`, all three look alike.
     """
+
+    __slots__ = ("_own", "_shared", "_top")
+
+    def __init__(self, top: Attributes) -> None:
+        self._top = top
+        self._own = top.items("PerFrameFunctionalGroupsSequence")
+        self._shared = top.items("SharedFunctionalGroupsSequence")[:1]
+
+    @property
+    def has_functional_groups(self) -> bool:
+        """Is it an enhanced multi-frame image?"""
+        return bool(self._own or self._shared)
+
+    def frame(self, number: int | None) -> Frame:
+        """One frame, counted from 1; None: the only one of a single-frame image."""
+        own = self._own[number - 1 : number] if number is not None else ()
+        shared = self._shared if number is not None else ()
+        return Frame((*own, *shared, self._top))
+
+
+class Frame:
+    """The attributes of one frame, the nearest level first, the data set last."""
 
     __slots__ = ("_levels",)
 
-    def __init__(self, top: Attributes, number: int | None) -> None:
-        levels: list[Attributes] = []
-        if number is not None:
-            own = top.items("PerFrameFunctionalGroupsSequence")
-            if number <= len(own):
-                levels.append(own[number - 1])
-            levels += top.items("SharedFunctionalGroupsSequence")[:1]
-        self._levels = (*levels, top)
+    def __init__(self, levels: tuple[Attributes, ...]) -> None:
+        self._levels = levels
+
+    @property
+    def top(self) -> Attributes:
+        """The data set itself."""
+        return self._levels[-1]
 
     def find(self, macro: str, keyword: str) -> Attributes:
         """The data set or item that holds `keyword`: the macro's item, else the top level."""

@@ -181,25 +181,17 @@ def _is_orientation(cosines: tuple[float, ...] | None) -> bool:
 
 def _mixed_orientation(planes: Sequence[PlaneFacts]) -> str:
     cosines = np.array([plane.cosines for plane in planes], dtype=np.float64)
-    kinds: list[tuple[NDArray[np.float64], list[int]]] = []
-    for index, vector in enumerate(cosines):
-        for reference, members in kinds:
-            if np.max(np.abs(reference - vector)) <= COSINE_TOLERANCE:
-                members.append(index)
-                break
-        else:
-            kinds.append((vector, [index]))
-    if len(kinds) == 1:
+    usual = np.median(cosines, axis=0)
+    # The median of very different directions is none of them: take the plane nearest to it.
+    usual = cosines[int(np.argmin(np.abs(cosines - usual).max(axis=1)))]
+    odd = np.flatnonzero(np.abs(cosines - usual).max(axis=1) > COSINE_TOLERANCE)
+    if not odd.size:
         return ""
-    kinds.sort(key=lambda kind: -len(kind[1]))
-    names = Counter[str]()
-    for vector, members in kinds:
-        names[orientation_of(np.cross(vector[:3], vector[3:]))] += len(members)
+    names = Counter(orientation_of(np.cross(vector[:3], vector[3:])) for vector in cosines)
     counted = ", ".join(f"{number} {name}" for name, number in names.most_common())
-    odd = planes[kinds[1][1][0]].label
     return (
-        f"the images lie in {len(kinds)} different planes ({counted}; {odd} differs from most), "
-        "so they are no single stack"
+        f"{len(odd)} of {len(planes)} images lie in another plane than the others "
+        f"({counted}; the first is {planes[odd[0]].label}), so they are no single stack"
     )
 
 
@@ -215,7 +207,7 @@ def _mixed(planes: Sequence[PlaneFacts]) -> str:
         if None in spacings:
             return f"{spacings.count(None)} of {len(planes)} images carry no pixel spacing"
         return f"the images have different pixel spacings ({stated[0]:.3f} to {stated[-1]:.3f} mm)"
-    frames = {plane.frame_of_reference_uid for plane in planes}
+    frames = {plane.frame_of_reference_uid for plane in planes} - {""}
     if len(frames) > 1:
         return (
             f"the images belong to {len(frames)} frames of reference, "
@@ -232,8 +224,6 @@ def _sideways(positions: NDArray[np.float64], normal: NDArray[np.float64]) -> st
         if apart > SIDEWAYS_TOLERANCE_MM:
             return f"the images lie side by side in one plane ({apart:.1f} mm apart)"
         return ""
-    # Theil-Sen over the ends of quarters would be sturdier; a median of steps is enough to
-    # name the plane that jumps.
     share = (along - along[0]) / (along[-1] - along[0])
     line = positions[0] + share[:, None] * (positions[-1] - positions[0])
     off = np.linalg.norm(positions - line, axis=1)

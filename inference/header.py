@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inference.attributes import UNREADABLE, Attributes, Frame, read_header
+from inference.attributes import UNREADABLE, Attributes, Frame, Frames, read_header
 from inference.geometry import PlaneFacts, Vector
 from node.domain.study import Instance, Plane
 
@@ -13,6 +13,8 @@ CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 
 #: More frames than any CT has; a header that claims more is lying.
 MAX_FRAMES = 20_000
+#: A coordinate beyond ten metres is no place in a patient.
+FARTHEST_MM = 10_000.0
 
 _STUDY_KEYWORDS = (
     "PatientName",
@@ -84,7 +86,7 @@ class Header:
     """One readable instance.
 
     Attributes:
-        values: its attributes up to the pixels.
+        values: its attributes up to the pixels. frames: the same, frame by frame.
         sop_classes: every SOP class that the data set, the C-STORE command or the file meta
             information states, without repetition.
         own_class: what the data set itself states; "" where it does not.
@@ -95,6 +97,7 @@ class Header:
 
     instance: Instance
     values: Attributes
+    frames: Frames
     sop_classes: frozenset[str]
     own_class: str
     image_type: tuple[str, ...]
@@ -103,7 +106,7 @@ class Header:
 
     def frame(self, number: int | None) -> Frame:
         """The attributes of one frame, numbered from 1; None for a single-frame instance."""
-        return Frame(self.values, number)
+        return self.frames.frame(number)
 
     @property
     def is_localizer(self) -> bool:
@@ -133,6 +136,7 @@ def open_header(instance: Instance) -> Header | None:
     return Header(
         instance=instance,
         values=values,
+        frames=Frames(values),
         sop_classes=frozenset(filter(None, stated)),
         own_class=own_class,
         image_type=tuple(value.upper() for value in values.texts("ImageType")),
@@ -151,10 +155,7 @@ def planes_of(header: Header) -> list[tuple[Plane, PlaneFacts]]:
     if not header.has_pixels and values.integer("Rows") is None:
         return []
     frames = values.integer("NumberOfFrames") or 1
-    enhanced = "PerFrameFunctionalGroupsSequence" in values or (
-        "SharedFunctionalGroupsSequence" in values
-    )
-    if frames <= 1 and not enhanced:
+    if frames <= 1 and not header.frames.has_functional_groups:
         return [_plane(header, None)]
     return [_plane(header, number) for number in range(1, min(frames, MAX_FRAMES) + 1)]
 
@@ -163,6 +164,10 @@ def _plane(header: Header, number: int | None) -> tuple[Plane, PlaneFacts]:
     values, instance = header.values, header.instance
     frame = header.frame(number)
     position = _vector(frame.numbers("PlanePositionSequence", "ImagePositionPatient", 3))
+    if number is not None and not header.frames.has_functional_groups:
+        # The one position of an old multi-frame image (RT dose, nuclear) is its first frame's.
+        position = None
+    cosines = frame.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
     spacing = frame.numbers("PixelMeasuresSequence", "PixelSpacing", 2)
     instance_number = values.integer("InstanceNumber")
     label = f"image {instance_number}" if instance_number is not None else "image without number"
@@ -175,8 +180,8 @@ def _plane(header: Header, number: int | None) -> tuple[Plane, PlaneFacts]:
     )
     facts = PlaneFacts(
         position=position,
-        cosines=frame.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
-        pixel_spacing_mm=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
+        cosines=cosines if cosines and max(map(abs, cosines)) < 2 else None,
+        pixel_spacing_mm=_spacing(spacing),
         rows=values.integer("Rows"),
         columns=values.integer("Columns"),
         frame_of_reference_uid=values.text("FrameOfReferenceUID"),
@@ -187,4 +192,12 @@ def _plane(header: Header, number: int | None) -> tuple[Plane, PlaneFacts]:
 
 
 def _vector(values: tuple[float, ...] | None) -> Vector | None:
-    return None if values is None else (values[0], values[1], values[2])
+    if values is None or max(map(abs, values)) > FARTHEST_MM:
+        return None
+    return values[0], values[1], values[2]
+
+
+def _spacing(values: tuple[float, ...] | None) -> tuple[float, float] | None:
+    if values is None or min(values) <= 0 or max(values) > FARTHEST_MM:
+        return None
+    return values[0], values[1]

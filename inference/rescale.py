@@ -31,12 +31,14 @@ class Rescale:
 
     Attributes:
         padding: (lowest, highest) stored value that means "no image here", or None.
+        has_overlay_bits: an overlay lies in the bits above the pixel value (retired, PS3.5 8.1.2).
         is_ct: values are HU, and nothing below -1024 HU is image.
     """
 
     slope: float
     intercept: float
     padding: tuple[int, int] | None
+    has_overlay_bits: bool
     is_ct: bool
 
     @property
@@ -60,6 +62,8 @@ def read_rescale(frame: Frame, form: PixelFormat, *, is_ct: bool) -> Rescale:
         frame.number(_RESCALE, "RescaleIntercept"),
     )
     if is_ct:
+        if "ModalityLUTSequence" in frame.find("", "ModalityLUTSequence"):
+            raise VolumeError("turns stored values into others by a table, so they are not HU")
         if slope is None or intercept is None:
             raise VolumeError("states no rescale slope and intercept, so its values are not HU")
         # Type 1C, absent means HU for original images (PS3.3 C.8.2.1.1.2, C.11.1.1.2).
@@ -70,7 +74,13 @@ def read_rescale(frame: Frame, form: PixelFormat, *, is_ct: bool) -> Rescale:
     intercept = 0.0 if intercept is None else intercept
     if slope == 0 or abs(slope) > 1e6 or abs(intercept) > 1e6:
         raise VolumeError(f"states a rescale slope of {slope:g}, which is no scale")
-    return Rescale(slope=slope, intercept=intercept, padding=_padding(frame, form), is_ct=is_ct)
+    return Rescale(
+        slope=slope,
+        intercept=intercept,
+        padding=_padding(frame, form),
+        has_overlay_bits=_has_overlay_bits(frame),
+        is_ct=is_ct,
+    )
 
 
 def stored_values(raw: Stored, form: PixelFormat) -> Stored:
@@ -100,6 +110,8 @@ def apply_rescale(
     """
     stored = stored_values(raw, form)
     padding = _declared(raw, stored, form, rescale)
+    if stored is not raw and not rescale.has_overlay_bits:
+        _refuse_spilled_bits(raw, padding, form)
     values = _scaled(stored, rescale)
     if not rescale.is_ct:
         return values, padding
@@ -109,6 +121,21 @@ def apply_rescale(
     if padding is not None:
         values[padding] = AIR_HU
     return values, padding
+
+
+def _refuse_spilled_bits(raw: Stored, padding: NDArray[np.bool_] | None, form: PixelFormat) -> None:
+    """Bits above the stored ones that are neither empty nor the sign: the header is wrong.
+
+    Cutting them off would turn bright into dark without a trace.
+    """
+    above = raw.astype(form.dtype.newbyteorder("="), copy=False) >> (form.high_bit + 1)
+    spilled = (above != 0) & (above != -1) if form.signed else above != 0
+    if padding is not None:
+        spilled &= ~padding
+    if spilled.any():
+        raise VolumeError(
+            f"has pixel values that need more than the {form.bits_stored} bits its header states"
+        )
 
 
 def _scaled(stored: Stored, rescale: Rescale) -> Voxels:
@@ -122,6 +149,14 @@ def _scaled(stored: Stored, rescale: Rescale) -> Voxels:
     else:
         whole = stored.astype(np.int64) * int(rescale.slope) + int(rescale.intercept)
     return whole.astype(np.int16)
+
+
+def _has_overlay_bits(frame: Frame) -> bool:
+    """Overlay Bit Position above 0 in any of the sixteen overlay groups (PS3.3 C.9.2)."""
+    top = frame.top.dataset
+    return any(
+        (group, 0x0102) in top and top[group, 0x0102].value for group in range(0x6000, 0x6020, 2)
+    )
 
 
 def _padding(frame: Frame, form: PixelFormat) -> tuple[int, int] | None:

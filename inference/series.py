@@ -99,6 +99,7 @@ def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Heade
         )
     images = [header for header in headers if not header.is_localizer] or list(headers)
     planes, stack = _stack(images)
+    fault = stack.fault or _mixed_kinds(images)
     class_uid, inference = _sop_class(images)
     return Series(
         study_uid=study_uid,
@@ -109,7 +110,7 @@ def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Heade
         instances=tuple(members),
         planes=planes,
         geometry=stack.geometry,
-        geometry_fault=stack.fault,
+        geometry_fault=fault,
         frame_of_reference_uid=_agreed(images, "FrameOfReferenceUID"),
         transfer_syntaxes=tuple(sorted(_transfer_syntaxes(members, headers))),
         image_type=_common_image_type(images),
@@ -137,6 +138,16 @@ def _stack(headers: Sequence[Header]) -> tuple[tuple[Plane, ...], Stack]:
     pairs = [pair for header in headers for pair in planes_of(header)]
     stack = stack_planes([facts for _, facts in pairs])
     return tuple(pairs[index][0] for index in stack.order), stack
+
+
+def _mixed_kinds(headers: Sequence[Header]) -> str:
+    """Images of different kinds in one series, by values 1 and 3 of ImageType (C.7.6.1.1.2)."""
+    for value in (0, 2):
+        kinds = Counter(h.image_type[value] if len(h.image_type) > value else "" for h in headers)
+        if len(kinds) > 1:
+            listed = ", ".join(f"{n} {name or 'not stated'}" for name, n in kinds.most_common(4))
+            return f"the series mixes images of different kinds ({listed})"
+    return ""
 
 
 def _sop_class(headers: Sequence[Header]) -> tuple[ClassUID, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.attributes import Frame, quiet_pydicom
+from inference.attributes import Frames, quiet_pydicom
 from inference.codecs import PixelFile
 from inference.geometry import SAME_POSITION_MM
 from inference.rescale import apply_rescale, read_rescale
@@ -78,7 +78,8 @@ class _Slots:
 def _load(series: Series) -> Volume:
     geometry, spacing = _checked(series)
     slots = _slots_of(series.planes, geometry)
-    kept = [series.planes[slots.index(slot)] for slot in range(slots[-1] + 1)]
+    first = {slot: plane for plane, slot in reversed(list(zip(series.planes, slots, strict=True)))}
+    kept = [first[slot] for slot in range(slots[-1] + 1)]
     affine = _affine(kept, geometry, spacing, series.slice_thickness_mm)
     shape = (len(kept), geometry.rows or 0, geometry.columns or 0)
     if shape[0] * shape[1] * shape[2] > MAX_VOXELS:
@@ -203,6 +204,7 @@ def _fill_file(
     filling: _Slots, series: Series, file: tuple[Path, str], places: Sequence[tuple[int, int]]
 ) -> None:
     pixels = PixelFile(*file)
+    source = Frames(pixels.values)
     form = pixels.format
     if (form.rows, form.columns) != filling.voxels.shape[1:]:
         raise PixelDataError("changed its matrix since it was described")
@@ -211,7 +213,7 @@ def _fill_file(
     numbers = [series.planes[index].frame_number for index, _ in places]
     frames = pixels.frames([(number or 1) - 1 for number in numbers])
     for (_, slot), number, raw in zip(places, numbers, frames, strict=True):
-        rescale = read_rescale(Frame(pixels.values, number), form, is_ct=is_ct)
+        rescale = read_rescale(source.frame(number), form, is_ct=is_ct)
         values, padding = apply_rescale(raw, form, rescale)
         if not filling.put(slot, values, padding):
             raise VolumeError("shares its position with another image that is different")

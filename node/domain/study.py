@@ -96,7 +96,8 @@ class SeriesGeometry:
     Attributes:
         row_cosines, column_cosines: ImageOrientationPatient, (x, y, z) each, LPS. The row
             cosines point along increasing column index, PS3.3 C.7.6.2.1.1.
-        normal: cross product of the two; planes are sorted along it.
+        normal: direction in which the planes are sorted: the cross product of the two, turned
+            round where an axial stack would otherwise run from head to feet.
         orientation: "axial", "coronal", "sagittal" or "oblique" (nearest axis within 20 degrees).
         pixel_spacing_mm: (between rows, between columns), PS3.3 10.7.1.3.
         spacing_mm: median distance of neighbouring planes along the normal; None for one plane.
