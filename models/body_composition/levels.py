@@ -1,0 +1,177 @@
+"""The `levels` network: vertebral bodies with their names, and the middle of L3.
+
+A vertebra is named only when an anchor is in view and every body between the anchor and L3 is
+seen: the sacrum with the hip bones below, or the ribs at T12 or T11 with the lungs above. A
+name without an anchor is a guess, and a guess is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from models.body_composition.grid import Axis, Floats, Grid, normalised, sample_volume
+from models.body_composition.plausibility import BODY_HU
+from node.domain.imaging import Network
+
+NETWORK = "levels"
+SPACING_MM = 4.0
+VALUE_RANGE = (-250.0, 750.0)
+WINDOW = (96, 80, 112)
+CLASSES = (
+    "background",
+    "sacrum",
+    "L5",
+    "L4",
+    "L3",
+    "L2",
+    "L1",
+    "T12",
+    "T11",
+    "upper_thoracic",
+    "posterior",
+    "ribs",
+    "hip_bones",
+    "lungs",
+    "kidneys",
+)
+#: Bodies with a name of their own, from below.
+NAMED = ("L5", "L4", "L3", "L2", "L1", "T12", "T11")
+_SACRUM = CLASSES.index("sacrum")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """One vertebral body, or the sacrum.
+
+    Attributes:
+        centre: canonical (slice, row, column) index, fractional, of its centroid.
+        centre_mm: the same in LPS mm.
+        lowest, highest: canonical slice indices of its lower and upper end, fractional.
+        cut: it reaches the first or the last slice of the series.
+    """
+
+    name: str
+    ml: float
+    centre: tuple[float, float, float]
+    centre_mm: tuple[float, float, float]
+    lowest: float
+    highest: float
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelMap:
+    """What the network saw.
+
+    Attributes:
+        labels: (slice, row, column) uint8 on the network's grid, indices of `CLASSES`.
+        axes: the network's grid in canonical indices.
+        bodies: the vertebral bodies (and the sacrum) of sufficient size, by name.
+        ml: volume seen of each structure.
+        kidney_hu: median HU of the kidneys, None where there are none.
+    """
+
+    labels: NDArray[np.uint8]
+    axes: tuple[Axis, Axis, Axis]
+    bodies: Mapping[str, Body]
+    ml: Mapping[str, float]
+    kidney_hu: float | None
+
+    @property
+    def named(self) -> list[Body]:
+        """Vertebral bodies from below, without the sacrum."""
+        return [self.bodies[name] for name in NAMED if name in self.bodies]
+
+
+def find_levels(grid: Grid, network: Network, body_ml: float) -> LevelMap:
+    """Run the network over the whole series.
+
+    Args:
+        body_ml: smallest part of a vertebral body that counts as seen.
+    """
+    axes = network_axes(grid)
+    hu = sample_volume(grid.hu, axes)
+    image = normalised(hu, VALUE_RANGE)
+    # What lies outside the series is air to the network, as in its training.
+    missing = max(0, WINDOW[0] - image.shape[0])
+    padded = np.pad(image, ((missing // 2, missing - missing // 2), (0, 0), (0, 0)))
+    logits = network.run_windows(padded[None])
+    labels = logits.argmax(axis=0).astype(np.uint8)[missing // 2 :][: image.shape[0]]
+    voxel_ml = SPACING_MM**3 / 1000.0
+    ml = {name: float((labels == i).sum()) * voxel_ml for i, name in enumerate(CLASSES)}
+    bodies = {}
+    for name in ("sacrum", *NAMED):
+        body = _body(grid, axes, labels, name)
+        if body is not None and body.ml >= body_ml:
+            bodies[name] = body
+    kidneys = hu[labels == CLASSES.index("kidneys")]
+    return LevelMap(
+        labels=labels,
+        axes=axes,
+        bodies=bodies,
+        ml=ml,
+        kidney_hu=float(np.median(kidneys)) if kidneys.size * voxel_ml > 20.0 else None,
+    )
+
+
+def network_axes(grid: Grid) -> tuple[Axis, Axis, Axis]:
+    """The network's voxels: all of the series along z, one window around the body across."""
+    slices = grid.shape[0]
+    step = SPACING_MM / grid.spacing_mm[0]
+    count = max(1, round(slices / step))
+    along = Axis.centred((slices - 1) / 2, step, count)
+    coarse = grid.hu[:: max(1, slices // 40), ::4, ::4] > BODY_HU
+    across = []
+    for axis in (1, 2):
+        # Most slices, so that one with an arm or a table corner does not move the window.
+        share = coarse.any(axis=3 - axis).mean(axis=0)
+        hit = np.flatnonzero(share > 0.5) * 4.0
+        centre = (hit[0] + hit[-1]) / 2 if hit.size else (grid.shape[axis] - 1) / 2
+        across.append(Axis.centred(centre, SPACING_MM / grid.spacing_mm[axis], WINDOW[axis]))
+    return along, across[0], across[1]
+
+
+def _body(
+    grid: Grid, axes: tuple[Axis, Axis, Axis], labels: NDArray[np.uint8], name: str
+) -> Body | None:
+    """The largest connected part of one class."""
+    parts, count = ndimage.label(labels == CLASSES.index(name))
+    if count == 0:
+        return None
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    where = np.argwhere(parts == int(sizes.argmax()))
+    low, high = int(where[:, 0].min()), int(where[:, 0].max())
+    middle = where.mean(axis=0)
+    centre = tuple(
+        axis.start + axis.step * float(at) for axis, at in zip(axes, middle, strict=True)
+    )
+    point = grid.affine @ np.array([*centre, 1.0])
+    along = axes[0]
+    return Body(
+        name=name,
+        ml=float(len(where)) * SPACING_MM**3 / 1000.0,
+        centre=(centre[0], centre[1], centre[2]),
+        centre_mm=(float(point[0]), float(point[1]), float(point[2])),
+        lowest=along.start + along.step * (low - 0.5),
+        highest=along.start + along.step * (high + 0.5),
+        cut=low == 0 or high == labels.shape[0] - 1,
+    )
+
+
+def painted(level_map: LevelMap, grid: Grid, column: float) -> Floats:
+    """(slice, row) labels of the sagittal plane at a canonical column, on the grid."""
+    along, rows, columns = level_map.axes
+    nearest = int(np.clip(round((column - columns.start) / columns.step), 0, columns.count - 1))
+    plane = level_map.labels[:, :, nearest]
+    indices = []
+    for axis, length in ((along, grid.shape[0]), (rows, grid.shape[1])):
+        at = np.round((np.arange(length) - axis.start) / axis.step).astype(int)
+        indices.append(np.where((at >= 0) & (at < axis.count), at, -1))
+    padded = np.pad(plane, ((0, 1), (0, 1)))
+    return np.asarray(padded[np.ix_(indices[0], indices[1])], np.float32)

@@ -1,0 +1,94 @@
+"""Tissue masks from compartments and Hounsfield units, and what is measured on them.
+
+The ranges are those of the L3 literature (Mitsiopoulos 1998 and its successors): skeletal
+muscle -29..150, intermuscular and subcutaneous fat -190..-30, visceral fat -150..-50 HU, both
+ends included. Attenuation is the mean over all muscle voxels in that range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy import ndimage
+
+from models.body_composition.compartments import TRUNK, Compartment, Labels
+from models.body_composition.grid import Mask
+from models.body_composition.outline import largest_component
+from node.domain.imaging import Voxels
+
+
+class Tissue(StrEnum):
+    """What is measured, in the order of the report."""
+
+    MUSCLE = "muscle"
+    SUBCUTANEOUS = "subcutaneous fat"
+    VISCERAL = "visceral fat"
+    INTERMUSCULAR = "intermuscular fat"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where a tissue may lie and which HU it has, both ends included."""
+
+    compartment: Compartment
+    low_hu: float
+    high_hu: float
+
+
+RULES: dict[Tissue, Rule] = {
+    Tissue.MUSCLE: Rule(Compartment.MUSCLE, -29, 150),
+    Tissue.SUBCUTANEOUS: Rule(Compartment.SUBCUTANEOUS, -190, -30),
+    Tissue.VISCERAL: Rule(Compartment.VISCERAL, -150, -50),
+    Tissue.INTERMUSCULAR: Rule(Compartment.MUSCLE, -190, -30),
+}
+#: Half a pixel of the network: its borders are no sharper.
+BORDER_MM = 1.0
+#: Nothing in a body is as dense; teeth and cortical bone end below.
+METAL_HU = 2500.0
+
+
+def trunk_of(labels: Labels) -> Mask:
+    """The trunk on one slice: its largest connected part, without arms and table."""
+    return largest_component(np.isin(labels, [int(part) for part in TRUNK]))
+
+
+def settled(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Labels:
+    """Compartments with the fat on the very border of muscle given to its outer neighbour.
+
+    The network divides at 2 mm; within half of that the pixel itself knows better. Left alone,
+    a rim of subcutaneous or visceral fat would count as fat between the muscles.
+    """
+    steps = max(1, round(BORDER_MM / min(pixel_mm)))
+    fat = (hu >= -190) & (hu <= -30)
+    muscle = labels == Compartment.MUSCLE
+    out = labels.copy()
+    for neighbour in (Compartment.SUBCUTANEOUS, Compartment.VISCERAL):
+        reach = ndimage.binary_dilation(labels == neighbour, iterations=steps)
+        out[muscle & fat & reach] = neighbour
+    outer = labels == Compartment.SUBCUTANEOUS
+    reach = ndimage.binary_dilation(muscle, iterations=steps)
+    out[outer & reach & (hu >= -29) & (hu <= 150)] = Compartment.MUSCLE
+    return out
+
+
+def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[Tissue, Mask]:
+    """(row, column) mask of each tissue on one slice; they do not overlap."""
+    labels = settled(labels, hu, pixel_mm)
+    trunk = trunk_of(labels)
+    return {
+        tissue: trunk & (labels == rule.compartment) & (hu >= rule.low_hu) & (hu <= rule.high_hu)
+        for tissue, rule in RULES.items()
+    }
+
+
+def mean_attenuation(muscle: Mask, hu: Voxels) -> float | None:
+    """Mean HU over the muscle voxels; None where there is no muscle."""
+    return float(hu[muscle].mean(dtype=np.float64)) if muscle.any() else None
+
+
+def metal_area(labels: Labels, hu: Voxels, pixel_cm2: float) -> float:
+    """Area denser than anything in a body, within the trunk, cm2."""
+    trunk = ndimage.binary_fill_holes(trunk_of(labels))
+    return float((trunk & (hu > METAL_HU)).sum()) * pixel_cm2

@@ -1,0 +1,153 @@
+"""A package is read without its code, and refused by name when a byte of it is not as stated."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.registry import load_manifest, load_registry, package_digest
+from models.seal import seal
+from node.domain.errors import ConfigError, ModelError
+
+SHIPPED = Path(__file__).resolve().parents[2] / "models"
+MANIFEST = """\
+format: 1
+name: {name}
+title: A title
+version: 1.2.3
+manufacturer: Somebody
+task: 1
+ebai_class: A
+pipeline: models.{name}.pipeline
+intended_use: none
+triage: false
+priority: 10
+limits: {{job_time_s: 10, job_memory_mb: 512}}
+inputs:
+  modalities: [CT]
+  sop_class_uids: ["1.2.840.10008.5.1.4.1.1.2"]
+  orientations: [axial]
+  min_planes: 1
+  min_extent_mm: 0
+  max_spacing_mm: 5.0
+  max_tilt_degrees: 0
+  max_gap_factor: 1.5
+  pixel_spacing_mm: [0.3, 3.0]
+networks:
+  - name: only
+    path: weights/only.onnx
+    sha256: "{zeros}"
+    input_name: image
+    output_name: logits
+    patch: [8, 8]
+    channels: [CT]
+    classes: [a, b]
+    spacing_mm: [2.0, 2.0]
+    value_range: [-250, 250]
+    overlap: 0.0
+    batch: 1
+    tolerance: {{CPUExecutionProvider: 0.001}}
+"""
+
+
+def package(folder: Path, name: str = "example") -> Path:
+    """A sealed package whose pipeline cannot even be imported."""
+    made = folder / name
+    (made / "weights").mkdir(parents=True)
+    (made / "weights" / "only.onnx").write_bytes(b"weights")
+    (made / "pipeline.py").write_text("raise RuntimeError('the code of a package was run')\n")
+    (made / "model.yaml").write_text(MANIFEST.format(name=name, zeros="0" * 64))
+    seal(made)
+    return made
+
+
+def test_a_package_is_read_without_running_its_code(tmp_path: Path) -> None:
+    package(tmp_path)
+    before = set(sys.modules)
+    manifest = load_registry(tmp_path).get("example")
+    assert manifest.identity.version == "1.2.3"
+    assert manifest.networks[0].path == tmp_path / "example" / "weights" / "only.onnx"
+    assert manifest.networks[0].value_range == (-250.0, 250.0)
+    assert manifest.golden is None
+    assert not {name for name in set(sys.modules) - before if "example" in name}
+
+
+def test_a_changed_weight_file_is_refused_naming_file_expected_and_found(tmp_path: Path) -> None:
+    made = package(tmp_path)
+    expected = load_manifest(made).networks[0].sha256
+    (made / "weights" / "only.onnx").write_bytes(b"other weights")
+    with pytest.raises(ModelError) as caught:
+        load_registry(tmp_path)
+    message = str(caught.value)
+    assert "only.onnx" in message
+    assert expected in message
+    assert "install the package again" in message
+
+
+def test_a_missing_weight_file_is_refused_by_name(tmp_path: Path) -> None:
+    made = package(tmp_path)
+    (made / "weights" / "only.onnx").unlink()
+    with pytest.raises(ModelError, match=r"only\.onnx cannot be read"):
+        load_manifest(made)
+
+
+def test_a_file_outside_the_package_cannot_be_listed(tmp_path: Path) -> None:
+    made = package(tmp_path)
+    text = (made / "model.yaml").read_text()
+    (made / "model.yaml").write_text(text.replace("weights/only.onnx", "../only.onnx"))
+    with pytest.raises(ConfigError, match="must lie inside the package"):
+        load_manifest(made)
+
+
+def test_every_fault_of_a_manifest_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    made = package(tmp_path)
+    text = (made / "model.yaml").read_text()
+    text = text.replace("ebai_class: A", "ebai_class: D").replace("overlap: 0.0", "overlap: 1.5")
+    (made / "model.yaml").write_text(text + "colour: red\n")
+    with pytest.raises(ConfigError) as caught:
+        load_manifest(made)
+    keys = {fault.key for fault in caught.value.faults}
+    assert {"ebai_class", "networks.0.overlap", "colour"} <= keys
+    assert all(fault.line > 1 for fault in caught.value.faults)
+
+
+@pytest.mark.parametrize("changed", ["model.yaml", "pipeline.py"])
+def test_the_digest_changes_with_whatever_can_change_a_result(tmp_path: Path, changed: str) -> None:
+    made = package(tmp_path)
+    before = load_manifest(made).identity
+    with (made / changed).open("a") as stream:
+        stream.write("# one more line\n")
+    after = load_manifest(made).identity
+    assert after.digest != before.digest
+    assert after.device_uid != before.device_uid
+
+
+def test_the_digest_changes_with_resealed_weights_and_not_with_the_card(tmp_path: Path) -> None:
+    made = package(tmp_path)
+    before = package_digest(made)
+    (made / "CARD.md").write_text("words")
+    assert package_digest(made) == before
+    (made / "weights" / "only.onnx").write_bytes(b"retrained")
+    seal(made)
+    assert package_digest(made) != before
+    assert load_manifest(made).networks
+
+
+def test_an_unknown_name_is_answered_with_the_installed_ones(tmp_path: Path) -> None:
+    package(tmp_path)
+    package(tmp_path, "other")
+    registry = load_registry(tmp_path)
+    assert registry.names == ("example", "other")
+    with pytest.raises(ModelError, match="installed: example, other"):
+        registry.get("ct_head")
+
+
+def test_two_packages_of_one_name_are_refused(tmp_path: Path) -> None:
+    package(tmp_path)
+    twin = package(tmp_path, "twin")
+    text = (twin / "model.yaml").read_text().replace("name: twin", "name: example")
+    (twin / "model.yaml").write_text(text)
+    with pytest.raises(ModelError, match="two packages are called 'example'"):
+        load_registry(tmp_path)
