@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from node.ledger import Ledger
 
 # The creation time of each series doubles the exposition and no alert needs it.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SHORT_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 LONG_S = (0.3, 1, 3, 10, 20, 30, 60, 120, 300, 600, 1800)

@@ -14,6 +14,8 @@ from config.load import load, load_appliance
 from models.registry import load_manifest
 from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
+from node.conformance import statement
+from node.doctor import examine
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
 
@@ -65,6 +67,24 @@ def explain(options: argparse.Namespace) -> int:
     return Exit.GOOD
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """Try what the configuration names; 1 when something is not well."""
+    appliance = load_appliance(options.config, installed_models())
+    findings = list(examine(appliance))
+    rows = [
+        {"part": f.part, "state": "FAULT" if f.fault else "good", "told": f.fault or f.told}
+        for f in findings
+    ]
+    print_rows(rows, as_json=options.json)
+    return Exit.FAILURES if any(f.fault for f in findings) else Exit.GOOD
+
+
+def conformance(options: argparse.Namespace) -> int:
+    """Print the DICOM Conformance Statement."""
+    print(statement(load_appliance(options.config, installed_models())), end="")
+    return Exit.GOOD
+
+
 def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -81,6 +101,18 @@ COMMANDS = (
         summary="every configuration fault with line, column and remedy; starts nothing",
         arguments=_nothing,
         run=check,
+    ),
+    Command(
+        name="doctor",
+        summary="port, disk, clock, destinations by echo, models by their golden case",
+        arguments=add_json,
+        run=doctor,
+    ),
+    Command(
+        name="conformance",
+        summary="the DICOM Conformance Statement from the running tables",
+        arguments=_nothing,
+        run=conformance,
     ),
     Command(
         name="explain-config",

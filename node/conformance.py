@@ -1,0 +1,88 @@
+"""The DICOM Conformance Statement (PS3.2), written from the tables that negotiate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from config.schema import Appliance
+from node.version import VERSION
+from scp.classes import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from scp.storage import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+
+STATUSES = (
+    ("0000", "Success", "bytes and index row are on the disk (fsync)"),
+    ("A700", "Refused: out of resources", "disk above the watermark, disk or index failed"),
+    ("A900", "Error: data set does not match SOP class", "UIDs differ from the command set"),
+    ("C000", "Error: cannot understand", "the data set cannot be filed; kept in quarantine"),
+)
+SENT = (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    SegmentationStorage,
+    SecondaryCaptureImageStorage,
+)
+
+
+def statement(appliance: Appliance) -> str:
+    """The statement as Markdown, for this configuration."""
+    return "\n".join(_lines(appliance)) + "\n"
+
+
+def _lines(appliance: Appliance) -> Iterator[str]:
+    receiver, limits = appliance.receiver, appliance.receiver.limits
+    called = "any" if receiver.any_called_ae_title else ", ".join(appliance.called_ae_titles)
+    yield f"# DICOM Conformance Statement: Vigie {VERSION}"
+    yield ""
+    yield f"Implementation Class UID {IMPLEMENTATION_CLASS_UID}, version {IMPLEMENTATION_VERSION}."
+    yield "Extended negotiation, asynchronous operations and TLS are not supported."
+    yield ""
+    yield "## Storage and verification as SCP"
+    yield ""
+    yield f"Called AE titles: {called}. Port {receiver.port}. Largest PDU {limits.max_pdu_bytes}."
+    yield (
+        f"At most {limits.max_associations} associations at the same time, "
+        f"{limits.max_associations_per_peer} from one address. "
+        "Calling AE titles and addresses are denied unless configured."
+    )
+    yield ""
+    yield from _table(("Status", "Meaning", "When"), STATUSES)
+    yield ""
+    yield "SOP classes:"
+    yield ""
+    classes = sorted(STORAGE_CLASSES | {VERIFICATION} | set(receiver.private_sop_classes))
+    yield from _table(("SOP class", "UID"), ((UID(uid).name, uid) for uid in classes))
+    yield ""
+    yield "Each in any of these transfer syntaxes, kept as sent (Explicit VR Little Endian first):"
+    yield ""
+    yield from _table(
+        ("Transfer syntax", "UID"), ((UID(uid).name, uid) for uid in sorted(TRANSFER_SYNTAXES))
+    )
+    yield ""
+    yield "## Storage as SCU"
+    yield ""
+    for name, destination in appliance.destinations.items():
+        yield (
+            f"- {name}: {destination.ae_title}, calling AE title {appliance.calling_ae_title(name)}"
+        )
+    yield ""
+    yield from _table(("SOP class", "UID"), ((uid.name, uid) for uid in SENT))
+    yield ""
+    syntaxes = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    yield "Transfer syntaxes: " + ", ".join(uid.name for uid in syntaxes) + "."
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"

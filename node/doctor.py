@@ -1,0 +1,105 @@
+"""`doctor`: what an engineer would try by hand before calling somebody."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.schema import Appliance
+from inference.engine import EngineOptions, open_network
+from inference.golden import check_golden
+from models.registry import load_manifest
+from node.domain.errors import NodeError
+from node.packages import MODELS_FOLDER
+from node.pipeline.delivery import echo
+from node.settings import destination_of
+
+#: Earlier than this the clock of the computer is wrong: Vigie did not exist.
+NOT_BEFORE = 1_767_225_600.0  # 2026-01-01
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried; `fault` is "" when it is well."""
+
+    part: str
+    fault: str
+    told: str = ""
+
+
+def examine(appliance: Appliance) -> Iterator[Finding]:
+    """Try everything that the configuration names, one after the other."""
+    yield _serving(appliance)
+    yield _disk(appliance)
+    yield _clock()
+    for name in appliance.destinations:
+        yield Finding(f"destination {name}", echo(destination_of(appliance, name)), "C-ECHO good")
+    for name, model in appliance.models.items():
+        if model.enabled:
+            yield from _model(name, tuple(appliance.workers.providers))
+
+
+def _serving(appliance: Appliance) -> Finding:
+    web = appliance.http
+    host = "127.0.0.1" if web.host in ("0.0.0.0", "::") else web.host  # noqa: S104 - compared
+    try:
+        with urllib.request.urlopen(f"http://{host}:{web.port}/readyz", timeout=3):
+            return Finding("node", "", f"serving, ready (port {appliance.receiver.port})")
+    except urllib.error.HTTPError as error:
+        with error:
+            return Finding("node", f"serving, but not ready: {error.read(500).decode()}")
+    except OSError:
+        return _port(appliance)
+
+
+def _port(appliance: Appliance) -> Finding:
+    receiver = appliance.receiver
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((receiver.host, receiver.port))
+        except OSError as error:
+            why = f"not serving, and port {receiver.port} cannot be opened ({error.strerror})"
+            return Finding("node", f"{why}; change receiver.port or end what uses it")
+    return Finding("node", "", f"not serving; port {receiver.port} is free")
+
+
+def _disk(appliance: Appliance) -> Finding:
+    folder = _existing(appliance.storage.path)
+    usage = shutil.disk_usage(folder)
+    percent = 100.0 * (1.0 - usage.free / usage.total)
+    told = f"{usage.free / 1e9:.0f} GB free, {percent:.0f} % full"
+    limit = appliance.storage.refuse_above_percent
+    full = percent > limit or usage.free < appliance.storage.keep_free_gb * 1e9
+    return Finding("disk", f"{told}: new images are refused; free space" if full else "", told)
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else _existing(folder.parent)
+
+
+def _clock(now: Callable[[], float] = time.time) -> Finding:
+    wrong = now() < NOT_BEFORE
+    told = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now()))
+    return Finding("clock", f"{told} is in the past; set up NTP" if wrong else "", told)
+
+
+def _model(name: str, providers: tuple[str, ...]) -> Iterator[Finding]:
+    started = time.perf_counter()
+    try:
+        manifest = load_manifest(MODELS_FOLDER / name)
+        options = EngineOptions(providers=providers)
+        networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
+        check_golden(manifest, networks)
+    except NodeError as error:
+        yield Finding(f"model {name}", str(error))
+        return
+    running = ", ".join(sorted({network.provider for network in networks.values()}))
+    seconds = time.perf_counter() - started
+    yield Finding(f"model {name}", "", f"golden case reproduced in {seconds:.1f} s on {running}")
