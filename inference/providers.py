@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "cuda": ("libcuda.so.1", "libcudnn.so.9"),
     "cpu": (),
 }
+#: Import name of the wheel that holds libnvinfer.
+TENSORRT_WHEEL = "tensorrt_libs"
 #: Only full float32 is offered; TensorRT in float16 is known to break instance normalisation.
 PRECISION = "fp32"
 
@@ -165,10 +168,18 @@ def _profiles(spec: NetworkSpec) -> dict[str, str]:
 
 
 def _load(name: str) -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL(name)
-    except OSError:
-        return None
+    """From the loader's path, or from TensorRT's wheel, which is not on that path.
+
+    What is loaded once is found by its name when ONNX Runtime asks for it later.
+    """
+    wheel = importlib.util.find_spec(TENSORRT_WHEEL)
+    folders = list(wheel.submodule_search_locations or ()) if wheel else []
+    for candidate in (name, *(str(Path(folder, name)) for folder in folders)):
+        try:
+            return ctypes.CDLL(candidate)
+        except OSError:
+            continue
+    return None
 
 
 def _preload_wheels() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _ctypes
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +96,18 @@ def test_an_engine_is_never_reused_when_anything_it_depends_on_changes(tmp_path:
 
 def test_cuda_computes_in_full_float32() -> None:
     assert choose(("cuda",), WORKSTATION, network_spec(), None)[0].options["use_tf32"] == "0"
+
+
+def test_tensorrt_is_found_in_its_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "libnvinfer.so.10" not in probe().missing:
+        pytest.skip("TensorRT is installed here")
+    wheel = tmp_path / "tensorrt_libs"
+    wheel.mkdir()
+    (wheel / "__init__.py").touch()
+    # Any library will do: it is the place that matters.
+    shutil.copy(_ctypes.__file__, wheel / "libnvonnxparser.so.10")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "libnvonnxparser.so.10" not in probe().missing
 
 
 def test_this_computer_can_be_probed_and_has_a_processor(capfd: pytest.CaptureFixture[str]) -> None:
