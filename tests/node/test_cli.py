@@ -1,0 +1,122 @@
+"""Each command does its work or says why not, with the documented exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from node.cli.main import COMMANDS, main
+from node.ledger import Ledger
+from tests.node import words
+
+GOOD, FAILURES, REFUSED = 0, 1, 2
+CONFIGURATION = """\
+version: 1
+receiver: {{host: 127.0.0.1, peers: {{here: {{addresses: [127.0.0.1], any_ae_title: true}}}}}}
+storage: {{path: {path}}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "appliance.yaml"
+    path.write_text(CONFIGURATION.format(path=tmp_path / "store"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def received(config: Path, tmp_path: Path) -> Path:
+    (tmp_path / "store").mkdir()
+    ledger = Ledger(tmp_path / "store")
+    ledger.instances.record(words.instance(1))
+    ledger.close()
+    return config
+
+
+def test_shipped_configuration_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = Path(__file__).resolve().parents[2] / "appliance.yaml"
+    assert main(["check", "--config", str(shipped)]) == GOOD
+    assert "good" in capsys.readouterr().out
+
+
+def test_wrong_configuration_is_refused_with_line_column_and_remedy(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text() + "http: {prot: 8085}\n", encoding="utf-8")
+    assert main(["check", "--config", str(config)]) == REFUSED
+    told = capsys.readouterr().err
+    assert "appliance.yaml:4:8: http.prot" in told
+    assert "did you mean 'port'" in told
+
+
+def test_missing_configuration_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--config", str(tmp_path / "none.yaml")]) == REFUSED
+    assert "none.yaml" in capsys.readouterr().err
+
+
+def test_status_before_the_first_start_says_so(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--config", str(config)]) == FAILURES
+    assert "has `serve` ever run" in capsys.readouterr().err
+
+
+def test_status_and_explain_show_the_study(
+    received: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--config", str(received), "--json"]) == GOOD
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["study"], row["state"], row["images"]) == (words.STUDY, "receiving", 1)
+    assert main(["explain", words.STUDY, "--config", str(received)]) == GOOD
+    assert "first instance" in capsys.readouterr().out
+    assert main(["explain", "1.2.3", "--config", str(received)]) == FAILURES
+    assert "never arrived here" in capsys.readouterr().err
+
+
+def test_explain_config_shows_where_a_value_comes_from(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain-config", "--config", str(config), "--json"]) == GOOD
+    rows = {row["key"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["receiver.host"]["origin"].endswith(":2")
+    assert rows["http.port"]["origin"] == "default"
+
+
+def test_conformance_statement_names_what_is_configured(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["conformance", "--config", str(config)]) == GOOD
+    told = capsys.readouterr().out
+    assert "CT Image Storage | 1.2.840.10008.5.1.4.1.1.2 |" in told
+    assert "A700" in told
+
+
+def test_run_refuses_a_folder_that_does_not_exist_and_an_output_that_is_not_its_own(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--out", str(out), "--config", str(config)]
+    assert main(["run", str(tmp_path / "none"), *arguments]) == REFUSED
+    out.mkdir()
+    (out / "holiday.jpg").write_bytes(b"x")
+    assert main(["run", str(tmp_path), *arguments]) == REFUSED
+    assert "not empty" in capsys.readouterr().err
+    assert (out / "holiday.jpg").exists()
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([command.name, "--help"])
+        assert ended.value.code == GOOD
+        assert command.summary.split()[0].lower() in capsys.readouterr().out.lower()
+
+
+def test_unknown_command_is_refused() -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["dance"])
+    assert ended.value.code == REFUSED
