@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional as nnf
 
+from models.body_composition.train.averaging import Average
 from models.body_composition.train.networks import levels_network
 from models.body_composition.train.regions import loss_of
 from models.body_composition.train.render import field, gaussian, render
@@ -45,7 +46,7 @@ def draw_block(
     labels, low = pool.trunk()
     depth, rows, columns = labels.shape
     g = generator
-    size = (PATCH[0], 2 * PATCH[1], 2 * PATCH[2])
+    size = PATCH
     axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in size]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     turn, lean, tip = _normal(g, 0.09), _normal(g, 0.05), _normal(g, 0.05)
@@ -55,8 +56,8 @@ def draw_block(
     top = low + 4 * depth
     middle = _uniform(g, low + 60, top - 60)
     zm = 4 * z * stretch[0] * whole
-    ym = 2 * y * stretch[1] * whole
-    xm = 2 * x * stretch[2] * whole
+    ym = 4 * y * stretch[1] * whole
+    xm = 4 * x * stretch[2] * whole
     zr = zm + lean * xm + tip * ym
     yr = ym * math.cos(turn) + xm * math.sin(turn) - tip * zm
     xr = xm * math.cos(turn) - ym * math.sin(turn) - lean * zm
@@ -64,7 +65,7 @@ def draw_block(
     zr, yr, xr = zr + 0.6 * bend[0], yr + bend[1], xr + bend[2]
     yr, xr = yr + _normal(g, 14), xr + _normal(g, 14)
     at_z = (zr + middle - low) / 4 + 0.5
-    grid = torch.stack([xr / columns, 2 * yr / rows / 2, 2 * at_z / depth - 1], -1)
+    grid = torch.stack([xr / columns, yr / rows, 2 * at_z / depth - 1], -1)
     warped = nnf.grid_sample(
         labels[None, None].float(), grid[None], mode="nearest", align_corners=False
     )[0, 0].long()
@@ -77,10 +78,9 @@ def draw_block(
     if inside_z.sum() < 16:
         inside_z[:] = True
     hu = render(warped[None], g)
-    target = _OF[warped[:, ::2, ::2]][None].clone()
-    hu = nnf.avg_pool3d(hu, (1, 2, 2))
+    target = _OF[warped][None].clone()
     thick = _uniform(g, 0.0, 0.75)
-    hu = gaussian(hu, (thick, _uniform(g, 0, 0.5), _uniform(g, 0, 0.5)))
+    hu = gaussian(hu, (thick, _uniform(g, 0.2, 0.55), _uniform(g, 0.2, 0.55)))
     hu = hu + torch.randn(hu.shape, generator=g) * _uniform(g, 1, 25)
     if torch.rand((), generator=g) < 0.4:
         yy = torch.arange(PATCH[1], dtype=torch.float32)[:, None] - PATCH[1] / 2 + _normal(g, 4)
@@ -101,9 +101,7 @@ def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) 
     network = levels_network()
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
-    )
+    average = Average(network, levels_network())
     peak = 2e-3 if start is None else 1.2e-3
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
     log: list[dict[str, float]] = []
@@ -117,13 +115,14 @@ def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) 
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
-        average.update_parameters(network)
+        average.update(network)
         running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
         step += 1
         if step % 50 == 0:
             log.append({"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)})
             (out / "levels.log.json").write_text(json.dumps(log))
-        if step % 200 == 0:
-            torch.save(average.module.state_dict(), out / "levels.pt")
-    torch.save(average.module.state_dict(), out / "levels.pt")
+        if step % 100 == 0:
+            torch.save(network.state_dict(), out / "levels.raw.pt")
+            torch.save(average.twin.state_dict(), out / "levels.pt")
+    torch.save(average.twin.state_dict(), out / "levels.pt")
     return out / "levels.pt"

@@ -61,6 +61,57 @@ class CompactUNet(nn.Module):
         return self.head(self.last(torch.cat([x, rim], 1)))
 
 
+class FoldedUNet(nn.Module):
+    """3D U-Net that works at half resolution: 2x2x2 voxels folded into channels and back.
+
+    Args:
+        classes: output channels. widths: channels per stage, each half as fine as the one
+            before. deep: blocks at the coarsest stage.
+    """
+
+    def __init__(self, classes: int, widths: tuple[int, ...], deep: int):
+        super().__init__()
+        self.classes = classes
+
+        def norm(n: int) -> nn.Module:
+            return nn.InstanceNorm3d(n, affine=True)
+
+        conv = nn.Conv3d
+        self.fold = nn.Conv3d(1, widths[0], 4, stride=2, padding=1)
+        self.first = _block(conv, norm, widths[0], widths[0])
+        self.down = nn.ModuleList()
+        for k, (before, width) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            extra = deep if k == len(widths) - 2 else 1
+            self.down.append(
+                nn.Sequential(
+                    _block(conv, norm, before, width, stride=2),
+                    *[_block(conv, norm, width, width) for _ in range(extra)],
+                )
+            )
+        self.up = nn.ModuleList()
+        before = widths[-1]
+        for width in reversed(widths[:-1]):
+            self.up.append(_block(conv, norm, before + width, width))
+            before = width
+        self.head = nn.Conv3d(before, 8 * classes, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(batch, 1, z, y, x) in 0..1 -> (batch, classes, z, y, x) logits."""
+        x = self.first(self.fold(image))
+        kept = [x]
+        for stage in self.down:
+            x = stage(x)
+            kept.append(x)
+        for stage, skip in zip(self.up, reversed(kept[:-1]), strict=True):
+            x = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+            x = stage(torch.cat([x, skip], 1))
+        x = self.head(x)
+        z, y, w = (int(n) for n in x.shape[2:])
+        x = x.reshape(-1, self.classes, 2, 2, 2, z, y, w)
+        x = x.permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return x.reshape(-1, self.classes, 2 * z, 2 * y, 2 * w)
+
+
 def regions_network() -> CompactUNet:
     """Compartments of one axial slice: 7 classes at 2 mm."""
     return CompactUNet(2, 7, rim=8, widths=(24, 40, 72, 112, 144), deep=2)
@@ -68,4 +119,4 @@ def regions_network() -> CompactUNet:
 
 def levels_network() -> CompactUNet:
     """Vertebral levels of a block: 15 classes at 4 mm."""
-    return CompactUNet(3, 15, rim=6, widths=(16, 32, 64, 112), deep=3)
+    return FoldedUNet(15, widths=(16, 32, 64, 112), deep=3)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional as nnf
 
+from models.body_composition.train.averaging import Average
 from models.body_composition.train.networks import regions_network
 from models.body_composition.train.render import field, gaussian, render
 from models.body_composition.train.trunks import TrunkPool
@@ -18,6 +19,8 @@ from models.phantoms.tissue import COMPARTMENT_OF, Compartment
 
 VALUE_RANGE = (-250.0, 250.0)
 SIZE = 256
+CROP = (160, 224)
+"""Trained on the middle of the window, where the patient is; the rest is air."""
 STEP_MM = 2.0
 CLASSES = len(Compartment)
 _OF = torch.from_numpy(COMPARTMENT_OF.astype(np.int64))
@@ -29,21 +32,21 @@ def scale(hu: torch.Tensor) -> torch.Tensor:
     return ((hu - low) / (high - low)).clamp(0, 1)
 
 
-def _grid(batch: int, shape: tuple[int, int], generator: torch.Generator, size: int) -> torch.Tensor:
-    """Sampling grid with rotation, scaling, shift and elastic bending; (batch, size, size, 2)."""
-    half = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
-    yy, xx = torch.meshgrid(half, half, indexing="ij")
-    base = torch.stack([xx, yy], -1).expand(batch, size, size, 2)
+def _grid(batch: int, shape: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """Sampling grid with rotation, scaling, shift and elastic bending; (batch, *CROP, 2)."""
+    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in CROP]
+    yy, xx = torch.meshgrid(*axes, indexing="ij")
+    base = torch.stack([xx, yy], -1).expand(batch, *CROP, 2)
     turn = torch.randn(batch, generator=generator) * 0.09
     wild = torch.rand(batch, generator=generator) < 0.12
     turn = torch.where(wild, turn * 5, turn)
     zoom = torch.exp(torch.randn(batch, 2, generator=generator) * 0.09)
-    shift = torch.randn(batch, 2, generator=generator) * torch.tensor([10.0, 10.0])
+    shift = torch.randn(batch, 2, generator=generator) * torch.tensor([12.0, 10.0])
     c, s = torch.cos(turn), torch.sin(turn)
     x = c[:, None, None] * base[..., 0] - s[:, None, None] * base[..., 1]
     y = s[:, None, None] * base[..., 0] + c[:, None, None] * base[..., 1]
-    bend = field((batch, 2, size, size), 7, generator) * 2.6
-    bend = bend + field((batch, 2, size, size), 22, generator) * 0.55
+    bend = field((batch, 2, *CROP), 7, generator) * 2.6
+    bend = bend + field((batch, 2, *CROP), 22, generator) * 0.55
     x = x * zoom[:, 0, None, None] + shift[:, 0, None, None] + bend[:, 0]
     y = y * zoom[:, 1, None, None] + shift[:, 1, None, None] + bend[:, 1]
     rows, columns = shape
@@ -53,21 +56,19 @@ def _grid(batch: int, shape: tuple[int, int], generator: torch.Generator, size: 
 def draw_batch(
     pool: TrunkPool, batch: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(image (batch, 1, 256, 256) in 0..1, compartments (batch, 256, 256) int64)."""
+    """(image (batch, 1, *CROP) in 0..1, compartments (batch, *CROP) int64)."""
     pairs = [pool.slices(generator) for _ in range(batch)]
     shape = (max(p.shape[1] for p in pairs), max(p.shape[2] for p in pairs))
     stack = torch.zeros(batch, 2, *shape)
     for k, pair in enumerate(pairs):
         top, left = (shape[0] - pair.shape[1]) // 2, (shape[1] - pair.shape[2]) // 2
         stack[k, :, top : top + pair.shape[1], left : left + pair.shape[2]] = pair
-    grid = _grid(batch, shape, generator, SIZE)
+    grid = _grid(batch, shape, generator)
     labels = nnf.grid_sample(stack, grid, mode="nearest", align_corners=False).long()
-    both = torch.cat([labels[:, 0], labels[:, 1]])
     state = generator.get_state()
     first = render(labels[:, 0], generator)
     generator.set_state(state)
     second = render(labels[:, 1], generator)
-    del both
     weight = torch.rand(batch, 1, 1, 1, generator=generator) * 0.5
     hu = (1 - weight) * first + weight * second
     target = _OF[labels[:, 0]]
@@ -78,13 +79,13 @@ def draw_batch(
     noise = gaussian(noise, (grain, grain)) * (1 + 1.6 * grain)
     level = 2 + 26 * torch.rand(batch, 1, 1, 1, generator=generator) ** 2
     hu = hu + noise * level
-    half = torch.arange(SIZE, dtype=torch.float32) - (SIZE - 1) / 2
+    rows, columns = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in CROP)
     radius = torch.rand(batch, generator=generator) * 60 + 92
     centre = torch.randn(batch, 2, generator=generator) * 9
     wide = torch.rand(batch, generator=generator) < 0.55
     radius = torch.where(wide, torch.full_like(radius, 400.0), radius)
-    far = (half[None, :, None] - centre[:, 0, None, None]) ** 2 + (
-        half[None, None, :] - centre[:, 1, None, None]
+    far = (rows[None, :, None] - centre[:, 0, None, None]) ** 2 + (
+        columns[None, None, :] - centre[:, 1, None, None]
     ) ** 2 > radius[:, None, None] ** 2
     hu = hu.masked_fill(far.unsqueeze(1), -1024.0)
     target = target.masked_fill(far, 0)
@@ -112,9 +113,7 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
     network = regions_network()
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
-    )
+    average = Average(network, regions_network())
     peak = 2e-3 if start is None else 1e-3
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
     log: list[dict[str, float]] = []
@@ -129,13 +128,15 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
-        average.update_parameters(network)
+        average.update(network)
         running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
         step += 1
         if step % 50 == 0:
             log.append({"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)})
             (out / "regions.log.json").write_text(json.dumps(log))
-        if step % 200 == 0:
-            torch.save(average.module.state_dict(), out / "regions.pt")
-    torch.save(average.module.state_dict(), out / "regions.pt")
+        if step % 100 == 0:
+            torch.save(network.state_dict(), out / "regions.raw.pt")
+            torch.save(average.twin.state_dict(), out / "regions.pt")
+    average.settle(lambda: draw_batch(pool, 8, generator)[0])
+    torch.save(average.twin.state_dict(), out / "regions.pt")
     return out / "regions.pt"

@@ -136,7 +136,8 @@ def render(labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     kernel = 3 if labels.ndim == 3 else (1, 3, 3)
     pad = 1 if labels.ndim == 3 else (0, 1, 1)
     edge = bone - (1 - pool(1 - bone, kernel, 1, pad))
-    hu = hu + edge * _between(generator, 100, 500)
+    # A voxel of a 3D block is wider than a cortex.
+    hu = hu + edge * (_between(generator, 100, 500) * (1.0 if labels.ndim == 3 else 0.4))
     # Thin fat between organs and muscles that touch.
     soft = _SOFT[lab].float()
     seam = torch.zeros_like(hu)
