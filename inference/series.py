@@ -243,13 +243,16 @@ def _patient(headers: Sequence[Header]) -> Patient:
 
 
 def _age_years(headers: Sequence[Header]) -> float | None:
-    """From the birth date at the date of the study, else from the age as written (AS)."""
+    """The age as written (AS), else from the birth date at the date of the study.
+
+    In this order, because archives that hide a birth date put another one in its place.
+    """
+    written = re.fullmatch(r"(\d{3})([YMWD])", _usual(headers, "PatientAge"))
+    if written:
+        return int(written[1]) * _AGE_UNITS[written[2]]
     born = _date(_usual(headers, "PatientBirthDate"))
     seen = _date(_usual(headers, "StudyDate"))
-    if born is not None and seen is not None and born <= seen:
-        return (seen - born).days / 365.25
-    written = re.fullmatch(r"(\d{3})([YMWD])", _usual(headers, "PatientAge"))
-    return int(written[1]) * _AGE_UNITS[written[2]] if written else None
+    return (seen - born).days / 365.25 if born and seen and born <= seen else None
 
 
 def _date(text: str) -> date | None:
