@@ -21,9 +21,9 @@ class Simulated:
     truth: str
 
 
-def simulate(number: int, folder: Path) -> Simulated:
-    """Write simulated study `number` (0, 1, ...) as a CT scanner would."""
-    phantom = simulate_trunk(FIRST_TEST_SEED + number, TrunkOptions())
+def simulate(number: int, folder: Path, *, matrix: int = 512) -> Simulated:
+    """Write simulated study `number` (0, 1, ...) as a CT scanner would; `matrix`: rows, columns."""
+    phantom = simulate_trunk(FIRST_TEST_SEED + number, TrunkOptions(matrix=matrix))
     write_ct_series(phantom, folder, ScannerOptions())
     return Simulated(name=f"simulated {number + 1}", folder=folder, truth=_words(phantom.truth))
 

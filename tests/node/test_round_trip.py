@@ -25,7 +25,7 @@ pytestmark = [
 
 
 def test_simulated_study_comes_back_as_report_segmentation_and_capture(tmp_path: Path) -> None:
-    simulated = simulate(0, tmp_path / "study")
+    simulated = simulate(0, tmp_path / "study", matrix=256)
     with (
         orthanc(tmp_path) as pacs,
         serving(tmp_path, pacs_port=pacs.dicom_port, pacs_title="ORTHANC") as node,
@@ -66,7 +66,7 @@ def _each_passes_dciodvfy(objects: list, folder: Path) -> None:  # type: ignore[
 
 
 def test_late_images_reopen_the_study_and_the_new_result_replaces_the_old(tmp_path: Path) -> None:
-    simulated = simulate(1, tmp_path / "study")
+    simulated = simulate(1, tmp_path / "study", matrix=256)
     files = sorted(
         simulated.folder.rglob("*.dcm"),
         key=lambda p: float(dcmread(p, stop_before_pixels=True).ImagePositionPatient[2]),
@@ -96,7 +96,7 @@ def test_late_images_reopen_the_study_and_the_new_result_replaces_the_old(tmp_pa
 
 
 def test_node_stops_cleanly_and_takes_up_what_it_had(tmp_path: Path) -> None:
-    simulated = simulate(2, tmp_path / "study")
+    simulated = simulate(2, tmp_path / "study", matrix=256)
     pacs = SmallPacs(tmp_path / "pacs")
     pacs.start()
     try:

@@ -25,7 +25,7 @@ def main() -> int:
     studies = []
     for number in range(options.studies):
         folder = options.out.resolve() / "studies" / str(number)
-        simulate(number, folder)
+        simulate(number, folder, matrix=192)
         studies.append(folder)
     print(f"{options.kills} kills over {options.studies} studies, seed {options.seed}", flush=True)
     verdict = Campaign(

@@ -40,7 +40,8 @@ models: {{body_composition: {{}}}}
 routes: {{all: {{models: [body_composition], destinations: [pacs]}}}}
 destinations:
   pacs:
-    {{type: dicom, ae_title: PACS, host: 127.0.0.1, port: {pacs}, retry_first_s: 0.5, retry_cap_s: 2}}
+    {{type: dicom, ae_title: PACS, host: 127.0.0.1, port: {pacs},
+      retry_first_s: 0.5, retry_cap_s: 2}}
 http: {{host: 127.0.0.1, port: {http}}}
 workers: {{providers: [cpu]}}
 logging: {{file: {log}}}

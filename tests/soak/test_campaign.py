@@ -18,7 +18,7 @@ def test_nothing_acknowledged_is_lost_and_every_study_is_answered_once_through_k
     studies = []
     for number in range(2):
         folder = tmp_path / "studies" / str(number)
-        simulate(number, folder)
+        simulate(number, folder, matrix=192)
         studies.append(folder)
     plan = Plan(
         folder=tmp_path, studies=tuple(studies), kills=5, seed=20260101, longest_life_s=10.0
