@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=45.0, help="for each network")
     parser.add_argument("--trunks", type=int, default=400)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--resume", action="store_true", help="start from train-out/*.pt")
+    parser.add_argument("--resume", action="store_true", help="start from train-out/*.raw.pt")
     asked = parser.parse_args()
     os.nice(5)
     torch.set_num_threads(asked.threads)
@@ -37,9 +37,9 @@ def main() -> None:
             command = [sys.executable, "-m", "models.body_composition.train.cache"]
             subprocess.run([*command, "--count", str(asked.trunks), "--processes", "2"], check=True)
         elif stage == "regions":
-            regions.train(asked.minutes, OUT, start=OUT / "regions.pt" if asked.resume else None)
+            regions.train(asked.minutes, OUT, start=OUT / "regions.raw.pt" if asked.resume else None)
         elif stage == "levels":
-            levels.train(asked.minutes, OUT, start=OUT / "levels.pt" if asked.resume else None)
+            levels.train(asked.minutes, OUT, start=OUT / "levels.raw.pt" if asked.resume else None)
         elif stage == "export":
             write()
         elif stage == "measure":

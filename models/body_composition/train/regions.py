@@ -23,6 +23,7 @@ CROP = (160, 224)
 """Trained on the middle of the window, where the patient is; the rest is air."""
 STEP_MM = 2.0
 CLASSES = len(Compartment)
+BATCH = 6
 _OF = torch.from_numpy(COMPARTMENT_OF.astype(np.int64))
 
 
@@ -94,15 +95,15 @@ def draw_batch(
 
 def loss_of(logits: torch.Tensor, target: torch.Tensor, classes: int) -> torch.Tensor:
     """Cross-entropy plus soft Dice over the classes that are present."""
-    entropy = nnf.cross_entropy(logits, target)
-    probability = logits.softmax(1)
-    truth = nnf.one_hot(target, classes).movedim(-1, 1).float()
-    axes = (0, *range(2, logits.ndim))
-    overlap = (probability * truth).sum(axes)
-    total = probability.sum(axes) + truth.sum(axes)
-    present = truth.sum(axes) > 0
+    logs = logits.log_softmax(1)
+    at_truth = logs.gather(1, target.unsqueeze(1)).flatten()
+    entropy = -at_truth.mean()
+    flat = target.flatten()
+    overlap = torch.zeros(classes).index_add(0, flat, at_truth.exp())
+    count = torch.bincount(flat, minlength=classes).float()
+    total = logs.exp().sum((0, *range(2, logits.ndim))) + count
     dice = (2 * overlap + 1) / (total + 1)
-    return entropy + (1 - dice[present]).mean()
+    return entropy + (1 - dice[count > 0]).mean()
 
 
 def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -> Path:
@@ -110,7 +111,7 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     pool = TrunkPool(seed)
-    network = regions_network()
+    network = regions_network().to(memory_format=torch.channels_last)
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, regions_network())
@@ -122,7 +123,7 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
     while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = peak * min(1, (step + 1) / 100) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
-        image, target = draw_batch(pool, 8, generator)
+        image, target = draw_batch(pool, BATCH, generator)
         optimiser.zero_grad(set_to_none=True)
         loss = loss_of(network(image), target, CLASSES)
         loss.backward()
@@ -137,6 +138,6 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
         if step % 100 == 0:
             torch.save(network.state_dict(), out / "regions.raw.pt")
             torch.save(average.twin.state_dict(), out / "regions.pt")
-    average.settle(lambda: draw_batch(pool, 8, generator)[0])
+    average.settle(lambda: draw_batch(pool, BATCH, generator)[0])
     torch.save(average.twin.state_dict(), out / "regions.pt")
     return out / "regions.pt"
