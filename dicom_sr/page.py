@@ -28,7 +28,14 @@ from dicom_sr.drawing import (
     text_width,
     wrapped,
 )
-from dicom_sr.wording import NO_RESULT, STATUS_WORDS, has_result, text_of
+from dicom_sr.wording import (
+    NO_RESULT,
+    STATUS_WORDS,
+    answer_sentence,
+    has_result,
+    sentence,
+    text_of,
+)
 from node.domain.finding import Findings, KeyImage, Status
 from node.domain.study import Plane
 
@@ -61,11 +68,12 @@ class PageFrame:
     Attributes:
         title: of the task. identity: up to three lines about the patient and study; empty
             where the site keeps identity off the pages.
-        footer: node, model and time.
+        images: what was looked at, one line. footer: node, model and time.
     """
 
     title: str
     identity: tuple[str, ...]
+    images: str
     footer: str
     is_research: bool
 
@@ -126,10 +134,7 @@ def _open_page(frame: PageFrame) -> Canvas:
         for number, line in enumerate(frame.identity[:3]):
             text = shortened(line, SMALL, SIZE // 2)
             canvas.text_right((SIZE - MARGIN, 54 + 38 * number), text, SMALL, QUIET)
-    title = wrapped(frame.title, LARGE, left_width)
-    size = LARGE if len(title) == 1 else NORMAL
-    for number, line in enumerate(wrapped(frame.title, size, left_width)[:2]):
-        canvas.text((MARGIN, 52 + 42 * number), line, size)
+    _title(canvas, frame.title, left_width)
     canvas.rule(TOP - 12, MARGIN, SIZE - MARGIN)
     canvas.rule(BOTTOM + 6, MARGIN, SIZE - MARGIN)
     canvas.text(
@@ -142,6 +147,17 @@ def _open_page(frame: PageFrame) -> Canvas:
         (SIZE // 2, SIZE - BANNER // 2), banner, NORMAL, (0, 0, 0) if frame.is_research else TEXT
     )
     return canvas
+
+
+def _title(canvas: Canvas, title: str, width: int) -> None:
+    """The title as large as fits: on one line, or on up to three smaller ones."""
+    if text_width(title, LARGE) <= width:
+        canvas.text((MARGIN, 54), title, LARGE)
+        return
+    lines = wrapped(title, SMALL, width)
+    for number, line in enumerate(lines[:3]):
+        rest = " ".join(lines[2:]) if number == 2 else line
+        canvas.text((MARGIN, 54 + 38 * number), shortened(rest, SMALL, width), SMALL)
 
 
 def _close(canvas: Canvas, title: str, plane: Plane | None = None) -> Page:
@@ -213,15 +229,18 @@ class _Summary:
 
     def pages(self) -> list[Page]:
         findings = self._findings
+        plain = not has_result(findings.status)
         if findings.reason:
-            self._paragraph(findings.reason, TEXT, NORMAL)
-        if not has_result(findings.status):
+            self._paragraph(sentence(findings.reason), TEXT, LARGE if plain else NORMAL)
+        if plain:
             self._paragraph(NO_RESULT, AMBER, NORMAL)
+        self._answers()
+        if plain:
+            self._paragraph(self._frame.images, QUIET, SMALL)
         rows = table_rows(findings)
         if findings.key_images:
-            rows = self._picture_beside(findings.key_images[0], rows)
+            rows = self._picture(findings.key_images[0], rows)
         self._table(rows, (MARGIN, SIZE - MARGIN))
-        self._answers()
         self._limits()
         self._turn()
         return self._pages
@@ -239,20 +258,28 @@ class _Summary:
             self._canvas = _open_page(self._frame)
             self._y = TOP
 
-    def _paragraph(self, text: str, colour: Colour, size: int, indent: int = 0) -> None:
+    def _paragraph(self, text: str, colour: Colour, size: int) -> None:
         step = size + 8
-        for line in wrapped(text, size, SIZE - 2 * MARGIN - indent):
+        lines = wrapped(text, size, SIZE - 2 * MARGIN)
+        if len(lines) <= 8:
+            self._room(step * len(lines))
+        for line in lines:
             self._room(step)
-            self._canvas.text((MARGIN + indent, self._y), line, size, colour)
+            self._canvas.text((MARGIN, self._y), line, size, colour)
             self._y += step
         self._y += 8
 
-    def _picture_beside(self, key: KeyImage, rows: list[Row]) -> list[Row]:
-        """The first key image at the left, the first rows of the table beside it.
+    def _picture(self, key: KeyImage, rows: list[Row]) -> list[Row]:
+        """The first key image; at the left, with the first rows of the table beside it.
 
         Returns:
             The rows that did not fit.
         """
+        if not rows:
+            top = self._y + 4
+            box = (MARGIN, top, SIZE - MARGIN, min(top + 420, BOTTOM))
+            self._y = self._canvas.picture(key, box, SMALL)[3] + 14
+            return rows
         middle = 500
         top = self._y + 4
         foot = min(top + 470, BOTTOM)
@@ -300,14 +327,15 @@ class _Summary:
 
     def _answers(self) -> None:
         for item in self._findings.exam_evaluations:
-            answer = item.value if isinstance(item.value, str) else item.value.meaning
-            self._paragraph(f"{item.name.meaning}: {answer}", TEXT, SMALL)
+            self._paragraph(answer_sentence(item), TEXT, NORMAL)
 
     def _limits(self) -> None:
         if not self._findings.limits:
             return
-        self._room(2 * LINE)
+        self._room(3 * LINE)
         self._canvas.rule(self._y, MARGIN, SIZE - MARGIN)
         self._y += 10
+        self._canvas.text((MARGIN, self._y), "Limits", SMALL, BLUE)
+        self._y += LINE
         for limit in self._findings.limits:
             self._paragraph(limit, QUIET, SMALL)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 from highdicom import sr
 from highdicom.sr import ContentSequence, RelationshipTypeValues
 from pydicom import Dataset
@@ -18,7 +17,7 @@ from pydicom import Dataset
 from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish
-from dicom_sr.segmentation import covered_segments
+from dicom_sr.measurement_groups import frames_of, measurement_groups, text_item
 from dicom_sr.source import bare_references, class_of, classes
 from dicom_sr.wording import (
     CLEARED_COMMENT,
@@ -30,13 +29,10 @@ from dicom_sr.wording import (
     text_of,
 )
 from node.domain.errors import ResultError
-from node.domain.finding import CodedConcept, Contour, Finding, Measurement, Status, derived_uid
+from node.domain.finding import CodedConcept, Status, derived_uid
 from node.domain.study import Plane
 
 CONTAINS: Final = RelationshipTypeValues.CONTAINS
-
-#: Units of measurements of a whole volume; they go to the volumetric group where there is one.
-VOLUME_UNITS: Final = frozenset({"mm3", "cm3", "ml", "mL", "l", "L"})
 
 
 def write_report(
@@ -150,7 +146,7 @@ def _tree(work: ResultInput, segmentation: Dataset | None) -> Dataset:
     referenced = _referenced_planes(work)
     if referenced:
         content.append(_image_library(work, referenced))
-    groups = _groups(work, segmentation)
+    groups = measurement_groups(work, segmentation)
     if groups:
         measured = _container(codes.IMAGING_MEASUREMENTS)
         for group in groups:
@@ -222,140 +218,12 @@ def _image_library(work: ResultInput, planes: Sequence[Plane]) -> sr.ContainerCo
                 name=as_code(codes.SOURCE),
                 referenced_sop_class_uid=known.get(plane.sop_instance_uid, class_of(work.series)),
                 referenced_sop_instance_uid=plane.sop_instance_uid,
-                referenced_frame_numbers=_frames(plane),
+                referenced_frame_numbers=frames_of(plane),
                 relationship_type=CONTAINS,
             )
         )
     library.ContentSequence.append(group)
     return library
-
-
-def _frames(plane: Plane) -> list[int] | None:
-    return None if plane.frame_number is None else [plane.frame_number]
-
-
-def _groups(work: ResultInput, segmentation: Dataset | None) -> list[Sequence[Dataset]]:
-    """TID 1410 for each contour, and the TID 1411 twin of each finding that has a segment."""
-    groups: list[Sequence[Dataset]] = []
-    covered = covered_segments(work) if segmentation is not None else frozenset()
-    for finding in work.findings.findings:
-        twin = finding.segment_number in covered
-        planar = [m for m in finding.measurements if not (twin and m.unit.value in VOLUME_UNITS)]
-        for index, contour in enumerate(finding.contours):
-            # The numbers stand once, with the first contour; the others share its tracking UID.
-            numbers = planar if index == 0 else []
-            groups.append(_planar(work, finding, contour, numbers))
-        if twin and segmentation is not None:
-            volumes = [m for m in finding.measurements if m.unit.value in VOLUME_UNITS]
-            groups.append(_volumetric(work, finding, segmentation, volumes))
-    return groups
-
-
-def _planar(
-    work: ResultInput, finding: Finding, contour: Contour, numbers: Sequence[Measurement]
-) -> Sequence[Dataset]:
-    closed = np.concatenate([contour.points, contour.points[:1]]).astype(np.float64)
-    known = classes(work.series)
-    region = sr.ImageRegion(
-        graphic_type="POLYLINE",
-        graphic_data=closed,
-        source_image=sr.SourceImageForRegion(
-            referenced_sop_class_uid=known.get(
-                contour.plane.sop_instance_uid, class_of(work.series)
-            ),
-            referenced_sop_instance_uid=contour.plane.sop_instance_uid,
-            referenced_frame_numbers=_frames(contour.plane),
-        ),
-    )
-    group: Sequence[Dataset] = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(finding),
-        referenced_region=region,
-        finding_type=as_code(finding.finding),
-        finding_category=as_code(finding.category),
-        algorithm_id=_algorithm(work),
-        finding_sites=[_site(finding)],
-        measurements=[_number(item) for item in numbers] or None,
-        qualitative_evaluations=_coded_evaluations(finding),
-    )
-    _append_texts(group, finding)
-    return group
-
-
-def _volumetric(
-    work: ResultInput, finding: Finding, segmentation: Dataset, numbers: Sequence[Measurement]
-) -> Sequence[Dataset]:
-    assert finding.segment_number is not None
-    group: Sequence[Dataset] = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(finding),
-        referenced_segment=sr.ReferencedSegment(
-            sop_class_uid=segmentation.SOPClassUID,
-            sop_instance_uid=segmentation.SOPInstanceUID,
-            segment_number=finding.segment_number,
-            source_series=sr.SourceSeriesForSegmentation(
-                referenced_series_instance_uid=str(work.series.series_uid)
-            ),
-        ),
-        finding_type=as_code(finding.finding),
-        finding_category=as_code(finding.category),
-        algorithm_id=_algorithm(work),
-        finding_sites=[_site(finding)],
-        measurements=[_number(item) for item in numbers] or None,
-    )
-    return group
-
-
-def _tracking(finding: Finding) -> sr.TrackingIdentifier:
-    return sr.TrackingIdentifier(
-        uid=finding.tracking_uid, identifier=clipped(finding.tracking_identifier)
-    )
-
-
-def _site(finding: Finding) -> sr.FindingSite:
-    return sr.FindingSite(
-        anatomic_location=as_code(finding.site),
-        laterality=as_code(finding.laterality) if finding.laterality else None,
-    )
-
-
-def _algorithm(work: ResultInput) -> sr.AlgorithmIdentification:
-    """TID 4019: name, version, parameters of the model."""
-    model = work.findings.model
-    parameters = [f"{name}={value}" for name, value in work.findings.parameters]
-    return sr.AlgorithmIdentification(
-        name=model.name,
-        version=model.version,
-        parameters=parameters or None,
-        family=as_code(codes.ARTIFICIAL_INTELLIGENCE),
-        manufacturer=model.manufacturer,
-    )
-
-
-def _number(item: Measurement) -> sr.Measurement:
-    return sr.Measurement(
-        name=as_code(item.name),
-        value=rounded(item),
-        unit=as_code(item.unit),
-        derivation=as_code(item.derivation) if item.derivation else None,
-    )
-
-
-def _coded_evaluations(finding: Finding) -> list[sr.QualitativeEvaluation] | None:
-    coded = [
-        sr.QualitativeEvaluation(name=as_code(e.name), value=as_code(e.value))
-        for e in finding.evaluations
-        if isinstance(e.value, CodedConcept)
-    ]
-    return coded or None
-
-
-def _append_texts(group: Sequence[Dataset], finding: Finding) -> None:
-    for evaluation in finding.evaluations:
-        if isinstance(evaluation.value, str):
-            group[0].ContentSequence.append(_text(evaluation.name, evaluation.value))
-
-
-def _text(name: CodedConcept, value: str) -> sr.TextContentItem:
-    return sr.TextContentItem(name=as_code(name), value=value, relationship_type=CONTAINS)
 
 
 def _coded(name: CodedConcept, value: CodedConcept) -> sr.CodeContentItem:
@@ -391,7 +259,7 @@ def _evaluations(work: ResultInput) -> sr.ContainerContentItem:
     content.append(_coded(*_outcome(findings.status, found=bool(findings.findings))))
     for evaluation in findings.exam_evaluations:
         if isinstance(evaluation.value, str):
-            content.append(_text(evaluation.name, evaluation.value))
+            content.append(text_item(evaluation.name, evaluation.value))
         else:
             content.append(_coded(evaluation.name, evaluation.value))
     research = work.context.is_research
@@ -403,7 +271,7 @@ def _evaluations(work: ResultInput) -> sr.ContainerContentItem:
     comments += [f"{item.label}: {text_of(item)}" for item in findings.exam_measurements]
     comments += findings.limits
     for comment in comments:
-        content.append(_text(codes.COMMENT, comment))
+        content.append(text_item(codes.COMMENT, comment))
     return container
 
 

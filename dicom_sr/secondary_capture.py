@@ -37,9 +37,19 @@ def _frame(work: ResultInput) -> PageFrame:
     return PageFrame(
         title=f"AI {model.title}",
         identity=_identity(work) if context.patient_identity_on_pages else (),
+        images=_images(work),
         footer=f"{model.name} v{model.version}, {context.manufacturer} "
         f"{context.software_version}, {_moment(moment)}",
         is_research=context.is_research,
+    )
+
+
+def _images(work: ResultInput) -> str:
+    """Which images were looked at; the description of the series may name people, so: not it."""
+    series = work.series
+    number = f" {series.series_number}" if series.series_number is not None else ""
+    return f"Looked at: {series.modality or 'unknown modality'} series{number}, " + (
+        f"{len(series.instances)} images"
     )
 
 

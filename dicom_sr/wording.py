@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from node.domain.finding import CodedConcept, Findings, Measurement, Status
+from node.domain.finding import CodedConcept, Evaluation, Findings, Measurement, Status
 
 #: UCUM codes as a radiologist writes them; any other unit is shown by its meaning.
 UNIT_TEXT: Final = {
@@ -22,6 +22,9 @@ UNIT_TEXT: Final = {
     "g/ml{SUVbw}": "SUVbw",
     "cm2/m2": "cm²/m²",
 }
+
+#: (272519000, SCT, Absent)
+ABSENT: Final = ("272519000", "SCT")
 
 STATUS_WORDS: Final = {
     Status.FINDINGS: "Analysed, with findings",
@@ -55,6 +58,24 @@ def unit_text(unit: CodedConcept) -> str:
 def text_of(item: Measurement) -> str:
     """ "151.4 cm²"."""
     return f"{rounded(item):.{item.decimals}f} {unit_text(item.unit)}".rstrip()
+
+
+def sentence(text: str) -> str:
+    """The text with a capital in front, where it begins with a word."""
+    first = text.split(" ", maxsplit=1)[0]
+    return text[:1].upper() + text[1:] if first.islower() and first.isalpha() else text
+
+
+def answer_sentence(item: Evaluation) -> str:
+    """ "No pulmonary embolism detected", or "question: answer"."""
+    if isinstance(item.value, str):
+        # A bare comment needs no "Comment:" in front of it.
+        is_comment = (item.name.value, item.name.scheme) == ("121106", "DCM")
+        return item.value if is_comment else f"{item.name.meaning}: {item.value}"
+    if (item.value.value, item.value.scheme) == ABSENT:
+        name = item.name.meaning
+        return f"No {name[:1].lower()}{name[1:]} detected"
+    return f"{item.name.meaning}: {item.value.meaning}"
 
 
 def status_sentence(findings: Findings) -> str:

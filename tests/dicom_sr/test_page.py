@@ -20,6 +20,7 @@ from tests.dicom_sr.results import CONTEXT, captures_of, case, ellipse
 FRAME = PageFrame(
     title="AI Body composition",
     identity=("LOVELACE, Ada", "ID VIGIE-0001", "Study 2026-01-05"),
+    images="Looked at: CT series 2, 24 images",
     footer="body_composition v1.2.3, Vigie 0.1.0, 2026-01-06 09:30",
     is_research=True,
 )
