@@ -55,10 +55,11 @@ class Node:
         """
         core = self.core
         reconcile(core.ledger, core.store, core.completion, core.results_folder)
+        core.ledger.outbox.withhold_unknown(tuple(self.appliance.destinations))
         self.web.start()
         for courier in self.couriers:
-            courier.start()
-        self.retention.start()
+            courier.loop.start()
+        self.retention.loop.start()
         self.receiver.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         log.info(
@@ -78,8 +79,8 @@ class Node:
         self._unready = {"node": "stopping"}
         self.receiver.stop(grace_s)
         for courier in self.couriers:
-            courier.stop()
-        self.retention.stop()
+            courier.loop.stop()
+        self.retention.loop.stop()
         self.core.stop()
         self.web.stop()
         log.info("node.stopped")
@@ -91,7 +92,10 @@ class Node:
     def faults(self) -> Mapping[str, str]:
         """What keeps the node from being healthy, by part."""
         refusal = self.core.store.refusal()
-        return {"storage": refusal} if refusal else {}
+        faults = {"storage": refusal} if refusal else {}
+        loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
+        loops += [courier.loop for courier in self.couriers]
+        return faults | {loop.name: loop.fault for loop in loops if loop.fault}
 
     def _warm_up(self) -> None:
         names = [route.manifest.identity.name for route in self.core.routes]
@@ -107,7 +111,7 @@ class Node:
             return
         for name in names:
             gauge.labels(name).set(1)
-        self.core.conductor.start()
+        self.core.conductor.loop.start()
         self.core.scheduler.start(self.appliance.workers.count)
         self._unready = {}
         log.info("node.ready")

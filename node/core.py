@@ -101,7 +101,7 @@ class Core:
 
     def stop(self) -> None:
         """End the threads and processes; what was running is taken up at the next start."""
-        self.conductor.stop()
+        self.conductor.loop.stop()
         self.scheduler.stop(0.0)
         self.workers.stop()
         self.readers.stop()

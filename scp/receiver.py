@@ -136,14 +136,14 @@ class Receiver:
         association = event.assoc
         request = association.requestor.primitive
         assert request is not None  # pynetdicom sets it before this event
-        calling = str(request.calling_ae_title).strip()
+        calling = _printable(request.calling_ae_title)
         address = str(association.requestor.address)
         with self._lock:
             open_now = Counter(item.address for item in self._open.values())
         rejection = judge(
             self._settings.admission,
             calling=calling,
-            called=str(request.called_ae_title).strip(),
+            called=_printable(request.called_ae_title),
             address=address,
             open_now=open_now,
         )
@@ -165,7 +165,7 @@ class Receiver:
         item = _Open(uuid.uuid4().hex[:12], address, association)
         with self._lock:
             self._open[id(association)] = item
-        calling = str(association.requestor.ae_title).strip()
+        calling = _printable(association.requestor.ae_title)
         self._events.association_opened(item.association_id, calling, address)
 
     def _released(self, event: Event) -> None:
@@ -223,8 +223,14 @@ class Receiver:
             sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
             transfer_syntax_uid=str(event.context.transfer_syntax),
             data_set=data_set,
-            calling_ae_title=str(event.assoc.requestor.ae_title).strip(),
+            calling_ae_title=_printable(event.assoc.requestor.ae_title),
         )
+
+
+def _printable(ae_title: object) -> str:
+    """An AE title as it may be logged and stored: printable ASCII, 16 characters at most."""
+    text = "".join(c if " " <= c <= "~" else "?" for c in str(ae_title))
+    return text.strip()[:16]
 
 
 def _send_at_once(event: Event) -> None:

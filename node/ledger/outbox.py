@@ -102,6 +102,34 @@ class Outbox:
             )
             return cursor.rowcount
 
+    def withhold_unknown(self, destinations: Sequence[str]) -> int:
+        """Give up what waits for destinations that are no longer configured; returns how many."""
+        with self._database.transaction() as db:
+            rows = db.execute(
+                "SELECT DISTINCT destination, study_uid FROM delivery WHERE state=?",
+                (DeliveryState.WAITING,),
+            ).fetchall()
+            given_up = 0
+            for row in rows:
+                if row["destination"] in destinations:
+                    continue
+                cause = "the destination is no longer in appliance.yaml"
+                cursor = db.execute(
+                    "UPDATE delivery SET state=?, finished_at=?, cause=? "
+                    "WHERE destination=? AND study_uid=? AND state=?",
+                    (
+                        DeliveryState.WITHHELD,
+                        self._clock(),
+                        cause,
+                        row["destination"],
+                        row["study_uid"],
+                        DeliveryState.WAITING,
+                    ),
+                )
+                given_up += cursor.rowcount
+                self._studies.tell(row["study_uid"], "not delivered", f"{cause}")
+            return given_up
+
     def due(self, destination: str, limit: int) -> tuple[Delivery, ...]:
         """What may be sent to a destination now, oldest study first."""
         return self._deliveries(

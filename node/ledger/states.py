@@ -33,5 +33,5 @@ class DeliveryState(StrEnum):
     WAITING = "waiting"
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    #: Not sent: a newer result took its place before it left.
+    #: Not sent: a newer result took its place, or its destination was removed; cause in the row.
     WITHHELD = "withheld"

@@ -59,8 +59,11 @@ class Completion:
                 if association_id in arrival.associations:
                     arrival.associations.discard(association_id)
                     arrival.ended_associations += 1
+                    # An association that broke off long after its last instance had nothing
+                    # more to send: many senders keep it open until it times out.
+                    idle_s = self._clock() - arrival.last_at
+                    arrival.interrupted = not clean and idle_s < self._settings.quiet_time_s
                     arrival.last_at = self._clock()
-                    arrival.interrupted = not clean
                     touched.append(study_uid)
             return tuple(touched)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from node.metrics import Metrics
 from node.pipeline.analysis import StudyInput, describe
 from node.pipeline.completion import Completion
 from node.pipeline.eligibility import facts, judge
+from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, route
 from node.pipeline.scheduler import Workers
 
@@ -52,29 +52,24 @@ class Conductor:
         self._completion = completion
         self._readers = readers
         self._metrics = metrics
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
+        self.loop = Loop("conductor", self.step, interval_s=INTERVAL_S)
         #: The routes of a completed study, with the destinations that apply to it.
         self.routes_for: Callable[[CompletedStudy], Sequence[ModelRoute]] = lambda _study: routes
         #: Called when jobs were queued.
         self.on_jobs: Callable[[], None] = lambda: None
 
-    def start(self) -> None:
-        """Begin to move studies on."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """Finish the step in hand and end."""
-        self._stop.set()
-        self._thread.join(timeout_s)
-
     def step(self) -> None:
         """Take every study one step further where it can go."""
+        for study in self._ledger.studies.in_state(StudyState.RECEIVING):
+            # An association thread that died between the index and its event must not leave
+            # a study that nobody waits for.
+            if not self._completion.is_receiving(study.study_uid):
+                self._completion.resume(study.study_uid, interrupted=False)
         for study_uid, confidence in self._completion.completed():
             self._ledger.studies.complete(study_uid, confidence)
             log.info("study.completed", study_uid=study_uid, confidence=confidence)
         for study in self._ledger.studies.in_state(StudyState.COMPLETED):
-            if self._stop.is_set():
+            if self.loop.stopping:
                 return
             self._judge(study)
         for study in self._ledger.studies.in_state(StudyState.ANALYSING):
@@ -85,10 +80,6 @@ class Conductor:
                 study, StudyState.ENDED
             ):
                 self._metrics.study_seconds.observe(max(0.0, time.time() - study.last_at))
-
-    def _run(self) -> None:
-        while not self._stop.wait(INTERVAL_S):
-            self.step()
 
     def _judge(self, row: StudyRow) -> None:
         started = time.perf_counter()
@@ -147,7 +138,7 @@ class Conductor:
                 describe, study_input, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
             )
         except WorkerError as error:
-            if self._stop.is_set():
+            if self.loop.stopping:
                 return None
             if self._ledger.studies.count_attempt(row.study_uid) >= DESCRIBE_ATTEMPTS:
                 self._fail(row, str(error))

@@ -7,7 +7,6 @@ a refusal: it is recorded with its cause and not repeated until an engineer says
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from node.ledger.outbox import Delivery
 from node.ledger.states import DeliveryState
 from node.metrics import Metrics
 from node.pipeline.breaker import CircuitBreaker, RetryPolicy
+from node.pipeline.loop import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -115,25 +115,11 @@ class Courier:
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"courier-{destination.name}", daemon=True
-        )
-
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Finish the object in hand and end."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join(timeout_s)
+        self.loop = Loop(f"courier {destination.name}", self._step, interval_s=1.0)
 
     def wake(self) -> None:
         """Look at the outbox now instead of at the next interval."""
-        self._wake.set()
+        self.loop.wake()
 
     def drain(self) -> int:
         """Send what is due over one association; returns the number of accepted objects."""
@@ -148,7 +134,7 @@ class Courier:
         accepted = 0
         try:
             for delivery in due:
-                if self._stop.is_set() or not association.is_established:
+                if self.loop.stopping or not association.is_established:
                     break
                 answer = self._send(association, delivery)
                 self._settle(delivery, answer)
@@ -161,13 +147,10 @@ class Courier:
                 association.release()
         return accepted
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            sent = self.drain()
-            self._metrics.destination_state(self.destination.name, up=not self.breaker.is_open)
-            if not sent:
-                self._wake.wait(1.0)
-                self._wake.clear()
+    def _step(self) -> int:
+        sent = self.drain()
+        self._metrics.destination_state(self.destination.name, up=not self.breaker.is_open)
+        return sent
 
     def _unreachable(self, cause: str) -> None:
         pause_s = self.breaker.failed(self._clock())

@@ -7,7 +7,6 @@ of its objects was accepted by each of its destinations. Anything else is kept.
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import structlog
 from node.ledger import Ledger
 from node.ledger.states import DeliveryState, StudyState
 from node.ledger.studies import StudyRow
+from node.pipeline.loop import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -39,16 +39,7 @@ class Retention:
         self._results_folder = results_folder
         self._days = days
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._stop.set()
+        self.loop = Loop("retention", self.sweep, interval_s=INTERVAL_S)
 
     def sweep(self) -> int:
         """Delete what may go; returns the number of studies."""
@@ -58,10 +49,6 @@ class Retention:
             if study.last_at < oldest and self._may_go(study):
                 gone += self._delete(study)
         return gone
-
-    def _run(self) -> None:
-        while not self._stop.wait(INTERVAL_S):
-            self.sweep()
 
     def _may_go(self, study: StudyRow) -> bool:
         if self._ledger.jobs.open_count(study.study_uid):

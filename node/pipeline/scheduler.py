@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from node.ledger.states import JobState
 from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
+from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute
 
 log = structlog.get_logger(__name__)
@@ -87,32 +87,29 @@ class Scheduler:
         self._routes = routes
         self._settings = settings
         self._metrics = metrics
-        self._stop = threading.Event()
-        self._wake = threading.Condition()
-        self._threads: list[threading.Thread] = []
+        self.loops: list[Loop] = []
+        self._stopping = False
         #: Called when objects were queued for delivery.
         self.on_results: Callable[[], None] = lambda: None
 
     def start(self, threads: int) -> None:
         """Begin to claim jobs with this many threads, and keep their leases alive."""
         for number in range(threads):
-            name = f"scheduler-{number}"
-            self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
-        self._threads.append(threading.Thread(target=self._heartbeat, name="lease", daemon=True))
-        for thread in self._threads:
-            thread.start()
+            self.loops.append(Loop(f"scheduler-{number}", self.run_one, interval_s=0.5))
+        self.loops.append(Loop("lease", self._renew, interval_s=LEASE_S / 3))
+        for loop in self.loops:
+            loop.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Claim nothing more; a job that still runs is taken up again at the next start."""
-        self._stop.set()
-        self.wake()
-        for thread in self._threads:
-            thread.join(timeout_s)
+        self._stopping = True
+        for loop in self.loops:
+            loop.stop(timeout_s)
 
     def wake(self) -> None:
         """A job was queued."""
-        with self._wake:
-            self._wake.notify_all()
+        for loop in self.loops:
+            loop.wake()
 
     def run_one(self) -> bool:
         """Claim and carry out one job; False when none is waiting."""
@@ -131,7 +128,7 @@ class Scheduler:
             )
         except WorkerError as error:
             self._metrics.worker_restarts.labels(job.model).inc()
-            if self._stop.is_set():
+            if self._stopping:
                 return False
             if job.attempts < WORKER_ATTEMPTS:
                 self._ledger.jobs.retry(job, cause=str(error), delay_s=RETRY_DELAY_S)
@@ -145,15 +142,8 @@ class Scheduler:
             self._settle(job, result)
         return True
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            if not self.run_one():
-                with self._wake:
-                    self._wake.wait(0.5)
-
-    def _heartbeat(self) -> None:
-        while not self._stop.wait(LEASE_S / 3):
-            self._ledger.jobs.renew(self._settings.owner, LEASE_S)
+    def _renew(self) -> None:
+        self._ledger.jobs.renew(self._settings.owner, LEASE_S)
 
     def _task(self, job: JobRow) -> AnalysisTask:
         route = self._routes[job.model]

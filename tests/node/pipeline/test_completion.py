@@ -58,6 +58,15 @@ def test_interrupted_study_waits_longer_for_its_sender_to_return() -> None:
     assert [uid for uid, _ in completion.completed()] == [STUDY]
 
 
+def test_association_that_timed_out_after_its_last_image_is_no_interruption() -> None:
+    completion, clock = watched()
+    completion.arrived(STUDY, "a")
+    clock.now += 120
+    completion.association_ended("a", clean=False)
+    clock.now += 20
+    assert [uid for uid, _ in completion.completed()] == [STUDY]
+
+
 def test_study_being_received_when_the_node_stopped_is_taken_up_again() -> None:
     completion, clock = watched()
     completion.resume(STUDY)

@@ -1,0 +1,318 @@
+"""`python -m node.evaluation.body_composition`: the body composition package, measured.
+
+Simulated trunks of test seeds (truth exact) and, where `../shared/data` is beside the checkout,
+real images with a silver standard. All go to disk as DICOM and through the product's path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.body_composition.compartments import Compartment, compartments
+from models.body_composition.grid import Mask, canonical
+from models.body_composition.tissues import RULES, Tissue, tissue_masks
+from models.phantoms.tissue import COMPARTMENT_OF
+from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
+from node.domain.finding import Findings, Status
+from node.domain.study import Patient
+from node.evaluation.filing import CtArray, file_series
+from node.evaluation.nifti import read_nifti
+from node.evaluation.pictures import save_pictures
+from node.evaluation.product import Look, Product, open_product
+from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
+
+PACKAGE = Path(__file__).resolve().parents[2] / "models" / "body_composition"
+FIRST_TEST_SEED = 1_000_000
+#: Slice distances of the simulated series, in turn.
+SLICES_MM = (5.0, 3.0, 1.5)
+SIMULATED = "simulated"
+BLOCK, WHOLE = "abdomen_ct_totalseg, 30 slices", "abdomen_ct_totalseg, whole"
+CRLM = "abdomen_ct_crlm_1004"
+#: TotalSegmentator's number of L3, and the share of the vertebra that is its body.
+_SILVER_L3 = 29
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the simulated studies gave."""
+
+    l3_mm: list[float] = field(default_factory=list)
+    area_percent: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
+    dice: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
+    attenuation_hu: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    cut_refused: list[bool] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Where things are, and the loaded product."""
+
+    product: Product
+    out: Path
+
+    def simulated(self, count: int) -> Iterator[Row]:
+        """Whole trunks, then trunks cut by the field of view."""
+        tally = Tally()
+        for number in range(count):
+            options = TrunkOptions(slice_mm=SLICES_MM[number % len(SLICES_MM)])
+            phantom = simulate_trunk(FIRST_TEST_SEED + number, options)
+            look = self._look_at(phantom)
+            _say(f"phantom {phantom.seed}: {_told(look)}")
+            if number < 6:
+                save_pictures(look.findings, self.out, f"phantom-{phantom.seed}")
+            _add(tally, phantom, look)
+        for number in range(max(1, count // 3)):
+            options = TrunkOptions(matrix=256, truncated=True)
+            phantom = simulate_trunk(FIRST_TEST_SEED + 500_000 + number, options)
+            look = self._look_at(phantom)
+            _say(f"cut phantom {phantom.seed}: {_told(look)}")
+            tally.cut_refused.append(look.findings.status is Status.NOT_ELIGIBLE)
+        yield from _simulated_rows(tally, count)
+
+    def _look_at(self, phantom: Phantom) -> Look:
+        person = phantom.person
+        array = CtArray(
+            name=f"phantom {phantom.seed}",
+            voxels=np.asarray(phantom.volume.voxels, np.int16),
+            affine=phantom.volume.affine,
+            padding=phantom.volume.padding,
+            patient=Patient(
+                sex=person.sex,
+                age_years=float(person.age),
+                size_m=person.height_cm / 100,
+                weight_kg=person.weight_kg,
+            ),
+        )
+        return self._look(array)
+
+    def _look(self, array: CtArray) -> Look:
+        with tempfile.TemporaryDirectory(prefix="vigie-evaluate-") as folder:
+            return self.product.look(file_series(array, Path(folder)))
+
+    def block(self, folder: Path) -> Iterator[Row]:
+        """Thirty slices with silver tissue labels: the tissue stage, slice by slice."""
+        voxels, affine = read_nifti(folder / "example_ct_sm.nii.gz")
+        look = self._look(CtArray(name="block", voxels=voxels, affine=affine))
+        _say(f"{BLOCK}: {_told(look)}")
+        if look.volume is None:
+            return
+        grid = canonical(look.volume)
+        silver = {
+            name: _silver(folder / "example_seg_tissue_types" / f"{name}.nii.gz", look)
+            for name in ("skeletal_muscle", "subcutaneous_fat", "torso_fat")
+        }
+        found = {name: np.zeros(grid.shape, np.bool_) for name in silver}
+        slices = range(grid.shape[0])
+        labelled = compartments(grid, self.product.networks["regions"], slices)
+        for index, labels in zip(slices, labelled, strict=True):
+            hu = grid.hu[index]
+            masks = tissue_masks(labels, hu, grid.spacing_mm[1:])
+            found["skeletal_muscle"][index] = masks[Tissue.MUSCLE]
+            found["subcutaneous_fat"][index] = masks[Tissue.SUBCUTANEOUS]
+            # The silver standard's torso fat is all fat that is not subcutaneous.
+            inner = np.isin(labels, [Compartment.VISCERAL, Compartment.THORAX])
+            fat = (hu >= -190) & (hu <= -30)
+            found["torso_fat"][index] = (inner & fat) | masks[Tissue.INTERMUSCULAR]
+        for name, mask in found.items():
+            title = name.replace("_", " ")
+            percent = 100 * (float(mask.sum()) / float(silver[name].sum()) - 1)
+            ml = float(mask.sum()) * grid.voxel_ml
+            yield Row(
+                metric=f"{title}: volume against silver",
+                data=BLOCK,
+                value=f"{ml:.0f} ml ({percent:+.1f} %)",
+                interval="",
+                n=1,
+            )
+            dice = _dice(mask, silver[name])
+            yield Row(metric=f"{title}: Dice", data=BLOCK, value=f"{dice:.3f}", interval="", n=1)
+        yield Row(metric="product says", data=BLOCK, value=_told(look), interval="", n=1)
+
+    def whole(self, folder: Path) -> Iterator[Row]:
+        """The whole 3 mm scan with a silver label of L3."""
+        voxels, affine = read_nifti(folder / "example_ct.nii.gz")
+        look = self._look(CtArray(name="whole", voxels=voxels, affine=affine))
+        _say(f"{WHOLE}: {_told(look)}")
+        save_pictures(look.findings, self.out, "totalseg")
+        labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
+        middle = _body_middle(labels == _SILVER_L3, label_affine)
+        value = "not eligible"
+        if look.findings.segmented_planes:
+            z = look.findings.segmented_planes[0].position_mm[2]
+            value = f"{z - middle:+.1f} mm"
+        yield Row(
+            metric="L3 slice against silver middle", data=WHOLE, value=value, interval="", n=1
+        )
+        yield Row(metric="product says", data=WHOLE, value=_told(look), interval="", n=1)
+
+    def by_eye(self, folder: Path, name: str) -> Iterator[Row]:
+        """A real series without any truth: for looking at."""
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        look = self.product.look(paths)
+        _say(f"{name}: {_told(look)}")
+        save_pictures(look.findings, self.out, name)
+        yield Row(metric="product says", data=name, value=_told(look), interval="", n=1)
+        yield Row(metric="seconds", data=name, value=f"{look.seconds:.1f}", interval="", n=1)
+
+
+def _silver(path: Path, look: Look) -> Mask:
+    """A silver label in the canonical order of the volume (same grid, same flips)."""
+    labels, _ = read_nifti(path)
+    assert look.volume is not None
+    grid = canonical(look.volume)
+    # The volume was loaded from the very array that the label lies on; only its slice order
+    # may have been turned round by sorting.
+    turned = labels if look.volume.voxels.shape == labels.shape else labels.transpose(0, 2, 1)
+    flips = tuple(slice(None, None, -1 if backwards else 1) for backwards in grid.flipped)
+    return np.asarray(turned.transpose(grid.order)[flips] > 0, np.bool_)
+
+
+def _body_middle(vertebra: Mask, affine: NDArray[np.float64]) -> float:
+    """z of the middle of a vertebra's body: its arch and processes, behind, are left out."""
+    where = np.argwhere(vertebra)
+    points = where @ affine[:3, :3].T + affine[:3, 3]
+    front, back = np.percentile(points[:, 1], [2, 98])
+    body = points[points[:, 1] < front + 0.4 * (back - front)]
+    return float((body[:, 2].min() + body[:, 2].max()) / 2)
+
+
+def _dice(first: Mask, second: Mask) -> float:
+    total = int(first.sum()) + int(second.sum())
+    return 2.0 * float((first & second).sum()) / total if total else 1.0
+
+
+def _add(tally: Tally, phantom: Phantom, look: Look) -> None:
+    findings, truth = look.findings, phantom.truth
+    if not findings.findings or truth.l3_z_mm is None or truth.areas is None:
+        tally.refusals.append(findings.reason)
+        return
+    tally.seconds.append(look.seconds)
+    plane = findings.segmented_planes[0]
+    tally.l3_mm.append(abs(plane.position_mm[2] - truth.l3_z_mm))
+    true_masks = _true_masks(phantom, findings)
+    true_cm2 = {
+        Tissue.MUSCLE: truth.areas.muscle,
+        Tissue.SUBCUTANEOUS: truth.areas.subcutaneous_fat,
+        Tissue.VISCERAL: truth.areas.visceral_fat,
+        Tissue.INTERMUSCULAR: truth.areas.intermuscular_fat,
+    }
+    for tissue in RULES:
+        slug = f"L3 {tissue.value}" if tissue is not Tissue.MUSCLE else "L3 skeletal muscle"
+        named = [f for f in findings.findings if f.tracking_identifier == slug]
+        measured = named[0].measurements[0].value if named else 0.0
+        tally.area_percent[tissue].append(100 * (measured - true_cm2[tissue]) / true_cm2[tissue])
+        if named and named[0].segment_number is not None:
+            mask = findings.segments[named[0].segment_number - 1].mask[0]
+            tally.dice[tissue].append(_dice(mask, true_masks[tissue]))
+    hu = [m.value for m in findings.findings[0].measurements if m.derivation is not None]
+    voxels = phantom.volume.voxels[_slice_of(phantom, findings)]
+    if hu:
+        tally.attenuation_hu.append(abs(hu[0] - float(voxels[true_masks[Tissue.MUSCLE]].mean())))
+
+
+def _slice_of(phantom: Phantom, findings: Findings) -> int:
+    z = findings.segmented_planes[0].position_mm[2]
+    return int(np.argmin([abs(plane.position_mm[2] - z) for plane in phantom.volume.planes]))
+
+
+def _true_masks(phantom: Phantom, findings: Findings) -> dict[Tissue, Mask]:
+    """HU rules within the true compartments, on the slice that the product measured."""
+    index = _slice_of(phantom, findings)
+    hu, place = phantom.volume.voxels[index], COMPARTMENT_OF[phantom.labels[index]]
+    return {
+        tissue: np.asarray(
+            (place == int(rule.compartment)) & (hu >= rule.low_hu) & (hu <= rule.high_hu), np.bool_
+        )
+        for tissue, rule in RULES.items()
+    }
+
+
+def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
+    done = len(tally.l3_mm)
+    yield share_row("whole trunks measured (not refused)", SIMULATED, done, count)
+    yield mean_row("L3 slice, mean |error| mm", SIMULATED, tally.l3_mm, "{:.1f}")
+    within = sum(error <= 10.0 for error in tally.l3_mm)
+    yield share_row("L3 slice within 10 mm, of those measured", SIMULATED, within, done)
+    for tissue in RULES:
+        errors = tally.area_percent[tissue]
+        yield mean_row(f"{tissue.value}: area, mean error %", SIMULATED, errors, "{:+.1f}")
+        sizes = [abs(error) for error in errors]
+        yield mean_row(f"{tissue.value}: area, mean |error| %", SIMULATED, sizes, "{:.1f}")
+        yield mean_row(f"{tissue.value}: Dice at L3", SIMULATED, tally.dice[tissue])
+    yield mean_row("muscle attenuation, mean |error| HU", SIMULATED, tally.attenuation_hu, "{:.1f}")
+    cut = tally.cut_refused
+    yield share_row("trunks cut by the field of view refused", SIMULATED, sum(cut), len(cut))
+    yield mean_row("seconds a study, files to findings", SIMULATED, tally.seconds, "{:.1f}")
+    for reason in sorted(set(tally.refusals)):
+        n = tally.refusals.count(reason)
+        yield Row(metric="refused whole trunk", data=SIMULATED, value=reason, interval="", n=n)
+
+
+def _told(look: Look) -> str:
+    findings = look.findings
+    head = f"headers: {look.verdict}; pixels: " if look.verdict else ""
+    if findings.reason:
+        return f"{head}{findings.status.value}: {findings.reason}"
+    numbers = [
+        f"{m.label} {m.value:.1f} {m.unit.meaning}"
+        for finding in findings.findings
+        for m in finding.measurements
+    ]
+    return head + "; ".join(numbers)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m node.evaluation.body_composition")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
+    parser.add_argument("--phantoms", type=int, default=24)
+    parser.add_argument("--write-card", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def evaluate(options: argparse.Namespace) -> list[Row]:
+    """Measure everything that is at hand."""
+    run = Evaluation(open_product(PACKAGE), options.out / "body_composition")
+    rows: list[Row] = []
+    data = options.shared / "data"
+    if (data / "abdomen_ct_totalseg").is_dir():
+        rows += run.block(data / "abdomen_ct_totalseg")
+        rows += run.whole(data / "abdomen_ct_totalseg")
+        sample = data / "abdomen_ct_totalseg" / "example_ct_dicom"
+        rows += run.by_eye(sample, "abdomen_ct_totalseg, 20 DICOM slices")
+        rows += run.by_eye(data / CRLM, CRLM)
+    else:
+        _say(f"no real images: {data} is not there")
+    if options.phantoms:
+        rows += run.simulated(options.phantoms)
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate, print the table, and write it into the card when asked."""
+    options = _options(arguments)
+    rows = evaluate(options)
+    text = markdown(rows)
+    _say(text)
+    if options.write_card:
+        write_into_card(PACKAGE / "CARD.md", text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

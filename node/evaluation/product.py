@@ -1,0 +1,97 @@
+"""The product's own path, without receiver and outbox: files -> series -> volume -> findings."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inference.engine import EngineOptions, open_network
+from inference.golden import check_golden
+from inference.series import describe_study
+from inference.volume import load_volume
+from models.manifest import ModelManifest
+from models.registry import load_manifest
+from node.domain.analysis import Analyse, AnalysisRequest
+from node.domain.errors import VolumeError
+from node.domain.finding import Findings, Status
+from node.domain.imaging import Network, Volume
+from node.domain.verdict import Ineligible
+from node.evaluation.filing import instances_of
+from node.pipeline.eligibility import judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the product says of one series.
+
+    Attributes:
+        volume: as loaded, None where it was refused before.
+        verdict: "" or why the headers refuse the series; the pixels are then looked at all the
+            same, so that the stages behind can be measured.
+        seconds: from the files to the findings.
+    """
+
+    findings: Findings
+    volume: Volume | None
+    verdict: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One package, loaded as a worker loads it."""
+
+    manifest: ModelManifest
+    networks: Mapping[str, Network]
+    analyse: Analyse
+
+    def look(self, paths: Iterable[Path]) -> Look:
+        """Analyse the longest series among some files."""
+        started = time.perf_counter()
+        study = describe_study(
+            instances_of(paths),
+            generation=1,
+            completed_at=datetime.now(UTC),
+            confidence="a folder, complete as it is",
+        )
+        series = max(study.series, key=lambda one: len(one.planes))
+        verdict = judge(series, study.patient, self.manifest)
+        reason = verdict.reason if isinstance(verdict, Ineligible) else ""
+        try:
+            volume = load_volume(series)
+        except VolumeError as error:
+            refused = Findings(
+                model=self.manifest.identity, status=Status.NOT_ELIGIBLE, reason=str(error)
+            )
+            return Look(findings=refused, volume=None, verdict=reason, seconds=0.0)
+        findings = self.analyse(
+            AnalysisRequest(
+                volume=volume,
+                series=series,
+                patient=study.patient,
+                model=self.manifest.identity,
+                networks=self.networks,
+                thresholds=self.manifest.thresholds,
+            )
+        )
+        return Look(
+            findings=findings,
+            volume=volume,
+            verdict=reason,
+            seconds=time.perf_counter() - started,
+        )
+
+
+def open_product(folder: Path, *, golden: bool = True) -> Product:
+    """Load a package with its networks; with `golden`, prove it first."""
+    manifest = load_manifest(folder)
+    options = EngineOptions()
+    networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
+    if golden and manifest.golden is not None:
+        check_golden(manifest, networks)
+    analyse: Analyse = importlib.import_module(manifest.pipeline).analyse
+    return Product(manifest, networks, analyse)
