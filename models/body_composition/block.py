@@ -14,7 +14,7 @@ from models.body_composition.tissues import RULES, Tissue, tissue_masks
 from node.domain.imaging import Network
 
 #: Thinner slices than this are sampled, since compartments change little within it.
-SAMPLE_MM = 3.0
+SAMPLE_MM = 5.0
 _BLOCK = ("L5", "L4", "L3", "L2", "L1", "T12")
 
 
