@@ -14,6 +14,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -51,6 +52,12 @@ MAX_INFLATED_BYTES = 512 * 1024 * 1024
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
+@cache
+def tag_of(keyword: str) -> BaseTag:
+    """The tag of a DICOM keyword."""
+    return Tag(keyword)
+
+
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Read odd values without warnings and without log lines, which would quote them.
@@ -71,26 +78,22 @@ def quiet_pydicom() -> Iterator[None]:
 class Attributes:
     """The attributes of one data set or sequence item; a value that cannot be read is absent."""
 
-    __slots__ = ("dataset",)
+    __slots__ = ("_texts", "dataset")
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
+        # Every value is asked for several times, and conversion is the slow part of reading.
+        self._texts: dict[str, tuple[str, ...]] = {}
 
     def __contains__(self, keyword: str) -> bool:
-        return keyword in self.dataset
+        return tag_of(keyword) in self.dataset
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Every value as text, without padding; empty where absent or empty."""
-        try:
-            value = self.dataset.get(keyword)
-            if value is None or value == "":
-                return ()
-            if isinstance(value, bytes):
-                value = value.decode("ascii", "replace").split("\\")
-            values = value if isinstance(value, MultiValue | list | tuple) else [value]
-            return tuple(_trimmed(item) for item in values)
-        except UNREADABLE:
-            return ()
+        found = self._texts.get(keyword)
+        if found is None:
+            found = self._texts[keyword] = self._read_texts(keyword)
+        return found
 
     def text(self, keyword: str) -> str:
         """All values joined by a backslash, as DICOM writes them; "" where absent."""
@@ -116,6 +119,21 @@ class Attributes:
         """One whole number, or None."""
         number = self.number(keyword)
         return int(number) if number is not None and number == int(number) else None
+
+    def _read_texts(self, keyword: str) -> tuple[str, ...]:
+        tag = tag_of(keyword)
+        if tag not in self.dataset:
+            return ()
+        try:
+            value = self.dataset[tag].value
+            if value is None or value == "":
+                return ()
+            if isinstance(value, bytes):
+                value = value.decode("ascii", "replace").split("\\")
+            values = value if isinstance(value, MultiValue | list | tuple) else [value]
+            return tuple(_trimmed(item) for item in values)
+        except UNREADABLE:
+            return ()
 
     def items(self, keyword: str) -> tuple[Attributes, ...]:
         """The items of a sequence; empty where it is absent or no sequence."""
@@ -202,7 +220,7 @@ def read_header(path: Path, keywords: Sequence[str]) -> tuple[Attributes, Attrib
     Raises:
         one of `UNREADABLE`: this is no DICOM file.
     """
-    wanted: list[BaseTag | int] = [Tag(keyword) for keyword in keywords]
+    wanted: list[BaseTag | int] = [tag_of(keyword) for keyword in keywords]
     pixels = False
 
     def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:

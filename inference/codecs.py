@@ -19,9 +19,10 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.tag import BaseTag
 from pydicom.uid import UID, RLELossless
 
-from inference.attributes import UNREADABLE, Attributes
+from inference.attributes import UNREADABLE, Attributes, tag_of
 from node.domain.errors import PixelDataError, VolumeError
 
 Stored = NDArray[np.integer]
@@ -30,6 +31,39 @@ Stored = NDArray[np.integer]
 MAX_SIDE = 8192
 #: Longest file that is read: an enhanced CT of 512 x 512 x 4000 in 16 bits, with room.
 MAX_FILE_BYTES = 3 * 1024**3
+#: All that is needed of a file here; private sequences and the like are stepped over.
+_READ: tuple[BaseTag | int, ...] = (
+    *(
+        tag_of(keyword)
+        for keyword in (
+            "Rows",
+            "Columns",
+            "NumberOfFrames",
+            "SamplesPerPixel",
+            "PhotometricInterpretation",
+            "BitsAllocated",
+            "BitsStored",
+            "HighBit",
+            "PixelRepresentation",
+            "PixelPaddingValue",
+            "PixelPaddingRangeLimit",
+            "RescaleSlope",
+            "RescaleIntercept",
+            "RescaleType",
+            "ModalityLUTSequence",
+            "Units",
+            "SharedFunctionalGroupsSequence",
+            "PerFrameFunctionalGroupsSequence",
+            "ExtendedOffsetTable",
+            "ExtendedOffsetTableLengths",
+            "FloatPixelData",
+            "DoubleFloatPixelData",
+            "PixelData",
+        )
+    ),
+    # Overlay Bit Position of the sixteen overlay groups.
+    *(group << 16 | 0x0102 for group in range(0x6000, 0x6020, 2)),
+)
 #: Processes 2 and 4, 6 and 8, 10 and 12 (PS3.5 8.2.1; the last two are retired).
 _TWELVE_BIT_JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (51, 53, 55))
 _DTYPES = {
@@ -81,7 +115,7 @@ class PixelFile:
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise PixelDataError("is a larger file than is loaded")
-            dataset = pydicom.dcmread(path, force=True)
+            dataset = pydicom.dcmread(path, force=True, specific_tags=list(_READ))
             meta = getattr(dataset, "file_meta", None)
             stated = "" if meta is None else str(meta.get("TransferSyntaxUID", ""))
         except UNREADABLE as error:
