@@ -76,7 +76,7 @@ def _paint_gluteal_planes(canvas: Canvas, frame: Frame, envelope: Envelope, top:
 
 def _psoas(frame: Frame, rng: np.random.Generator) -> Sweep:
     s = frame.person.scale
-    m = np.sqrt(frame.person.muscle * float(rng.normal(1, 0.12)))
+    m = np.sqrt(frame.person.muscle * float(np.clip(rng.normal(1, 0.2), 0.5, 1.6)))
     return Sweep(
         [s * v for v in (-310, -285, -245, -205, -170, -135, -100, -74, -38, 0, 38, 66, 88)],
         [s * v for v in (100, 102, 92, 86, 82, 74, 58, 47, 40, 36, 31, 27, 23)],
@@ -90,7 +90,7 @@ def _psoas(frame: Frame, rng: np.random.Generator) -> Sweep:
 
 def _quadratus(frame: Frame, rng: np.random.Generator) -> Sweep:
     s = frame.person.scale
-    m = np.sqrt(frame.person.muscle * float(rng.normal(1, 0.15)))
+    m = np.sqrt(frame.person.muscle * float(np.clip(rng.normal(1, 0.2), 0.5, 1.6)))
     return Sweep(
         [s * v for v in (-52, -38, -10, 20, 55, 85)],
         [s * v for v in (74, 70, 63, 57, 50, 42)],

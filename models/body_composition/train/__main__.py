@@ -8,46 +8,46 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
-from models.body_composition.train import export, levels, networks, regions
+from models.body_composition.train import cache, export, levels, measure, networks, regions
 
 OUT = Path("train-out")
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
+STAGES = ("cache", "regions", "levels", "export", "measure")
+
+
 def main() -> None:
     """Run the stages that were asked for, in order."""
     parser = argparse.ArgumentParser(prog="models.body_composition.train", description=__doc__)
-    parser.add_argument("stages", nargs="*", default=["cache", "regions", "levels", "export", "measure"])
+    parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
     parser.add_argument("--minutes", type=float, default=45.0, help="for each network")
-    parser.add_argument("--trunks", type=int, default=400)
+    parser.add_argument("--trunks", type=int, default=300, help="simulated patients in the cache")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true", help="start from train-out/*.raw.pt")
     asked = parser.parse_args()
     os.nice(5)
     torch.set_num_threads(asked.threads)
     OUT.mkdir(exist_ok=True)
+    starts = {n: OUT / f"{n}.raw.pt" if asked.resume else None for n in ("regions", "levels")}
     for stage in asked.stages:
         if stage == "cache":
-            command = [sys.executable, "-m", "models.body_composition.train.cache"]
-            subprocess.run([*command, "--count", str(asked.trunks), "--processes", "2"], check=True)
+            cache.fill(range(asked.trunks), processes=2)
         elif stage == "regions":
-            regions.train(asked.minutes, OUT, start=OUT / "regions.raw.pt" if asked.resume else None)
+            regions.train(asked.minutes, OUT, start=starts["regions"])
         elif stage == "levels":
-            levels.train(asked.minutes, OUT, start=OUT / "levels.raw.pt" if asked.resume else None)
+            levels.train(asked.minutes, OUT, start=starts["levels"])
         elif stage == "export":
             write()
         elif stage == "measure":
-            from models.body_composition.train import measure
-
             measure.main()
         else:
-            parser.error(f"unknown stage {stage!r}")
+            parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
 
 
 def write() -> None:

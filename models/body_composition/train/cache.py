@@ -36,18 +36,23 @@ def write(seed: int) -> str:
     return str(path)
 
 
+def fill(seeds: range, processes: int) -> None:
+    """Paint and file the trunks of `seeds` with a pool of processes."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for _ in pool.imap_unordered(write, seeds):
+            pass
+
+
 def main() -> None:
-    """Fill the cache with a pool of processes."""
+    """Fill the cache."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
     os.nice(5)
-    with multiprocessing.Pool(asked.processes) as pool:
-        for _ in pool.imap_unordered(write, range(asked.first, asked.first + asked.count)):
-            pass
+    fill(range(asked.first, asked.first + asked.count), asked.processes)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,7 @@ def _uniform(generator: torch.Generator, low: float, high: float) -> float:
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
-def draw_block(
-    pool: TrunkPool, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_block(pool: TrunkPool, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """(image (1, 1, 96, 80, 112) in 0..1, levels (1, 96, 80, 112) int64)."""
     labels, low = pool.trunk()
     depth, rows, columns = labels.shape
@@ -108,7 +106,9 @@ def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) 
     begin, step, running = time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = peak * min(1, (step + 1) / 60) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
+            group["lr"] = (
+                peak * min(1, (step + 1) / 60) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
+            )
         image, target = draw_block(pool, generator)
         optimiser.zero_grad(set_to_none=True)
         loss = loss_of(network(image), target, CLASSES)
@@ -119,7 +119,9 @@ def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) 
         running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
         step += 1
         if step % 50 == 0:
-            log.append({"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)})
+            log.append(
+                {"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)}
+            )
             (out / "levels.log.json").write_text(json.dumps(log))
         if step % 100 == 0:
             torch.save(network.state_dict(), out / "levels.raw.pt")

@@ -122,7 +122,9 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
     network.train()
     while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = peak * min(1, (step + 1) / 100) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
+            group["lr"] = (
+                peak * min(1, (step + 1) / 100) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
+            )
         image, target = draw_batch(pool, BATCH, generator)
         optimiser.zero_grad(set_to_none=True)
         loss = loss_of(network(image), target, CLASSES)
@@ -133,7 +135,9 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
         running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
         step += 1
         if step % 50 == 0:
-            log.append({"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)})
+            log.append(
+                {"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)}
+            )
             (out / "regions.log.json").write_text(json.dumps(log))
         if step % 100 == 0:
             torch.save(network.state_dict(), out / "regions.raw.pt")

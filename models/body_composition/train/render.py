@@ -47,14 +47,16 @@ def draw_table(generator: torch.Generator) -> torch.Tensor:
     hu[T.BOWEL_WALL] = _between(g, 20, 60) + boost * _between(g, 0.0, 1.0)
     if torch.rand((), generator=g).item() < 0.15:
         hu[T.LIVER] = _between(g, -20, 40) + boost
-    hu[T.KIDNEY] = _between(g, 25, 40) + boost * _between(g, 1.0, 2.2)
-    hu[T.KIDNEY_SINUS] = _between(g, -90, 20) + (boost * 2 if boost and _between(g, 0, 1) < 0.2 else 0)
+    hu[T.KIDNEY] = _between(g, 25, 40) + boost * _between(g, 1.0, 3.2)
+    hu[T.KIDNEY_SINUS] = _between(g, -90, 20)
+    if boost and _between(g, 0, 1) < 0.25:
+        hu[T.KIDNEY_SINUS] = _between(g, 100, 900)
     for t in VESSELS:
         hu[t] = _between(g, 30, 55) + boost * _between(g, 0.8, 3.0)
     hu[T.MESENTERIC_VESSEL] = _between(g, -20, 50) + boost * _between(g, 0.3, 1.5)
     hu[T.BOWEL_GAS] = _between(g, -1000, -700)
     hu[T.BOWEL_FLUID] = _between(g, 0, 55)
-    hu[T.BOWEL_CONTRAST] = _between(g, 70, 500)
+    hu[T.BOWEL_CONTRAST] = _between(g, 70, 700)
     hu[T.STOOL] = _between(g, -90, 70)
     hu[T.BLADDER] = _between(g, -5, 25) if _between(g, 0, 1) < 0.85 else _between(g, 50, 400)
     hu[T.GALLBLADDER] = _between(g, 0, 30)
