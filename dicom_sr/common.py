@@ -17,7 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from dicom_sr import codes
 from dicom_sr.context import ResultContext
 from dicom_sr.fingerprint import findings_digest
-from dicom_sr.source import first_header
+from dicom_sr.source import REPEATED, first_header
 from node.domain.finding import CodedConcept, Findings, derived_uid
 from node.domain.study import CompletedStudy, Series
 
@@ -27,17 +27,6 @@ IMPLEMENTATION_VERSION_NAME: Final = "VIGIE"
 
 LONG_STRING: Final = 64
 SHORT_STRING: Final = 16
-
-#: Repeated from the source header beyond what `Patient` and `CompletedStudy` carry.
-REPEATED: Final = (
-    "PatientBirthTime",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "LongitudinalTemporalInformationModified",
-)
 
 
 class Kind(IntEnum):

@@ -18,7 +18,7 @@ from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish
 from dicom_sr.measurement_groups import frames_of, measurement_groups, text_item
-from dicom_sr.source import bare_references, class_of, classes
+from dicom_sr.source import bare_reference, bare_references, class_of, classes
 from dicom_sr.wording import (
     CLEARED_COMMENT,
     NO_RESULT,
@@ -50,9 +50,11 @@ def write_report(
     """
     build = sr.ComprehensiveSR if work.context.sr_class == "comprehensive" else sr.Comprehensive3DSR
     results = [*captures, segmentation] if segmentation is not None else [*captures]
+    sources = bare_references(work.study, work.series)
     try:
         data_set: Dataset = build(
-            evidence=[*bare_references(work.study, work.series), *map(_as_evidence, results)],
+            # highdicom looks the class of the first one up in its tables: never an odd source.
+            evidence=[*(_as_evidence(item, work) for item in results), *sources],
             content=_tree(work, segmentation),
             series_instance_uid=work.series_uid(Kind.REPORT),
             series_number=work.series_number(Kind.REPORT),
@@ -78,10 +80,10 @@ def write_report(
     return data_set
 
 
-def _as_evidence(result: Dataset) -> Dataset:
-    evidence = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(evidence, keyword, result[keyword].value)
+def _as_evidence(result: Dataset, work: ResultInput) -> Dataset:
+    evidence = bare_reference(work.study, work.series, str(result.SOPInstanceUID))
+    evidence.SOPClassUID = result.SOPClassUID
+    evidence.SeriesInstanceUID = result.SeriesInstanceUID
     return evidence
 
 

@@ -35,6 +35,17 @@ CLASS_BY_MODALITY: Final = {
     "MG": DigitalMammographyXRayImageStorageForPresentation,
 }
 
+#: Repeated from the source beyond what `Patient` and `CompletedStudy` carry.
+REPEATED: Final = (
+    "PatientBirthTime",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "LongitudinalTemporalInformationModified",
+)
+
 #: Geometry that a segmentation takes over, exactly as the source wrote it.
 GEOMETRY: Final = (
     "Rows",
@@ -55,20 +66,43 @@ GEOMETRY: Final = (
 )
 
 
-def read_header(path: Path) -> Dataset | None:
-    """The data set before its pixels, decoded; None when the file cannot be read.
+#: Everything that is ever read of a source header.
+NEEDED: Final = (
+    "SpecificCharacterSet",
+    "SOPInstanceUID",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "InstitutionName",
+    "TimezoneOffsetFromUTC",
+    "RequestAttributesSequence",
+    *REPEATED,
+    *GEOMETRY,
+)
+_UNDECODABLE = (ValueError, AttributeError, KeyError, TypeError, NotImplementedError, OSError)
 
-    Faulty values are kept as they are: warnings about them were raised when the series was
-    described, and a result is owed whatever the header looks like.
+
+def read_header(path: Path) -> Dataset | None:
+    """What is needed of the data set before its pixels, decoded; None when it is unreadable.
+
+    An element that cannot be decoded is left out: a result is owed whatever the header looks
+    like, and faults were told when the series was described.
     """
+    header = Dataset()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-            header.decode()
-        except (OSError, InvalidDicomError, ValueError, AttributeError, KeyError, TypeError):
-            log.warning("source.unreadable", path=path.name)
+            stored = pydicom.dcmread(
+                path, stop_before_pixels=True, force=True, specific_tags=list(NEEDED)
+            )
+        except (*_UNDECODABLE, InvalidDicomError):
+            log.warning("source.unreadable")
             return None
+        for keyword in NEEDED:
+            try:
+                if keyword in stored:
+                    header[keyword] = stored[keyword]
+            except _UNDECODABLE:
+                log.warning("source.element_undecodable", keyword=keyword)
     return header
 
 

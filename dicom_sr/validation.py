@@ -116,6 +116,8 @@ FROM_THE_SOURCE: Final = frozenset(
         "ReferringPhysicianName",
         "StudyDescription",
         "StudyInstanceUID",
+        "SeriesInstanceUID",
+        "ReferencedSOPClassUID",
         "ReferencedSOPInstanceUID",
         "PixelSpacing",
         "ImagePositionPatient",
