@@ -93,7 +93,9 @@ def _sagging(frame: Frame, z: Field, rng: np.random.Generator) -> tuple[Field, F
     )
 
 
-def _wall_thickness(canvas: Canvas, frame: Frame, bearing: Field) -> tuple[Field, Field]:
+def _wall_thickness(
+    canvas: Canvas, frame: Frame, bearing: Field, rng: np.random.Generator
+) -> tuple[Field, Field]:
     """(thickness of the wall, half width of the rectus per slice), mm."""
     person, s, z = frame.person, frame.person.scale, canvas.z
     belly = person.belly_mm[0]
@@ -104,21 +106,37 @@ def _wall_thickness(canvas: Canvas, frame: Frame, bearing: Field) -> tuple[Field
     )
     x = np.abs(canvas.x[None, None, :] - frame.spine_x[:, None, None])
     t = x / rectus_width[:, None, None]
-    rectus = np.float32(s * 11.5 * person.muscle / (1 + belly / 220)) * np.clip(
+    front = float(rng.uniform(0.6, 1.15))
+    rectus = np.float32(front * s * 11.5 * person.muscle / (1 + belly / 220)) * np.clip(
         1 - np.abs(2 * t - 1) ** 3, 0, 1
     )
     rectus = np.where(bearing < 1.6, rectus, 0)
     ramp = np.clip((x - rectus_width[:, None, None] - 3) / 32, 0, 1)
     ramp = np.where(bearing < 1.6, ramp, 1)
+    # Above the costal margin the wall is ribs and intercostals, much the same in everybody.
+    bulk = person.muscle**0.7 * float(rng.uniform(0.75, 1.2)) / (1 + belly / 260)
+    chest = float(rng.uniform(0.9, 1.3))
     flank = along(
-        [s * k for k in (-120, -40, 30, 70, 110, 290)],
-        [s * v for v in (20, 21, 20, 16, 14, 15)],
+        [s * k for k in (-120, -40, 15, 45, 75, 110, 290)],
+        [s * v for v in (18 * bulk, 20 * bulk, 18 * bulk, 13 * bulk, 10.2 * chest, 9.6 * chest,
+                         10.5 * chest)],
         z,
-    ) * np.float32(person.muscle / (1 + belly / 260))
+    )  # fmt: skip
     profile = np.interp(bearing, [0.0, 1.2, 1.75, 2.3, 2.7, 3.2], [0.9, 1.0, 0.95, 0.6, 0.5, 0.5])
     oblique = flank[:, None, None] * profile.astype(np.float32) * ramp
-    thickness = np.maximum(np.maximum(rectus, oblique), np.float32(2.2)).astype(np.float32)
+    thickness = np.maximum(np.maximum(rectus, oblique), np.float32(2.2))
+    thickness += latissimus(canvas, frame, bearing)
+    thickness = thickness.astype(np.float32)
     return thickness, rectus_width
+
+
+def latissimus(canvas: Canvas, frame: Frame, bearing: Field) -> Field:
+    """Muscle outside the ribs at the back and sides, mm."""
+    s = frame.person.scale
+    bulk = along([20 * s, 70 * s, 200 * s, 290 * s], [0, 5.5 * s, 8 * s, 10 * s], canvas.z)
+    where = np.exp(-(((bearing - np.float32(2.15)) / np.float32(0.42)) ** 2))
+    out: Field = (np.float32(frame.person.muscle) * bulk[:, None, None] * where).astype(np.float32)
+    return out
 
 
 def build_envelope(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Envelope:
@@ -160,7 +178,7 @@ def build_envelope(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> En
     fascia = np.minimum(fascia, skin - 2.0).astype(np.float32)
     base = np.minimum(base, fascia)
     bearing = np.arctan2(np.abs(x), -dy).astype(np.float32)
-    wall, rectus_width = _wall_thickness(canvas, frame, bearing)
+    wall, rectus_width = _wall_thickness(canvas, frame, bearing, rng)
     _paint_layers(canvas, skin, fascia)
     canvas.labels[base > wall] = Tissue.VISCERAL_FAT
     _paint_front(canvas, frame, rectus_width, bearing)

@@ -129,7 +129,8 @@ def paint_solid(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
 def _paint_pelvic_organs(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     s = frame.person.scale
     fill = float(rng.uniform(0.4, 1.9)) * s
-    _blob(canvas, [-234 * s + 26 * fill, -10 * s - 10 * fill, 0.0], [34 * fill, 32 * fill, 42 * fill], 0.0, Tissue.BLADDER)
+    centre = [-234 * s + 26 * fill, -10 * s - 10 * fill, 0.0]
+    _blob(canvas, centre, [fill * r for r in (34, 32, 42)], 0.0, Tissue.BLADDER)
     if frame.person.sex == "F":
         _blob(
             canvas, [-195 * s, 22 * s, float(rng.normal(0, 10))], [26 * s, 24 * s, 32 * s], 0.1,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.phantoms.envelope import Envelope
+from models.phantoms.envelope import Envelope, latissimus
 from models.phantoms.frame import Body, Frame
 from models.phantoms.shapes import Box, Canvas, Field, Sweep, ellipsoid, tube
 from models.phantoms.tissue import BODIES, Tissue
@@ -215,7 +215,8 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
     phi = np.float32(np.pi) - envelope.bearing[lowest:]
     depth = envelope.base[lowest:]
     labels = canvas.labels[lowest:]
-    inward = np.interp(phi, [0.2, 0.35, 0.6, 3.2], [26, 17, 8.5, 8.5]).astype(np.float32) * s
+    inward = np.interp(phi, [0.2, 0.35, 0.6, 3.2], [24, 14, 5.6, 5.6]).astype(np.float32) * s
+    inward += latissimus(canvas, frame, envelope.bearing)[lowest:]
     shell = np.abs(depth - inward)
     near = np.nonzero((shell < 5.2 * s) & (phi > 0.2) & (depth > 0))
     chest = _Shell(canvas.z[lowest:][near[0]], phi[near], shell[near])
@@ -231,7 +232,7 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
         fall = total * (0.75 if rib == 12 else 0.92 if rib == 11 else 1.0)
         course = head - fall * (np.clip(chest.phi, 0, tip) / 2.3) ** 1.15
         thick = (5.8 if rib < 11 else 4.6) * s
-        away = chest.shell / (0.62 * thick + 0.6)
+        away = chest.shell / (0.5 * thick + 0.4)
         bone = ((chest.z - course) / (1.25 * thick)) ** 2 + away**2 < 1
         painted[bone & (chest.phi < tip)] = Tissue.RIB
         if rib < 11:

@@ -22,6 +22,8 @@ VALUE_RANGE = (-250.0, 750.0)
 PATCH = (96, 80, 112)
 STEP_MM = 4.0
 CLASSES = len(Level)
+WEIGHTS = torch.tensor([0.04, *[1.0] * 9, 0.5, 0.4, 0.2, 0.05, 0.2])
+"""Vertebral bodies are one voxel in a thousand; without weights they are learned last."""
 _OF = torch.from_numpy(LEVEL_OF.astype(np.int64))
 
 
@@ -105,13 +107,12 @@ def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) 
     log: list[dict[str, float]] = []
     begin, step, running = time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
+        fall = 0.02 + 0.98 * math.cos(done * math.pi / 2)
         for group in optimiser.param_groups:
-            group["lr"] = (
-                peak * min(1, (step + 1) / 60) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
-            )
+            group["lr"] = peak * min(1, (step + 1) / 60) * fall
         image, target = draw_block(pool, generator)
         optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(network(image), target, CLASSES)
+        loss = loss_of(network(image), target, WEIGHTS)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
@@ -119,9 +120,8 @@ def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) 
         running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
         step += 1
         if step % 50 == 0:
-            log.append(
-                {"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)}
-            )
+            now = round(done * minutes, 2)
+            log.append({"step": step, "minutes": now, "loss": round(running, 4)})
             (out / "levels.log.json").write_text(json.dumps(log))
         if step % 100 == 0:
             torch.save(network.state_dict(), out / "levels.raw.pt")

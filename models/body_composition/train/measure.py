@@ -121,9 +121,15 @@ def _interval(values: NDArray[np.float64]) -> str:
 def write(cases: list[dict], lines: list[str]) -> None:
     """results.json and RESULTS.md."""
     (HERE / "results.json").write_text(json.dumps(cases, indent=1) + "\n")
-    lines += ["## Simulated test patients", "", f"n = {len(cases)}, seeds {cases[0]['seed']} to "
-              f"{cases[-1]['seed']}, 5 mm slices. Mean and 95 % interval (bootstrap over patients).",
-              "", "| metric | value |", "| --- | --- |"]  # fmt: skip
+    lines += [
+        "## Simulated test patients",
+        "",
+        f"n = {len(cases)}, seeds {cases[0]['seed']} to {cases[-1]['seed']}, 5 mm slices.",
+        "Mean and 95 % interval (bootstrap over patients).",
+        "",
+        "| metric | value |",
+        "| --- | --- |",
+    ]
     for c in Compartment:
         values = np.array([x["dice"][c.name.lower()] for x in cases if c.name.lower() in x["dice"]])
         if len(values) > 1:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import torch
 from torch import nn
 
+Make = Callable[..., nn.Module]
 
-def _block(make_conv, make_norm, ins: int, outs: int, stride: int = 1) -> nn.Sequential:
+
+def _block(make_conv: Make, make_norm: Make, ins: int, outs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         make_conv(ins, outs, 3, stride=stride, padding=1, bias=False),
         make_norm(outs),
@@ -22,7 +27,9 @@ class CompactUNet(nn.Module):
         widths: channels after each halving. deep: blocks at the coarsest stage.
     """
 
-    def __init__(self, dims: int, classes: int, rim: int, widths: tuple[int, ...], deep: int):
+    def __init__(
+        self, dims: int, classes: int, rim: int, widths: tuple[int, ...], deep: int
+    ) -> None:
         super().__init__()
         conv = nn.Conv2d if dims == 2 else nn.Conv3d
         norm = nn.BatchNorm2d if dims == 2 else (lambda n: nn.InstanceNorm3d(n, affine=True))
@@ -69,7 +76,7 @@ class FoldedUNet(nn.Module):
             before. deep: blocks at the coarsest stage.
     """
 
-    def __init__(self, classes: int, widths: tuple[int, ...], deep: int):
+    def __init__(self, classes: int, widths: tuple[int, ...], deep: int) -> None:
         super().__init__()
         self.classes = classes
 
@@ -80,7 +87,7 @@ class FoldedUNet(nn.Module):
         self.fold = nn.Conv3d(1, widths[0], 4, stride=2, padding=1)
         self.first = _block(conv, norm, widths[0], widths[0])
         self.down = nn.ModuleList()
-        for k, (before, width) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for k, (before, width) in enumerate(pairwise(widths)):
             extra = deep if k == len(widths) - 2 else 1
             self.down.append(
                 nn.Sequential(

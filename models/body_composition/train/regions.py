@@ -24,6 +24,7 @@ CROP = (160, 224)
 STEP_MM = 2.0
 CLASSES = len(Compartment)
 BATCH = 6
+WEIGHTS = torch.ones(CLASSES)
 _OF = torch.from_numpy(COMPARTMENT_OF.astype(np.int64))
 
 
@@ -93,12 +94,14 @@ def draw_batch(
     return scale(hu), target
 
 
-def loss_of(logits: torch.Tensor, target: torch.Tensor, classes: int) -> torch.Tensor:
-    """Cross-entropy plus soft Dice over the classes that are present."""
+def loss_of(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Weighted cross-entropy plus soft Dice over the classes that are present."""
+    classes = len(weights)
     logs = logits.log_softmax(1)
     at_truth = logs.gather(1, target.unsqueeze(1)).flatten()
-    entropy = -at_truth.mean()
     flat = target.flatten()
+    share = weights[flat]
+    entropy = -(at_truth * share).sum() / share.sum()
     overlap = torch.zeros(classes).index_add(0, flat, at_truth.exp())
     count = torch.bincount(flat, minlength=classes).float()
     total = logs.exp().sum((0, *range(2, logits.ndim))) + count
@@ -121,13 +124,12 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
     begin, step, running = time.monotonic(), 0, 0.0
     network.train()
     while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
+        fall = 0.02 + 0.98 * math.cos(done * math.pi / 2)
         for group in optimiser.param_groups:
-            group["lr"] = (
-                peak * min(1, (step + 1) / 100) * (0.02 + 0.98 * math.cos(done * math.pi / 2))
-            )
+            group["lr"] = peak * min(1, (step + 1) / 100) * fall
         image, target = draw_batch(pool, BATCH, generator)
         optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(network(image), target, CLASSES)
+        loss = loss_of(network(image), target, WEIGHTS)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
@@ -135,9 +137,8 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
         running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
         step += 1
         if step % 50 == 0:
-            log.append(
-                {"step": step, "minutes": round(done * minutes, 2), "loss": round(running, 4)}
-            )
+            now = round(done * minutes, 2)
+            log.append({"step": step, "minutes": now, "loss": round(running, 4)})
             (out / "regions.log.json").write_text(json.dumps(log))
         if step % 100 == 0:
             torch.save(network.state_dict(), out / "regions.raw.pt")

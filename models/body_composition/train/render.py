@@ -81,7 +81,7 @@ def draw_table(generator: torch.Generator) -> torch.Tensor:
 
 
 def field(shape: tuple[int, ...], cells: int, generator: torch.Generator) -> torch.Tensor:
-    """Smooth random field ~N(0, 1), (batch, channels, *spatial), with about `cells` bumps an axis."""
+    """Smooth random field ~N(0, 1), (batch, channels, *spatial), `cells` bumps an axis."""
     dims = len(shape) - 2
     small = torch.randn(shape[:2] + (cells,) * dims, generator=generator)
     mode = "bicubic" if dims == 2 else "trilinear"
@@ -114,8 +114,10 @@ def _flags(tissues: tuple[Tissue, ...]) -> torch.Tensor:
 
 
 _BONE = _flags(BONES)
-_SOFT = _flags(tuple(t for t in Tissue if t not in (*FATS, *BONES, T.AIR, T.LUNG, T.BOWEL_GAS, T.TABLE,
-                                                   T.CLOTHES, T.METAL, T.SKIN, T.CANAL, T.DISC)))  # fmt: skip
+_NOT_SOFT = (
+    *FATS, *BONES, T.AIR, T.LUNG, T.BOWEL_GAS, T.TABLE, T.CLOTHES, T.METAL, T.SKIN, T.CANAL, T.DISC
+)  # fmt: skip
+_SOFT = _flags(tuple(t for t in Tissue if t not in _NOT_SOFT))
 _FAT = _flags((T.SUBCUTANEOUS_FAT, T.VISCERAL_FAT))
 
 
