@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,19 @@ def export(network: nn.Module, patch: tuple[int, ...], path: Path) -> float:
     example = torch.rand(2, 1, *patch, generator=torch.Generator().manual_seed(1))
     axes = {"image": {0: "batch"}, "logits": {0: "batch"}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        network,
-        (example,),
-        str(path),
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_axes=axes,
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # The exporter calls itself deprecated; instance norm keeps its statistics on purpose.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
     onnx.checker.check_model(str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     one = example[:1]

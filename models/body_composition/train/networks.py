@@ -113,10 +113,8 @@ class FoldedUNet(nn.Module):
             x = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
             x = stage(torch.cat([x, skip], 1))
         x = self.head(x)
-        z, y, w = (int(n) for n in x.shape[2:])
-        x = x.reshape(-1, self.classes, 2, 2, 2, z, y, w)
-        x = x.permute(0, 1, 5, 2, 6, 3, 7, 4)
-        return x.reshape(-1, self.classes, 2 * z, 2 * y, 2 * w)
+        x = x.unflatten(1, (self.classes, 2, 2, 2)).permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return x.flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
 def regions_network() -> CompactUNet:
