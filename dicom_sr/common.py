@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import IntEnum
@@ -162,6 +163,7 @@ def finish(data_set: Dataset, work: ResultInput, kind: Kind, number: int = 1) ->
     data_set.ContentQualification = "RESEARCH" if work.context.is_research else "PRODUCT"
     if "DimensionOrganizationSequence" in data_set:
         _dimension_uid(data_set, derived_uid("dimension", data_set.SOPInstanceUID))
+    _private_schemes(data_set, work)
     data_set.file_meta = _file_meta(data_set)
 
 
@@ -250,6 +252,29 @@ def _dimension_uid(data_set: Dataset, uid: str) -> None:
         item.DimensionOrganizationUID = uid
     for item in data_set.get("DimensionIndexSequence", []):
         item.DimensionOrganizationUID = uid
+
+
+def _private_schemes(data_set: Dataset, work: ResultInput) -> None:
+    """Say whose every private coding scheme ("99...") is (PS3.3 C.12.1, PS3.16 8.2)."""
+    items = []
+    for designator in sorted(set(_designators(data_set))):
+        if designator.startswith("99"):
+            item = Dataset()
+            item.CodingSchemeDesignator = designator
+            item.CodingSchemeName = "Private codes of the models that this node runs"
+            item.CodingSchemeResponsibleOrganization = work.findings.model.manufacturer
+            items.append(item)
+    if items:
+        data_set.CodingSchemeIdentificationSequence = items
+
+
+def _designators(data_set: Dataset) -> Iterator[str]:
+    for element in data_set:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _designators(item)
+        elif element.keyword == "CodingSchemeDesignator":
+            yield str(element.value)
 
 
 def _file_meta(data_set: Dataset) -> FileMetaDataset:

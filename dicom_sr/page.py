@@ -33,6 +33,7 @@ from dicom_sr.wording import (
     STATUS_WORDS,
     answer_sentence,
     has_result,
+    raised_digits,
     sentence,
     text_of,
 )
@@ -234,13 +235,15 @@ class _Summary:
             self._paragraph(sentence(findings.reason), TEXT, LARGE if plain else NORMAL)
         if plain:
             self._paragraph(NO_RESULT, AMBER, NORMAL)
-        self._answers()
-        if plain:
             self._paragraph(self._frame.images, QUIET, SMALL)
         rows = table_rows(findings)
-        if findings.key_images:
-            rows = self._picture(findings.key_images[0], rows)
-        self._table(rows, (MARGIN, SIZE - MARGIN))
+        # Without numbers the answers are the result; beside numbers they explain them.
+        if not rows:
+            self._answers(NORMAL)
+        left_over = self._picture(findings.key_images[0], rows) if findings.key_images else rows
+        self._table(left_over, (MARGIN, SIZE - MARGIN))
+        if rows:
+            self._answers(SMALL)
         self._limits()
         self._turn()
         return self._pages
@@ -260,7 +263,7 @@ class _Summary:
 
     def _paragraph(self, text: str, colour: Colour, size: int) -> None:
         step = size + 8
-        lines = wrapped(text, size, SIZE - 2 * MARGIN)
+        lines = wrapped(raised_digits(text), size, SIZE - 2 * MARGIN)
         if len(lines) <= 8:
             self._room(step * len(lines))
         for line in lines:
@@ -325,9 +328,9 @@ class _Summary:
         if rows:
             self._y += 8
 
-    def _answers(self) -> None:
+    def _answers(self, size: int) -> None:
         for item in self._findings.exam_evaluations:
-            self._paragraph(answer_sentence(item), TEXT, NORMAL)
+            self._paragraph(answer_sentence(item), TEXT, size)
 
     def _limits(self) -> None:
         if not self._findings.limits:

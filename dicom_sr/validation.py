@@ -15,6 +15,7 @@ import highdicom
 import structlog
 from pydicom import Dataset, config, dcmread
 from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
@@ -178,8 +179,15 @@ def _of_the_set(objects: Sequence[Dataset], study: CompletedStudy) -> Iterator[s
     for item in objects:
         if str(item.get("StudyInstanceUID")) != str(study.study_uid):
             yield f"{_name(item)} belongs to another study"
-        if str(item.get("PatientID", "")) != study.patient.patient_id:
+        if _text(item.get("PatientID", "")) != study.patient.patient_id:
             yield f"{_name(item)} has another PatientID than the study"
+
+
+def _text(value: object) -> str:
+    """The value as its source wrote it, also where a backslash made it several."""
+    if isinstance(value, MultiValue):
+        return "\\".join(map(str, value))
+    return str(value or "")
 
 
 def _known_images(objects: Sequence[Dataset], study: CompletedStudy) -> dict[str, set[str]]:
@@ -248,7 +256,8 @@ def _codes(data_set: Dataset) -> Iterator[str]:
 
 def _items(data_set: Dataset) -> Iterator[Dataset]:
     for element in data_set:
-        if element.VR == "SQ":
+        # Items of this one describe a scheme; they are not codes.
+        if element.VR == "SQ" and element.keyword != "CodingSchemeIdentificationSequence":
             for item in element.value:
                 yield item
                 yield from _items(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from node.domain.finding import CodedConcept, Evaluation, Findings, Measurement, Status
@@ -58,6 +59,13 @@ def unit_text(unit: CodedConcept) -> str:
 def text_of(item: Measurement) -> str:
     """ "151.4 cm²"."""
     return f"{rounded(item):.{item.decimals}f} {unit_text(item.unit)}".rstrip()
+
+
+def raised_digits(text: str) -> str:
+    """ "12 cm2/m2" as "12 cm²/m²", wherever a unit of area or volume stands in a sentence."""
+    return re.sub(
+        r"\b([cm]?m)([23])\b", lambda unit: unit[1] + ("²" if unit[2] == "2" else "³"), text
+    )
 
 
 def sentence(text: str) -> str:

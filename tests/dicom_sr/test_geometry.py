@@ -101,6 +101,21 @@ def test_segments_on_many_slices_come_back_slice_by_slice(tmp_path: Path) -> Non
     assert np.array_equal(back[..., 1].astype(bool), second)
 
 
+def test_segments_that_overlap_keep_every_pixel(tmp_path: Path) -> None:
+    it = case(tmp_path)
+    first = ellipse()[None]
+    second = np.roll(first, 6, axis=2)
+    segments = (_segment(1, first), _segment(2, second))
+    results = it.having(segments=segments, findings=()).results()
+    validate(results, it.study)
+    read = highdicom.seg.segread(BytesIO(encoded(segmentations_of(results)[0])))
+    uid = str(it.findings.segmented_planes[0].sop_instance_uid)
+    back = read.get_pixels_by_source_instance(source_sop_instance_uids=[uid])
+    assert read.SegmentsOverlap == "YES"
+    assert np.array_equal(back[..., 0].astype(bool), first)
+    assert np.array_equal(back[..., 1].astype(bool), second)
+
+
 def test_segments_on_frames_of_an_enhanced_image_keep_their_frames(tmp_path: Path) -> None:
     it = case_of([enhanced_ct(frames=20)], tmp_path)
     mask = np.zeros((20, 64, 64), bool)

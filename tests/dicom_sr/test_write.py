@@ -19,7 +19,7 @@ from dicom_sr.report_rules import walk
 from dicom_sr.validation import validate
 from dicom_sr.write import Predecessor
 from node.domain.errors import ResultError
-from node.domain.finding import Status
+from node.domain.finding import CodedConcept, Status
 from node.domain.study import CompletedStudy
 from tests.dicom_factory import Person, enhanced_ct
 from tests.dicom_sr.results import (
@@ -233,6 +233,7 @@ def test_patient_name_in_any_script_is_repeated_letter_by_letter(
 ODD: dict[str, dict[str, Any]] = {
     "no study date": {"StudyDate": None, "StudyTime": None},
     "no patient": {"PatientName": None, "PatientID": None, "PatientBirthDate": None},
+    "two ids": {"PatientID": ["A-1", "B-2"]},
     "no sex": {"PatientSex": None},
     "another sex": {"PatientSex": "X"},
     "old date": {"StudyDate": "2026.01.05"},
@@ -257,6 +258,18 @@ def test_odd_headers_still_get_a_valid_result(tmp_path: Path, changes: dict[str,
     for item in results:
         assert item.PatientSex in ("M", "F", "O", "", None)
         assert item.StudyDate in ("20260105", "", None)
+
+
+def test_private_codes_say_whose_they_are(tmp_path: Path) -> None:
+    it = case(tmp_path)
+    private = CodedConcept("SMI", "99VIGIE", "Skeletal muscle index at L3")
+    number = replace(it.findings.exam_measurements[0], name=private)
+    results = it.having(exam_measurements=(number,)).results()
+    validate(results, it.study)
+    (scheme,) = report_of(results).CodingSchemeIdentificationSequence
+    assert scheme.CodingSchemeDesignator == "99VIGIE"
+    assert scheme.CodingSchemeResponsibleOrganization == "Vigie"
+    assert "CodingSchemeIdentificationSequence" not in report_of(it.results())
 
 
 def test_content_time_is_in_the_time_zone_of_the_images(tmp_path: Path) -> None:
