@@ -86,7 +86,7 @@ def tissue_table(trunk: Trunk, phase: Phase, rng: np.random.Generator) -> Field:
     for tissue, value in _NATIVE.items():
         hu[tissue] = value
     muscle = float(np.clip(rng.normal(58 - 90 * trunk.person.marbling, 6), 22, 68))
-    for tissue in (*MUSCLES, Tissue.ARM_MUSCLE):
+    for tissue in (*MUSCLES, Tissue.ARM_MUSCLE, Tissue.INTERCOSTAL):
         if tissue not in (Tissue.INTERMUSCULAR_FAT, Tissue.LINEA_ALBA):
             hu[tissue] = muscle + float(rng.normal(0, 3)) + (0 if phase is Phase.NATIVE else 7)
     for tissue in (Tissue.LIVER, Tissue.SPLEEN, Tissue.PANCREAS, Tissue.STOOL, Tissue.BOWEL_FLUID):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.phantoms.envelope import Envelope, latissimus
 from models.phantoms.frame import Body, Frame
 from models.phantoms.shapes import Box, Canvas, Field, Sweep, ellipsoid, tube
-from models.phantoms.tissue import BODIES, Tissue
+from models.phantoms.tissue import BODIES, Labels, Tissue
 
 _HALF_WIDTH = (26.0, 25.0, 24.0, 22.5, 21.5, 20.5, 19.0, 17.5, 16.5, 16.0, 15.0, 14.5)
 _HALF_DEPTH = (17.5, 17.5, 17.5, 17.0, 16.5, 16.0, 15.5, 15.0, 14.5, 14.5, 14.0, 13.5)
@@ -183,6 +183,17 @@ def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
             canvas.paint((hole, depth > 0), Tissue.VISCERAL_FAT)
 
 
+def paint_intercostals(labels: Labels, step_mm: float) -> None:
+    """Wall muscle with a rib within 26 mm above and another below it becomes intercostal."""
+    cage = (labels == Tissue.RIB) | (labels == Tissue.CARTILAGE)
+    reach = max(1, round(26 / step_mm))
+    above, below = np.zeros_like(cage), np.zeros_like(cage)
+    for k in range(1, reach + 1):
+        above[:-k] |= cage[k:]
+        below[k:] |= cage[:-k]
+    labels[(labels == Tissue.WALL_MUSCLE) & above & below] = Tissue.INTERCOSTAL
+
+
 @dataclass(frozen=True, slots=True)
 class _Shell:
     """Voxels near the middle of the chest wall: z, bearing from behind, distance, mm."""
@@ -250,6 +261,7 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
     bone &= z > 178 * s
     bone |= (np.abs(depth - 8 * s) < 3 * s) & (phi > 2.8) & (x < 8 * s) & (z > 152 * s)
     labels[bone & (labels != Tissue.AIR)] = Tissue.RIB
+    paint_intercostals(labels, canvas.steps[0])
 
 
 _WING = (

@@ -18,7 +18,7 @@ class Tissue(IntEnum):
     CLOTHES = 2
     SKIN = 3
     SUBCUTANEOUS_FAT = 4
-    WALL_MUSCLE = 5  # obliques, transversus, intercostals, latissimus, serratus
+    WALL_MUSCLE = 5  # obliques, transversus, latissimus, serratus
     RECTUS = 6
     LINEA_ALBA = 7
     PSOAS = 8  # below the pelvic brim: iliopsoas
@@ -76,6 +76,7 @@ class Tissue(IntEnum):
     METAL = 60
     BREAST = 61
     THORACIC_VESSEL = 62  # great vessels above the diaphragm
+    INTERCOSTAL = 63  # muscle between two ribs, counted with the rib cage
 
 
 class Compartment(IntEnum):
@@ -158,7 +159,7 @@ def _compartments() -> NDArray[np.uint8]:
         table[tissue] = Compartment.SUBCUTANEOUS
     table[list(MUSCLES)] = Compartment.MUSCLE
     table[list(BONES)] = Compartment.BONE
-    for tissue in (Tissue.CANAL, Tissue.DISC, Tissue.CARTILAGE):
+    for tissue in (Tissue.CANAL, Tissue.DISC, Tissue.CARTILAGE, Tissue.INTERCOSTAL):
         table[tissue] = Compartment.BONE
     table[Tissue.THORACIC_VESSEL] = Compartment.THORAX
     for tissue in (Tissue.LUNG, Tissue.LUNG_VESSEL, Tissue.HEART, Tissue.MEDIASTINAL_FAT):

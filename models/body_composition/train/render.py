@@ -36,7 +36,7 @@ def draw_table(generator: torch.Generator) -> torch.Tensor:
     hu[T.VISCERAL_FAT] += _between(g, 0, 18)
     hu[T.INTERMUSCULAR_FAT] = fat + _between(g, 0, 60)
     muscle = _between(g, 25, 75)
-    for t in (*MUSCLES, T.ARM_MUSCLE):
+    for t in (*MUSCLES, T.ARM_MUSCLE, T.INTERCOSTAL):
         if t is not T.INTERMUSCULAR_FAT:
             hu[t] = muscle + _between(g, -12, 12)
     hu[T.LINEA_ALBA] = _between(g, -40, 70)
