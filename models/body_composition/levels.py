@@ -8,12 +8,13 @@ name without an anchor is a guess, and a guess is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.body_composition.discs import course_of, disc_heights, moved
 from models.body_composition.grid import Axis, Floats, Grid, normalised, sample_volume
 from models.body_composition.plausibility import BODY_HU
 from node.domain.imaging import Network
@@ -109,6 +110,7 @@ def find_levels(grid: Grid, network: Network, body_ml: float) -> LevelMap:
         body = _body(grid, axes, labels, name)
         if body is not None and body.ml >= body_ml:
             bodies[name] = body
+    bodies |= _between_discs(grid, axes, labels, [bodies[n] for n in NAMED if n in bodies])
     kidneys = hu[labels == CLASSES.index("kidneys")]
     return LevelMap(
         labels=labels,
@@ -117,6 +119,38 @@ def find_levels(grid: Grid, network: Network, body_ml: float) -> LevelMap:
         ml=ml,
         kidney_hu=float(np.median(kidneys)) if kidneys.size * voxel_ml > 20.0 else None,
     )
+
+
+def _between_discs(
+    grid: Grid, axes: tuple[Axis, Axis, Axis], labels: NDArray[np.uint8], found: list[Body]
+) -> dict[str, Body]:
+    """The bodies with their middles moved half-way between visible discs, where that is clear."""
+    numbers = [NAMED.index(body.name) for body in found]
+    if len(found) < 3 or numbers != list(range(numbers[0], numbers[0] + len(found))):
+        return {}
+    course = course_of(grid, axes, (labels > _SACRUM) & (labels <= CLASSES.index("upper_thoracic")))
+    heights = [body.centre[0] * grid.spacing_mm[0] for body in found]
+    if course is None or np.any(np.diff(heights) <= 0):
+        return {}
+    pitch = float(np.median(np.diff(heights)))
+    out = {}
+    for body, height in zip(found, moved(heights, disc_heights(course, pitch), pitch), strict=True):
+        at = int(np.argmin(np.abs(course.height_mm - height)))
+        if height == body.centre[0] * grid.spacing_mm[0]:
+            continue
+        centre = (height / grid.spacing_mm[0], float(course.rows[at]), float(course.columns[at]))
+        point = grid.affine @ np.array([*centre, 1.0])
+        half = 0.38 * pitch / grid.spacing_mm[0]
+        lowest, highest = centre[0] - half, centre[0] + half
+        out[body.name] = replace(
+            body,
+            centre=centre,
+            centre_mm=(float(point[0]), float(point[1]), float(point[2])),
+            lowest=lowest,
+            highest=highest,
+            cut=lowest < -0.5 or highest > grid.shape[0] - 0.5,
+        )
+    return out
 
 
 def network_axes(grid: Grid) -> tuple[Axis, Axis, Axis]:

@@ -1,0 +1,36 @@
+"""Vertebral middles go to half-way between visible discs, and only where that is clear."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.body_composition.discs import Course, disc_heights, moved
+
+
+def _course(discs: list[float]) -> Course:
+    at = np.arange(0.0, 220.0)
+    hu = np.full(at.size, 150.0)
+    for disc in discs:
+        hu += 60 * np.exp(-(((np.abs(at - disc) - 8) / 3) ** 2))
+        hu -= 70 * np.exp(-(((at - disc) / 5) ** 2))
+    return Course(at, at, at, at, hu)
+
+
+def test_discs_are_the_dark_bands_between_bright_endplates() -> None:
+    discs = [20.0, 56.0, 92.0, 128.0, 164.0]
+    assert disc_heights(_course(discs), 34.0) == pytest.approx(discs, abs=1.0)
+
+
+def test_middles_half_a_body_too_low_move_to_the_bodies() -> None:
+    assert moved([30.0, 66.0, 101.0], [20.0, 56.0, 92.0, 128.0], 36.0) == [38.0, 74.0, 110.0]
+
+
+def test_middles_on_the_discs_stay_because_neither_neighbour_is_nearer() -> None:
+    given = [56.0, 92.0, 128.0]
+    assert moved(given, [20.0, 56.0, 92.0, 128.0, 164.0], 36.0) == given
+
+
+def test_without_discs_nothing_moves() -> None:
+    assert disc_heights(_course([]), 34.0) == []
+    assert moved([30.0, 66.0], [], 36.0) == [30.0, 66.0]
