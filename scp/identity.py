@@ -5,21 +5,17 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
 
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from node.domain.errors import CannotUnderstand, ClassMismatch
 from scp.contracts import Received
+from scp.header import Header, HeaderError, Tag
 
-SOP_CLASS = Tag(0x0008, 0x0016)
-SOP_INSTANCE = Tag(0x0008, 0x0018)
-STUDY = Tag(0x0020, 0x000D)
-SERIES = Tag(0x0020, 0x000E)
+SOP_CLASS: Tag = (0x0008, 0x0016)
+SOP_INSTANCE: Tag = (0x0008, 0x0018)
+STUDY: Tag = (0x0020, 0x000D)
+SERIES: Tag = (0x0020, 0x000E)
 _FILED_BY = {
     "SOP Class UID": SOP_CLASS,
     "SOP Instance UID": SOP_INSTANCE,
@@ -57,8 +53,11 @@ def identify(received: Received) -> Identity:
             is none.
         ClassMismatch: class or instance differ from the command set (PS3.4 B.2.3).
     """
-    head = _head(received)
-    found = {name: _uid(head, tag) for name, tag in _FILED_BY.items()}
+    values = _read(received)
+    found = {
+        name: values.get(tag, b"").decode("ascii", "replace").strip(" \0")
+        for name, tag in _FILED_BY.items()
+    }
     for name, uid in found.items():
         if uid and not UID_PATTERN.fullmatch(uid):
             raise CannotUnderstand(f"{name} is not a UID (digits and dots, at most 64)")
@@ -81,54 +80,21 @@ def identify(received: Received) -> Identity:
     )
 
 
-def _head(received: Received) -> Dataset:
-    """The wanted elements up to (0020,000E); values of all others are skipped over."""
+def _read(received: Received) -> dict[Tag, bytes]:
+    """The raw values of the wanted elements; nothing behind (0020,000E) is looked at."""
     syntax = received.transfer_syntax_uid
     raw: bytes | memoryview = received.data_set
     try:
         if syntax == DeflatedExplicitVRLittleEndian:
             raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, INFLATED_HEAD)
-        return read_dataset(
-            BytesIO(raw),
-            is_implicit_VR=syntax in (ImplicitVRLittleEndian, GE_PRIVATE_IMPLICIT),
-            is_little_endian=syntax != ExplicitVRBigEndian,
-            stop_when=_is_behind,
-            specific_tags=list(_FILED_BY.values()),
+        header = Header(
+            raw,
+            implicit=syntax in (ImplicitVRLittleEndian, GE_PRIVATE_IMPLICIT),
+            little_endian=syntax != ExplicitVRBigEndian,
         )
-    except _UNREADABLE as error:
+        return header.values(_FILED_BY.values())
+    except (HeaderError, zlib.error) as error:
         raise CannotUnderstand(
             "the data set cannot be read in the transfer syntax it was sent in "
-            f"({type(error).__name__})"
+            f"({error if isinstance(error, HeaderError) else 'it does not inflate'})"
         ) from None
-
-
-#: What pydicom raises on bytes that are no data set.
-_UNREADABLE = (
-    InvalidDicomError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    IndexError,
-    OverflowError,
-    OSError,
-    EOFError,
-    RecursionError,
-    MemoryError,
-    zlib.error,
-)
-
-
-def _is_behind(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return bool(tag > SERIES)
-
-
-def _uid(head: Dataset, tag: BaseTag) -> str:
-    try:
-        element = head.get_item(tag)
-        value = element.value if element is not None else b""
-    except _UNREADABLE:
-        return ""
-    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
-    return text.strip(" \0")

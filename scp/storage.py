@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,19 @@ log = structlog.get_logger(__name__)
 IMPLEMENTATION_CLASS_UID = UID("2.25.190146283706215733063811563018367284737")
 IMPLEMENTATION_VERSION = "VIGIE"
 PREAMBLE = b"\0" * 128 + b"DICM"
+#: What reading back a file raises whose bytes are not those that were written.
+_DAMAGED = (
+    ReceiveError,
+    InvalidDicomError,
+    OSError,
+    EOFError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +139,7 @@ class InstanceStore:
                 continue
             try:
                 instance = self._read_back(path)
-            except (ReceiveError, InvalidDicomError, OSError, AttributeError, ValueError) as error:
+            except _DAMAGED as error:
                 reason = f"found damaged at start ({type(error).__name__})"
                 self.quarantine.take(path, reason)
                 log.error("instance.damaged", file=path.name, remedy="send the study again")
@@ -136,7 +150,7 @@ class InstanceStore:
         """Are the bytes on disk still those that were acknowledged?"""
         try:
             return self._read_back(instance.path).digest == instance.digest
-        except (ReceiveError, InvalidDicomError, OSError, AttributeError, ValueError):
+        except _DAMAGED:
             return False
 
     def _instance(self, received: Received, identity: Identity) -> Instance:
@@ -158,10 +172,12 @@ class InstanceStore:
         )
 
     def _is_present(self, instance: Instance) -> bool:
-        """A file of this name was renamed into place whole: its name is its content."""
-        with suppress(OSError):
-            return instance.path.stat().st_size >= instance.size_bytes
-        return False
+        """Do these very bytes lie on the disk already, durably? A damaged file is replaced."""
+        if not instance.path.exists() or not self.verify(instance):
+            return False
+        # Another association may have renamed it into place and not yet synchronised the folder.
+        _sync(instance.path.parent)
+        return True
 
     def _write(self, instance: Instance, received: Received) -> None:
         draft = self._incoming / f"{uuid.uuid4().hex}.part"

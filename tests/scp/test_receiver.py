@@ -279,6 +279,17 @@ def test_damaged_file_goes_to_quarantine_instead_of_into_the_index(node: Listeni
     assert len(list(node.store.quarantine.folder.glob("*.dcm"))) == 1
 
 
+def test_instance_sent_again_replaces_a_file_that_was_damaged_on_the_disk(node: Listening) -> None:
+    item = content(note="0123456789")
+    send(node, item)
+    (stored,) = node.ledger.instances.find(item.sop_instance_uid)
+    raw = bytearray(stored.path.read_bytes())
+    raw[-3] ^= 0xFF
+    stored.path.write_bytes(raw)
+    assert send(node, item) == [SUCCESS]
+    assert node.store.verify(stored)
+
+
 @pytest.mark.skipif(shutil.which("dcmsend") is None, reason="Debian's dcmtk is not installed")
 def test_dcmtk_echoes_and_sends(node: Listening, tmp_path: Path) -> None:
     item = content()
