@@ -3,6 +3,9 @@
 The ranges are those of the L3 literature (Mitsiopoulos 1998 and its successors): skeletal
 muscle -29..150, intermuscular and subcutaneous fat -190..-30, visceral fat -150..-50 HU, both
 ends included. Attenuation is the mean over all muscle voxels in that range.
+
+Half-filled pixels on the wall of gas-filled bowel, and stool with gas in it, have the HU of fat.
+Visceral fat therefore keeps a distance from gas (`beside_gas`).
 """
 
 from __future__ import annotations
@@ -45,6 +48,8 @@ RULES: dict[Tissue, Rule] = {
 }
 #: Half a pixel of the network: its borders are no sharper.
 BORDER_MM = 1.0
+#: Gas; gaps between bubbles up to twice this belong to the stool; walls are this thick.
+GAS_HU, GAS_GAP_MM, GAS_RIM_MM = -250.0, 6.0, 2.0
 #: Nothing in a body is as dense; teeth and cortical bone end below.
 METAL_HU = 2500.0
 
@@ -73,14 +78,29 @@ def settled(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Labels
     return out
 
 
+def beside_gas(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Mask:
+    """Bowel gas, the narrow gaps between its bubbles, and a rim around it."""
+    gas = (labels == Compartment.VISCERAL) & (hu < GAS_HU)
+    if not gas.any():
+        return np.zeros(labels.shape, np.bool_)
+    # Closing and rim by true distance, so that they are the same at every pixel size.
+    grown = ndimage.distance_transform_edt(~np.pad(gas, 1), pixel_mm) <= GAS_GAP_MM
+    closed = ndimage.distance_transform_edt(np.pad(grown, 1), pixel_mm) > GAS_GAP_MM
+    rim = max(GAS_RIM_MM, *pixel_mm)
+    near = ndimage.distance_transform_edt(~(closed[2:-2, 2:-2] | gas), pixel_mm) <= rim
+    return np.asarray(near, np.bool_)
+
+
 def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[Tissue, Mask]:
     """(row, column) mask of each tissue on one slice; they do not overlap."""
     labels = settled(labels, hu, pixel_mm)
     trunk = trunk_of(labels)
-    return {
+    masks = {
         tissue: trunk & (labels == rule.compartment) & (hu >= rule.low_hu) & (hu <= rule.high_hu)
         for tissue, rule in RULES.items()
     }
+    masks[Tissue.VISCERAL] &= ~beside_gas(labels, hu, pixel_mm)
+    return masks
 
 
 def mean_attenuation(muscle: Mask, hu: Voxels) -> float | None:

@@ -119,10 +119,10 @@ class Evaluation:
             masks = tissue_masks(labels, hu, grid.spacing_mm[1:])
             found["skeletal_muscle"][index] = masks[Tissue.MUSCLE]
             found["subcutaneous_fat"][index] = masks[Tissue.SUBCUTANEOUS]
-            # The silver standard's torso fat is all fat that is not subcutaneous.
-            inner = np.isin(labels, [Compartment.VISCERAL, Compartment.THORAX])
-            fat = (hu >= -190) & (hu <= -30)
-            found["torso_fat"][index] = (inner & fat) | masks[Tissue.INTERMUSCULAR]
+            # The silver standard's torso fat is all fat inside the wall, chest included.
+            inner = np.where(labels == Compartment.THORAX, Compartment.VISCERAL, labels)
+            inside = tissue_masks(inner.astype(np.uint8), hu, grid.spacing_mm[1:])
+            found["torso_fat"][index] = inside[Tissue.VISCERAL]
         for name, mask in found.items():
             title = name.replace("_", " ")
             percent = 100 * (float(mask.sum()) / float(silver[name].sum()) - 1)
@@ -240,16 +240,18 @@ def _true_masks(phantom: Phantom, findings: Findings) -> dict[Tissue, Mask]:
 def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
     done = len(tally.l3_mm)
     yield share_row("whole trunks measured (not refused)", SIMULATED, done, count)
-    yield mean_row("L3 slice, mean |error| mm", SIMULATED, tally.l3_mm, "{:.1f}")
+    yield mean_row("L3 slice, mean absolute error mm", SIMULATED, tally.l3_mm, "{:.1f}")
     within = sum(error <= 10.0 for error in tally.l3_mm)
     yield share_row("L3 slice within 10 mm, of those measured", SIMULATED, within, done)
     for tissue in RULES:
         errors = tally.area_percent[tissue]
         yield mean_row(f"{tissue.value}: area, mean error %", SIMULATED, errors, "{:+.1f}")
         sizes = [abs(error) for error in errors]
-        yield mean_row(f"{tissue.value}: area, mean |error| %", SIMULATED, sizes, "{:.1f}")
+        yield mean_row(f"{tissue.value}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
         yield mean_row(f"{tissue.value}: Dice at L3", SIMULATED, tally.dice[tissue])
-    yield mean_row("muscle attenuation, mean |error| HU", SIMULATED, tally.attenuation_hu, "{:.1f}")
+    yield mean_row(
+        "muscle attenuation, mean absolute error HU", SIMULATED, tally.attenuation_hu, "{:.1f}"
+    )
     cut = tally.cut_refused
     yield share_row("trunks cut by the field of view refused", SIMULATED, sum(cut), len(cut))
     yield mean_row("seconds a study, files to findings", SIMULATED, tally.seconds, "{:.1f}")

@@ -1,0 +1,119 @@
+"""Tissue rules on one slice: compartments, HU ranges with both ends, borders, gas, metal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.body_composition.compartments import Compartment, Labels
+from models.body_composition.tissues import (
+    Tissue,
+    beside_gas,
+    mean_attenuation,
+    metal_area,
+    tissue_masks,
+    trunk_of,
+)
+
+PIXEL = (1.0, 1.0)
+
+
+def slab(compartment: Compartment, values: list[float]) -> tuple[Labels, NDArray[np.float32]]:
+    """A block of one compartment, far from any border, with one stripe per value."""
+    labels = np.full((40, 10 * len(values)), int(compartment), np.uint8)
+    hu = np.repeat(np.array(values, np.float32), 10)[None].repeat(40, 0)
+    return labels, hu
+
+
+def counted(compartment: Compartment, values: list[float]) -> dict[Tissue, list[bool]]:
+    masks = tissue_masks(*slab(compartment, values), PIXEL)
+    return {t: [bool(m[20, 10 * i + 5]) for i in range(len(values))] for t, m in masks.items()}
+
+
+def test_muscle_is_minus_29_to_150_hu_both_ends_included() -> None:
+    found = counted(Compartment.MUSCLE, [-29.5, -29, 0, 150, 150.5])
+    assert found[Tissue.MUSCLE] == [False, True, True, True, False]
+
+
+def test_fat_between_muscles_is_minus_190_to_minus_30_hu() -> None:
+    found = counted(Compartment.MUSCLE, [-190.5, -190, -100, -30, -29.5])
+    assert found[Tissue.INTERMUSCULAR] == [False, True, True, True, False]
+    assert not any(found[Tissue.SUBCUTANEOUS])
+
+
+def test_subcutaneous_fat_is_minus_190_to_minus_30_hu() -> None:
+    found = counted(Compartment.SUBCUTANEOUS, [-190.5, -190, -30, -29.5, 20])
+    assert found[Tissue.SUBCUTANEOUS] == [False, True, True, False, False]
+    assert not any(found[Tissue.MUSCLE])
+
+
+def test_visceral_fat_is_minus_150_to_minus_50_hu() -> None:
+    found = counted(Compartment.VISCERAL, [-150.5, -150, -50, -49.5, 40])
+    assert found[Tissue.VISCERAL] == [False, True, True, False, False]
+    assert not any(found[Tissue.MUSCLE])
+
+
+@pytest.mark.parametrize("part", [Compartment.LIMB, Compartment.BONE, Compartment.THORAX])
+def test_arms_bones_and_chest_are_not_counted(part: Compartment) -> None:
+    found = counted(part, [-100, 50])
+    assert not any(any(flags) for flags in found.values())
+
+
+def test_a_second_body_in_the_field_is_not_counted() -> None:
+    labels = np.zeros((50, 120), np.uint8)
+    labels[10:40, 10:70] = Compartment.MUSCLE
+    labels[15:25, 90:100] = Compartment.MUSCLE
+    hu = np.full(labels.shape, 50.0, np.float32)
+    muscle = tissue_masks(labels, hu, PIXEL)[Tissue.MUSCLE]
+    assert muscle[20, 40]
+    assert not muscle[20, 95]
+    assert not trunk_of(labels)[20, 95]
+
+
+def test_a_rim_of_fat_on_the_border_of_muscle_is_not_fat_between_muscles() -> None:
+    labels = np.full((40, 80), int(Compartment.SUBCUTANEOUS), np.uint8)
+    labels[:, 40:] = Compartment.MUSCLE
+    hu = np.where(np.arange(80)[None] < 41, -100.0, 50.0).astype(np.float32).repeat(40, 0)
+    masks = tissue_masks(labels, hu, PIXEL)
+    assert not masks[Tissue.INTERMUSCULAR].any()
+    assert masks[Tissue.SUBCUTANEOUS][:, 40].all()
+
+
+def test_half_filled_pixels_on_the_wall_of_gas_are_not_visceral_fat() -> None:
+    labels = np.full((60, 60), int(Compartment.VISCERAL), np.uint8)
+    hu = np.full((60, 60), 40.0, np.float32)
+    hu[20:40, 20:40] = -100.0
+    hu[21:39, 21:39] = -900.0
+    hu[50:58, 5:55] = -100.0
+    visceral = tissue_masks(labels, hu, PIXEL)[Tissue.VISCERAL]
+    assert not visceral[18:42, 18:42].any()
+    assert visceral[54, 30]
+
+
+@pytest.mark.parametrize("pixel_mm", [0.6, 1.0, 3.0])
+def test_the_distance_from_gas_is_the_same_at_every_pixel_size(pixel_mm: float) -> None:
+    size = round(90 / pixel_mm)
+    at = (np.arange(size) + 0.5) * pixel_mm - 45.0
+    radius = np.hypot(at[:, None], at[None, :])
+    hu = np.where(radius < 15, -900.0, -100.0).astype(np.float32)
+    labels = np.full(hu.shape, int(Compartment.VISCERAL), np.uint8)
+    near = beside_gas(labels, hu, (pixel_mm, pixel_mm))
+    reach = np.sqrt(near.sum() * pixel_mm**2 / np.pi) - 15
+    assert reach == pytest.approx(max(2.0, pixel_mm), abs=max(0.5, pixel_mm / 2))
+
+
+def test_attenuation_is_over_muscle_voxels_and_absent_without_muscle() -> None:
+    hu = np.array([[10.0, 30.0, -100.0]], np.float32)
+    assert mean_attenuation(np.array([[True, True, False]]), hu) == pytest.approx(20.0)
+    assert mean_attenuation(np.zeros((1, 3), np.bool_), hu) is None
+
+
+def test_metal_counts_within_the_trunk_only_also_where_the_network_calls_it_outside() -> None:
+    labels = np.zeros((60, 60), np.uint8)
+    labels[10:50, 10:50] = Compartment.MUSCLE
+    labels[25:30, 25:30] = Compartment.OUTSIDE
+    hu = np.full((60, 60), 50.0, np.float32)
+    hu[25:30, 25:30] = 3000.0
+    hu[0:3, 0:3] = 3000.0
+    assert metal_area(labels, hu, 0.01) == pytest.approx(0.25)
