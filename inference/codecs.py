@@ -64,6 +64,19 @@ _READ: tuple[BaseTag | int, ...] = (
     # Overlay Bit Position of the sixteen overlay groups.
     *(group << 16 | 0x0102 for group in range(0x6000, 0x6020, 2)),
 )
+#: One decoder per transfer syntax. pydicom would try GDCM first, which ends the whole process
+#: on some damaged JPEG 2000 (an exception that crosses its C++ border); what is left to GDCM
+#: is the JPEG family that nothing else here reads.
+_PLUGINS = {
+    "1.2.840.10008.1.2.4.50": "gdcm",
+    "1.2.840.10008.1.2.4.51": "gdcm",
+    "1.2.840.10008.1.2.4.57": "gdcm",
+    "1.2.840.10008.1.2.4.70": "gdcm",
+    "1.2.840.10008.1.2.4.80": "pyjpegls",
+    "1.2.840.10008.1.2.4.81": "pyjpegls",
+    "1.2.840.10008.1.2.4.90": "pylibjpeg",
+    "1.2.840.10008.1.2.4.91": "pylibjpeg",
+}
 #: Processes 2 and 4, 6 and 8, 10 and 12 (PS3.5 8.2.1; the last two are retired).
 _TWELVE_BIT_JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (51, 53, 55))
 _DTYPES = {
@@ -120,8 +133,10 @@ class PixelFile:
             stated = "" if meta is None else str(meta.get("TransferSyntaxUID", ""))
         except UNREADABLE as error:
             raise PixelDataError(f"cannot be read ({type(error).__name__})") from error
-        self.values = Attributes(dataset)
         self.transfer_syntax = UID(stated or transfer_syntax_uid)
+        if not self.transfer_syntax.is_transfer_syntax or self.transfer_syntax.is_private:
+            raise PixelDataError("is stored in a transfer syntax that is not known")
+        self.values = Attributes(dataset)
         self.format = pixel_format(self.values)
         self._dataset = dataset
         self._check_length()
@@ -143,7 +158,12 @@ class PixelFile:
             return
         try:
             decoder = get_decoder(self.transfer_syntax)
-            arrays = decoder.iter_array(self._dataset, indices=list(indices), raw=True)
+            arrays = decoder.iter_array(
+                self._dataset,
+                indices=list(indices),
+                raw=True,
+                decoding_plugin=_PLUGINS.get(self.transfer_syntax, ""),
+            )
             for array, _ in arrays:
                 if array.shape != (form.rows, form.columns):
                     raise PixelDataError(

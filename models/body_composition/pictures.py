@@ -50,10 +50,11 @@ def level_picture(grid: Grid, levels: LevelMap, l3: MidL3) -> KeyImage:
     column = float(np.median([centre[2] for centre in centres]))
     vertebrae = painted(levels, grid, column)[::-1]
     overlays = []
-    third = CLASSES.index("L3")
+    bodies = (vertebrae >= 1) & (vertebrae <= CLASSES.index("T11"))
+    third = bodies & _between(grid, l3)
     for mask, colour, label in (
-        (vertebrae == third, _L3, "L3"),
-        ((vertebrae >= 1) & (vertebrae <= 8) & (vertebrae != third), _OTHERS, "other levels"),
+        (third, _L3, "L3"),
+        (bodies & ~third, _OTHERS, "other levels"),
         (_line(grid, l3), _LINE, "measured slice"),
     ):
         if mask.any():
@@ -70,6 +71,15 @@ def level_picture(grid: Grid, levels: LevelMap, l3: MidL3) -> KeyImage:
             for body in levels.named
         ),
     )
+
+
+def _between(grid: Grid, l3: MidL3) -> Mask:
+    """Rows of the picture from the lower to the upper end of L3; none where it was interpolated."""
+    rows = np.zeros((grid.shape[0], 1), np.bool_)
+    if l3.body is not None:
+        first, last = int(np.ceil(l3.body.lowest)), int(np.floor(l3.body.highest))
+        rows[max(0, first) : last + 1] = True
+    return np.asarray(rows[::-1])
 
 
 def _slab(grid: Grid, column: float) -> Floats:

@@ -5,7 +5,8 @@ muscle -29..150, intermuscular and subcutaneous fat -190..-30, visceral fat -150
 ends included. Attenuation is the mean over all muscle voxels in that range.
 
 Half-filled pixels on the wall of gas-filled bowel, and stool with gas in it, have the HU of fat.
-Visceral fat therefore keeps a distance from gas (`beside_gas`).
+Visceral fat therefore keeps a distance from gas (`beside_gas`). So have pixels shared by skin and
+air: the outermost pixel of the body is not subcutaneous fat (`shared_with_air`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ RULES: dict[Tissue, Rule] = {
 BORDER_MM = 1.0
 #: Gas; gaps between bubbles up to twice this belong to the stool; walls are this thick.
 GAS_HU, GAS_GAP_MM, GAS_RIM_MM = -250.0, 6.0, 2.0
+#: The network's outline is within this depth of the skin; what is below the HU there is air.
+SKIN_DEPTH_MM, AIR_BELOW_HU = 4.0, -300.0
 #: Nothing in a body is as dense; teeth and cortical bone end below.
 METAL_HU = 2500.0
 
@@ -91,6 +94,15 @@ def beside_gas(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Mas
     return np.asarray(near, np.bool_)
 
 
+def shared_with_air(trunk: Mask, hu: Voxels, pixel_mm: tuple[float, float]) -> Mask:
+    """The outermost pixel of the trunk, and whatever of it is mostly air."""
+    filled = ndimage.binary_fill_holes(trunk)
+    depth = max(1, round(SKIN_DEPTH_MM / min(pixel_mm)))
+    deep = ndimage.binary_erosion(filled, iterations=depth, border_value=1)
+    outside = ~filled | ((hu < AIR_BELOW_HU) & ~deep)
+    return np.asarray(ndimage.binary_dilation(outside), np.bool_)
+
+
 def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[Tissue, Mask]:
     """(row, column) mask of each tissue on one slice; they do not overlap."""
     labels = settled(labels, hu, pixel_mm)
@@ -99,6 +111,7 @@ def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> d
         tissue: trunk & (labels == rule.compartment) & (hu >= rule.low_hu) & (hu <= rule.high_hu)
         for tissue, rule in RULES.items()
     }
+    masks[Tissue.SUBCUTANEOUS] &= ~shared_with_air(trunk, hu, pixel_mm)
     masks[Tissue.VISCERAL] &= ~beside_gas(labels, hu, pixel_mm)
     return masks
 
