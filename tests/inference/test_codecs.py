@@ -1,0 +1,82 @@
+"""What is checked before pixels are decoded."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from inference.attributes import quiet_pydicom
+from inference.codecs import PixelFile, code_stream_size
+from node.domain.errors import PixelDataError
+from tests.dicom_factory import ct_series, enhanced_ct, write
+
+SOC_SIZ = b"\xff\x4f\xff\x51"
+
+
+def test_size_of_a_jpeg_2000_stream_is_read_without_its_offset() -> None:
+    siz = struct.pack(">HH8I", 47, 0, 612, 520, 100, 8, 612, 520, 0, 0) + b"\x00\x01" + b"\x0f\1\1"
+    stream = SOC_SIZ + siz
+    assert code_stream_size(stream) == (512, 512, 1)
+    boxed = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + b"\x00" * 40 + stream
+    assert code_stream_size(boxed) == (512, 512, 1)
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC3, 0xF7])
+def test_size_of_a_jpeg_stream_is_read_behind_other_segments(marker: int) -> None:
+    table = b"\xff\xc4\x00\x05\x01\x02\x03"
+    frame = bytes([0xFF, marker]) + b"\x00\x0b\x0c" + struct.pack(">HH", 300, 200) + b"\x01\1\1\1\0"
+    assert code_stream_size(b"\xff\xd8" + table + frame) == (300, 200, 1)
+
+
+@pytest.mark.parametrize(
+    "stream", [b"", b"\xff\xd8", b"\xff\xd8\xff\xd9" * 4, SOC_SIZ, b"GIF89a" * 9]
+)
+def test_what_is_no_code_stream_has_no_size(stream: bytes) -> None:
+    assert code_stream_size(stream) is None
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_frames_are_decoded_in_the_order_asked_for(tmp_path: Path, syntax: str) -> None:
+    images = ct_series(slices=1, transfer_syntax=syntax)
+    (path,) = write(images, tmp_path)
+    (values,) = PixelFile(path, syntax).frames([0])
+    np.testing.assert_array_equal(values, images[0].pixel_array)
+
+
+def test_a_frame_that_is_not_there_fails(tmp_path: Path) -> None:
+    image = enhanced_ct(3)
+    (path,) = write([image], tmp_path)
+    pixels = PixelFile(path, "")
+    third, first = pixels.frames([2, 0])
+    np.testing.assert_array_equal(third, image.pixel_array[2])
+    np.testing.assert_array_equal(first, image.pixel_array[0])
+    with pytest.raises(PixelDataError, match="holds 3 frames, not 4"):
+        list(pixels.frames([3]))
+
+
+def test_an_unknown_transfer_syntax_fails(tmp_path: Path) -> None:
+    (path,) = write(ct_series(slices=1), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"))
+    with quiet_pydicom(), pytest.raises(PixelDataError, match="transfer syntax that is not known"):
+        PixelFile(path, "")
+
+
+def test_damaged_jpeg_2000_never_ends_the_process(tmp_path: Path) -> None:
+    (path,) = write(ct_series(slices=1, transfer_syntax=JPEG2000Lossless), tmp_path)
+    content = bytearray(path.read_bytes())
+    start = content.find(SOC_SIZ)
+    refused = 0
+    for at in range(start + 42, start + 200, 3):
+        damaged = content[:]
+        damaged[at : at + 4] = b"\xff\xff\xff\xff"
+        path.write_bytes(damaged)
+        with quiet_pydicom():
+            try:
+                list(PixelFile(path, "").frames([0]))
+            except PixelDataError:
+                refused += 1
+    assert refused > 10
