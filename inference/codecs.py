@@ -65,11 +65,12 @@ _READ: tuple[BaseTag | int, ...] = (
     *(group << 16 | 0x0102 for group in range(0x6000, 0x6020, 2)),
 )
 #: One decoder per transfer syntax. pydicom would try GDCM first, which ends the whole process
-#: on some damaged JPEG 2000 (an exception that crosses its C++ border); what is left to GDCM
-#: is the JPEG family that nothing else here reads.
+#: on some damaged streams (a C++ exception that its Python border does not catch). Left to GDCM
+#: is what nothing else here reads: JPEG lossless, and 12-bit JPEG. There a damaged stream can
+#: end the worker process, which its keeper sees and reports as a failed job.
 _PLUGINS = {
-    "1.2.840.10008.1.2.4.50": "gdcm",
-    "1.2.840.10008.1.2.4.51": "gdcm",
+    "1.2.840.10008.1.2.4.50": "pillow",
+    "1.2.840.10008.1.2.4.51": "pillow",
     "1.2.840.10008.1.2.4.57": "gdcm",
     "1.2.840.10008.1.2.4.70": "gdcm",
     "1.2.840.10008.1.2.4.80": "pyjpegls",
@@ -153,10 +154,10 @@ class PixelFile:
         if self._is_plain:
             yield from self._plain(indices)
             return
-        if self.transfer_syntax in _TWELVE_BIT_JPEG and form.bits_stored > 8:
-            yield from self._twelve_bit_jpeg(indices)
-            return
         try:
+            if self.transfer_syntax in _TWELVE_BIT_JPEG and form.bits_stored > 8:
+                yield from self._twelve_bit_jpeg(indices)
+                return
             decoder = get_decoder(self.transfer_syntax)
             arrays = decoder.iter_array(
                 self._dataset,

@@ -80,3 +80,14 @@ def test_damaged_jpeg_2000_never_ends_the_process(tmp_path: Path) -> None:
             except PixelDataError:
                 refused += 1
     assert refused > 10
+
+
+@pytest.mark.shared
+def test_damaged_twelve_bit_jpeg_fails(shared_images: Path, tmp_path: Path) -> None:
+    (original,) = (shared_images / "odd_dicom" / "cornerstone3d").glob("CTImage*.4.51.dcm")
+    content = original.read_bytes()
+    # Without its first Huffman table the stream cannot be decoded.
+    path = tmp_path / "damaged.dcm"
+    path.write_bytes(content.replace(b"\xff\xc4", b"\xff\xfe"))
+    with quiet_pydicom(), pytest.raises(PixelDataError, match="cannot be decoded"):
+        list(PixelFile(path, "").frames([0]))
