@@ -36,7 +36,11 @@ def test_areas_on_l3_agree_with_the_drawing_within_three_per_cent(plain: Finding
     assert found["L3 skeletal muscle"] == pytest.approx(muscle, rel=0.02)
     visceral = Toy().area_cm2(lambda c, h: (c == 4) & (h < 0))
     assert found["L3 visceral fat"] == pytest.approx(visceral, rel=0.02)
-    subcutaneous = Toy().area_cm2(lambda c, h: c == 1)
+    # The outermost pixel, which skin and air share, does not count as fat.
+    a, b = Toy.skin
+    outline_mm = np.pi * (3 * (a + b) - np.sqrt((3 * a + b) * (a + 3 * b)))
+    shared_cm2 = outline_mm * Toy.pixel_mm / 100.0
+    subcutaneous = Toy().area_cm2(lambda c, h: c == 1) - shared_cm2
     assert found["L3 subcutaneous fat"] == pytest.approx(subcutaneous, rel=0.03)
     # A thin stripe: its two ends on the fascia are given to the neighbouring fat.
     stripe = Toy().area_cm2(lambda c, h: (c == 2) & (h < 0))
