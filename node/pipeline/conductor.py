@@ -18,7 +18,7 @@ from node.ledger.studies import StudyRow
 from node.metrics import Metrics
 from node.pipeline.analysis import StudyInput, describe
 from node.pipeline.completion import Completion
-from node.pipeline.eligibility import facts, judge
+from node.pipeline.eligibility import facts, judge_study
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, route
 from node.pipeline.scheduler import Workers
@@ -92,8 +92,9 @@ class Conductor:
         with self._ledger.transaction():
             for rule in routes:
                 name = rule.manifest.identity.name
-                for series in study.series:
-                    verdict = judge(series, study.patient, rule.manifest)
+                for series, verdict in zip(
+                    study.series, judge_study(study, rule.manifest), strict=True
+                ):
                     verdicts.append(verdict)
                     self._ledger.studies.record_verdict(
                         row.study_uid, row.generation, verdict, facts(series)

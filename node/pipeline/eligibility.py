@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from models.manifest import InputLimits, ModelManifest
-from node.domain.study import Patient, Series, SeriesGeometry
+from node.domain.study import CompletedStudy, Patient, Series, SeriesGeometry
 from node.domain.verdict import Eligibility, Eligible, Ineligible, ModelName
 
 #: A spacing this much above the limit is rounding of the scanner, not a wider series.
@@ -25,6 +25,21 @@ def judge(series: Series, patient: Patient, manifest: ModelManifest) -> Eligibil
         if reason:
             return Ineligible(model=name, series_uid=series.series_uid, reason=reason)
     return Eligible(model=name, series_uid=series.series_uid, rank=_rank(series, limits))
+
+
+def judge_study(study: CompletedStudy, manifest: ModelManifest) -> tuple[Eligibility, ...]:
+    """One verdict for each series; none is analysed where the study contradicts itself.
+
+    Images of two patients under one Study Instance UID would give a result to the wrong one.
+    """
+    if study.specific_faults:
+        reason = "; ".join(study.specific_faults)
+        name = ModelName(manifest.identity.name)
+        return tuple(
+            Ineligible(model=name, series_uid=series.series_uid, reason=reason)
+            for series in study.series
+        )
+    return tuple(judge(series, study.patient, manifest) for series in study.series)
 
 
 def facts(series: Series) -> str:

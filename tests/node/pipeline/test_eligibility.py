@@ -8,7 +8,7 @@ import pytest
 
 from node.domain.study import ClassUID, Patient, Series
 from node.domain.verdict import Eligible, Ineligible
-from node.pipeline.eligibility import facts, judge
+from node.pipeline.eligibility import facts, judge, judge_study
 from tests.node import words
 
 ADULT = Patient(age_years=50.0)
@@ -114,6 +114,15 @@ def test_longer_stack_and_stated_body_part_rank_first() -> None:
     assert isinstance(short, Eligible)
     assert isinstance(named, Eligible)
     assert named.rank < long.rank < short.rank
+
+
+def test_study_that_holds_two_patients_is_not_analysed_at_all() -> None:
+    fault = "images of 2 patients in one study"
+    study = replace(words.study(words.series("1"), words.series("2")), specific_faults=(fault,))
+    verdicts = judge_study(study, words.manifest())
+    assert [getattr(verdict, "reason", "") for verdict in verdicts] == [fault, fault]
+    sound = judge_study(words.study(), words.manifest())
+    assert [type(verdict) for verdict in sound] == [Eligible]
 
 
 def test_facts_describe_the_series_without_the_patient() -> None:
