@@ -271,14 +271,12 @@ def _positive(text: str) -> float | None:
 
 
 def _contradictions(headers: Sequence[Header]) -> tuple[str, ...]:
-    """Where images of one study disagree on whose they are; never the values themselves."""
-    names = {
-        "PatientID": "patient IDs",
-        "PatientName": "patient names",
-        "PatientBirthDate": "birth dates",
-        "PatientSex": "sexes",
-        "AccessionNumber": "accession numbers",
-    }
+    """Where images of one study disagree on whose they are; never the values themselves.
+
+    Names are spelt, and accession numbers given, more than one way for one patient; identifier
+    and birth date are not.
+    """
+    names = {"PatientID": "patient IDs", "PatientBirthDate": "birth dates"}
     faults = []
     for keyword, name in names.items():
         stated = {text for header in headers if (text := header.values.text(keyword))}
