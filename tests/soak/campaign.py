@@ -160,13 +160,14 @@ class Campaign:
                 _kill_tree(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "node", "serve", "--config", str(self._config)],
-            cwd=CHECKOUT,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._plan.folder / "stderr.log").open("ab"),
-        )
+        with (self._plan.folder / "stderr.log").open("ab") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-m", "node", "serve", "--config", str(self._config)],
+                cwd=CHECKOUT,
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
 
     def _states(self) -> dict[str, str]:
         if not (self._storage / "ledger.sqlite").exists():
