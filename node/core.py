@@ -25,7 +25,7 @@ from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.conductor import Conductor
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
-from node.settings import GIGABYTE, result_context, routes_for, routes_of, watermark, worker_setup
+from node.settings import GIGABYTE, result_context, routed, routes_of, watermark, worker_setup
 from scp.storage import InstanceStore
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class Core:
         self.conductor = Conductor(
             self.ledger, self.completion, self.readers, self.routes, self.metrics
         )
-        self.conductor.routes_for = lambda study: routes_for(appliance, self.routes, study)
+        self.conductor.routes_for = lambda study: routed(appliance, self.routes, study)
         self.conductor.on_jobs = self.scheduler.wake
 
     def start_workers(self) -> None:

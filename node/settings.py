@@ -55,18 +55,29 @@ def routes_of(
     return tuple(routes)
 
 
-def routes_for(
+def routed(
     appliance: Appliance, routes: Sequence[ModelRoute], study: CompletedStudy
 ) -> tuple[ModelRoute, ...]:
-    """The models that look at this study, each with the destinations of the rules that hold."""
-    holding = [rule for rule in appliance.routes.values() if not rule.when.unmet(study)]
-    chosen = []
+    """Every model, with the destinations of the rules that hold for this study.
+
+    A model of which no rule holds keeps no destination; `unrouted` then says why, and each
+    series still gets its verdict.
+    """
+    resolved = []
     for route in routes:
         name = route.manifest.identity.name
-        destinations = [d for rule in holding if name in rule.models for d in rule.destinations]
-        if destinations:
-            chosen.append(replace(route, destinations=tuple(dict.fromkeys(destinations))))
-    return tuple(chosen)
+        rules = [rule for rule in appliance.routes.values() if name in rule.models]
+        unmet = [rule.when.unmet(study) for rule in rules]
+        holding = [rule for rule, why in zip(rules, unmet, strict=True) if not why]
+        destinations = [name for rule in holding for name in rule.destinations]
+        resolved.append(
+            replace(
+                route,
+                destinations=tuple(dict.fromkeys(destinations)),
+                unrouted="" if holding else "; ".join(dict.fromkeys(unmet)),
+            )
+        )
+    return tuple(resolved)
 
 
 def configuration_digest(appliance: Appliance, model: str) -> str:

@@ -3,7 +3,8 @@
 The network names the levels on 4 mm voxels; along the spine its middles can be off by up to half
 a vertebra. Discs are dark bands between bright endplates in the mean of a small round region
 that follows the spine at right angles. Naming stays the network's: only the middle moves, and
-only where the nearest row of bodies between discs is clearly nearer than the next one.
+only where the nearest row of bodies between discs is clearly nearer than the next one. Where
+two rows are equally near, nobody knows which vertebra was meant (`undecided`).
 """
 
 from __future__ import annotations
@@ -110,24 +111,42 @@ def moved(heights_mm: Sequence[float], discs_mm: Sequence[float], pitch_mm: floa
         heights_mm: middles of vertebrae with consecutive names, from below.
 
     Returns:
-        As many heights; the ones given where no row of discs is clearly the nearest, and a
-        single one as given where it lies beyond the discs.
+        As many heights; the ones given where no row of discs is clearly the nearest. One that
+        lies beyond the discs moves as far as its neighbour.
     """
-    middles = [(a + b) / 2 for a, b in pairwise(discs_mm)]
     given = list(heights_mm)
-    if len(middles) < 2 or len(given) < 2:
+    rows = _rows(given, discs_mm)
+    if not rows or rows[0][0] > 0.5 * pitch_mm or _tied(rows, pitch_mm):
         return given
-    rows: list[tuple[float, int]] = []
-    for shift in range(1 - len(given), len(middles)):
-        pairs = [
-            (h, middles[k + shift]) for k, h in enumerate(given) if 0 <= k + shift < len(middles)
-        ]
-        if len(pairs) >= min(2, len(middles)):
-            rows.append((float(np.mean([abs(h - m) for h, m in pairs])), shift))
-    rows.sort()
-    if not rows or rows[0][0] > 0.5 * pitch_mm:
-        return given
-    if len(rows) > 1 and rows[1][0] - rows[0][0] < CLEARLY * pitch_mm:
-        return given
+    middles = [(a + b) / 2 for a, b in pairwise(discs_mm)]
     shift = rows[0][1]
-    return [middles[k + shift] if 0 <= k + shift < len(middles) else h for k, h in enumerate(given)]
+    paired = [k for k in range(len(given)) if 0 <= k + shift < len(middles)]
+    offsets = {k: middles[k + shift] - given[k] for k in paired}
+    return [h + offsets[min(max(k, paired[0]), paired[-1])] for k, h in enumerate(given)]
+
+
+def undecided(heights_mm: Sequence[float], discs_mm: Sequence[float], pitch_mm: float) -> bool:
+    """True where discs are seen and the given middles lie on them, half-way between two bodies."""
+    rows = _rows(heights_mm, discs_mm)
+    return bool(rows) and _tied(rows, pitch_mm)
+
+
+def _tied(rows: Sequence[tuple[float, int]], pitch_mm: float) -> bool:
+    return len(rows) > 1 and rows[1][0] - rows[0][0] < CLEARLY * pitch_mm
+
+
+def _rows(heights_mm: Sequence[float], discs_mm: Sequence[float]) -> list[tuple[float, int]]:
+    """(mean distance to the middles between discs, shift) of each way to pair them, best first."""
+    middles = [(a + b) / 2 for a, b in pairwise(discs_mm)]
+    if len(middles) < 2 or len(heights_mm) < 2:
+        return []
+    rows = []
+    for shift in range(1 - len(heights_mm), len(middles)):
+        pairs = [
+            (h, middles[k + shift])
+            for k, h in enumerate(heights_mm)
+            if 0 <= k + shift < len(middles)
+        ]
+        if len(pairs) >= 2:
+            rows.append((float(np.mean([abs(h - m) for h, m in pairs])), shift))
+    return sorted(rows)

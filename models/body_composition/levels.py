@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.discs import course_of, disc_heights, moved
+from models.body_composition.discs import course_of, disc_heights, moved, undecided
 from models.body_composition.grid import Axis, Floats, Grid, normalised, sample_volume
 from models.body_composition.plausibility import BODY_HU
 from node.domain.imaging import Network
@@ -75,6 +75,7 @@ class LevelMap:
         bodies: the vertebral bodies (and the sacrum) of sufficient size, by name.
         ml: volume seen of each structure.
         kidney_hu: median HU of the kidneys, None where there are none.
+        unsure: the named middles lie on discs that the image shows.
     """
 
     labels: NDArray[np.uint8]
@@ -82,6 +83,7 @@ class LevelMap:
     bodies: Mapping[str, Body]
     ml: Mapping[str, float]
     kidney_hu: float | None
+    unsure: bool = False
 
     @property
     def named(self) -> list[Body]:
@@ -110,7 +112,8 @@ def find_levels(grid: Grid, network: Network, body_ml: float) -> LevelMap:
         body = _body(grid, axes, labels, name)
         if body is not None and body.ml >= body_ml:
             bodies[name] = body
-    bodies |= _between_discs(grid, axes, labels, [bodies[n] for n in NAMED if n in bodies])
+    between, unsure = _between_discs(grid, axes, labels, [bodies[n] for n in NAMED if n in bodies])
+    bodies |= between
     kidneys = hu[labels == CLASSES.index("kidneys")]
     return LevelMap(
         labels=labels,
@@ -118,23 +121,28 @@ def find_levels(grid: Grid, network: Network, body_ml: float) -> LevelMap:
         bodies=bodies,
         ml=ml,
         kidney_hu=float(np.median(kidneys)) if kidneys.size * voxel_ml > 20.0 else None,
+        unsure=unsure,
     )
 
 
 def _between_discs(
     grid: Grid, axes: tuple[Axis, Axis, Axis], labels: NDArray[np.uint8], found: list[Body]
-) -> dict[str, Body]:
-    """The bodies with their middles moved half-way between visible discs, where that is clear."""
+) -> tuple[dict[str, Body], bool]:
+    """The bodies with their middles moved half-way between visible discs, where that is clear.
+
+    Also whether it is unclear: the middles lie on the discs themselves.
+    """
     numbers = [NAMED.index(body.name) for body in found]
     if len(found) < 3 or numbers != list(range(numbers[0], numbers[0] + len(found))):
-        return {}
+        return {}, False
     course = course_of(grid, axes, (labels > _SACRUM) & (labels <= CLASSES.index("upper_thoracic")))
     heights = [body.centre[0] * grid.spacing_mm[0] for body in found]
     if course is None or np.any(np.diff(heights) <= 0):
-        return {}
+        return {}, False
     pitch = float(np.median(np.diff(heights)))
+    discs = disc_heights(course, pitch)
     out = {}
-    for body, height in zip(found, moved(heights, disc_heights(course, pitch), pitch), strict=True):
+    for body, height in zip(found, moved(heights, discs, pitch), strict=True):
         at = int(np.argmin(np.abs(course.height_mm - height)))
         if height == body.centre[0] * grid.spacing_mm[0]:
             continue
@@ -150,7 +158,7 @@ def _between_discs(
             highest=highest,
             cut=lowest < -0.5 or highest > grid.shape[0] - 0.5,
         )
-    return out
+    return out, undecided(heights, discs, pitch)
 
 
 def network_axes(grid: Grid) -> tuple[Axis, Axis, Axis]:

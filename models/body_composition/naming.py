@@ -39,7 +39,13 @@ class MidL3:
 
 def locate_l3(levels: LevelMap, grid: Grid, thresholds: Mapping[str, float]) -> MidL3 | Refusal:
     """Mid-L3, or why it cannot be stated."""
-    fault = _absent(levels) or _order(levels) or _distances(levels, thresholds) or _whole(levels)
+    fault = (
+        _absent(levels)
+        or _order(levels)
+        or _distances(levels, thresholds)
+        or _unsure(levels)
+        or _whole(levels)
+    )
     if fault is not None:
         return fault
     anchors = anchors_in_view(levels)
@@ -118,6 +124,15 @@ def _distances(levels: LevelMap, thresholds: Mapping[str, float]) -> Refusal | N
             "the measures were made for adults"
         )
     return None
+
+
+def _unsure(levels: LevelMap) -> Refusal | None:
+    if not levels.unsure:
+        return None
+    return Refusal(
+        "the vertebrae were recognised half-way between the bodies and the discs that the image "
+        "shows; L3 is never guessed"
+    )
 
 
 def _whole(levels: LevelMap) -> Refusal | None:

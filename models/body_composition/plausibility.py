@@ -22,6 +22,9 @@ WARMEST_AIR_HU = -850.0
 NARROWEST_MM, WIDEST_MM = 190.0, 700.0
 #: Share of the body's voxels that is soft tissue or fat in any trunk, and soft tissue alone.
 LEAST_TISSUE, LEAST_SOFT = 0.7, 0.15
+#: Aerated lung in HU; on every slice at least this share of the body: a chest without a belly.
+LUNG_HU = (-950.0, -500.0)
+LEAST_LUNG = 0.08
 _OPENING_MM = 5.0
 
 
@@ -51,7 +54,7 @@ def refuse_implausible(grid: Grid) -> Refusal | None:
     count = grid.shape[0]
     indices = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(int))
     looks = [_look(grid, int(index)) for index in indices]
-    return _units(looks) or _size(looks) or _content(looks)
+    return _units(looks) or _size(looks) or _chest(looks) or _content(looks)
 
 
 def _look(grid: Grid, index: int) -> _Look:
@@ -87,6 +90,21 @@ def _size(looks: list[_Look]) -> Refusal | None:
             f"({NARROWEST_MM:.0f} to {WIDEST_MM:.0f} mm)"
         )
     return None
+
+
+def _chest(looks: list[_Look]) -> Refusal | None:
+    """A chest ends above L3; its levels must not be counted by a network made for the trunk."""
+    low, high = LUNG_HU
+    shares = [
+        float(((look.inside > low) & (look.inside < high)).mean()) if look.inside.size else 0.0
+        for look in looks
+    ]
+    if min(shares) < LEAST_LUNG:
+        return None
+    return Refusal(
+        f"L3 is not within this series: lung is seen on every slice (at least {min(shares):.0%} "
+        "of the body)"
+    )
 
 
 def _content(looks: list[_Look]) -> Refusal | None:

@@ -93,7 +93,9 @@ class Conductor:
             for rule in routes:
                 name = rule.manifest.identity.name
                 for series, verdict in zip(
-                    study.series, judge_study(study, rule.manifest), strict=True
+                    study.series,
+                    judge_study(study, rule.manifest, unrouted=rule.unrouted),
+                    strict=True,
                 ):
                     verdicts.append(verdict)
                     self._ledger.studies.record_verdict(
@@ -111,7 +113,7 @@ class Conductor:
                 )
             if not routes:
                 self._ledger.studies.tell(
-                    row.study_uid, "no route", "no routing rule applies to this study"
+                    row.study_uid, "no model", "no model is enabled and named by a route"
                 )
             self._move(row, StudyState.ANALYSING)
         self._metrics.step_seconds.labels("judge", "").observe(time.perf_counter() - started)

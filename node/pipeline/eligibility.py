@@ -27,10 +27,16 @@ def judge(series: Series, patient: Patient, manifest: ModelManifest) -> Eligibil
     return Eligible(model=name, series_uid=series.series_uid, rank=_rank(series, limits))
 
 
-def judge_study(study: CompletedStudy, manifest: ModelManifest) -> tuple[Eligibility, ...]:
+def judge_study(
+    study: CompletedStudy, manifest: ModelManifest, *, unrouted: str = ""
+) -> tuple[Eligibility, ...]:
     """One verdict for each series; none is analysed where the study contradicts itself.
 
     Images of two patients under one Study Instance UID would give a result to the wrong one.
+
+    Args:
+        unrouted: why no routing rule sends the study to this model. A series that is unfit by
+            itself keeps its own reason; this one is for those that would have been fit.
     """
     if study.specific_faults:
         reason = "; ".join(study.specific_faults)
@@ -39,7 +45,14 @@ def judge_study(study: CompletedStudy, manifest: ModelManifest) -> tuple[Eligibi
             Ineligible(model=name, series_uid=series.series_uid, reason=reason)
             for series in study.series
         )
-    return tuple(judge(series, study.patient, manifest) for series in study.series)
+    verdicts = []
+    for series in study.series:
+        verdict = judge(series, study.patient, manifest)
+        if unrouted and isinstance(verdict, Eligible):
+            reason = f"no routing rule applies: {unrouted}"
+            verdict = Ineligible(model=verdict.model, series_uid=series.series_uid, reason=reason)
+        verdicts.append(verdict)
+    return tuple(verdicts)
 
 
 def facts(series: Series) -> str:

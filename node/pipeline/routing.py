@@ -20,6 +20,7 @@ class ModelRoute:
         destinations: names of the destinations its results go to.
         report_not_eligible: write a "not eligible" report when no series qualifies.
         configuration_digest: hex digest of everything configured that changes its results.
+        unrouted: why no routing rule sends the study at hand to this model; "" when one does.
     """
 
     manifest: ModelManifest
@@ -27,6 +28,7 @@ class ModelRoute:
     destinations: tuple[str, ...]
     report_not_eligible: bool
     configuration_digest: str
+    unrouted: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ def route(
     """
     planned = []
     for rule in routes:
+        if rule.unrouted:
+            continue
         name = ModelName(rule.manifest.identity.name)
         mine = [verdict for verdict in verdicts if verdict.model == name]
         eligible = sorted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.body_composition.discs import Course, disc_heights, moved
+from models.body_composition.discs import Course, disc_heights, moved, undecided
 
 
 def _course(discs: list[float]) -> Course:
@@ -29,6 +29,22 @@ def test_middles_half_a_body_too_low_move_to_the_bodies() -> None:
 def test_middles_on_the_discs_stay_because_neither_neighbour_is_nearer() -> None:
     given = [56.0, 92.0, 128.0]
     assert moved(given, [20.0, 56.0, 92.0, 128.0, 164.0], 36.0) == given
+
+
+def test_middles_on_the_discs_are_told_as_undecided() -> None:
+    discs = [20.0, 56.0, 92.0, 128.0, 164.0]
+    assert undecided([56.0, 92.0, 128.0], discs, 36.0)
+    assert not undecided([38.0, 74.0, 110.0], discs, 36.0)
+    assert not undecided([56.0, 92.0, 128.0], [], 36.0)
+
+
+def test_middle_beyond_the_last_disc_moves_as_far_as_its_neighbour() -> None:
+    assert moved([30.0, 66.0, 101.0, 137.0], [20.0, 56.0, 92.0, 128.0], 36.0) == [
+        38.0,
+        74.0,
+        110.0,
+        146.0,
+    ]
 
 
 def test_without_discs_nothing_moves() -> None:

@@ -125,3 +125,8 @@ def test_a_cut_l3_is_refused_even_with_its_neighbours() -> None:
 def test_l3_above_the_series_names_the_highest_and_below_the_lowest_vertebra() -> None:
     assert "the highest vertebra seen is L5" in refused(seen("sacrum", "L5"))
     assert "the lowest vertebra seen is T12" in refused(seen("T12", "T11"))
+
+
+def test_bodies_on_the_discs_are_never_guessed_at() -> None:
+    levels = replace(seen("sacrum", *NAMES), unsure=True)
+    assert "half-way between the bodies and the discs" in refused(levels)

@@ -125,6 +125,15 @@ def test_study_that_holds_two_patients_is_not_analysed_at_all() -> None:
     assert [type(verdict) for verdict in sound] == [Eligible]
 
 
+def test_series_of_an_unrouted_study_keeps_its_own_reason_or_gets_that_of_the_route() -> None:
+    study = words.study(words.series("1"), words.series("2", modality="PT"))
+    verdicts = judge_study(study, words.manifest(), unrouted="the study was not sent by CT1")
+    assert [getattr(verdict, "reason", "") for verdict in verdicts] == [
+        "no routing rule applies: the study was not sent by CT1",
+        "modality PT; the model reads CT",
+    ]
+
+
 def test_facts_describe_the_series_without_the_patient() -> None:
     line = facts(replace(words.series(), description="SMITH JOHN special"))
     assert line == "CT, 60 images, axial, every 5.00 mm over 295 mm, 512 x 512, pixel 0.80 mm"

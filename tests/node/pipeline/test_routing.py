@@ -60,3 +60,8 @@ def test_late_image_model_or_configuration_make_another_job() -> None:
     identity = replace(RULE.manifest.identity, digest="e" * 64)
     newer = replace(RULE, manifest=replace(RULE.manifest, identity=identity))
     assert len({key, longer, configured, planned(words.study(), newer)[0].job.key}) == 4
+
+
+def test_study_that_no_rule_sends_to_the_model_gets_no_job_and_no_report() -> None:
+    unrouted = replace(RULE, unrouted="the study has no CT", report_not_eligible=True)
+    assert planned(words.study(words.series(modality="MR")), unrouted) == ()
