@@ -22,7 +22,7 @@ WARMEST_AIR_HU = -850.0
 NARROWEST_MM, WIDEST_MM = 190.0, 700.0
 #: Share of the body's voxels that is soft tissue or fat in any trunk, and soft tissue alone.
 LEAST_TISSUE, LEAST_SOFT = 0.7, 0.15
-#: Aerated lung in HU; on every slice at least this share of the body: a chest without a belly.
+#: Aerated lung in HU. Where it is at least this share of the lowest slices, L3 lies below them.
 LUNG_HU = (-950.0, -500.0)
 LEAST_LUNG = 0.08
 _OPENING_MM = 5.0
@@ -93,17 +93,17 @@ def _size(looks: list[_Look]) -> Refusal | None:
 
 
 def _chest(looks: list[_Look]) -> Refusal | None:
-    """A chest ends above L3; its levels must not be counted by a network made for the trunk."""
+    """L3 lies below the lungs; a chest's levels must not be counted by a network for the trunk."""
     low, high = LUNG_HU
     shares = [
         float(((look.inside > low) & (look.inside < high)).mean()) if look.inside.size else 0.0
-        for look in looks
+        for look in looks[:2]
     ]
     if min(shares) < LEAST_LUNG:
         return None
     return Refusal(
-        f"L3 is not within this series: lung is seen on every slice (at least {min(shares):.0%} "
-        "of the body)"
+        f"L3 is not within this series: its lowest slices still show lung ({shares[0]:.0%} of "
+        "the body)"
     )
 
 

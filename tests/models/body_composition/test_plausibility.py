@@ -44,7 +44,7 @@ def test_trunk_with_lung_bases_is_looked_at() -> None:
 
 def test_chest_without_a_belly_is_refused_by_its_lungs() -> None:
     told = reason(trunk(lung_slices=12))
-    assert told.startswith("L3 is not within this series: lung is seen on every slice")
+    assert told.startswith("L3 is not within this series: its lowest slices still show lung")
 
 
 def test_values_that_are_not_hounsfield_units_are_refused_with_what_the_air_has() -> None:
