@@ -205,6 +205,9 @@ def _equipment(data_set: Dataset, work: ResultInput) -> None:
     data_set.ManufacturerModelName = clipped(context.model_name)
     data_set.SoftwareVersions = clipped(context.software_version)
     data_set.DeviceSerialNumber = clipped(context.serial_number)
+    # In General Equipment (PS3.3 C.7.5.1), where every edition has it: validators of older
+    # editions refuse it inside the Contributing Equipment Sequence.
+    data_set.DeviceUID = work.findings.model.device_uid
     data_set.StationName = clipped(context.station_name, SHORT_STRING)
     institution = context.institution or str(work.header.get("InstitutionName", "") or "")
     if institution:
@@ -226,14 +229,13 @@ def _scanner(work: ResultInput) -> list[Dataset]:
 
 
 def _model(work: ResultInput) -> Dataset:
-    """The model as contributing equipment; its DeviceUID changes with every change of it."""
+    """The model as contributing equipment, with the digest of its package."""
     model = work.findings.model
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(codes.PROCESSING_EQUIPMENT)]
     item.Manufacturer = clipped(model.manufacturer)
     item.ManufacturerModelName = clipped(model.name)
     item.SoftwareVersions = clipped(model.version)
-    item.DeviceUID = model.device_uid
     item.ContributionDescription = f"{model.title}; package sha256 {model.digest}"
     return item
 

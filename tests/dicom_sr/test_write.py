@@ -97,7 +97,8 @@ def test_objects_name_node_model_and_scanner(tmp_path: Path) -> None:
         assert scanner.PurposeOfReferenceCodeSequence[0].CodeValue == "109101"
         assert scanner.Manufacturer == "Vigie tests"
         assert model.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
-        assert model.DeviceUID == it.findings.model.device_uid
+        assert item.DeviceUID == it.findings.model.device_uid
+        assert it.findings.model.digest in model.ContributionDescription
         assert model.SoftwareVersions == "1.2.3"
 
 
