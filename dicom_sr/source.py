@@ -8,7 +8,6 @@ identity, and `dicom_sr/common.py` writes the identity afterwards, verbatim.
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Final
 
 import pydicom
@@ -23,6 +22,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from node.domain.extent import Extent
 from node.domain.study import CompletedStudy, Instance, Plane, Series
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ NEEDED: Final = (
 _UNDECODABLE = (ValueError, AttributeError, KeyError, TypeError, NotImplementedError, OSError)
 
 
-def read_header(path: Path) -> Dataset | None:
+def read_header(extent: Extent) -> Dataset | None:
     """What is needed of the data set before its pixels, decoded; None when it is unreadable.
 
     An element that cannot be decoded is left out: a result is owed whatever the header looks
@@ -91,9 +91,10 @@ def read_header(path: Path) -> Dataset | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            stored = pydicom.dcmread(
-                path, stop_before_pixels=True, force=True, specific_tags=list(NEEDED)
-            )
+            with extent.open() as stream:
+                stored = pydicom.dcmread(
+                    stream, stop_before_pixels=True, force=True, specific_tags=list(NEEDED)
+                )
         except (*_UNDECODABLE, InvalidDicomError):
             log.warning("source.unreadable")
             return None
@@ -108,10 +109,11 @@ def read_header(path: Path) -> Dataset | None:
 
 def first_header(series: Series) -> Dataset:
     """Header of the first readable image of a series; empty when none can be read."""
-    paths = [plane.path for plane in series.planes] or [item.path for item in series.instances]
+    planes = [plane.extent for plane in series.planes]
+    extents = planes or [item.extent for item in series.instances]
     # A series of which three images in a row cannot be read has no header worth waiting for.
-    for path in list(dict.fromkeys(paths))[:3]:
-        header = read_header(path)
+    for extent in list(dict.fromkeys(extents))[:3]:
+        header = read_header(extent)
         if header is not None and "SOPInstanceUID" in header:
             return header
     return Dataset()
@@ -170,7 +172,7 @@ def bare_references(study: CompletedStudy, series: Series) -> list[Dataset]:
 
 def with_geometry(study: CompletedStudy, series: Series, plane: Plane) -> Dataset | None:
     """A bare reference plus the geometry of its source; None when that cannot be read."""
-    header = read_header(plane.path)
+    header = read_header(plane.extent)
     if header is None:
         return None
     image = bare_reference(study, series, str(plane.sop_instance_uid))

@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import IO
 
 import pydicom.config
@@ -25,6 +24,8 @@ from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from node.domain.extent import Extent
 
 #: What pydicom raises over a value or a file that is not what it claims to be. Not
 #: `Exception`: a memory error or an interrupt is no property of the file.
@@ -205,11 +206,11 @@ class Frame:
         return self.find(macro, keyword).text(keyword)
 
 
-def read_header(path: Path, keywords: Sequence[str]) -> tuple[Attributes, Attributes, bool]:
+def read_header(extent: Extent, keywords: Sequence[str]) -> tuple[Attributes, Attributes, bool]:
     """Read a file up to its pixels.
 
     Args:
-        path: with or without preamble and file meta information.
+        extent: with or without preamble and file meta information.
         keywords: the attributes to keep; everything else, private sequences included, is
             stepped over.
 
@@ -230,7 +231,7 @@ def read_header(path: Path, keywords: Sequence[str]) -> tuple[Attributes, Attrib
             return True
         return False
 
-    with path.open("rb") as file:
+    with extent.open() as file:
         _refuse_deflate_bomb(file)
         read = read_partial(file, stop_when=at_pixels, force=True, specific_tags=wanted)
     return Attributes(read), Attributes(read.file_meta), pixels

@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import gdcm
 import numpy as np
@@ -24,6 +23,7 @@ from pydicom.uid import UID, RLELossless
 
 from inference.attributes import UNREADABLE, Attributes, tag_of
 from node.domain.errors import PixelDataError, VolumeError
+from node.domain.extent import Extent
 
 Stored = NDArray[np.integer]
 
@@ -120,16 +120,17 @@ class PixelFormat:
 class PixelFile:
     """One file with its pixel data, of which frames can be decoded."""
 
-    def __init__(self, path: Path, transfer_syntax_uid: str) -> None:
+    def __init__(self, extent: Extent, transfer_syntax_uid: str) -> None:
         """Read the file; nothing is decoded yet.
 
         Raises:
             PixelDataError: it cannot be read, holds no pixels, or contradicts itself.
         """
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
+            if extent.size > MAX_FILE_BYTES:
                 raise PixelDataError("is a larger file than is loaded")
-            dataset = pydicom.dcmread(path, force=True, specific_tags=list(_READ))
+            with extent.open() as stream:
+                dataset = pydicom.dcmread(stream, force=True, specific_tags=list(_READ))
             meta = getattr(dataset, "file_meta", None)
             stated = "" if meta is None else str(meta.get("TransferSyntaxUID", ""))
         except UNREADABLE as error:

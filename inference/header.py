@@ -125,7 +125,7 @@ class Header:
 def open_header(instance: Instance) -> Header | None:
     """Read the header of one stored instance; None when the file is not readable as DICOM."""
     try:
-        values, meta, has_pixels = read_header(instance.path, _STUDY_KEYWORDS + _IMAGE_KEYWORDS)
+        values, meta, has_pixels = read_header(instance.extent, _STUDY_KEYWORDS + _IMAGE_KEYWORDS)
     except UNREADABLE:
         return None
     own_class = values.text("SOPClassUID")
@@ -175,7 +175,7 @@ def _plane(header: Header, number: int | None) -> tuple[Plane, PlaneFacts]:
         sop_instance_uid=instance.sop_instance_uid,
         frame_number=number,
         position_mm=position or (float("nan"),) * 3,
-        path=instance.path,
+        extent=instance.extent,
         instance_number=instance_number,
     )
     facts = PlaneFacts(

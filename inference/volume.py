@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from inference.codecs import PixelFile
 from inference.geometry import SAME_POSITION_MM
 from inference.rescale import apply_rescale, read_rescale
 from node.domain.errors import PixelDataError, VolumeError
+from node.domain.extent import Extent
 from node.domain.imaging import Volume, Voxels
 from node.domain.study import Plane, Series, SeriesGeometry
 
@@ -182,15 +182,18 @@ def _even(along: NDArray[np.float64]) -> None:
 
 def _fill(filling: _Slots, series: Series, slots: Sequence[int]) -> None:
     """Decode file by file; a multi-frame file is opened once."""
-    by_file: dict[Path, list[int]] = {}
+    by_file: dict[Extent, list[int]] = {}
     for index, plane in enumerate(series.planes):
-        by_file.setdefault(plane.path, []).append(index)
-    syntaxes = {instance.path: instance.transfer_syntax_uid for instance in series.instances}
-    for path, indices in by_file.items():
+        by_file.setdefault(plane.extent, []).append(index)
+    syntaxes = {instance.extent: instance.transfer_syntax_uid for instance in series.instances}
+    for extent, indices in by_file.items():
         first = f"slice {slots[indices[0]] + 1} of {len(filling.filled)}"
         try:
             _fill_file(
-                filling, series, (path, syntaxes.get(path, "")), [(i, slots[i]) for i in indices]
+                filling,
+                series,
+                (extent, syntaxes.get(extent, "")),
+                [(i, slots[i]) for i in indices],
             )
         except VolumeError as error:
             planes = f"{first} " if len(indices) == 1 else "the multi-frame image "
@@ -201,7 +204,7 @@ def _fill(filling: _Slots, series: Series, slots: Sequence[int]) -> None:
 
 
 def _fill_file(
-    filling: _Slots, series: Series, file: tuple[Path, str], places: Sequence[tuple[int, int]]
+    filling: _Slots, series: Series, file: tuple[Extent, str], places: Sequence[tuple[int, int]]
 ) -> None:
     pixels = PixelFile(*file)
     source = Frames(pixels.values)

@@ -38,9 +38,10 @@ class Node:
         self._unready: dict[str, str] = {"node": "starting"}
         self.couriers: tuple[Courier, ...] = couriers_of(appliance, core.ledger, core.metrics)
         self.retention = Retention(
-            core.ledger, core.results_folder, days=appliance.storage.retention_days
+            core.ledger, core.store, core.results_folder, days=appliance.storage.retention_days
         )
         arrivals = Arrivals(core.ledger, core.completion, core.metrics)
+        core.indexer.events = arrivals
         self.receiver = Receiver(receiver_settings(appliance), core.store, arrivals)
         self.web = Web(
             web_settings(appliance),

@@ -17,7 +17,7 @@ from pydicom.uid import (
 from config.schema import Appliance
 from node.version import VERSION
 from scp.classes import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
-from scp.storage import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 STATUSES = (
     ("0000", "Success", "bytes and index row are on the disk (fsync)"),

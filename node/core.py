@@ -25,7 +25,16 @@ from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.conductor import Conductor
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
-from node.settings import GIGABYTE, result_context, routed, routes_of, watermark, worker_setup
+from node.settings import (
+    GIGABYTE,
+    result_context,
+    routed,
+    routes_of,
+    segment_settings,
+    watermark,
+    worker_setup,
+)
+from scp.indexing import Indexer
 from scp.storage import InstanceStore
 
 log = structlog.get_logger(__name__)
@@ -55,10 +64,12 @@ class Core:
         self.ledger = Ledger(self.root)
         self.metrics = Metrics()
         self.metrics.watch(self.ledger, self.root)
+        self.indexer = Indexer(self.ledger.instances)
         self.store = InstanceStore(
             self.root,
-            self.ledger.instances,
+            self.indexer,
             watermark(appliance),
+            segments=segment_settings(appliance),
             quarantine_bytes=int(appliance.storage.quarantine_gb * GIGABYTE),
         )
         self.completion = Completion(
@@ -106,6 +117,8 @@ class Core:
         self.workers.stop()
         self.readers.stop()
         self.scheduler.stop()
+        self.indexer.stop()
+        self.store.close()
         self.ledger.close(checkpoint=True)
         self._lock.close()
 

@@ -17,7 +17,7 @@ from node.domain.study import StudyUID
 from node.intake import NotDicom, read_folder
 from node.layout import lay_out
 from node.ledger.states import StudyState
-from scp.contracts import Received
+from scp.contracts import StoreCommand
 
 Say = Callable[[str], None]
 
@@ -80,22 +80,26 @@ def _core(appliance: Appliance) -> Iterator[Core]:
 
 def _take_in(core: Core, folder: Path, say: Say) -> list[str]:
     problems = []
+    intake = core.store.open("folder")
     for item in read_folder(folder):
         if isinstance(item, NotDicom):
             problems.append(f"{item.path.relative_to(folder)}: {item.reason}")
             continue
         try:
-            core.store.store(
-                Received(
+            intake.begin(
+                StoreCommand(
                     sop_class_uid=item.sop_class_uid,
                     sop_instance_uid=item.sop_instance_uid,
                     transfer_syntax_uid=item.transfer_syntax_uid,
-                    data_set=item.data_set,
                     calling_ae_title="FOLDER",
                 )
             )
+            intake.write([memoryview(item.data_set)])
+            intake.commit()
         except ReceiveError as error:
             problems.append(f"{item.sop_instance_uid}: {error}")
+    intake.close(clean=True)
+    core.indexer.flush()
     say(f"{core.ledger.instances.count()} instances taken in, {len(problems)} files left out")
     return problems
 

@@ -24,6 +24,7 @@ from node.pipeline.routing import ModelRoute
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
+from scp.pool import SegmentSettings
 from scp.receiver import ReceiverSettings
 from scp.storage import Watermark
 
@@ -150,6 +151,13 @@ def watermark(appliance: Appliance) -> Watermark:
     return Watermark(
         refuse_above_percent=appliance.storage.refuse_above_percent,
         keep_free_bytes=int(appliance.storage.keep_free_gb * GIGABYTE),
+    )
+
+
+def segment_settings(appliance: Appliance) -> SegmentSettings:
+    """How the store's files are cut."""
+    return SegmentSettings(
+        capacity_bytes=appliance.storage.segment_mb << 20, spare=appliance.storage.spare_segments
     )
 
 

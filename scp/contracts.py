@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from node.domain.study import Filing, Instance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One C-STORE request: its command set and the data set's bytes, untouched.
+    """One C-STORE request: its command set and the data set's bytes, or the first of them.
 
     Attributes:
         sop_class_uid, sop_instance_uid: Affected SOP Class and Instance UID of the command.
@@ -25,6 +26,57 @@ class Received:
     calling_ae_title: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCommand:
+    """The C-STORE-RQ that announces one data set (PS3.7 9.3.1.1).
+
+    Attributes:
+        sop_class_uid, sop_instance_uid: Affected SOP Class and Instance UID.
+        transfer_syntax_uid: of the presentation context it comes in.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+
+
+class Intake(Protocol):
+    """Where one association's data sets go; used by one thread at a time.
+
+    After a ReceiveError the store has forgotten, or quarantined, that data set; what is left of
+    it on the network is the receiver's to drain.
+    """
+
+    def begin(self, command: StoreCommand) -> None:
+        """A data set is announced. Raises ReceiveError when it is refused already."""
+        ...
+
+    def write(self, parts: Sequence[memoryview]) -> None:
+        """Its next bytes; the views may be reused after the call. Raises ReceiveError."""
+        ...
+
+    def commit(self) -> object:
+        """Durable on return: only then Success. Raises ReceiveError."""
+        ...
+
+    def abort(self) -> None:
+        """The data set broke off or was refused; forget it."""
+        ...
+
+    def close(self, *, clean: bool) -> None:
+        """The association is over; never raises."""
+        ...
+
+
+class IntakeStore(Protocol):
+    """Where associations put what they receive."""
+
+    def open(self, association_id: str) -> Intake:
+        """The intake of one association."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A durable, indexed instance, and whether it was new."""
@@ -33,20 +85,41 @@ class Stored:
     filing: Filing
 
 
-class InstanceIndex(Protocol):
-    """The durable index of stored instances."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durable:
+    """A durable instance whose row is to be written.
 
-    def record(self, instance: Instance) -> Filing:
-        """File an instance; durable on return. Raises LedgerError when it cannot be."""
+    Attributes:
+        segment: the use of the segment that holds it.
+        end: offset in it behind the record; all before it has been handed over too.
+    """
+
+    instance: Instance
+    segment: str
+    end: int
+
+
+class InstanceIndex(Protocol):
+    """The index of stored instances, derived from them."""
+
+    def record_all(self, batch: Sequence[Durable]) -> Sequence[Filing]:
+        """File instances in their order, in one transaction. Raises LedgerError."""
         ...
 
     def find(self, sop_instance_uid: str) -> tuple[Instance, ...]:
         """Every stored instance with this UID, the current one first."""
         ...
 
+    def move(self, instance: Instance) -> None:
+        """Point the row of an instance at the bytes where they are now. Raises LedgerError."""
+        ...
+
 
 class ReceiverEvents(Protocol):
-    """Told by the receiver, in the association's own thread: be quick."""
+    """Told by the receiver and, about what was stored, by the indexer: be quick.
+
+    `instance_stored` and `association_closed` come in the order of what happened.
+    """
 
     def association_opened(self, association_id: str, calling_ae_title: str, address: str) -> None:
         """An association was accepted."""
@@ -57,7 +130,7 @@ class ReceiverEvents(Protocol):
         ...
 
     def instance_stored(self, association_id: str, stored: Stored) -> None:
-        """About to be acknowledged with Success."""
+        """Acknowledged with Success, and indexed."""
         ...
 
     def instance_refused(self, association_id: str, status: int, reason: str) -> None:

@@ -20,8 +20,8 @@ from pynetdicom.events import Event
 from node.domain.errors import ConfigError, OutOfResources, ReceiveError
 from scp.admission import Admission, Rejection, judge
 from scp.classes import VERIFICATION, register, supported
-from scp.contracts import Received, ReceiverEvents
-from scp.storage import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, InstanceStore
+from scp.contracts import Intake, IntakeStore, ReceiverEvents, StoreCommand
+from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +56,7 @@ class _Open:
     association_id: str
     address: str
     association: Association
+    intake: Intake
     released: bool = False
 
 
@@ -63,7 +64,7 @@ class Receiver:
     """Listens, decides who may send, hands every object to the store."""
 
     def __init__(
-        self, settings: ReceiverSettings, store: InstanceStore, events: ReceiverEvents
+        self, settings: ReceiverSettings, store: IntakeStore, events: ReceiverEvents
     ) -> None:
         self._settings = settings
         self._store = store
@@ -162,7 +163,8 @@ class Receiver:
     def _accepted(self, event: Event) -> None:
         association = event.assoc
         address = str(association.requestor.address)
-        item = _Open(uuid.uuid4().hex[:12], address, association)
+        name = uuid.uuid4().hex[:12]
+        item = _Open(name, address, association, self._store.open(name))
         with self._lock:
             self._open[id(association)] = item
         calling = _printable(association.requestor.ae_title)
@@ -184,7 +186,7 @@ class Receiver:
         with self._lock:
             if self._open.pop(id(item.association), None) is None:
                 return
-        self._events.association_closed(item.association_id, clean=item.released)
+        item.intake.close(clean=item.released)
 
     def _watch(self) -> None:
         """A thread of pynetdicom that died without an event must not hold a study open."""
@@ -202,14 +204,15 @@ class Receiver:
             item = self._open.get(id(event.assoc))
         association_id = item.association_id if item else ""
         try:
-            stored = self._store.store(self._received(event))
+            if item is None:
+                return 0xC000
+            self._received(event, item.intake)
         except ReceiveError as error:
             self._events.instance_refused(association_id, error.status, str(error))
             return error.status
-        self._events.instance_stored(association_id, stored)
         return SUCCESS
 
-    def _received(self, event: Event) -> Received:
+    def _received(self, event: Event, intake: Intake) -> None:
         request: Any = event.request
         body = cast(BytesIO, request.DataSet)
         data_set = body.getbuffer()
@@ -218,13 +221,16 @@ class Receiver:
                 f"the object has {len(data_set)} bytes, receiver.limits.max_object_gb allows "
                 f"{self._settings.max_object_bytes}"
             )
-        return Received(
-            sop_class_uid=str(request.AffectedSOPClassUID or ""),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
-            transfer_syntax_uid=str(event.context.transfer_syntax),
-            data_set=data_set,
-            calling_ae_title=_printable(event.assoc.requestor.ae_title),
+        intake.begin(
+            StoreCommand(
+                sop_class_uid=str(request.AffectedSOPClassUID or ""),
+                sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+                transfer_syntax_uid=str(event.context.transfer_syntax),
+                calling_ae_title=_printable(event.assoc.requestor.ae_title),
+            )
         )
+        intake.write([data_set])
+        intake.commit()
 
 
 def _printable(ae_title: object) -> str:

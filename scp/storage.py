@@ -1,33 +1,25 @@
-"""Bytes as sent onto the disk, durable and indexed, before anybody is told Success.
+"""Bytes as sent onto the disk, durable before anybody is told Success.
 
-One Part 10 file an instance, its name derived from digests (a UID never becomes a path):
-`instances/<study>/<instance>-<content>.dcm`. The same bytes always get the same name, so that a
-repeated or a simultaneous store of one instance writes one file.
+Each association appends to a segment of its own (`scp.segment`) straight from the network
+buffer; one `fdatasync` makes an instance durable. The index is derived from the segments: it
+is written behind (`scp.indexing`), and what it lacks after a kill is read back at start.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
+import errno
 import shutil
-import struct
-import threading
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import structlog
-from pydicom.dataset import FileMetaDataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_file_meta_info
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
+from blake3 import blake3
 
-from node.domain.errors import CannotUnderstand, LedgerError, OutOfResources, ReceiveError
+from node.domain.errors import CannotUnderstand, OutOfResources, ReceiveError
+from node.domain.extent import Extent
 from node.domain.study import (
     ClassUID,
     Instance,
@@ -36,29 +28,20 @@ from node.domain.study import (
     StudyUID,
     TransferSyntaxUID,
 )
-from scp.contracts import InstanceIndex, Received, Stored
-from scp.identity import Identity, identify
+from scp.contracts import Received, StoreCommand
+from scp.identity import identify
+from scp.pool import SegmentPool, SegmentSettings
 from scp.quarantine import Quarantine
+from scp.record import PAGE, Description, encode, part10_head
+from scp.segment import Segment
 
 log = structlog.get_logger(__name__)
 
-#: Root of Vigie's implementation, PS3.7 D.3.3.2; a UUID-derived UID, PS3.5 B.2.
-IMPLEMENTATION_CLASS_UID = UID("2.25.190146283706215733063811563018367284737")
-IMPLEMENTATION_VERSION = "VIGIE"
-PREAMBLE = b"\0" * 128 + b"DICM"
-#: What reading back a file raises whose bytes are not those that were written.
-_DAMAGED = (
-    ReceiveError,
-    InvalidDicomError,
-    OSError,
-    EOFError,
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
-    NotImplementedError,
-    struct.error,
-)
+SEGMENTS = "segments"
+#: The four UIDs stand in front of the pixels; more is read only where they do not.
+_HEAD_BYTES = 64 << 10
+#: Between two looks at how full the disk is, while one object arrives.
+_ROOM_CHECK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,167 +52,97 @@ class Watermark:
     keep_free_bytes: int
 
 
+class Aftermath(Protocol):
+    """What happens behind an acknowledged instance: `scp.indexing.Indexer`."""
+
+    def refusal(self) -> str:
+        """Why nothing more should be accepted; "" when all is well."""
+        ...
+
+    def stored(self, association_id: str, segment: Segment, at: int, instance: Instance) -> None:
+        """An instance is durable; its row may follow. Quick, never raises."""
+        ...
+
+    def closed(self, association_id: str, *, clean: bool) -> None:
+        """An association is over. Quick, never raises."""
+        ...
+
+
 class InstanceStore:
-    """The files of received instances. Thread-safe: every association stores by itself."""
+    """The received instances. Thread-safe: every association has an intake of its own."""
 
     def __init__(
         self,
         root: Path,
-        index: InstanceIndex,
+        aftermath: Aftermath,
         watermark: Watermark,
         *,
+        segments: SegmentSettings | None = None,
         quarantine_bytes: int = 1 << 30,
     ) -> None:
-        self._index = index
+        """Open the segments below `root`; `scan` must run before the first association.
+
+        Raises:
+            OSError: the folder cannot be used.
+        """
+        self._root = root
+        self._aftermath = aftermath
         self._watermark = watermark
-        self._instances = root / "instances"
-        self._incoming = root / "incoming"
-        self._instances.mkdir(parents=True, exist_ok=True)
-        self._incoming.mkdir(parents=True, exist_ok=True)
         self.quarantine = Quarantine(root / "quarantine", limit_bytes=quarantine_bytes)
-        self._lock = threading.Lock()
-        self._in_flight_bytes = 0
-        _sync(root)
+        self.pool = SegmentPool(
+            root / SEGMENTS,
+            segments or SegmentSettings(),
+            may_grow=lambda size: not self._room_for(size),
+        )
+        self._scanned = False
+
+    def open(self, association_id: str) -> SegmentIntake:
+        """Where the data sets of one association go."""
+        if not self._scanned:
+            # Appending needs to know where each segment ends.
+            for _ in self.scan({}):
+                pass
+        return SegmentIntake(self, association_id)
 
     def refusal(self) -> str:
         """Why a new instance would be refused now; "" when there is room."""
-        return self._room_for(0)
+        return self._room_for(0) or self._aftermath.refusal()
 
-    def store(self, received: Received) -> Stored:
-        """Make one instance durable and index it; only then may Success be answered.
+    def scan(self, indexed: Mapping[str, int]) -> Iterator[Instance]:
+        """Every durable instance that the index may lack, in the order of their arrival.
 
-        Raises:
-            CannotUnderstand, ClassMismatch: as `scp.identity.identify`; the object lies in
-                quarantine with its reason.
-            OutOfResources: above the watermark, or the disk or the index did not take it;
-                nothing of it is left behind.
-        """
-        size = len(received.data_set)
-        with self._reserved(size):
-            try:
-                identity = identify(received)
-            except ReceiveError as error:
-                self.quarantine.keep(received, str(error))
-                raise
-            instance = self._instance(received, identity)
-            try:
-                if not self._is_present(instance):
-                    self._write(instance, received)
-                return Stored(instance, self._index.record(instance))
-            except OSError as error:
-                raise OutOfResources(
-                    f"the disk did not take the instance ({error.strerror}); check the store"
-                ) from error
-            except LedgerError as error:
-                raise OutOfResources(f"the index did not take the instance: {error}") from error
-
-    def scan(self, known: frozenset[str] = frozenset()) -> Iterator[Instance]:
-        """Every stored file that the caller does not know, read back from the disk.
-
-        A file whose bytes do not match the digest in its name goes to quarantine. Left-over
-        incoming files were never acknowledged and are removed.
+        A record whose bytes are not those that were acknowledged goes to quarantine.
 
         Args:
-            known: names of files that are indexed already.
+            indexed: use of a segment -> offset up to which all of it has been indexed.
         """
-        for path in self._incoming.iterdir():
-            path.unlink(missing_ok=True)
-        for path in sorted(self._instances.glob("*/*.dcm")):
-            if path.name in known:
-                continue
-            try:
-                instance = self._read_back(path)
-            except _DAMAGED as error:
-                reason = f"found damaged at start ({type(error).__name__})"
-                self.quarantine.take(path, reason)
-                log.error("instance.damaged", file=path.name, remedy="send the study again")
-                continue
-            yield instance
+        found = []
+        for segment in self.pool.segments():
+            for at, description in segment.records(indexed.get(segment.use, PAGE)):
+                extent = segment.extent(at, description)
+                instance = _instance(description, extent)
+                if verify(instance):
+                    found.append(instance)
+                    continue
+                self.quarantine.keep_extent(extent, "found damaged at start")
+                log.error(
+                    "instance.damaged",
+                    study_uid=instance.study_uid,
+                    segment=segment.path.name,
+                    offset=at,
+                    remedy="send the study again",
+                )
+            self.pool.scanned(segment.path.name)
+        self._scanned = True
+        yield from sorted(found, key=lambda instance: instance.received_at)
 
-    def verify(self, instance: Instance) -> bool:
-        """Are the bytes on disk still those that were acknowledged?"""
-        try:
-            return self._read_back(instance.path).digest == instance.digest
-        except _DAMAGED:
-            return False
-
-    def _instance(self, received: Received, identity: Identity) -> Instance:
-        digest = hashlib.sha256(received.data_set)
-        digest.update(received.transfer_syntax_uid.encode("ascii", "replace"))
-        content = digest.hexdigest()
-        folder = self._instances / _short(identity.study_uid)
-        return Instance(
-            sop_instance_uid=InstanceUID(identity.sop_instance_uid),
-            sop_class_uid=ClassUID(identity.sop_class_uid),
-            study_uid=StudyUID(identity.study_uid),
-            series_uid=SeriesUID(identity.series_uid),
-            transfer_syntax_uid=TransferSyntaxUID(received.transfer_syntax_uid),
-            path=folder / f"{_short(identity.sop_instance_uid)}-{content[:32]}.dcm",
-            digest=content,
-            size_bytes=len(received.data_set),
-            calling_ae_title=received.calling_ae_title,
-            received_at=datetime.now(UTC),
-        )
-
-    def _is_present(self, instance: Instance) -> bool:
-        """Do these very bytes lie on the disk already, durably? A damaged file is replaced."""
-        if not instance.path.exists() or not self.verify(instance):
-            return False
-        # Another association may have renamed it into place and not yet synchronised the folder.
-        _sync(instance.path.parent)
-        return True
-
-    def _write(self, instance: Instance, received: Received) -> None:
-        draft = self._incoming / f"{uuid.uuid4().hex}.part"
-        try:
-            with draft.open("wb") as stream:
-                stream.write(PREAMBLE)
-                stream.write(_meta(instance))
-                stream.write(received.data_set)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if not instance.path.parent.is_dir():
-                instance.path.parent.mkdir(exist_ok=True)
-                _sync(self._instances)
-            draft.rename(instance.path)
-            _sync(instance.path.parent)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-
-    def _read_back(self, path: Path) -> Instance:
-        meta = read_file_meta_info(path)
-        raw = path.read_bytes()
-        start = len(PREAMBLE) + 12 + int(meta.FileMetaInformationGroupLength)
-        received = Received(
-            sop_class_uid=str(meta.get("MediaStorageSOPClassUID", "") or ""),
-            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
-            transfer_syntax_uid=str(meta.TransferSyntaxUID),
-            data_set=memoryview(raw)[start:],
-            calling_ae_title=str(meta.get("SourceApplicationEntityTitle", "") or ""),
-        )
-        instance = self._instance(received, identify(received))
-        if instance.path.name != path.name:
-            raise CannotUnderstand("the bytes do not match the digest in the file's name")
-        return instance
-
-    @contextmanager
-    def _reserved(self, size: int) -> Iterator[None]:
-        """Keep space for what is in flight, so that the last one does not hit the wall."""
-        with self._lock:
-            refusal = self._room_for(size)
-            if refusal:
-                raise OutOfResources(refusal)
-            self._in_flight_bytes += size
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._in_flight_bytes -= size
+    def close(self) -> None:
+        """Close the segments."""
+        self.pool.close()
 
     def _room_for(self, size: int) -> str:
-        usage = shutil.disk_usage(self._instances)
-        free = usage.free - self._in_flight_bytes - size
+        usage = shutil.disk_usage(self._root)
+        free = usage.free + self.pool.spare_bytes() - size
         used_percent = 100.0 * (1.0 - free / usage.total)
         if used_percent > self._watermark.refuse_above_percent:
             return (
@@ -246,30 +159,198 @@ class InstanceStore:
         return ""
 
 
-def _meta(instance: Instance) -> bytes:
-    """Group 2 elements with their group length, PS3.10 7.1."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationGroupLength = 0  # corrected when written
-    meta.FileMetaInformationVersion = b"\0\1"
-    meta.MediaStorageSOPClassUID = UID(instance.sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(instance.sop_instance_uid)
-    meta.TransferSyntaxUID = UID(instance.transfer_syntax_uid)
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
-    if instance.calling_ae_title:
-        meta.SourceApplicationEntityTitle = instance.calling_ae_title
-    stream = DicomBytesIO()
-    write_file_meta_info(stream, meta, enforce_standard=False)
-    return stream.getvalue()
+class SegmentIntake:
+    """Where one association's data sets go; used by one thread at a time."""
+
+    def __init__(self, store: InstanceStore, association_id: str) -> None:
+        self._store = store
+        self._association_id = association_id
+        self._segment: Segment | None = None
+        self._command: StoreCommand | None = None
+        # Of the data set that is arriving: what goes in front of it and is not yet written,
+        # where its record begins, and where its next byte goes.
+        self._parts: list[bytes | memoryview] = []
+        self._head_bytes = self._at = self._end = self._room_checked = 0
+        self._digest = blake3()
+
+    def begin(self, command: StoreCommand) -> None:
+        """A data set is announced.
+
+        Raises:
+            OutOfResources: above the watermark, or the index or the disk does not keep up.
+        """
+        refusal = self._store.refusal()
+        if refusal:
+            raise OutOfResources(refusal)
+        try:
+            if self._segment is None:
+                self._segment = self._store.pool.take()
+            head = part10_head(
+                sop_class_uid=command.sop_class_uid,
+                sop_instance_uid=command.sop_instance_uid,
+                transfer_syntax_uid=command.transfer_syntax_uid,
+                calling_ae_title=command.calling_ae_title,
+            )
+        except OSError as error:
+            raise _not_taken(error) from error
+        self._command = command
+        self._parts = [head]
+        self._head_bytes = len(head)
+        self._at = self._segment.position
+        self._end = self._at + PAGE
+        self._room_checked = self._end
+        self._digest = blake3()
+
+    def write(self, parts: Sequence[memoryview]) -> None:
+        """The next bytes of the data set; the views may be reused afterwards.
+
+        Raises:
+            OutOfResources: the disk is full, or failed.
+        """
+        segment = self._segment
+        assert segment is not None
+        update = self._digest.update
+        for part in parts:
+            update(part)
+        try:
+            self._end = segment.append([*self._parts, *parts], self._end)
+            self._parts = []
+        except OSError as error:
+            raise self._failed(segment, error) from error
+        if self._end - self._room_checked > _ROOM_CHECK_BYTES:
+            self._room_checked = self._end
+            refusal = self._store.refusal()
+            if refusal:
+                self.abort()
+                raise OutOfResources(refusal)
+
+    def commit(self) -> Instance:
+        """The data set is whole: file it by its UIDs and make it durable.
+
+        Raises:
+            CannotUnderstand, ClassMismatch: as `scp.identity.identify`; the object lies in
+                quarantine with its reason.
+            OutOfResources: the disk did not take it.
+        """
+        segment, command = self._segment, self._command
+        assert segment is not None
+        assert command is not None
+        if self._parts:
+            raise self._refused(command, CannotUnderstand("the data set is empty"))
+        self._digest.update(command.transfer_syntax_uid.encode("ascii", "replace"))
+        try:
+            description = self._describe(command)
+        except ReceiveError as error:
+            raise self._refused(command, error) from None
+        try:
+            segment.append([encode(description, segment.key)], self._at)
+            segment.position = self._at + description.record_bytes
+            segment.make_durable()
+        except OSError as error:
+            raise self._failed(segment, error) from error
+        instance = _instance(description, segment.extent(self._at, description))
+        self._command = None
+        self._store._aftermath.stored(self._association_id, segment, segment.position, instance)
+        if self._store.pool.is_full(segment):
+            self._store.pool.give_back(segment)
+            self._segment = None
+        return instance
+
+    def abort(self) -> None:
+        """The data set broke off, or is refused: the next one takes its place."""
+        self._command = None
+
+    def close(self, *, clean: bool) -> None:
+        """The association is over."""
+        self._command = None
+        if self._segment is not None:
+            self._store.pool.give_back(self._segment)
+            self._segment = None
+        self._store._aftermath.closed(self._association_id, clean=clean)
+
+    def _describe(self, command: StoreCommand) -> Description:
+        """Read the UIDs: from the head of the data set, or from all of it where that is short."""
+        size = self._end - self._at - PAGE - self._head_bytes
+        head = self._received(command, min(size, _HEAD_BYTES))
+        try:
+            identity = identify(head)
+        except CannotUnderstand:
+            if size <= _HEAD_BYTES:
+                raise
+            identity = identify(self._received(command, size))
+        return Description(
+            sop_instance_uid=identity.sop_instance_uid,
+            sop_class_uid=identity.sop_class_uid,
+            study_uid=identity.study_uid,
+            series_uid=identity.series_uid,
+            transfer_syntax_uid=command.transfer_syntax_uid,
+            calling_ae_title=command.calling_ae_title,
+            received_at=datetime.now(UTC),
+            digest=self._digest.hexdigest(),
+            head_bytes=self._head_bytes,
+            data_set_bytes=size,
+        )
+
+    def _received(self, command: StoreCommand, size: int) -> Received:
+        """The command with the first bytes of its data set, which are not copied."""
+        assert self._segment is not None
+        extent = Extent(self._segment.path, self._at + PAGE, self._head_bytes + size)
+        return Received(
+            sop_class_uid=command.sop_class_uid,
+            sop_instance_uid=command.sop_instance_uid,
+            transfer_syntax_uid=command.transfer_syntax_uid,
+            data_set=memoryview(extent.map())[self._head_bytes :],
+            calling_ae_title=command.calling_ae_title,
+        )
+
+    def _refused(self, command: StoreCommand, error: ReceiveError) -> ReceiveError:
+        size = self._end - self._at - PAGE - self._head_bytes
+        if size > 0:
+            self._store.quarantine.keep(self._received(command, size), str(error))
+        self.abort()
+        return error
+
+    def _failed(self, segment: Segment, error: OSError) -> OutOfResources:
+        """After a failed write or synchronisation nobody knows what the disk holds."""
+        self.abort()
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or segment.position > self._at:
+            self._store.pool.retire(segment)
+            self._segment = None
+        return _not_taken(error)
 
 
-def _short(uid: str) -> str:
-    return hashlib.sha256(uid.encode("ascii", "replace")).hexdigest()[:32]
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def verify(instance: Instance) -> bool:
+    """Are the bytes on disk still those that were acknowledged?"""
+    digest, left = blake3(), instance.size_bytes
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        with instance.extent.open() as stream:
+            stream.seek(instance.extent.size - left)
+            while left:
+                block = stream.read(min(left, 1 << 20))
+                if not block:
+                    return False
+                digest.update(block)
+                left -= len(block)
+    except (OSError, ValueError):
+        return False
+    digest.update(instance.transfer_syntax_uid.encode("ascii", "replace"))
+    return bool(digest.hexdigest() == instance.digest)
+
+
+def _instance(description: Description, extent: Extent) -> Instance:
+    return Instance(
+        sop_instance_uid=InstanceUID(description.sop_instance_uid),
+        sop_class_uid=ClassUID(description.sop_class_uid),
+        study_uid=StudyUID(description.study_uid),
+        series_uid=SeriesUID(description.series_uid),
+        transfer_syntax_uid=TransferSyntaxUID(description.transfer_syntax_uid),
+        extent=extent,
+        digest=description.digest,
+        size_bytes=description.data_set_bytes,
+        calling_ae_title=description.calling_ae_title,
+        received_at=description.received_at,
+    )
+
+
+def _not_taken(error: OSError) -> OutOfResources:
+    return OutOfResources(f"the disk did not take the instance ({error.strerror}); check the store")

@@ -30,6 +30,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from node.domain.extent import Extent
 from node.domain.study import (
     ClassUID,
     Instance,
@@ -205,7 +206,7 @@ def _instance(path: Path) -> Instance:
         study_uid=StudyUID(_uid_of(header, "StudyInstanceUID") or uid("no study")),
         series_uid=SeriesUID(_uid_of(header, "SeriesInstanceUID") or uid("no series")),
         transfer_syntax_uid=TransferSyntaxUID(_uid_of(meta, "TransferSyntaxUID")),
-        path=path,
+        extent=Extent(path),
         digest=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),
         calling_ae_title="FACTORY",

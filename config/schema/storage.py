@@ -49,3 +49,21 @@ class Storage(Section):
         le=100000,
         examples=[10],
     )
+    segment_mb: int = Field(
+        default=128,
+        title="Segment size",
+        description="Images are appended to files of about this size, which are deleted and used "
+        "again as a whole: small ones free the disk sooner, large ones make fewer files.",
+        ge=16,
+        le=4096,
+        examples=[128],
+    )
+    spare_segments: int = Field(
+        default=4,
+        title="Spare segments",
+        description="Empty segments kept ready on the disk, which makes receiving faster; "
+        "as many as there are associations at the same time is best.",
+        ge=0,
+        le=256,
+        examples=[4],
+    )

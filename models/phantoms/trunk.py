@@ -13,6 +13,7 @@ from models.phantoms.acquisition import Grid, Phase, Pose, attenuation, expose, 
 from models.phantoms.anatomy import BOTTOM_MM, TOP_MM, Trunk, paint_trunk
 from models.phantoms.person import Person
 from models.phantoms.tissue import COMPARTMENT_OF, Compartment, Labels, Tissue
+from node.domain.extent import Extent
 from node.domain.imaging import Volume
 from node.domain.study import InstanceUID, Plane, SeriesUID, StudyUID
 
@@ -217,7 +218,7 @@ def _volume(seed: int, voxels: NDArray[np.int16], grid: Grid, circle: NDArray[np
             sop_instance_uid=InstanceUID(phantom_uid(seed, f"instance {k}")),
             frame_number=None,
             position_mm=(corner, corner, float(z)),
-            path=Path(f"{k + 1:04d}.dcm"),
+            extent=Extent(Path(f"{k + 1:04d}.dcm")),
             instance_number=k + 1,
         )
         for k, z in enumerate(grid.z)

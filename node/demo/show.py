@@ -36,7 +36,7 @@ receiver:
   port: {dicom_port}
   peers:
     this-computer: {{addresses: [127.0.0.1], any_ae_title: true}}
-storage: {{path: {storage}, refuse_above_percent: 99, keep_free_gb: 0}}
+storage: {{path: {storage}, refuse_above_percent: 99, keep_free_gb: 0, spare_segments: 0}}
 completion: {{quiet_time_s: {quiet}, interrupted_quiet_time_s: {quiet}}}
 models:
 {models}

@@ -10,8 +10,9 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from pathlib import Path
 from typing import NewType
+
+from node.domain.extent import Extent
 
 StudyUID = NewType("StudyUID", str)
 SeriesUID = NewType("SeriesUID", str)
@@ -35,9 +36,9 @@ class Instance:
     """One stored SOP instance, on disk and indexed.
 
     Attributes:
-        path: DICOM Part 10 file holding the data set exactly as it was sent.
+        extent: DICOM Part 10 stream holding the data set exactly as it was sent.
         transfer_syntax_uid: the transfer syntax it was sent in and is stored in.
-        digest: SHA-256, hex, over the data set's bytes as sent (without the file meta
+        digest: BLAKE3, hex, over the data set's bytes as sent (without the file meta
             information) followed by the transfer syntax UID in ASCII.
         size_bytes: length of the data set as sent.
         calling_ae_title: who sent it.
@@ -49,7 +50,7 @@ class Instance:
     study_uid: StudyUID
     series_uid: SeriesUID
     transfer_syntax_uid: TransferSyntaxUID
-    path: Path
+    extent: Extent
     digest: str
     size_bytes: int
     calling_ae_title: str
@@ -85,7 +86,7 @@ class Plane:
     sop_instance_uid: InstanceUID
     frame_number: int | None
     position_mm: tuple[float, float, float]
-    path: Path
+    extent: Extent
     instance_number: int | None = None
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from node.domain.extent import Extent
 from node.domain.finding import derived_uid
 from node.domain.study import (
     ClassUID,
@@ -72,7 +73,7 @@ def instances_of(paths: Iterable[Path]) -> tuple[Instance, ...]:
                 study_uid=StudyUID(str(header.StudyInstanceUID)),
                 series_uid=SeriesUID(str(header.SeriesInstanceUID)),
                 transfer_syntax_uid=TransferSyntaxUID(str(meta.get("TransferSyntaxUID", ""))),
-                path=path,
+                extent=Extent(path),
                 digest=hashlib.sha256(raw).hexdigest(),
                 size_bytes=len(raw),
                 calling_ae_title="EVALUATION",

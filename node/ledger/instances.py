@@ -1,11 +1,13 @@
-"""Rows of stored instances: the durable index that the receiver answers Success on."""
+"""Rows of stored instances: the index, derived from the segments of the store."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from node.domain.extent import Extent
 from node.domain.study import (
     ClassUID,
     Filing,
@@ -17,6 +19,7 @@ from node.domain.study import (
 )
 from node.ledger.database import Database
 from node.ledger.studies import Studies
+from scp.contracts import Durable
 
 
 class Instances:
@@ -26,6 +29,18 @@ class Instances:
         self._database = database
         self._studies = studies
         self._root = root
+
+    def record_all(self, batch: Sequence[Durable]) -> list[Filing]:
+        """File stored instances in their order; durable when this returns.
+
+        Raises:
+            LedgerError: none of them could be filed.
+        """
+        with self._database.transaction() as db:
+            filings = [self.record(item.instance) for item in batch]
+            ends = {item.segment: item.end for item in batch}
+            db.executemany("INSERT OR REPLACE INTO segment VALUES (?,?)", ends.items())
+            return filings
 
     def record(self, instance: Instance) -> Filing:
         """File one stored instance; durable when this returns.
@@ -43,7 +58,7 @@ class Instances:
                 return Filing.DUPLICATE
             filing = Filing.CONFLICT if known else Filing.NEW
             db.execute(
-                "INSERT INTO instance VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO instance VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     instance.sop_instance_uid,
                     instance.digest,
@@ -51,7 +66,9 @@ class Instances:
                     instance.study_uid,
                     instance.series_uid,
                     instance.transfer_syntax_uid,
-                    self._relative(instance.path),
+                    self._relative(instance.extent.path),
+                    instance.extent.offset,
+                    instance.extent.length,
                     instance.size_bytes,
                     instance.calling_ae_title,
                     at,
@@ -70,12 +87,35 @@ class Instances:
                 )
             return filing
 
+    def indexed(self) -> dict[str, int]:
+        """Use of a segment -> offset up to which all of it has been filed."""
+        rows = self._database.rows("SELECT use, indexed FROM segment")
+        return {row["use"]: int(row["indexed"]) for row in rows}
+
+    def files_in_use(self) -> frozenset[str]:
+        """Names of the files that hold an instance."""
+        rows = self._database.rows("SELECT DISTINCT path FROM instance")
+        return frozenset(Path(row["path"]).name for row in rows)
+
+    def set_indexed(self, ends: Mapping[str, int]) -> None:
+        """All of the store has been filed up to here; other uses of segments are over."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM segment")
+            db.executemany("INSERT INTO segment VALUES (?,?)", ends.items())
+
     def move(self, instance: Instance) -> None:
         """Point the row of an instance at the file where its bytes are now."""
         with self._database.transaction() as db:
             db.execute(
-                "UPDATE instance SET path=? WHERE sop_instance_uid=? AND digest=?",
-                (self._relative(instance.path), instance.sop_instance_uid, instance.digest),
+                "UPDATE instance SET path=?, offset=?, length=? "
+                "WHERE sop_instance_uid=? AND digest=?",
+                (
+                    self._relative(instance.extent.path),
+                    instance.extent.offset,
+                    instance.extent.length,
+                    instance.sop_instance_uid,
+                    instance.digest,
+                ),
             )
 
     def find(self, sop_instance_uid: str) -> tuple[Instance, ...]:
@@ -134,7 +174,7 @@ class Instances:
             study_uid=StudyUID(row["study_uid"]),
             series_uid=SeriesUID(row["series_uid"]),
             transfer_syntax_uid=TransferSyntaxUID(row["transfer_syntax_uid"]),
-            path=self._root / row["path"],
+            extent=Extent(self._root / row["path"], int(row["offset"]), row["length"]),
             digest=row["digest"],
             size_bytes=int(row["size_bytes"]),
             calling_ae_title=row["calling_ae_title"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
 TABLES = """
@@ -15,7 +15,10 @@ CREATE TABLE IF NOT EXISTS instance (
     study_uid TEXT NOT NULL,
     series_uid TEXT NOT NULL,
     transfer_syntax_uid TEXT NOT NULL,
+    -- where its Part 10 stream lies
     path TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    length INTEGER,
     size_bytes INTEGER NOT NULL,
     calling_ae_title TEXT NOT NULL,
     received_at REAL NOT NULL,
@@ -24,6 +27,10 @@ CREATE TABLE IF NOT EXISTS instance (
     PRIMARY KEY (sop_instance_uid, digest)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS instance_by_study ON instance (study_uid);
+CREATE INDEX IF NOT EXISTS instance_by_path ON instance (path);
+
+-- how far each segment of the store has been indexed
+CREATE TABLE IF NOT EXISTS segment (use TEXT PRIMARY KEY, indexed INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS study (
     study_uid TEXT PRIMARY KEY,

@@ -22,8 +22,8 @@ class Reconciled:
     """What had to be set right.
 
     Attributes:
-        indexed: stored files that had no row (the process died between the two).
-        lost: rows whose file is missing or has another length.
+        indexed: stored instances that had no row yet (the index is written behind).
+        lost: rows whose segment is missing or too short.
         jobs_released: jobs that were running when the node stopped.
         drafts_removed: result folders of jobs that never ended.
         studies_resumed: studies that were being received.
@@ -41,10 +41,9 @@ def reconcile(
 ) -> Reconciled:
     """Repair what a kill or a power cut left behind; idempotent."""
     lost = _missing_files(ledger)
-    known = frozenset(instance.path.name for instance in ledger.instances.every())
-    indexed = sum(
-        ledger.instances.record(instance) is not Filing.DUPLICATE for instance in store.scan(known)
-    )
+    found = store.scan(ledger.instances.indexed())
+    indexed = sum(ledger.instances.record(instance) is not Filing.DUPLICATE for instance in found)
+    ledger.instances.set_indexed({item.use: item.position for item in store.pool.segments()})
     outcome = Reconciled(
         indexed=indexed,
         lost=lost,
@@ -66,13 +65,13 @@ def reconcile(
 def _missing_files(ledger: Ledger) -> int:
     lost = 0
     for instance in ledger.instances.every():
-        if instance.path.is_file():
+        if instance.extent.is_present:
             continue
         log.error(
             "instance.lost",
             study_uid=instance.study_uid,
             sop_instance_uid=instance.sop_instance_uid,
-            remedy="its file is missing below the storage path; send the study again",
+            remedy="its segment is missing below the storage path; send the study again",
         )
         ledger.instances.forget(instance)
         lost += 1

@@ -17,6 +17,7 @@ from node.ledger import Ledger
 from node.ledger.states import DeliveryState, StudyState
 from node.ledger.studies import StudyRow
 from node.pipeline.loop import Loop
+from scp.storage import InstanceStore
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +31,14 @@ class Retention:
     def __init__(
         self,
         ledger: Ledger,
+        store: InstanceStore,
         results_folder: Path,
         *,
         days: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
+        self._store = store
         self._results_folder = results_folder
         self._days = days
         self._clock = clock
@@ -48,6 +51,10 @@ class Retention:
         for study in self._ledger.studies.in_state(StudyState.ENDED):
             if study.last_at < oldest and self._may_go(study):
                 gone += self._delete(study)
+        if self._store.pool.release(self._ledger.instances.files_in_use):
+            log.info("retention.segments_released")
+        while not self.loop.stopping and self._store.pool.prepare():
+            pass
         return gone
 
     def _may_go(self, study: StudyRow) -> bool:
@@ -60,11 +67,8 @@ class Retention:
         instances = self._ledger.instances.of_study(study.study_uid)
         if not instances:
             return False
-        # Rows first: a kill in between leaves files that the next start files again, never
-        # rows that promise a file which is gone.
+        # The rows only: a segment is overwritten when the last of its instances has gone.
         self._ledger.instances.remove_study(study.study_uid)
-        for instance in instances:
-            instance.path.unlink(missing_ok=True)
         for job in self._ledger.jobs.of_study(study.study_uid):
             shutil.rmtree(self._results_folder / job.key, ignore_errors=True)
         log.info("study.deleted", study_uid=study.study_uid, instances=len(instances))

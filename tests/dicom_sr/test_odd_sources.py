@@ -25,7 +25,7 @@ def test_images_of_a_retired_class_are_answered(tmp_path: Path) -> None:
 def test_truncated_images_are_answered(tmp_path: Path) -> None:
     it = case_of(ct_series(slices=6), tmp_path, Status.FAILED)
     for image in it.series.instances:
-        image.path.write_bytes(image.path.read_bytes()[:700])
+        image.extent.path.write_bytes(image.extent.path.read_bytes()[:700])
     results = it.results()
     validate(results, it.study)
 

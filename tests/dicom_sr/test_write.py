@@ -317,7 +317,7 @@ def test_frames_of_an_enhanced_image_are_referenced_by_number(tmp_path: Path) ->
 def test_unreadable_images_are_still_answered_with_a_report(tmp_path: Path, status: Status) -> None:
     it = case(tmp_path, status)
     for image in it.series.instances:
-        image.path.write_bytes(b"gone")
+        image.extent.path.write_bytes(b"gone")
     results = it.results()
     validate(results, it.study)
     assert str(report_of(results).PatientName) == "Test^Person"

@@ -12,6 +12,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from inference.attributes import quiet_pydicom
 from inference.codecs import PixelFile, code_stream_size
 from node.domain.errors import PixelDataError
+from node.domain.extent import Extent
 from tests.dicom_factory import ct_series, enhanced_ct, write
 
 SOC_SIZ = b"\xff\x4f\xff\x51"
@@ -43,14 +44,14 @@ def test_what_is_no_code_stream_has_no_size(stream: bytes) -> None:
 def test_frames_are_decoded_in_the_order_asked_for(tmp_path: Path, syntax: str) -> None:
     images = ct_series(slices=1, transfer_syntax=syntax)
     (path,) = write(images, tmp_path)
-    (values,) = PixelFile(path, syntax).frames([0])
+    (values,) = PixelFile(Extent(path), syntax).frames([0])
     np.testing.assert_array_equal(values, images[0].pixel_array)
 
 
 def test_a_frame_that_is_not_there_fails(tmp_path: Path) -> None:
     image = enhanced_ct(3)
     (path,) = write([image], tmp_path)
-    pixels = PixelFile(path, "")
+    pixels = PixelFile(Extent(path), "")
     third, first = pixels.frames([2, 0])
     np.testing.assert_array_equal(third, image.pixel_array[2])
     np.testing.assert_array_equal(first, image.pixel_array[0])
@@ -62,7 +63,7 @@ def test_an_unknown_transfer_syntax_fails(tmp_path: Path) -> None:
     (path,) = write(ct_series(slices=1), tmp_path)
     path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"))
     with quiet_pydicom(), pytest.raises(PixelDataError, match="transfer syntax that is not known"):
-        PixelFile(path, "")
+        PixelFile(Extent(path), "")
 
 
 def test_damaged_jpeg_2000_never_ends_the_process(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_damaged_jpeg_2000_never_ends_the_process(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with quiet_pydicom():
             try:
-                list(PixelFile(path, "").frames([0]))
+                list(PixelFile(Extent(path), "").frames([0]))
             except PixelDataError:
                 refused += 1
     assert refused > 10
@@ -90,4 +91,4 @@ def test_damaged_twelve_bit_jpeg_fails(shared_images: Path, tmp_path: Path) -> N
     path = tmp_path / "damaged.dcm"
     path.write_bytes(content.replace(b"\xff\xc4", b"\xff\xfe"))
     with quiet_pydicom(), pytest.raises(PixelDataError, match="cannot be decoded"):
-        list(PixelFile(path, "").frames([0]))
+        list(PixelFile(Extent(path), "").frames([0]))

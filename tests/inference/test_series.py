@@ -206,7 +206,7 @@ def test_unreadable_images_are_counted_and_the_others_described(tmp_path: Path) 
 def test_a_series_of_which_nothing_is_readable_is_still_a_series(tmp_path: Path) -> None:
     rows = instances(write(ct_series(slices=2), tmp_path))
     for row in rows:
-        row.path.write_bytes(b"this was never DICOM")
+        row.extent.path.write_bytes(b"this was never DICOM")
     (series,) = describe(rows).series
     assert (series.modality, series.geometry, series.unreadable) == ("", None, 2)
     assert "no image of the series can be read" in series.geometry_fault

@@ -222,14 +222,14 @@ def test_damaged_compressed_pixels_fail_and_never_load(
 
 def test_a_file_that_vanished_after_description_fails(tmp_path: Path) -> None:
     series = series_of(ct_series(slices=3), tmp_path)
-    series.planes[1].path.unlink()
+    series.planes[1].extent.path.unlink()
     with pytest.raises(PixelDataError, match="slice 2 of 3 cannot be read"):
         load_volume(series)
 
 
 def test_unreadable_images_leave_no_volume(tmp_path: Path) -> None:
     rows = instances(write(ct_series(slices=5), tmp_path))
-    rows[4].path.write_bytes(b"nothing")
+    rows[4].extent.path.write_bytes(b"nothing")
     (series,) = describe(rows).series
     with pytest.raises(VolumeError, match="1 of 5 images cannot be read"):
         load_volume(series)
@@ -354,7 +354,7 @@ def test_jpeg_2000_series_decodes_to_what_another_library_decodes(shared_images:
     gdcm = pytest.importorskip("gdcm")
     for index in (0, 10, 19):
         reader = gdcm.ImageReader()
-        reader.SetFileName(str(volume.planes[index].path))
+        reader.SetFileName(str(volume.planes[index].extent.path))
         assert reader.Read()
         content = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
         stored = np.frombuffer(content, "<u2").reshape(512, 512)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.manifest import InputLimits, ModelManifest
+from node.domain.extent import Extent
 from node.domain.finding import ModelIdentity
 from node.domain.study import (
     ClassUID,
@@ -36,7 +37,7 @@ def instance(number: int = 1, *, series: str = "1", content: str = "") -> Instan
         study_uid=STUDY,
         series_uid=SeriesUID(f"{STUDY}.{series}"),
         transfer_syntax_uid=TransferSyntaxUID("1.2.840.10008.1.2.1"),
-        path=Path("/nowhere") / uid,
+        extent=Extent(Path("/nowhere") / uid),
         digest=hashlib.sha256((uid + content).encode()).hexdigest(),
         size_bytes=1000,
         calling_ae_title="SENDER",
@@ -72,7 +73,7 @@ def series(name: str = "1", *, slices: int = 60, **changes: object) -> Series:
             sop_instance_uid=item.sop_instance_uid,
             frame_number=None,
             position_mm=(0.0, 0.0, 5.0 * index),
-            path=item.path,
+            extent=item.extent,
         )
         for index, item in enumerate(instances)
     )

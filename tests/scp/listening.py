@@ -15,11 +15,12 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
-from node.domain.study import Filing
+from node.domain.study import Filing, Instance
 from node.intake import FileContent
 from node.ledger import Ledger
 from scp.admission import Admission, Peer
 from scp.contracts import Stored
+from scp.indexing import Indexer
 from scp.receiver import Receiver, ReceiverSettings
 from scp.storage import InstanceStore, Watermark
 
@@ -78,6 +79,7 @@ class Listening:
 
     receiver: Receiver
     store: InstanceStore
+    indexer: Indexer
     ledger: Ledger
     told: Told
 
@@ -91,15 +93,27 @@ def listening(root: Path, *, watermark: Watermark = ROOMY, **changes: Any) -> It
     """Start a receiver; `changes` replace its settings."""
     root.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(root)
-    store = InstanceStore(root, ledger.instances, watermark)
+    indexer = Indexer(ledger.instances)
+    store = InstanceStore(root, indexer, watermark)
+    found = list(store.scan(ledger.instances.indexed()))
+    for instance in found:
+        ledger.instances.record(instance)
     told = Told()
+    indexer.events = told
     receiver = Receiver(replace(SETTINGS, **changes), store, told)
     receiver.start()
     try:
-        yield Listening(receiver, store, ledger, told)
+        yield Listening(receiver, store, indexer, ledger, told)
     finally:
         receiver.stop(1.0)
+        indexer.stop()
+        store.close()
         ledger.close()
+
+
+def data_set_of(instance: Instance) -> bytes:
+    """The data set of a stored instance, without preamble and file meta information."""
+    return instance.extent.read()[-instance.size_bytes :]
 
 
 class RawSender:

@@ -25,13 +25,21 @@ from pynetdicom import AE, AllStoragePresentationContexts
 from pynetdicom.presentation import build_context
 
 from node.domain.errors import ConfigError
-from node.domain.study import Filing
+from node.domain.study import Filing, Instance
 from node.intake import FileContent, read_file, read_folder
 from node.ledger import Ledger
 from scp.admission import Peer
 from scp.classes import STORAGE_CLASSES
-from scp.storage import InstanceStore, Watermark
-from tests.scp.listening import ADMISSION, ROOMY, Listening, RawSender, listening
+from scp.indexing import Indexer
+from scp.storage import InstanceStore, Watermark, verify
+from tests.scp.listening import (
+    ADMISSION,
+    ROOMY,
+    Listening,
+    RawSender,
+    data_set_of,
+    listening,
+)
 from tests.scp.sent import STUDY, content
 
 SUCCESS, OUT_OF_RESOURCES, CLASS_MISMATCH, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900, 0xC000
@@ -47,6 +55,7 @@ def send(node: Listening, *contents: FileContent) -> list[int | None]:
     sender = RawSender(node.port, list(contents))
     answers = [sender.send(item) for item in contents]
     sender.release()
+    assert node.indexer.flush()
     return answers
 
 
@@ -59,17 +68,20 @@ def eventually(condition: object, timeout_s: float = 8.0) -> bool:
     return False
 
 
-def test_acknowledged_instance_is_stored_byte_for_byte_and_indexed(node: Listening) -> None:
+def test_acknowledged_instance_is_stored_byte_for_byte_and_indexed(
+    node: Listening, tmp_path: Path
+) -> None:
     item = content()
     assert send(node, item) == [SUCCESS]
     (stored,) = node.ledger.instances.find(item.sop_instance_uid)
-    kept = read_file(stored.path)
+    stored.extent.export(tmp_path / "exported.dcm")
+    kept = read_file(tmp_path / "exported.dcm")
     assert isinstance(kept, FileContent)
-    assert kept.data_set == item.data_set
-    assert kept.transfer_syntax_uid == item.transfer_syntax_uid
+    assert kept == item
+    assert data_set_of(stored) == item.data_set
     assert stored.study_uid == STUDY
     assert stored.calling_ae_title == "RAW"
-    assert node.store.verify(stored)
+    assert verify(stored)
 
 
 def test_same_bytes_again_are_a_no_op_and_other_bytes_are_kept_apart(node: Listening) -> None:
@@ -83,9 +95,9 @@ def test_same_bytes_again_are_a_no_op_and_other_bytes_are_kept_apart(node: Liste
         Filing.DUPLICATE,
     ]
     first, second = node.ledger.instances.find("1.2.3.4")
-    assert first.path != second.path
-    assert node.store.verify(first)
-    assert node.store.verify(second)
+    assert first.extent != second.extent
+    assert verify(first)
+    assert verify(second)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +138,6 @@ def test_full_disk_is_answered_with_out_of_resources_and_nothing_is_left(tmp_pat
     with listening(tmp_path / "store", watermark=full) as node:
         assert send(node, content()) == [OUT_OF_RESOURCES]
         assert "storage.keep_free_gb" in node.told.refused[0][1]
-        assert list((tmp_path / "store" / "incoming").iterdir()) == []
         assert node.ledger.instances.count() == 0
 
 
@@ -140,18 +151,24 @@ def test_object_above_the_limit_is_refused(tmp_path: Path) -> None:
 def test_disk_that_fills_up_in_the_middle_never_answers_a_false_success(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
     if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("this machine does not allow to mount a small disk")
     try:
         with listening(disk / "store", watermark=replace(ROOMY, keep_free_bytes=0)) as node:
+            (disk / "somebody else's").write_bytes(bytes(600_000))
             items = [content(note="x" * 400_000) for _ in range(12)]
-            answers = send(node, *items)
+            sender = RawSender(node.port, items)
+            answers = [sender.send(item) for item in items]
+            sender.release()
+            assert SUCCESS in answers
             assert OUT_OF_RESOURCES in answers
+            (disk / "somebody else's").unlink()
+            assert node.indexer.flush()
             for item, answer in zip(items, answers, strict=True):
                 found = node.ledger.instances.find(item.sop_instance_uid)
                 assert bool(found) == (answer == SUCCESS)
-                assert all(node.store.verify(instance) for instance in found)
+                assert all(verify(instance) for instance in found)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
 
@@ -257,37 +274,41 @@ def test_what_a_kill_leaves_is_found_again_at_start(node: Listening, tmp_path: P
     item = content()
     send(node, item)
     (stored,) = node.ledger.instances.find(item.sop_instance_uid)
-    (tmp_path / "store" / "incoming" / "half.part").write_bytes(b"half")
     other = Ledger(tmp_path)
-    store = InstanceStore(tmp_path / "store", other.instances, ROOMY)
-    (found,) = store.scan()
-    assert replace(found, received_at=stored.received_at) == stored
-    assert list((tmp_path / "store" / "incoming").iterdir()) == []
-    assert list(store.scan(known=frozenset({stored.path.name}))) == []
+    indexer = Indexer(other.instances)
+    store = InstanceStore(tmp_path / "store", indexer, ROOMY)
+    assert list(store.scan({})) == [stored]
+    assert list(store.scan(node.ledger.instances.indexed())) == []
+    indexer.stop()
+    store.close()
     other.close()
 
 
-def test_damaged_file_goes_to_quarantine_instead_of_into_the_index(node: Listening) -> None:
+def damage(stored: Instance) -> None:
+    with stored.extent.path.open("r+b") as file:
+        file.seek(stored.extent.offset + stored.extent.size - 3)
+        file.write(b"\xff")
+
+
+def test_damaged_instance_goes_to_quarantine_instead_of_into_the_index(node: Listening) -> None:
     item = content(note="0123456789")
     send(node, item)
     (stored,) = node.ledger.instances.find(item.sop_instance_uid)
-    raw = bytearray(stored.path.read_bytes())
-    raw[-3] ^= 0xFF
-    stored.path.write_bytes(raw)
-    assert not node.store.verify(stored)
-    assert list(node.store.scan()) == []
+    damage(stored)
+    assert not verify(stored)
+    assert list(node.store.scan({})) == []
     assert len(list(node.store.quarantine.folder.glob("*.dcm"))) == 1
 
 
-def test_instance_sent_again_replaces_a_file_that_was_damaged_on_the_disk(node: Listening) -> None:
+def test_instance_sent_again_replaces_one_that_was_damaged_on_the_disk(node: Listening) -> None:
     item = content(note="0123456789")
     send(node, item)
     (stored,) = node.ledger.instances.find(item.sop_instance_uid)
-    raw = bytearray(stored.path.read_bytes())
-    raw[-3] ^= 0xFF
-    stored.path.write_bytes(raw)
+    damage(stored)
     assert send(node, item) == [SUCCESS]
-    assert node.store.verify(stored)
+    (mended,) = node.ledger.instances.find(item.sop_instance_uid)
+    assert mended.extent != stored.extent
+    assert verify(mended)
 
 
 @pytest.mark.skipif(shutil.which("dcmsend") is None, reason="Debian's dcmtk is not installed")
@@ -298,9 +319,11 @@ def test_dcmtk_echoes_and_sends(node: Listening, tmp_path: Path) -> None:
     port = str(node.port)
     echo = ["echoscu", "-aec", "VIGIE", "127.0.0.1", port]
     assert subprocess.run(echo, check=False).returncode == 0
-    command = ["dcmsend", "-aec", "VIGIE", "127.0.0.1", port, str(stored.path)]
+    stored.extent.export(tmp_path / "exported.dcm")
+    command = ["dcmsend", "-aec", "VIGIE", "127.0.0.1", port, str(tmp_path / "exported.dcm")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert node.indexer.flush()
     assert node.told.filings() == [Filing.NEW, Filing.DUPLICATE]
 
 
@@ -320,6 +343,7 @@ def test_every_odd_file_is_stored_or_refused_by_name(node: Listening, shared_ima
         assert status is not None, f"no answer for {item.sop_instance_uid}"
         answers[item.sop_instance_uid] = status
         sender.release()
+    assert node.indexer.flush()
     stored = [item for item in contents if answers[item.sop_instance_uid] == SUCCESS]
     assert len(stored) > 150
     assert len(node.told.stored) + len(node.told.refused) + list(answers.values()).count(-1) >= len(
@@ -327,8 +351,8 @@ def test_every_odd_file_is_stored_or_refused_by_name(node: Listening, shared_ima
     )
     assert all(reason for _, reason in node.told.refused)
     for item in stored:
-        files = [read_file(i.path) for i in node.ledger.instances.find(item.sop_instance_uid)]
-        assert item.data_set in [f.data_set for f in files if isinstance(f, FileContent)]
+        kept = node.ledger.instances.find(item.sop_instance_uid)
+        assert item.data_set in [data_set_of(instance) for instance in kept]
 
 
 @pytest.mark.slow
@@ -361,11 +385,8 @@ def test_acknowledged_instances_survive_kill_9_while_sending(tmp_path: Path) -> 
         process.wait()
         process.stdout.close()
         sender.association.abort()
-    ledger = Ledger(root)
     assert len(acknowledged) > 12
-    for item in acknowledged:
-        (stored,) = ledger.instances.find(item.sop_instance_uid)
-        kept = read_file(stored.path)
-        assert isinstance(kept, FileContent)
-        assert kept.data_set == item.data_set
-    ledger.close()
+    with listening(root) as node:
+        for item in acknowledged:
+            (stored,) = node.ledger.instances.find(item.sop_instance_uid)
+            assert data_set_of(stored) == item.data_set

@@ -16,18 +16,22 @@ def main() -> int:
     """Run the campaign and print what it found."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--studies", type=int, default=25, help="simulated studies to send")
+    parser.add_argument(
+        "--studies", type=int, help="simulated studies to send (default: enough for the kills)"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--longest-life", type=float, default=12.0, metavar="SECONDS")
     parser.add_argument("--out", type=Path, default=Path("soak-out"))
     options = parser.parse_args()
+    # On two cores a node that is killed every six seconds ends a study about every second life.
+    count = options.studies or max(3, round(0.7 * options.kills))
     shutil.rmtree(options.out, ignore_errors=True)
     studies = []
-    for number in range(options.studies):
+    for number in range(count):
         folder = options.out.resolve() / "studies" / str(number)
         simulate(number, folder, matrix=192)
         studies.append(folder)
-    print(f"{options.kills} kills over {options.studies} studies, seed {options.seed}", flush=True)
+    print(f"{options.kills} kills over {count} studies, seed {options.seed}", flush=True)
     verdict = Campaign(
         Plan(
             folder=options.out.resolve(),
@@ -35,7 +39,7 @@ def main() -> int:
             kills=options.kills,
             seed=options.seed,
             longest_life_s=options.longest_life,
-            settle_limit_s=60.0 * options.studies,
+            settle_limit_s=60.0 * count,
             say=lambda text: print(text, flush=True),
         )
     ).run()

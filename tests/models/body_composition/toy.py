@@ -18,6 +18,7 @@ from models.body_composition import compartments, levels
 from models.body_composition.compartments import Labels
 from models.body_composition.grid import Floats, Grid, Mask, canonical
 from node.domain.analysis import AnalysisRequest
+from node.domain.extent import Extent
 from node.domain.finding import ModelIdentity
 from node.domain.imaging import Volume
 from node.domain.study import ClassUID, InstanceUID, Patient, Plane, Series, SeriesUID, StudyUID
@@ -144,7 +145,7 @@ class Toy:
                 sop_instance_uid=InstanceUID(f"1.2.3.{index + 1}"),
                 frame_number=None,
                 position_mm=tuple(affine[:3, 3] + index * affine[:3, 0]),
-                path=Path(f"{index}.dcm"),
+                extent=Extent(Path(f"{index}.dcm")),
             )
             for index in range(voxels.shape[0])
         )

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from node.domain.verdict import Job, ModelName
+from node.intake import FileContent
 from node.ledger import Ledger
 from node.ledger.states import JobState, StudyState
 from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.reconciliation import Reconciled, reconcile
 from node.pipeline.retention import Retention
-from scp.contracts import Received
+from scp.contracts import StoreCommand
+from scp.indexing import Indexer
+from scp.pool import SegmentSettings
 from scp.storage import InstanceStore
 from tests.node import words
 from tests.scp.listening import ROOMY
@@ -29,18 +32,27 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def stored(ledger: Ledger, index: Ledger | None = None) -> InstanceStore:
     """A store with one instance, recorded in `index`."""
-    store = InstanceStore(ledger.root, (index or ledger).instances, ROOMY)
-    item = content()
-    store.store(
-        Received(
+    indexer = Indexer((index or ledger).instances)
+    store = InstanceStore(ledger.root, indexer, ROOMY, segments=SegmentSettings(spare=1))
+    put(store, content())
+    assert indexer.flush()
+    indexer.stop()
+    return store
+
+
+def put(store: InstanceStore, item: FileContent) -> None:
+    intake = store.open("association")
+    intake.begin(
+        StoreCommand(
             sop_class_uid=item.sop_class_uid,
             sop_instance_uid=item.sop_instance_uid,
             transfer_syntax_uid=item.transfer_syntax_uid,
-            data_set=item.data_set,
             calling_ae_title="CT1",
         )
     )
-    return store
+    intake.write([memoryview(item.data_set)])
+    intake.commit()
+    intake.close(clean=True)
 
 
 def reconciled(ledger: Ledger, store: InstanceStore) -> tuple[Reconciled, Completion]:
@@ -65,7 +77,7 @@ def test_file_without_a_row_is_indexed_and_its_study_is_completed_later(
 
 def test_row_without_a_file_is_forgotten_and_told(ledger: Ledger) -> None:
     store = stored(ledger)
-    ledger.instances.of_study(STUDY)[0].path.unlink()
+    ledger.instances.of_study(STUDY)[0].extent.path.unlink()
     outcome, _ = reconciled(ledger, store)
     assert outcome.lost == 1
     assert ledger.instances.of_study(STUDY) == ()
@@ -93,16 +105,19 @@ def test_running_job_waits_again_and_its_draft_is_gone(ledger: Ledger) -> None:
 
 
 def test_retention_keeps_a_study_until_it_ended_and_its_time_is_past(ledger: Ledger) -> None:
-    stored(ledger)
+    store = stored(ledger)
     far = ledger.instances.of_study(STUDY)[0].received_at.timestamp() + 31 * 86400
-    retention = Retention(ledger, ledger.root / "results", days=30, clock=lambda: far)
+    retention = Retention(ledger, store, ledger.root / "results", days=30, clock=lambda: far)
     assert retention.sweep() == 0
     generation = ledger.studies.complete(STUDY, "quiet")
     ledger.studies.set_state(STUDY, StudyState.ENDED, generation=generation)
-    young = Retention(ledger, ledger.root / "results", days=32, clock=lambda: far)
+    young = Retention(ledger, store, ledger.root / "results", days=32, clock=lambda: far)
     assert young.sweep() == 0
-    path = ledger.instances.of_study(STUDY)[0].path
+    extent = ledger.instances.of_study(STUDY)[0].extent
+    assert extent.read().strip(b"\0")
     assert retention.sweep() == 1
-    assert not path.exists()
+    assert not extent.read().strip(b"\0")
+    again, _ = reconciled(ledger, store)
+    assert again.indexed == 0
     assert ledger.instances.of_study(STUDY) == ()
     assert "instances deleted" in [event.what for event in ledger.studies.events(STUDY)]

@@ -1,0 +1,190 @@
+"""One file of the store, to which records are appended, and which is used again when empty.
+
+    | key page | record | record | ... | zeros |
+
+The key page names the present use of the file by a random key. A new key makes every record of
+an earlier use invalid at once; zeros written over them afterwards delete them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from blake3 import blake3
+
+from node.domain.extent import Extent
+from scp.record import PAGE, Description, decode
+
+_MAGIC = b"VIGIESG1"
+_KEY_BYTES = 32
+_KEY_PAGE = struct.Struct(f"<8s{_KEY_BYTES}sB16s")
+#: Written while an object still arrives, so that its end has little left to be synchronised.
+WRITE_BEHIND_BYTES = 8 << 20
+_ZEROS = bytes(4 << 20)
+_SYNC_FILE_RANGE_WRITE = 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Segment:
+    """An open segment. Its writer is one thread at a time; `position` is where it goes on."""
+
+    def __init__(self, path: Path, descriptor: int, key: bytes, *, blank: bool) -> None:
+        """Use `create` or `open`.
+
+        Args:
+            blank: nothing of an earlier use lies behind the key page.
+        """
+        self.path = path
+        self.number = int(path.stem)
+        self.position = PAGE
+        self.blank = blank
+        self.key = key
+        #: Durable records whose rows the index does not have yet.
+        self.unindexed = 0
+        self._descriptor = descriptor
+        self._written_behind = PAGE
+
+    @classmethod
+    def create(cls, path: Path) -> Segment:
+        """A new file with a key of its own; durable, its folder is not yet synchronised."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        segment = cls(path, descriptor, secrets.token_bytes(_KEY_BYTES), blank=True)
+        segment._write_key()
+        return segment
+
+    @classmethod
+    def open(cls, path: Path) -> Segment | None:
+        """An existing file; None when it has no valid key page (its creation was cut short).
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        page = os.pread(descriptor, _KEY_PAGE.size, 0)
+        if len(page) == _KEY_PAGE.size:
+            magic, key, blank, check = _KEY_PAGE.unpack(page)
+            if magic == _MAGIC and _check(key, blank) == check:
+                return cls(path, descriptor, key, blank=bool(blank))
+        os.close(descriptor)
+        return None
+
+    @property
+    def use(self) -> str:
+        """Names this use of this file, for the index."""
+        return f"{self.path.name}#{blake3(self.key).hexdigest(8)}"
+
+    @property
+    def size(self) -> int:
+        """Length of the file."""
+        return os.fstat(self._descriptor).st_size
+
+    def append(self, parts: Sequence[bytes | memoryview], at: int) -> int:
+        """Write bytes at an offset; returns the offset behind them. Not yet durable.
+
+        Raises:
+            OSError: the disk is full or failing.
+        """
+        wanted = sum(map(len, parts))
+        written = os.pwritev(self._descriptor, parts, at)
+        if written != wanted:
+            rest = memoryview(b"".join(parts))[written:]
+            while rest:
+                step = os.pwrite(self._descriptor, rest, at + written)
+                written, rest = written + step, rest[step:]
+        end = at + wanted
+        if end - self._written_behind >= WRITE_BEHIND_BYTES:
+            self._write_behind(end)
+        return end
+
+    def make_durable(self) -> None:
+        """Everything written so far is on the disk. Raises OSError when it is not."""
+        os.fdatasync(self._descriptor)
+        self._written_behind = self.position
+
+    def read(self, size: int, at: int) -> bytes:
+        """At most `size` bytes from an offset."""
+        return os.pread(self._descriptor, size, at)
+
+    def records(self, start: int = PAGE) -> Iterator[tuple[int, Description]]:
+        """The records from an offset on, each with its own; `position` ends behind the last.
+
+        Steps over pages that hold no valid description: a damaged one does not hide those
+        behind it. The data sets themselves are not read.
+        """
+        at, end = start, self.size
+        self.position = max(self.position, start)
+        while at + PAGE <= end:
+            description = decode(self.read(PAGE, at), self.key)
+            if description is None:
+                at = self._next_written(at + PAGE, end)
+                continue
+            behind = at + description.record_bytes
+            if at + PAGE + description.part10_bytes <= end:
+                yield at, description
+            at = self.position = behind
+
+    def extent(self, at: int, description: Description) -> Extent:
+        """Where the Part 10 stream of a record lies."""
+        return Extent(self.path, at + PAGE, description.part10_bytes)
+
+    def renew(self, capacity: int) -> None:
+        """Forget every record: a new key. What they held is overwritten by `blank_out`."""
+        self.key = secrets.token_bytes(_KEY_BYTES)
+        self.position, self.blank = PAGE, False
+        self._write_key()
+        if self.size > capacity:
+            os.ftruncate(self._descriptor, capacity)
+
+    def blank_out(self, capacity: int) -> None:
+        """Write zeros from the key page to the capacity, durably.
+
+        Deletes what was there, and lets later records go to blocks that the file already has:
+        then `fdatasync` needs no commit of the file system's journal.
+        """
+        at = PAGE
+        while at < capacity:
+            at += os.pwrite(self._descriptor, _ZEROS[: capacity - at], at)
+        os.fdatasync(self._descriptor)
+        self.blank = True
+        self._write_key()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _next_written(self, at: int, end: int) -> int:
+        """The next page that is not all zeros, or the end."""
+        while at < end:
+            block = self.read(1 << 20, at)
+            if not block:
+                return end
+            kept = block.lstrip(b"\0")
+            if kept:
+                return (at + len(block) - len(kept)) // PAGE * PAGE
+            at += len(block)
+        return end
+
+    def _write_behind(self, end: int) -> None:
+        """Start the writing of finished pages; says nothing about durability."""
+        start = self._written_behind
+        _libc.sync_file_range(
+            self._descriptor,
+            ctypes.c_long(start),
+            ctypes.c_long(end - start),
+            _SYNC_FILE_RANGE_WRITE,
+        )
+        self._written_behind = end
+
+    def _write_key(self) -> None:
+        page = _KEY_PAGE.pack(_MAGIC, self.key, self.blank, _check(self.key, self.blank))
+        os.pwrite(self._descriptor, page.ljust(PAGE, b"\0"), 0)
+        os.fsync(self._descriptor)
+
+
+def _check(key: bytes, blank: int) -> bytes:
+    return bytes(blake3(_MAGIC + key + bytes([blank])).digest(16))
