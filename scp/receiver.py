@@ -1,4 +1,8 @@
-"""The DICOM storage provider: C-ECHO and C-STORE over pynetdicom (PS3.4 A, B)."""
+"""The DICOM storage provider: C-ECHO and C-STORE (PS3.4 A, B; PS3.8).
+
+pynetdicom negotiates and ends associations; in between `scp.transfer` serves them, or, when
+`data_path` says so, pynetdicom itself. Both write through the same intake.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,28 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.transport import RequestHandler
 
-from node.domain.errors import ConfigError, OutOfResources, ReceiveError
-from scp.admission import Admission, Rejection, judge
+from node.domain.errors import ClassMismatch, ConfigError, OutOfResources, ReceiveError
+from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Rejection, judge
 from scp.classes import VERIFICATION, register, supported
 from scp.contracts import Intake, IntakeStore, ReceiverEvents, StoreCommand
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from scp.takeover import (
+    PYNETDICOM,
+    LimitedServer,
+    TransferHandler,
+    close_connection,
+    contexts_of,
+    is_supported,
+)
+from scp.transfer import OTHER_CONTEXT, Transfer, TransferTerms, set_timeouts
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +51,7 @@ class ReceiverSettings:
         association_timeout_s: from the connection to the A-ASSOCIATE-RQ (ARTIM, PS3.8 9.1.4).
         idle_timeout_s: silence after which an open association is aborted.
         private_classes: UIDs of private storage classes to accept.
+        data_path: who serves C-STORE.
     """
 
     host: str
@@ -47,16 +62,24 @@ class ReceiverSettings:
     idle_timeout_s: float
     max_object_bytes: int
     private_classes: frozenset[str] = frozenset()
+    data_path: Literal["fast", "pynetdicom"] = "fast"
 
 
 @dataclass(slots=True)
 class _Open:
-    """One accepted association."""
+    """One association from its request on.
+
+    Attributes:
+        intake: None until it is accepted.
+        transfer: None on pynetdicom's own data path.
+    """
 
     association_id: str
     address: str
+    calling_ae_title: str
     association: Association
-    intake: Intake
+    intake: Intake | None = None
+    transfer: Transfer | None = None
     released: bool = False
 
 
@@ -72,7 +95,7 @@ class Receiver:
         self._open: dict[int, _Open] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._server: Any = None
+        self._server: LimitedServer | None = None
         self._entity = AE(ae_title="VIGIE")
         self._configure()
 
@@ -85,7 +108,7 @@ class Receiver:
         """Listen; raises ConfigError when the port cannot be opened."""
         settings = self._settings
         handlers: list[Any] = [
-            (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_CONN_OPEN, self._connected),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_RELEASED, self._released),
@@ -94,8 +117,11 @@ class Receiver:
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         ]
         try:
-            self._server = self._entity.start_server(
-                (settings.host, settings.port), block=False, evt_handlers=handlers
+            server = self._entity.make_server(
+                (settings.host, settings.port),
+                evt_handlers=handlers,
+                server_class=LimitedServer,
+                request_handler=self._handler(),
             )
         except OSError as error:
             raise ConfigError(
@@ -103,21 +129,79 @@ class Receiver:
                 "another program uses the port, or the address is not one of this computer; "
                 "change receiver.port or receiver.host"
             ) from error
-        threading.Thread(target=self._watch, name="receiver-watch", daemon=True).start()
+        assert isinstance(server, LimitedServer)
+        server.max_connections = max(256, 4 * settings.admission.max_associations)
+        self._server = server
+        for name, target in (
+            ("receiver-accept", server.serve_forever),
+            ("receiver-watch", self._watch),
+        ):
+            threading.Thread(target=target, name=name, daemon=True).start()
 
     def stop(self, grace_s: float) -> None:
         """No new associations; running ones may end within the grace time, then abort."""
         self._stopping.set()
         if self._server is None:
             return
-        self._server.socket.close()
-        deadline = time.monotonic() + grace_s
-        while self._open and time.monotonic() < deadline:
-            time.sleep(0.05)
-            self._forget_dead()
-        self._entity.shutdown()
-        for item in list(self._open.values()):
+        self._server.shutdown()
+        self._wait_for_end(grace_s)
+        for item in self._every():
+            if item.transfer is not None:
+                item.transfer.stop()
+        self._wait_for_end(2.0)
+        for item in self._every():
+            close_connection(item.association)
+        self._wait_for_end(2.0)
+        for item in self._every():
             self._end(item)
+
+    def _wait_for_end(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._open and time.monotonic() < deadline:
+            time.sleep(0.02)
+            self._forget_dead()
+
+    def _every(self) -> list[_Open]:
+        with self._lock:
+            return list(self._open.values())
+
+    def _handler(self) -> type[RequestHandler]:
+        if self._settings.data_path == "pynetdicom":
+            return RequestHandler
+        if not is_supported():
+            log.warning(
+                "receiver.data_path_unavailable",
+                reason=f"the fast data path is written for pynetdicom {PYNETDICOM}",
+                remedy="install the pinned requirements; pynetdicom's own data path serves now",
+            )
+            return RequestHandler
+        transfer_of = self._transfer_of
+
+        class Handler(TransferHandler):
+            """Bound to this receiver."""
+
+        Handler.transfer_of = staticmethod(transfer_of)
+        return Handler
+
+    def _transfer_of(self, association: Association) -> Transfer | None:
+        with self._lock:
+            item = self._open.get(id(association))
+        if item is None or item.intake is None:
+            return None
+        settings = self._settings
+        connection: Any = association.dul.socket
+        terms = TransferTerms(
+            contexts=contexts_of(association),
+            calling_ae_title=item.calling_ae_title,
+            max_pdu_bytes=settings.max_pdu_bytes,
+            max_object_bytes=settings.max_object_bytes,
+            idle_timeout_s=settings.idle_timeout_s,
+        )
+        item.transfer = Transfer(connection.socket, terms, item.intake)
+        item.transfer.on_refused = lambda status, reason: self._events.instance_refused(
+            item.association_id, status, reason
+        )
+        return item.transfer
 
     def _configure(self) -> None:
         settings, entity = self._settings, self._entity
@@ -133,42 +217,73 @@ class Receiver:
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION
 
+    def _connected(self, event: Event) -> None:
+        """A peer that says nothing, or takes nothing, must not hold a thread for ever."""
+        with suppress(OSError, AttributeError):
+            connection: Any = event.assoc.dul.socket.socket  # type: ignore[union-attr]
+            # A response may otherwise wait 40 ms for the peer's delayed acknowledgement.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            idle_s = self._settings.idle_timeout_s
+            set_timeouts(connection, receive_s=idle_s, send_s=idle_s)
+
     def _requested(self, event: Event) -> None:
+        try:
+            rejection = self._admit(event)
+        except Exception:
+            log.exception("association.not_judged")
+            rejection = Rejection(*LOCAL_LIMIT_EXCEEDED, "the request could not be judged")
+        if rejection is None:
+            return
         association = event.assoc
-        request = association.requestor.primitive
-        assert request is not None  # pynetdicom sets it before this event
+        with self._lock:
+            self._open.pop(id(association), None)
+        try:
+            association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
+            request: Any = association.requestor.primitive
+            self._events.association_rejected(
+                _printable(request.calling_ae_title),
+                str(association.requestor.address),
+                rejection.reason,
+            )
+        finally:
+            association.kill()
+
+    def _admit(self, event: Event) -> Rejection | None:
+        """Take a place for the association, or say why there is none."""
+        association = event.assoc
+        request: Any = association.requestor.primitive
         calling = _printable(request.calling_ae_title)
         address = str(association.requestor.address)
-        with self._lock:
-            open_now = Counter(item.address for item in self._open.values())
-        rejection = judge(
-            self._settings.admission,
-            calling=calling,
-            called=_printable(request.called_ae_title),
-            address=address,
-            open_now=open_now,
-        )
         if self._stopping.is_set():
-            rejection = Rejection(0x02, 0x03, 0x01, "the node is stopping")
-        if rejection is not None:
-            association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
-            self._events.association_rejected(calling, address, rejection.reason)
-            association.kill()
-            return
+            return Rejection(0x02, 0x03, 0x01, "the node is stopping")
+        with self._lock:
+            # Judged and entered under one lock: two requests cannot take the last place.
+            rejection = judge(
+                self._settings.admission,
+                calling=calling,
+                called=_printable(request.called_ae_title),
+                address=address,
+                open_now=Counter(item.address for item in self._open.values()),
+            )
+            if rejection is not None:
+                return rejection
+            self._open[id(association)] = _Open(
+                uuid.uuid4().hex[:12], address, calling, association
+            )
         association.acceptor.ae_title = str(request.called_ae_title).strip() or "VIGIE"
         association.acceptor.supported_contexts = supported(
             request.presentation_context_definition_list, self._settings.private_classes
         )
+        return None
 
     def _accepted(self, event: Event) -> None:
-        association = event.assoc
-        address = str(association.requestor.address)
-        name = uuid.uuid4().hex[:12]
-        item = _Open(name, address, association, self._store.open(name))
         with self._lock:
-            self._open[id(association)] = item
-        calling = _printable(association.requestor.ae_title)
-        self._events.association_opened(item.association_id, calling, address)
+            item = self._open.get(id(event.assoc))
+        if item is not None:
+            self._events.association_opened(
+                item.association_id, item.calling_ae_title, item.address
+            )
+            item.intake = self._store.open(item.association_id)
 
     def _released(self, event: Event) -> None:
         with self._lock:
@@ -179,68 +294,63 @@ class Receiver:
     def _closed(self, event: Event) -> None:
         with self._lock:
             item = self._open.get(id(event.assoc))
-        if item is not None:
+        # The transfer may still be answering; its thread ends soon, and is then found dead.
+        if item is not None and item.transfer is None:
             self._end(item)
 
     def _end(self, item: _Open) -> None:
         with self._lock:
             if self._open.pop(id(item.association), None) is None:
                 return
-        item.intake.close(clean=item.released)
+        if item.intake is not None:
+            item.intake.close(clean=item.released)
 
     def _watch(self) -> None:
-        """A thread of pynetdicom that died without an event must not hold a study open."""
+        """Ends the associations whose thread is over, whatever way it ended."""
         while not self._stopping.wait(WATCH_INTERVAL_S):
-            self._forget_dead()
+            try:
+                self._forget_dead()
+            except Exception:
+                log.exception("receiver.watch_failed")
 
     def _forget_dead(self) -> None:
-        for item in list(self._open.values()):
+        for item in self._every():
             if not item.association.is_alive():
                 self._end(item)
 
     def _store_one(self, event: Event) -> int:
-        """Answer one C-STORE with the status that PS3.4 table B.2-1 names."""
+        """One C-STORE on pynetdicom's own data path; the statuses of PS3.4 table B.2-1."""
         with self._lock:
             item = self._open.get(id(event.assoc))
-        association_id = item.association_id if item else ""
+        if item is None or item.intake is None:
+            return ReceiveError.status
+        request: Any = event.request
         try:
-            if item is None:
-                return 0xC000
-            self._received(event, item.intake)
+            content = cast(BytesIO, request.DataSet).getbuffer()
+            if len(content) > self._settings.max_object_bytes:
+                raise OutOfResources(
+                    "the object is larger than receiver.limits.max_object_gb allows "
+                    f"({self._settings.max_object_bytes} bytes)"
+                )
+            if str(request.AffectedSOPClassUID or "") != str(event.context.abstract_syntax):
+                raise ClassMismatch(OTHER_CONTEXT)
+            item.intake.begin(
+                StoreCommand(
+                    sop_class_uid=str(request.AffectedSOPClassUID or ""),
+                    sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
+                    transfer_syntax_uid=str(event.context.transfer_syntax),
+                    calling_ae_title=item.calling_ae_title,
+                )
+            )
+            item.intake.write([content])
+            item.intake.commit()
         except ReceiveError as error:
-            self._events.instance_refused(association_id, error.status, str(error))
+            self._events.instance_refused(item.association_id, error.status, str(error))
             return error.status
         return SUCCESS
-
-    def _received(self, event: Event, intake: Intake) -> None:
-        request: Any = event.request
-        body = cast(BytesIO, request.DataSet)
-        data_set = body.getbuffer()
-        if len(data_set) > self._settings.max_object_bytes:
-            raise OutOfResources(
-                f"the object has {len(data_set)} bytes, receiver.limits.max_object_gb allows "
-                f"{self._settings.max_object_bytes}"
-            )
-        intake.begin(
-            StoreCommand(
-                sop_class_uid=str(request.AffectedSOPClassUID or ""),
-                sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
-                transfer_syntax_uid=str(event.context.transfer_syntax),
-                calling_ae_title=_printable(event.assoc.requestor.ae_title),
-            )
-        )
-        intake.write([data_set])
-        intake.commit()
 
 
 def _printable(ae_title: object) -> str:
     """An AE title as it may be logged and stored: printable ASCII, 16 characters at most."""
     text = "".join(c if " " <= c <= "~" else "?" for c in str(ae_title))
     return text.strip()[:16]
-
-
-def _send_at_once(event: Event) -> None:
-    """Without TCP_NODELAY a response may wait 40 ms for the peer's delayed acknowledgement."""
-    with suppress(OSError, AttributeError):
-        connection: Any = event.assoc.dul.socket.socket  # type: ignore[union-attr]
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

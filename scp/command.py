@@ -1,0 +1,124 @@
+"""Command sets of C-STORE and C-ECHO (PS3.7 9.3.1, 9.3.5, annex E): read, and answered.
+
+A command set is always Implicit VR Little Endian (PS3.7 6.3.1).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from scp.stream import COMMAND, LAST, P_DATA_TF, PDU_HEADER
+
+C_STORE_RQ, C_ECHO_RQ = 0x0001, 0x0030
+_RESPONSE = 0x8000
+NO_DATA_SET = 0x0101
+#: Longest value of Error Comment (0000,0902), VR LO.
+_COMMENT_CHARACTERS = 64
+
+_ELEMENT = struct.Struct("<HHL")
+_US = struct.Struct("<H")
+_CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0002, 0x0100, 0x0110, 0x0120
+_DATA_SET_TYPE, _STATUS, _COMMENT, _INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
+
+
+class CommandError(ValueError):
+    """The bytes are no command set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """The elements that decide what happens with a message.
+
+    Attributes:
+        field: (0000,0100), which request it is.
+        sop_class_uid, sop_instance_uid: Affected SOP Class and Instance UID, "" when absent;
+            unchecked text.
+        has_data_set: a data set follows.
+    """
+
+    field: int
+    message_id: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    has_data_set: bool
+
+
+def read_command(raw: bytes | bytearray) -> Command:
+    """Read a command set.
+
+    Raises:
+        CommandError: elements that overlap or end behind the bytes, or no command field.
+    """
+    values: dict[int, bytes] = {}
+    at = 0
+    while at < len(raw):
+        if at + _ELEMENT.size > len(raw):
+            raise CommandError("a command set ends inside an element")
+        group, number, length = _ELEMENT.unpack_from(raw, at)
+        at += _ELEMENT.size
+        if group != 0 or at + length > len(raw):
+            raise CommandError("a command set holds what is no command element")
+        values[number] = bytes(raw[at : at + length])
+        at += length
+    field, message_id = _number(values, _FIELD), _number(values, _MESSAGE_ID)
+    if field is None:
+        raise CommandError("a command set without a command field")
+    return Command(
+        field=field,
+        message_id=message_id or 0,
+        sop_class_uid=_text(values, _CLASS),
+        sop_instance_uid=_text(values, _INSTANCE),
+        has_data_set=_number(values, _DATA_SET_TYPE) not in (None, NO_DATA_SET),
+    )
+
+
+def response(command: Command, context_id: int, status: int, comment: str = "") -> bytes:
+    """The answer to a request as one P-DATA-TF PDU (PS3.7 9.3.1.2, 9.3.5.2).
+
+    Args:
+        comment: Error Comment of a failure, cut to 64 characters of ASCII.
+    """
+    body = b"".join(
+        (
+            _uid(_CLASS, command.sop_class_uid),
+            _short(_FIELD, command.field | _RESPONSE),
+            _short(_RESPONDED_ID, command.message_id),
+            _short(_DATA_SET_TYPE, NO_DATA_SET),
+            _short(_STATUS, status),
+            _value(_COMMENT, comment.encode("ascii", "replace")[:_COMMENT_CHARACTERS], b" "),
+            _uid(_INSTANCE, command.sop_instance_uid),
+        )
+    )
+    length = _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body))
+    return pdu(context_id, COMMAND | LAST, length + body)
+
+
+def pdu(context_id: int, control: int, content: bytes) -> bytes:
+    """One fragment in one P-DATA-TF PDU."""
+    header = PDU_HEADER.pack(P_DATA_TF, 0, len(content) + 6)
+    return header + struct.pack(">LBB", len(content) + 2, context_id, control) + content
+
+
+def _number(values: dict[int, bytes], number: int) -> int | None:
+    value = values.get(number, b"")
+    return int(_US.unpack(value)[0]) if len(value) == _US.size else None
+
+
+def _text(values: dict[int, bytes], number: int) -> str:
+    return values.get(number, b"").decode("ascii", "replace").strip(" \0")
+
+
+def _short(number: int, value: int) -> bytes:
+    return _ELEMENT.pack(0, number, 2) + _US.pack(value)
+
+
+def _uid(number: int, value: str) -> bytes:
+    return _value(number, value.encode("ascii", "replace"), b"\0")
+
+
+def _value(number: int, value: bytes, padding: bytes) -> bytes:
+    if not value:
+        return b""
+    value += padding * (len(value) % 2)
+    return _ELEMENT.pack(0, number, len(value)) + value
