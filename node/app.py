@@ -16,6 +16,7 @@ from node.core import Core
 from node.domain.errors import NodeError
 from node.packages import MODELS_FOLDER
 from node.pipeline.delivery import Courier, wake_all
+from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
 from node.pipeline.retention import Retention
 from node.settings import couriers_of, receiver_settings, web_settings
@@ -40,6 +41,7 @@ class Node:
         self.retention = Retention(
             core.ledger, core.store, core.results_folder, days=appliance.storage.retention_days
         )
+        self.segments = Loop("segments", core.store.pool.prepare, interval_s=5.0)
         arrivals = Arrivals(core.ledger, core.completion, core.metrics)
         core.indexer.events = arrivals
         self.receiver = Receiver(receiver_settings(appliance), core.store, arrivals)
@@ -61,6 +63,7 @@ class Node:
         for courier in self.couriers:
             courier.loop.start()
         self.retention.loop.start()
+        self.segments.start()
         self.receiver.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         log.info(
@@ -82,6 +85,7 @@ class Node:
         for courier in self.couriers:
             courier.loop.stop()
         self.retention.loop.stop()
+        self.segments.stop()
         self.core.stop()
         self.web.stop()
         log.info("node.stopped")
@@ -95,6 +99,7 @@ class Node:
         refusal = self.core.store.refusal()
         faults = {"storage": refusal} if refusal else {}
         loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
+        loops.append(self.segments)
         loops += [courier.loop for courier in self.couriers]
         return faults | {loop.name: loop.fault for loop in loops if loop.fault}
 

@@ -143,6 +143,7 @@ def receiver_settings(appliance: Appliance) -> ReceiverSettings:
         idle_timeout_s=limits.idle_timeout_s,
         max_object_bytes=int(limits.max_object_gb * GIGABYTE),
         private_classes=frozenset(receiver.private_sop_classes),
+        data_path=receiver.data_path,
     )
 
 

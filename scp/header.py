@@ -17,6 +17,8 @@ ITEM, ITEM_END, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0
 LONG_FORM = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
+#: Those with 16 bits of length that stand in front of the UIDs in nearly every object.
+SHORT_FORM = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 #: Deepest nesting of sequences of undefined length that is followed.
 MAX_DEPTH = 256
 #: A longer value of a wanted element is no UID and is not copied.
@@ -37,6 +39,7 @@ class Header:
         self._tag = struct.Struct(order + "HH")
         self._long = struct.Struct(order + "L")
         self._short = struct.Struct(order + "H")
+        self._head = struct.Struct(order + "HH2sH")
         first = bytes(self._raw[4:6])
         self._implicit = not _is_vr(first) if len(first) == 2 else implicit
 
@@ -50,7 +53,7 @@ class Header:
         last = max(wanted)
         found: dict[Tag, bytes] = {}
         nested: list[bool] = []
-        at = 0
+        at = 0 if self._implicit else self._plain(wanted, found)
         try:
             while at + 8 <= len(self._raw):
                 tag, length, start, unknown = self._element(at, nested[-1] if nested else False)
@@ -75,6 +78,24 @@ class Header:
         if at == 0 or at > len(self._raw) or nested:
             raise HeaderError("the data end inside an element")
         return found
+
+    def _plain(self, wanted: Collection[Tag], found: dict[Tag, bytes]) -> int:
+        """Elements of the short form in front of anything else; where the walk goes on.
+
+        Nearly all that stands before the UIDs is of this form, and this is most of the work
+        of filing an instance.
+        """
+        raw, head = self._raw, self._head
+        at, end, last = 0, len(raw), max(wanted)
+        while at + 8 <= end:
+            group, number, vr, length = head.unpack_from(raw, at)
+            tag = (group, number)
+            if vr not in SHORT_FORM or tag > last or group == ITEM[0]:
+                return at
+            if tag in wanted:
+                found[tag] = self._value(at + 8, length)
+            at += 8 + length
+        return at
 
     def _element(self, at: int, implicit: bool) -> tuple[Tag, int, int, bool]:
         """(tag, value length, start of the value, is of VR UN) of the element at an offset."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +105,9 @@ class SegmentPool:
                 self._available.remove(chosen)
             else:
                 chosen = self._create()
+            if not chosen.is_named:
+                chosen.give_name()
+                _sync(self.folder)
             self._taken.add(chosen)
             return chosen
 
@@ -152,13 +156,14 @@ class SegmentPool:
     def prepare(self) -> bool:
         """Blank one released segment, or write one spare; False when there is nothing to do.
 
-        Slow: it writes a whole segment. Call it from a thread of its own.
+        Slow: it writes a whole segment, and only while nobody sends. Call it from a thread of
+        its own.
 
         Raises:
             OSError: the disk did not take it.
         """
         with self._lock:
-            segment = self._to_blank()
+            segment = None if self._taken else self._to_blank()
             if segment is None:
                 return False
             if segment in self._available:
@@ -203,12 +208,18 @@ class SegmentPool:
         ready = [s for s in empty if s.size >= capacity]
         if len(ready) >= self._settings.spare or not self._may_grow(capacity):
             return None
-        return next((s for s in empty if s.size < capacity), None) or self._create()
+        return next((s for s in empty if s.size < capacity), None) or self._create(spare=True)
 
-    def _create(self) -> Segment:
+    def _create(self, *, spare: bool = False) -> Segment:
         self._last += 1
-        segment = Segment.create(self.folder / f"{self._last:08d}{SUFFIX}")
-        _sync(self.folder)
+        path = self.folder / f"{self._last:08d}{SUFFIX}"
+        segment = None
+        if spare:
+            with suppress(OSError):
+                segment = Segment.create_unnamed(path)
+        if segment is None:
+            segment = Segment.create(path)
+            _sync(self.folder)
         self._every[segment.path.name] = segment
         return segment
 

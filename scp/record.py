@@ -3,18 +3,18 @@
     | description, one page | preamble, file meta information, data set | padding to a page |
 
 The description is written last, after the data set, and both become durable by one
-`fdatasync`. It carries a keyed BLAKE3 of itself: neither what an older use of the segment left
+`fdatasync`. It carries a keyed BLAKE2 of itself: neither what an older use of the segment left
 behind nor a data set that imitates a description can be taken for an instance.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from blake3 import blake3
 from pydicom.uid import UID
 
 #: Alignment of everything in a segment: file systems share whole blocks, memory maps whole pages.
@@ -143,4 +143,4 @@ def _element(number: int, vr: bytes, text: str) -> bytes:
 
 
 def _seal(body: bytes, key: bytes) -> bytes:
-    return blake3(body, key=key).digest(_SEAL_BYTES)
+    return hashlib.blake2b(body, key=key, digest_size=_SEAL_BYTES).digest()

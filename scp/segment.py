@@ -9,13 +9,12 @@ an earlier use invalid at once; zeros written over them afterwards delete them.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import secrets
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from blake3 import blake3
 
 from node.domain.extent import Extent
 from scp.record import PAGE, Description, decode
@@ -44,6 +43,7 @@ class Segment:
         self.position = PAGE
         self.blank = blank
         self.key = key
+        self.is_named = True
         #: Durable records whose rows the index does not have yet.
         self.unindexed = 0
         self._descriptor = descriptor
@@ -56,6 +56,25 @@ class Segment:
         segment = cls(path, descriptor, secrets.token_bytes(_KEY_BYTES), blank=True)
         segment._write_key()
         return segment
+
+    @classmethod
+    def create_unnamed(cls, path: Path) -> Segment:
+        """As `create`, but the file has no name before `give_name`: a kill leaves nothing of it.
+
+        Raises:
+            OSError: the disk is full, or the file system has no files without a name.
+        """
+        flags = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
+        descriptor = os.open(path.parent, flags, 0o640)
+        segment = cls(path, descriptor, secrets.token_bytes(_KEY_BYTES), blank=True)
+        segment.is_named = False
+        segment._write_key()
+        return segment
+
+    def give_name(self) -> None:
+        """Let a file without a name appear; its folder is not yet synchronised."""
+        os.link(f"/proc/self/fd/{self._descriptor}", self.path, follow_symlinks=True)
+        self.is_named = True
 
     @classmethod
     def open(cls, path: Path) -> Segment | None:
@@ -76,7 +95,7 @@ class Segment:
     @property
     def use(self) -> str:
         """Names this use of this file, for the index."""
-        return f"{self.path.name}#{blake3(self.key).hexdigest(8)}"
+        return f"{self.path.name}#{hashlib.blake2b(self.key, digest_size=8).hexdigest()}"
 
     @property
     def size(self) -> int:
@@ -187,4 +206,4 @@ class Segment:
 
 
 def _check(key: bytes, blank: int) -> bytes:
-    return bytes(blake3(_MAGIC + key + bytes([blank])).digest(16))
+    return hashlib.blake2b(_MAGIC + key + bytes([blank]), digest_size=16).digest()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from blake3 import blake3
+from xxhash import xxh3_128
 
 from node.domain.errors import CannotUnderstand, OutOfResources, ReceiveError
 from node.domain.extent import Extent
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 SEGMENTS = "segments"
 #: The four UIDs stand in front of the pixels; more is read only where they do not.
-_HEAD_BYTES = 64 << 10
+_BEGINNING_BYTES = 16 << 10
 #: Between two looks at how full the disk is, while one object arrives.
 _ROOM_CHECK_BYTES = 64 << 20
 
@@ -168,10 +168,11 @@ class SegmentIntake:
         self._segment: Segment | None = None
         self._command: StoreCommand | None = None
         # Of the data set that is arriving: what goes in front of it and is not yet written,
-        # where its record begins, and where its next byte goes.
+        # where its record begins, where its next byte goes, and its first bytes.
         self._parts: list[bytes | memoryview] = []
         self._head_bytes = self._at = self._end = self._room_checked = 0
-        self._digest = blake3()
+        self._beginning = b""
+        self._digest = xxh3_128()
 
     def begin(self, command: StoreCommand) -> None:
         """A data set is announced.
@@ -199,7 +200,8 @@ class SegmentIntake:
         self._at = self._segment.position
         self._end = self._at + PAGE
         self._room_checked = self._end
-        self._digest = blake3()
+        self._beginning = b""
+        self._digest = xxh3_128()
 
     def write(self, parts: Sequence[memoryview]) -> None:
         """The next bytes of the data set; the views may be reused afterwards.
@@ -212,6 +214,8 @@ class SegmentIntake:
         update = self._digest.update
         for part in parts:
             update(part)
+            if len(self._beginning) < _BEGINNING_BYTES:
+                self._beginning += part[: _BEGINNING_BYTES - len(self._beginning)]
         try:
             self._end = segment.append([*self._parts, *parts], self._end)
             self._parts = []
@@ -271,11 +275,18 @@ class SegmentIntake:
     def _describe(self, command: StoreCommand) -> Description:
         """Read the UIDs: from the head of the data set, or from all of it where that is short."""
         size = self._end - self._at - PAGE - self._head_bytes
-        head = self._received(command, min(size, _HEAD_BYTES))
         try:
-            identity = identify(head)
+            identity = identify(
+                Received(
+                    sop_class_uid=command.sop_class_uid,
+                    sop_instance_uid=command.sop_instance_uid,
+                    transfer_syntax_uid=command.transfer_syntax_uid,
+                    data_set=self._beginning,
+                    calling_ae_title=command.calling_ae_title,
+                )
+            )
         except CannotUnderstand:
-            if size <= _HEAD_BYTES:
+            if size <= len(self._beginning):
                 raise
             identity = identify(self._received(command, size))
         return Description(
@@ -321,7 +332,7 @@ class SegmentIntake:
 
 def verify(instance: Instance) -> bool:
     """Are the bytes on disk still those that were acknowledged?"""
-    digest, left = blake3(), instance.size_bytes
+    digest, left = xxh3_128(), instance.size_bytes
     try:
         with instance.extent.open() as stream:
             stream.seek(instance.extent.size - left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
@@ -50,7 +51,7 @@ class Limits(Section):
         le=1000,
     )
     max_pdu_bytes: int = Field(
-        default=131072,
+        default=1048576,
         title="Largest PDU",
         description="Largest protocol data unit this node takes.",
         ge=4096,
@@ -71,7 +72,7 @@ class Limits(Section):
         le=86400,
     )
     max_object_gb: float = Field(
-        default=4,
+        default=64,
         title="Largest object",
         description="A larger instance is refused; slides need several gigabytes.",
         ge=0.001,
@@ -115,6 +116,12 @@ class Receiver(Section):
         default=(),
         title="Private SOP classes",
         description="UIDs of private storage classes to take besides the standard ones.",
+    )
+    data_path: Literal["fast", "pynetdicom"] = Field(
+        default="fast",
+        title="Data path",
+        description="Who reads the images from the network: Vigie itself, straight onto the disk, "
+        "or the pynetdicom library, slower and with each object in memory.",
     )
     limits: Limits = Field(
         default_factory=Limits, title="Limits", description="What one sender may ask."

@@ -38,7 +38,7 @@ class Instance:
     Attributes:
         extent: DICOM Part 10 stream holding the data set exactly as it was sent.
         transfer_syntax_uid: the transfer syntax it was sent in and is stored in.
-        digest: BLAKE3, hex, over the data set's bytes as sent (without the file meta
+        digest: XXH3 of 128 bits, hex, over the data set's bytes as sent (without the file meta
             information) followed by the transfer syntax UID in ASCII.
         size_bytes: length of the data set as sent.
         calling_ae_title: who sent it.

@@ -37,7 +37,7 @@ class Instances:
             LedgerError: none of them could be filed.
         """
         with self._database.transaction() as db:
-            filings = [self.record(item.instance) for item in batch]
+            filings = self._file([item.instance for item in batch])
             ends = {item.segment: item.end for item in batch}
             db.executemany("INSERT OR REPLACE INTO segment VALUES (?,?)", ends.items())
             return filings
@@ -48,44 +48,57 @@ class Instances:
         A new instance puts its study into RECEIVING, whatever state it was in (a late
         image reopens it).
         """
-        at = instance.received_at.timestamp()
+        return self._file([instance])[0]
+
+    def _file(self, instances: Sequence[Instance]) -> list[Filing]:
+        filings: list[Filing] = []
+        latest: dict[str, float] = {}
         with self._database.transaction() as db:
-            known = db.execute(
-                "SELECT digest FROM instance WHERE sop_instance_uid=?",
-                (instance.sop_instance_uid,),
-            ).fetchall()
-            if any(row["digest"] == instance.digest for row in known):
-                return Filing.DUPLICATE
-            filing = Filing.CONFLICT if known else Filing.NEW
-            db.execute(
-                "INSERT INTO instance VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    instance.sop_instance_uid,
-                    instance.digest,
-                    instance.sop_class_uid,
-                    instance.study_uid,
-                    instance.series_uid,
-                    instance.transfer_syntax_uid,
-                    self._relative(instance.extent.path),
-                    instance.extent.offset,
-                    instance.extent.length,
-                    instance.size_bytes,
-                    instance.calling_ae_title,
-                    at,
-                    int(filing is Filing.NEW),
-                ),
-            )
-            if filing is Filing.NEW:
-                self._studies.touch(instance.study_uid, at)
-            else:
-                self._studies.tell(
-                    instance.study_uid,
-                    "instance in conflict",
-                    f"{instance.sop_instance_uid} came again with other bytes; "
-                    "the first one stays current, both are kept",
-                    at=at,
-                )
-            return filing
+            for instance in instances:
+                known = db.execute(
+                    "SELECT digest FROM instance WHERE sop_instance_uid=?",
+                    (instance.sop_instance_uid,),
+                ).fetchall()
+                if any(row["digest"] == instance.digest for row in known):
+                    filings.append(Filing.DUPLICATE)
+                    continue
+                filing = Filing.CONFLICT if known else Filing.NEW
+                filings.append(filing)
+                self._insert(db, instance, filing)
+                at = instance.received_at.timestamp()
+                if filing is Filing.NEW:
+                    latest[instance.study_uid] = at
+                else:
+                    self._studies.tell(
+                        instance.study_uid,
+                        "instance in conflict",
+                        f"{instance.sop_instance_uid} came again with other bytes; "
+                        "the first one stays current, both are kept",
+                        at=at,
+                    )
+            for study_uid, at in latest.items():
+                self._studies.touch(study_uid, at)
+        return filings
+
+    def _insert(self, db: sqlite3.Connection, instance: Instance, filing: Filing) -> None:
+        db.execute(
+            "INSERT INTO instance VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                instance.sop_instance_uid,
+                instance.digest,
+                instance.sop_class_uid,
+                instance.study_uid,
+                instance.series_uid,
+                instance.transfer_syntax_uid,
+                self._relative(instance.extent.path),
+                instance.extent.offset,
+                instance.extent.length,
+                instance.size_bytes,
+                instance.calling_ae_title,
+                instance.received_at.timestamp(),
+                int(filing is Filing.NEW),
+            ),
+        )
 
     def indexed(self) -> dict[str, int]:
         """Use of a segment -> offset up to which all of it has been filed."""
@@ -165,7 +178,8 @@ class Instances:
             self._studies.tell(study_uid, "instances deleted", "retention time past")
 
     def _relative(self, path: Path) -> str:
-        return str(path.relative_to(self._root)) if path.is_relative_to(self._root) else str(path)
+        text, root = str(path), f"{self._root}/"
+        return text.removeprefix(root)
 
     def _instance(self, row: sqlite3.Row) -> Instance:
         return Instance(

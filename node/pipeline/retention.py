@@ -53,8 +53,6 @@ class Retention:
                 gone += self._delete(study)
         if self._store.pool.release(self._ledger.instances.files_in_use):
             log.info("retention.segments_released")
-        while not self.loop.stopping and self._store.pool.prepare():
-            pass
         return gone
 
     def _may_go(self, study: StudyRow) -> bool:

@@ -32,7 +32,7 @@ def test_every_key_has_a_title_and_a_description_for_the_editor() -> None:
 def test_every_quantity_has_its_unit_in_its_name() -> None:
     schema = json.loads(json_schema())
     counts = {"port", "priority", "version", "count", "threads", "series_number_base"}
-    counts |= {"max_associations", "max_associations_per_peer"}
+    counts |= {"max_associations", "max_associations_per_peer", "spare_segments"}
     units = ("_s", "_mm", "_gb", "_mb", "_bytes", "_days", "_percent")
     for section in (schema, *schema["$defs"].values()):
         for key, described in section["properties"].items():

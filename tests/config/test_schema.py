@@ -10,6 +10,7 @@ import pytest
 
 from config.load import load_appliance
 from config.schema import When
+from node.domain.extent import Extent
 from node.domain.study import (
     ClassUID,
     CompletedStudy,
@@ -41,7 +42,7 @@ def series(modality: str, sender: str) -> Series:
         study_uid=STUDY,
         series_uid=uid,
         transfer_syntax_uid=TransferSyntaxUID("1.2.840.10008.1.2.1"),
-        path=Path("/nowhere"),
+        extent=Extent(Path("/nowhere")),
         digest="0" * 64,
         size_bytes=1,
         calling_ae_title=sender,

@@ -116,6 +116,7 @@ def test_retention_keeps_a_study_until_it_ended_and_its_time_is_past(ledger: Led
     extent = ledger.instances.of_study(STUDY)[0].extent
     assert extent.read().strip(b"\0")
     assert retention.sweep() == 1
+    assert store.pool.prepare()
     assert not extent.read().strip(b"\0")
     again, _ = reconciled(ledger, store)
     assert again.indexed == 0
