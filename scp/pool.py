@@ -107,7 +107,6 @@ class SegmentPool:
                 chosen = self._create()
             if not chosen.is_named:
                 chosen.give_name()
-                _sync(self.folder)
             self._taken.add(chosen)
             return chosen
 

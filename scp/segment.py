@@ -72,8 +72,20 @@ class Segment:
         return segment
 
     def give_name(self) -> None:
-        """Let a file without a name appear; its folder is not yet synchronised."""
-        os.link(f"/proc/self/fd/{self._descriptor}", self.path, follow_symlinks=True)
+        """Let a file without a name appear, durably."""
+        here = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # With a directory Python calls linkat(2), which alone follows the link of /proc.
+            os.link(
+                f"/proc/self/fd/{self._descriptor}",
+                self.path.name,
+                src_dir_fd=here,
+                dst_dir_fd=here,
+                follow_symlinks=True,
+            )
+            os.fsync(here)
+        finally:
+            os.close(here)
         self.is_named = True
 
     @classmethod

@@ -19,6 +19,7 @@ from node.domain.study import Filing, Instance
 from node.intake import FileContent
 from node.ledger import Ledger
 from scp.admission import Admission, Peer
+from scp.classes import VERIFICATION
 from scp.contracts import Stored
 from scp.indexing import Indexer
 from scp.receiver import Receiver, ReceiverSettings
@@ -125,7 +126,7 @@ class RawSender:
         kinds = sorted({(c.sop_class_uid, c.transfer_syntax_uid) for c in contents})
         entity.requested_contexts = [
             build_context(uid, syntax or ImplicitVRLittleEndian) for uid, syntax in kinds
-        ]
+        ] + [build_context(VERIFICATION)]
         self.association = entity.associate("127.0.0.1", port, ae_title=called)
 
     def send(self, content: FileContent) -> int | None:

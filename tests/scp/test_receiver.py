@@ -243,7 +243,9 @@ def test_private_class_is_stored_only_when_it_is_listed(tmp_path: Path) -> None:
     private = "1.3.12.2.1107.5.9.1"
     item = replace(content(SOPClassUID=private), sop_class_uid=private)
     with listening(tmp_path / "closed") as node:
-        assert not RawSender(node.port, [item]).association.is_established
+        sender = RawSender(node.port, [item])
+        assert sender.send(item) == -1
+        sender.release()
     with listening(tmp_path / "open", private_classes=frozenset({private})) as node:
         assert send(node, item) == [SUCCESS]
 

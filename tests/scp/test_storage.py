@@ -1,0 +1,307 @@
+"""What is acknowledged is on the disk whole, exactly once, whatever the disk and its past do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import CannotUnderstand, OutOfResources
+from node.domain.study import Instance
+from node.intake import FileContent
+from node.ledger import Ledger
+from scp.contracts import StoreCommand
+from scp.indexing import Indexer
+from scp.pool import SegmentSettings
+from scp.record import PAGE, decode, encode
+from scp.segment import Segment
+from scp.storage import InstanceStore, SegmentIntake, verify
+from tests.scp.listening import ROOMY, data_set_of
+from tests.scp.sent import content
+
+SMALL = SegmentSettings(capacity_bytes=1 << 20, spare=0)
+
+
+@contextmanager
+def opened(root: Path, segments: SegmentSettings = SMALL) -> Iterator[tuple[InstanceStore, Ledger]]:
+    """A store with its ledger, read on from where the ledger ends."""
+    root.mkdir(exist_ok=True)
+    ledger = Ledger(root)
+    indexer = Indexer(ledger.instances)
+    store = InstanceStore(root, indexer, ROOMY, segments=segments)
+    for instance in store.scan(ledger.instances.indexed()):
+        ledger.instances.record(instance)
+    ledger.instances.set_indexed({item.use: item.position for item in store.pool.segments()})
+    try:
+        yield store, ledger
+        assert indexer.flush()
+    finally:
+        indexer.stop()
+        store.close()
+        ledger.close()
+
+
+def announce(intake: SegmentIntake, item: FileContent) -> None:
+    intake.begin(
+        StoreCommand(
+            sop_class_uid=item.sop_class_uid,
+            sop_instance_uid=item.sop_instance_uid,
+            transfer_syntax_uid=item.transfer_syntax_uid,
+            calling_ae_title="CT1",
+        )
+    )
+
+
+def put(intake: SegmentIntake, item: FileContent, step: int = 1 << 16) -> Instance:
+    announce(intake, item)
+    whole = memoryview(item.data_set)
+    for at in range(0, len(whole), step):
+        intake.write([whole[at : at + step]])
+    return intake.commit()
+
+
+def test_instances_follow_one_another_and_are_read_back(tmp_path: Path) -> None:
+    items = [content(note="x" * size) for size in (0, 5000, 70_000, 1)]
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        kept = [put(intake, item, step=777) for item in items]
+        intake.close(clean=True)
+        assert len({instance.extent.path for instance in kept}) == 1
+        for item, instance in zip(items, kept, strict=True):
+            assert data_set_of(instance) == item.data_set
+            assert instance.extent.offset % PAGE == 0
+            assert verify(instance)
+
+
+def test_full_segment_is_followed_by_another_and_large_objects_fit(tmp_path: Path) -> None:
+    items = [content(note="x" * 400_000) for _ in range(5)] + [content(note="y" * 3_000_000)]
+    with opened(tmp_path) as (store, ledger):
+        intake = store.open("a")
+        kept = [put(intake, item) for item in items]
+        intake.close(clean=True)
+        assert len({instance.extent.path for instance in kept}) == 2
+        again = store.open("b")
+        put(again, content())
+        again.close(clean=True)
+    with opened(tmp_path) as (_, ledger):
+        assert ledger.instances.count() == 7
+        for item in items:
+            assert data_set_of(ledger.instances.find(item.sop_instance_uid)[0]) == item.data_set
+
+
+def test_object_that_broke_off_is_overwritten_by_the_next(tmp_path: Path) -> None:
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        announce(intake, content())
+        intake.write([memoryview(b"x" * 300_000)])
+        intake.abort()
+        instance = put(intake, content())
+        intake.close(clean=False)
+        assert instance.extent.offset == 2 * PAGE
+        assert list(store.scan({})) == [instance]
+
+
+def test_data_set_that_imitates_a_record_is_not_taken_for_one(tmp_path: Path) -> None:
+    """What an aborted object left behind the last record must not become an instance."""
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        first = put(intake, content())
+        segment = store.pool.segments()[0]
+        page = segment.read(PAGE, PAGE)
+        description = decode(page, segment.key)
+        assert description is not None
+        forged = encode(description, b"k" * 32) + first.extent.read()
+        announce(intake, content())
+        intake.write([memoryview(b"x" * (PAGE - 400) + forged * 3)])
+        intake.abort()
+        intake.close(clean=False)
+    with opened(tmp_path) as (store, _):
+        assert list(store.scan({})) == [first]
+
+
+def test_damaged_description_does_not_hide_the_records_behind_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as (store, ledger):
+        intake = store.open("a")
+        kept = [put(intake, content()) for _ in range(3)]
+        intake.close(clean=True)
+    with kept[1].extent.path.open("r+b") as file:
+        file.seek(kept[1].extent.offset - PAGE + 50)
+        file.write(b"\xff\xff")
+    (tmp_path / "ledger.sqlite").unlink()
+    with opened(tmp_path) as (_, ledger):
+        assert ledger.instances.count() == 2
+
+
+def test_lost_ledger_is_rebuilt_from_the_segments(tmp_path: Path) -> None:
+    items = [content(note=str(number)) for number in range(5)]
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        for item in items:
+            put(intake, item)
+        intake.close(clean=True)
+    for file in tmp_path.glob("ledger.sqlite*"):
+        file.unlink()
+    with opened(tmp_path) as (_, ledger):
+        assert [len(ledger.instances.find(item.sop_instance_uid)) for item in items] == [1] * 5
+
+
+def test_failing_disk_is_never_a_success_and_its_segment_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with opened(tmp_path) as (store, ledger):
+        intake = store.open("a")
+        before = put(intake, content())
+        monkeypatch.setattr(os, "fdatasync", fail)
+        lost = content()
+        with pytest.raises(OutOfResources, match="Input/output error"):
+            put(intake, lost)
+        monkeypatch.undo()
+        after = put(intake, content())
+        intake.close(clean=True)
+        assert after.extent.path != before.extent.path
+        assert verify(before)
+        assert ledger.instances.find(lost.sop_instance_uid) == ()
+
+
+def test_full_disk_is_named_and_the_next_object_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwritev
+
+    def full(_descriptor: int, _parts: object, _at: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        monkeypatch.setattr(os, "pwritev", full)
+        with pytest.raises(OutOfResources, match="No space left"):
+            put(intake, content())
+        monkeypatch.setattr(os, "pwritev", real)
+        item = content()
+        assert data_set_of(put(intake, item)) == item.data_set
+        intake.close(clean=True)
+
+
+def test_write_that_is_cut_short_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.pwritev
+
+    def short(descriptor: int, parts: list[bytes], at: int) -> int:
+        joined = b"".join(parts)
+        return real(descriptor, [joined[: max(1, len(joined) // 3)]], at)
+
+    monkeypatch.setattr(os, "pwritev", short)
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        item = content(note="x" * 100_000)
+        assert data_set_of(put(intake, item)) == item.data_set
+        intake.close(clean=True)
+
+
+def test_refused_object_lies_whole_in_quarantine(tmp_path: Path) -> None:
+    item = content(without="StudyInstanceUID", note="x" * 100_000)
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        with pytest.raises(CannotUnderstand):
+            put(intake, item)
+        intake.close(clean=True)
+        (kept,) = store.quarantine.folder.glob("*.bin")
+        assert kept.read_bytes() == item.data_set
+
+
+def test_uids_behind_a_long_header_are_found(tmp_path: Path) -> None:
+    item = content(AdditionalPatientHistory="x" * 10_000, PatientComments="y" * 10_000)
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        assert put(intake, item).sop_instance_uid == item.sop_instance_uid
+        intake.close(clean=True)
+
+
+def test_released_segment_is_blanked_and_used_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as (store, ledger):
+        intake = store.open("a")
+        first = put(intake, content(note="secret of a patient"))
+        intake.close(clean=True)
+        assert b"secret" in first.extent.path.read_bytes()
+    with opened(tmp_path) as (store, ledger):
+        assert store.pool.release(ledger.instances.files_in_use) == 0
+        ledger.instances.remove_study(first.study_uid)
+        assert store.pool.release(ledger.instances.files_in_use) == 1
+        assert list(store.scan({})) == []
+        assert store.pool.prepare()
+        assert b"secret" not in first.extent.path.read_bytes()
+        intake = store.open("b")
+        second = put(intake, content())
+        intake.close(clean=True)
+        assert second.extent.path == first.extent.path
+    with opened(tmp_path) as (_, ledger):
+        assert ledger.instances.count() == 1
+
+
+def test_segment_whose_rows_are_missing_yet_is_not_released(tmp_path: Path) -> None:
+    class Nothing:
+        def refusal(self) -> str:
+            return ""
+
+        def stored(self, _association: str, segment: Segment, _end: int, _what: object) -> None:
+            segment.unindexed += 1
+
+        def closed(self, _association: str, *, clean: bool) -> None:
+            del clean
+
+    store = InstanceStore(tmp_path, Nothing(), ROOMY, segments=SMALL)
+    intake = store.open("a")
+    kept = put(intake, content())
+    intake.close(clean=True)
+    assert store.pool.release(frozenset) == 0
+    assert verify(kept)
+    store.close()
+
+
+def test_spare_segments_are_written_while_nobody_sends_and_have_no_name_until_taken(
+    tmp_path: Path,
+) -> None:
+    settings = SegmentSettings(capacity_bytes=1 << 20, spare=2)
+    with opened(tmp_path, settings) as (store, _):
+        intake = store.open("a")
+        announce(intake, content())
+        assert not store.pool.prepare()
+        intake.abort()
+        intake.close(clean=True)
+        while store.pool.prepare():
+            pass
+        assert store.pool.spare_bytes() >= 2 * (1 << 20) - 3 * PAGE
+        names = {path.name for path in (tmp_path / "segments").iterdir()}
+        intakes = [store.open(str(number)) for number in range(3)]
+        for taker in intakes:
+            put(taker, content())
+        taken = {path.name for path in (tmp_path / "segments").iterdir()}
+        assert len(taken) == 3
+        assert names < taken
+        for taker in intakes:
+            taker.close(clean=True)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_object(tmp_path: Path) -> None:
+    block = memoryview(bytes(1 << 20))
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        item = content()
+        announce(intake, item)
+        intake.write([memoryview(item.data_set)])
+        for _ in range(1500):
+            intake.write([block])
+        kept = intake.commit()
+        intake.close(clean=True)
+        grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        assert kept.size_bytes == len(item.data_set) + (1500 << 20)
+        assert grown_mb < 50
