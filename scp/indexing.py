@@ -7,9 +7,9 @@ index ended (`Durable.end`).
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 
 import structlog
@@ -22,7 +22,7 @@ from scp.storage import verify
 
 log = structlog.get_logger(__name__)
 
-#: Rows of one transaction, and how long the first of them waits for company.
+#: Rows of one transaction at most, and how long the first of them waits for company.
 BATCH = 512
 DELAY_S = 0.05
 #: Acknowledged instances that may wait for their rows: beyond it the ledger does not keep up.
@@ -50,7 +50,8 @@ class Indexer:
         self._index = index
         #: Told about every instance and the end of every association.
         self.events: ReceiverEvents | None = None
-        self._queue: queue.SimpleQueue[_Arrived | _Closed | None] = queue.SimpleQueue()
+        self._handed_over: deque[_Arrived | _Closed] = deque()
+        self._pending = threading.Event()
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._waiting = 0
@@ -71,13 +72,13 @@ class Indexer:
             segment.unindexed += 1
             self._waiting += 1
         durable = Durable(instance=instance, segment=segment.use, end=end)
-        self._queue.put(_Arrived(association_id, segment, durable))
+        self._hand_over(_Arrived(association_id, segment, durable))
 
     def closed(self, association_id: str, *, clean: bool) -> None:
         """An association is over; told behind its instances."""
         with self._lock:
             self._waiting += 1
-        self._queue.put(_Closed(association_id, clean))
+        self._hand_over(_Closed(association_id, clean))
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait until all that was handed over has been filed; False when it was not in time."""
@@ -87,26 +88,25 @@ class Indexer:
     def stop(self) -> None:
         """File what waits and end. What cannot be filed is found again at the next start."""
         self._stopping = True
-        self._queue.put(None)
+        self._pending.set()
         self._thread.join(10.0)
 
+    def _hand_over(self, item: _Arrived | _Closed) -> None:
+        self._handed_over.append(item)
+        if not self._pending.is_set():
+            self._pending.set()
+
     def _run(self) -> None:
-        while True:
-            batch: list[_Arrived | _Closed] = []
-            item = self._queue.get()
-            deadline = time.monotonic() + DELAY_S
-            while item is not None:
-                batch.append(item)
-                left = deadline - time.monotonic()
-                if len(batch) >= BATCH or left <= 0:
-                    break
-                try:
-                    item = self._queue.get(timeout=left)
-                except queue.Empty:
-                    break
-            self._file(batch)
-            if item is None:
-                return
+        while not (self._stopping and not self._handed_over):
+            self._pending.wait()
+            if not self._stopping:
+                # Not woken for each instance: that would take the interpreter from the
+                # associations, each time just when they answer.
+                time.sleep(DELAY_S)
+            self._pending.clear()
+            while self._handed_over:
+                size = min(BATCH, len(self._handed_over))
+                self._file([self._handed_over.popleft() for _ in range(size)])
 
     def _file(self, batch: list[_Arrived | _Closed]) -> None:
         arrived = [item for item in batch if isinstance(item, _Arrived)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,8 @@ SEGMENTS = "segments"
 _BEGINNING_BYTES = 16 << 10
 #: Between two looks at how full the disk is, while one object arrives.
 _ROOM_CHECK_BYTES = 64 << 20
+#: Between two looks at how full the disk is; the space kept free covers what comes meanwhile.
+_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,8 @@ class InstanceStore:
             may_grow=lambda size: not self._room_for(size),
         )
         self._scanned = False
+        # How full the disk was at the last look.
+        self._no_room, self._looked_at = "", -_LOOK_S
 
     def open(self, association_id: str) -> SegmentIntake:
         """Where the data sets of one association go."""
@@ -106,7 +111,10 @@ class InstanceStore:
 
     def refusal(self) -> str:
         """Why a new instance would be refused now; "" when there is room."""
-        return self._room_for(0) or self._aftermath.refusal()
+        now = time.monotonic()
+        if now - self._looked_at > _LOOK_S:
+            self._no_room, self._looked_at = self._room_for(0), now
+        return self._no_room or self._aftermath.refusal()
 
     def scan(self, indexed: Mapping[str, int]) -> Iterator[Instance]:
         """Every durable instance that the index may lack, in the order of their arrival.
