@@ -19,7 +19,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
         folder = options.folder or simulate(0, Path(scratch)).folder
-        print(report(folder), flush=True)
+        print(report(), flush=True)
         for module, arguments in (("volume", [str(folder)]), ("windows", [])):
             print(f"{module}:", flush=True)
             command = [sys.executable, "-m", f"bench.{module}", *arguments]

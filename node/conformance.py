@@ -20,7 +20,7 @@ from scp.classes import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 STATUSES = (
-    ("0000", "Success", "bytes and index row are on the disk (fsync)"),
+    ("0000", "Success", "the bytes are on the disk (fdatasync)"),
     ("A700", "Refused: out of resources", "disk above the watermark, disk or index failed"),
     ("A900", "Error: data set does not match SOP class", "UIDs differ from the command set"),
     ("C000", "Error: cannot understand", "the data set cannot be filed; kept in quarantine"),

@@ -1,10 +1,11 @@
-"""`status`, `explain`, `rerun`, `resend`: what is where, and why."""
+"""`status`, `explain`, `resend`, `export`: what is where, and why."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 from config.load import load_appliance
 from node.cli.command import Command, Exit, add_json, complain, print_rows
@@ -128,6 +129,23 @@ def resend(options: argparse.Namespace) -> int:
     return Exit.GOOD if queued else Exit.FAILURES
 
 
+def export(options: argparse.Namespace) -> int:
+    """The images of one study as Part 10 files, as they were sent."""
+    ledger = _ledger(options)
+    instances = ledger.instances.of_study(options.study)
+    ledger.close()
+    options.out.mkdir(parents=True, exist_ok=True)
+    problems = 0
+    for number, instance in enumerate(instances, 1):
+        try:
+            instance.extent.export(options.out / f"{number:06d}.dcm")
+        except OSError as error:
+            problems += 1
+            complain(f"{instance.sop_instance_uid}: {error.strerror or error}")
+    print(f"{len(instances) - problems} of {len(instances)} images written to {options.out}")
+    return Exit.GOOD if instances and not problems else Exit.FAILURES
+
+
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("--last", type=int, default=20, help="how many studies (default 20)")
@@ -136,6 +154,11 @@ def _no_arguments(parser: argparse.ArgumentParser) -> None:
 def _study(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("study", metavar="STUDY_UID", help="Study Instance UID")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _study(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder, made when it is missing")
 
 
 COMMANDS = (
@@ -151,5 +174,11 @@ COMMANDS = (
         summary="send the results of one study again, also what was refused",
         arguments=_study,
         run=resend,
+    ),
+    Command(
+        name="export",
+        summary="the images of one study as plain DICOM files",
+        arguments=_export,
+        run=export,
     ),
 )
