@@ -10,6 +10,7 @@ from pathlib import Path
 
 from node.demo.simulated import simulate
 from tests.soak.campaign import Campaign, Plan
+from tests.soak.receiving import campaign
 
 
 def main() -> int:
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--longest-life", type=float, default=12.0, metavar="SECONDS")
     parser.add_argument("--out", type=Path, default=Path("soak-out"))
+    parser.add_argument("--receiver-kills", type=int, default=500, help="of the receiver alone")
     options = parser.parse_args()
     # On two cores a node that is killed every six seconds ends a study about every second life.
     count = options.studies or max(3, round(0.7 * options.kills))
@@ -49,9 +51,20 @@ def main() -> int:
         f"{verdict.studies} studies, {verdict.repeated_deliveries} repeated deliveries, "
         f"{len(verdict.faults)} faults"
     )
-    for fault in verdict.faults:
+    counted = campaign(
+        options.out.resolve() / "receiver",
+        kills=options.receiver_kills,
+        seed=options.seed,
+        say=lambda text: print(text, flush=True),
+    )
+    print(
+        f"receiver alone: {counted.kills} kills, {len(counted.acknowledged)} instances "
+        f"acknowledged, {counted.sent_again} sent again, {len(counted.faults)} faults"
+    )
+    faults = [*verdict.faults, *counted.faults]
+    for fault in faults:
         print(f"  {fault}")
-    return int(bool(verdict.faults))
+    return int(bool(faults))
 
 
 if __name__ == "__main__":
