@@ -1,4 +1,4 @@
-"""`status`, `explain`, `resend`, `export`: what is where, and why."""
+"""`status`, `explain`, `resend`, `rerun`, `export`: what is where, and why."""
 
 from __future__ import annotations
 
@@ -129,6 +129,22 @@ def resend(options: argparse.Namespace) -> int:
     return Exit.GOOD if queued else Exit.FAILURES
 
 
+def rerun(options: argparse.Namespace) -> int:
+    """Judge and analyse one study again; its new results replace the old ones."""
+    ledger = _ledger(options, read_only=False)
+    study = ledger.studies.get(options.study)
+    again = ledger.studies.rerun(options.study)
+    ledger.close()
+    if again:
+        print("the study is judged and analysed again; `explain` shows how it goes")
+        return Exit.GOOD
+    if study is None:
+        complain(f"no study {options.study} in the ledger (`status` lists the studies)")
+    else:
+        complain(f"the study is {study.state.value}: only an ended or failed one is run again")
+    return Exit.FAILURES
+
+
 def export(options: argparse.Namespace) -> int:
     """The images of one study as Part 10 files, as they were sent."""
     ledger = _ledger(options)
@@ -174,6 +190,12 @@ COMMANDS = (
         summary="send the results of one study again, also what was refused",
         arguments=_study,
         run=resend,
+    ),
+    Command(
+        name="rerun",
+        summary="judge and analyse one study again; new results replace the old",
+        arguments=_study,
+        run=rerun,
     ),
     Command(
         name="export",

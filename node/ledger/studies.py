@@ -11,6 +11,9 @@ from node.domain.verdict import Eligibility, Ineligible
 from node.ledger.database import Database
 from node.ledger.states import StudyState
 
+#: What the event of a rerun is called.
+RERUN = "run again"
+
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
@@ -126,6 +129,20 @@ class Studies:
                 "UPDATE study SET state=? WHERE study_uid=? AND state=?",
                 (StudyState.DELIVERING, study_uid, StudyState.ENDED),
             )
+
+    def rerun(self, study_uid: str) -> bool:
+        """Judge and analyse an ended or failed study again; False in any other state."""
+        with self._database.transaction():
+            study = self.get(study_uid)
+            if study is None or study.state not in (StudyState.ENDED, StudyState.FAILED):
+                return False
+            self.tell(study_uid, RERUN, "by hand")
+            self.complete(study_uid, "run again by hand")
+            return True
+
+    def reruns(self, study_uid: str) -> int:
+        """How often the study was run again by hand."""
+        return sum(event.what == RERUN for event in self.events(study_uid))
 
     def count_attempt(self, study_uid: str) -> int:
         """One more try at describing a study; returns how many there have been."""

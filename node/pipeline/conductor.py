@@ -106,7 +106,13 @@ class Conductor:
                 earlier = self._ledger.jobs.newest_with_results(row.study_uid, name)
                 if earlier is not None:
                     current[name] = earlier.key
-            planned = route(study, verdicts, routes, current_results=current)
+            planned = route(
+                study,
+                verdicts,
+                routes,
+                current_results=current,
+                reruns=self._ledger.studies.reruns(row.study_uid),
+            )
             for item in planned:
                 self._ledger.jobs.add(
                     item.job, destinations=item.destinations, report_reason=item.report_reason

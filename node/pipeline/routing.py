@@ -46,12 +46,14 @@ def route(
     routes: Sequence[ModelRoute],
     *,
     current_results: Mapping[str, str],
+    reruns: int = 0,
 ) -> tuple[PlannedJob, ...]:
     """Turn verdicts into jobs: one per model, on its best series, the others as substitutes.
 
     Args:
         current_results: by model name, the key of the job whose results are the current ones
             of this study; a new job replaces them.
+        reruns: how often the study was run again by hand.
     """
     planned = []
     for rule in routes:
@@ -71,7 +73,7 @@ def route(
                 continue
             reason = refusals[0].reason if len(refusals) == 1 else _joined(refusals)
         candidates = tuple(v.series_uid for v in eligible) or (refusals[0].series_uid,)
-        key = job_key(study, candidates, rule, reason)
+        key = job_key(study, candidates, rule, reason, reruns=reruns)
         planned.append(
             PlannedJob(
                 job=Job(
@@ -91,13 +93,23 @@ def route(
 
 
 def job_key(
-    study: CompletedStudy, candidates: Sequence[SeriesUID], rule: ModelRoute, reason: str
+    study: CompletedStudy,
+    candidates: Sequence[SeriesUID],
+    rule: ModelRoute,
+    reason: str,
+    *,
+    reruns: int = 0,
 ) -> str:
-    """Hex digest of everything that decides the result: input, model, configuration."""
+    """Hex digest of everything that decides the result: input, model, configuration.
+
+    Args:
+        reruns: how often somebody asked for the same again.
+    """
     digests = {series.series_uid: series.digest for series in study.series}
     parts = [study.study_uid, rule.manifest.identity.name, rule.manifest.identity.digest]
     parts += [rule.configuration_digest, reason]
     parts += [f"{uid} {digests[uid]}" for uid in candidates]
+    parts += [f"rerun {reruns}"] if reruns else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
 
 

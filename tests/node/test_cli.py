@@ -9,6 +9,7 @@ import pytest
 
 from node.cli.main import COMMANDS, main
 from node.ledger import Ledger
+from node.ledger.states import StudyState
 from tests.node import words
 
 GOOD, FAILURES, REFUSED = 0, 1, 2
@@ -63,6 +64,27 @@ def test_status_before_the_first_start_says_so(
 ) -> None:
     assert main(["status", "--config", str(config)]) == FAILURES
     assert "has `serve` ever run" in capsys.readouterr().err
+
+
+def test_rerun_takes_an_ended_study_and_no_other(
+    received: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["rerun", words.STUDY, "--config", str(received)]
+    assert main(command) == FAILURES
+    assert "only an ended or failed one" in capsys.readouterr().err
+    ledger = Ledger(tmp_path / "store")
+    generation = ledger.studies.complete(words.STUDY, "quiet")
+    ledger.studies.set_state(words.STUDY, StudyState.ENDED, generation=generation)
+    ledger.close()
+    assert main(command) == GOOD
+    ledger = Ledger(tmp_path / "store")
+    study = ledger.studies.get(words.STUDY)
+    assert study is not None
+    assert (study.state, study.generation) == (StudyState.COMPLETED, generation + 1)
+    assert ledger.studies.reruns(words.STUDY) == 1
+    ledger.close()
+    assert main(["rerun", "1.2.3", "--config", str(received)]) == FAILURES
+    assert "no study 1.2.3" in capsys.readouterr().err
 
 
 def test_status_and_explain_show_the_study(

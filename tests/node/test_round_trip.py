@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def _each_passes_dciodvfy(objects: list, folder: Path) -> None:  # type: ignore[
         assert [line for line in errors if "<Laterality>" not in line] == []
 
 
-def test_late_images_reopen_the_study_and_the_new_result_replaces_the_old(tmp_path: Path) -> None:
+def test_late_images_and_a_rerun_make_results_that_replace_the_old(tmp_path: Path) -> None:
     simulated = simulate(1, tmp_path / "study", matrix=256)
     files = sorted(
         simulated.folder.rglob("*.dcm"),
@@ -86,14 +87,20 @@ def test_late_images_reopen_the_study_and_the_new_result_replaces_the_old(tmp_pa
             node.send(late)
             assert wait_for(lambda: len(pacs.files()) > len(reports) + 2, 240)
             assert wait_for(lambda: set(node.states().values()) == {"ended"}, 240)
+            before = len(pacs.files())
+            (study_uid,) = node.states()
+            assert node.command("rerun", study_uid).returncode == 0
+            assert wait_for(lambda: len(pacs.files()) > before + 2, 240)
+            assert wait_for(lambda: set(node.states().values()) == {"ended"}, 240)
     finally:
         pacs.stop()
     reports_now = [dcmread(p) for p in pacs.files() if dcmread(p).Modality == "SR"]
-    assert len(reports_now) == 2
-    old, new = sorted(reports_now, key=lambda item: int(item.InstanceNumber))
-    assert new.SeriesInstanceUID == old.SeriesInstanceUID
-    referenced = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
-    assert referenced.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.SOPInstanceUID
+    assert len(reports_now) == 3
+    in_order = sorted(reports_now, key=lambda item: int(item.InstanceNumber))
+    for old, new in pairwise(in_order):
+        assert new.SeriesInstanceUID == old.SeriesInstanceUID
+        referenced = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+        assert referenced.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.SOPInstanceUID
 
 
 def test_node_stops_cleanly_and_takes_up_what_it_had(tmp_path: Path) -> None:

@@ -62,6 +62,16 @@ def test_late_image_model_or_configuration_make_another_job() -> None:
     assert len({key, longer, configured, planned(words.study(), newer)[0].job.key}) == 4
 
 
+def test_rerun_makes_another_job_of_the_same_input() -> None:
+    study = words.study()
+    verdicts = [judge(series, study.patient, RULE.manifest) for series in study.series]
+    keys = {
+        route(study, verdicts, [RULE], current_results={}, reruns=reruns)[0].job.key
+        for reruns in (0, 1, 2)
+    }
+    assert len(keys) == 3
+
+
 def test_study_that_no_rule_sends_to_the_model_gets_no_job_and_no_report() -> None:
     unrouted = replace(RULE, unrouted="the study has no CT", report_not_eligible=True)
     assert planned(words.study(words.series(modality="MR")), unrouted) == ()
