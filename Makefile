@@ -5,11 +5,13 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TRAIN_VENV := .venv-train
 TRAIN_STAMP := $(TRAIN_VENV)/.installed
+FUZZ_VENV := .venv-fuzz
+FUZZ_STAMP := $(FUZZ_VENV)/.installed
 MODEL ?= body_composition
 STUDIES ?=
 ARGS ?=
 
-.PHONY: help setup check test demo bench evaluate train soak schema lock train-test clean
+.PHONY: help setup check test demo bench evaluate train soak schema lock train-test fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -44,6 +46,15 @@ evaluate: setup ## accuracy on simulated and real images; writes the table into 
 
 soak: setup ## the kill -9 campaign, 100 kills by default; ARGS="--kills 500"
 	$(RUN) -m tests.soak $(ARGS)
+
+fuzz: $(FUZZ_STAMP) ## coverage-guided fuzzing of what strangers send; ARGS="--seconds 600"
+	$(FUZZ_VENV)/bin/python -m tests.fuzz $(ARGS)
+
+$(FUZZ_STAMP): requirements/fuzz.txt requirements/dev.lock
+	@test -x $(FUZZ_VENV)/bin/python || $(PYTHON) -m venv $(FUZZ_VENV)
+	@$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
+	@$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
 
 train: $(TRAIN_STAMP) ## train the networks of MODEL by its recipe
 	$(TRAIN_VENV)/bin/python -m models.$(MODEL).train $(ARGS)

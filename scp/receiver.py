@@ -175,12 +175,12 @@ class Receiver:
                 remedy="install the pinned requirements; pynetdicom's own data path serves now",
             )
             return RequestHandler
-        transfer_of = self._transfer_of
 
         class Handler(TransferHandler):
             """Bound to this receiver."""
 
-        Handler.transfer_of = staticmethod(transfer_of)
+        Handler.transfer_of = staticmethod(self._transfer_of)
+        Handler.ended = staticmethod(self._association_ended)
         return Handler
 
     def _transfer_of(self, association: Association) -> Transfer | None:
@@ -294,8 +294,14 @@ class Receiver:
     def _closed(self, event: Event) -> None:
         with self._lock:
             item = self._open.get(id(event.assoc))
-        # The transfer may still be answering; its thread ends soon, and is then found dead.
+        # The transfer may still be answering; its thread tells when it has ended.
         if item is not None and item.transfer is None:
+            self._end(item)
+
+    def _association_ended(self, association: Association) -> None:
+        with self._lock:
+            item = self._open.get(id(association))
+        if item is not None:
             self._end(item)
 
     def _end(self, item: _Open) -> None:

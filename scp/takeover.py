@@ -84,16 +84,23 @@ class TransferredAssociation(Association):
     """An acceptor whose established phase is served by a `Transfer`."""
 
     transfer_of: Callable[[Association], Transfer | None]
-    transfer: Transfer | None
+    ended: Callable[[Association], None]
 
     def _run_reactor(self) -> None:
+        try:
+            self._serve_connection()
+        finally:
+            # At once: a sender that opens an association for each image needs the place.
+            self.ended(self)
+
+    def _serve_connection(self) -> None:
         provider = cast(ParkedProvider, self.dul)
         handover = Handover()
         try:
             if provider.parked.wait(_PARK_TIMEOUT_S):
-                self.transfer = self.transfer_of(self)
-                if self.transfer is not None:
-                    handover = self.transfer.run()
+                transfer = self.transfer_of(self)
+                if transfer is not None:
+                    handover = transfer.run()
         except Exception:
             # One association's fault ends this association, and no other one.
             log.exception("association.failed")
@@ -113,6 +120,7 @@ class TransferHandler(RequestHandler):
     """Makes acceptors that are served by a `Transfer`."""
 
     transfer_of: Callable[[Association], Transfer | None]
+    ended: Callable[[Association], None]
 
     def _create_association(self) -> Association:
         association: Any = super()._create_association()
@@ -120,7 +128,7 @@ class TransferHandler(RequestHandler):
         # pynetdicom names these classes in the middle of its own functions; the objects are
         # complete but not yet running, and the subclasses change methods only.
         association.__class__ = TransferredAssociation
-        association.transfer_of, association.transfer = self.transfer_of, None
+        association.transfer_of, association.ended = self.transfer_of, self.ended
         provider.__class__ = ParkedProvider
         provider.parked, provider.resumed = threading.Event(), threading.Event()
         connection.__class__ = ReturningSocket

@@ -287,3 +287,15 @@ def test_other_version_of_pynetdicom_falls_back_and_says_so(
         sender.release()
         assert node.indexer.flush()
         assert node.ledger.instances.count() == 1
+
+
+def test_sender_that_opens_an_association_for_each_image_is_never_rejected(
+    node: Listening,
+) -> None:
+    items = [content() for _ in range(40)]
+    for item in items:
+        sender = RawSender(node.port, [item])
+        assert sender.send(item) == SUCCESS
+        sender.release()
+    assert node.indexer.flush()
+    assert node.ledger.instances.count() == 40
