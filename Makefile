@@ -44,7 +44,7 @@ bench: setup ## ratios against peers, measured in the same run
 evaluate: setup ## accuracy on simulated and real images; writes the table into the card
 	$(RUN) -m node.evaluation.$(MODEL) $(ARGS)
 
-soak: setup ## the kill -9 campaign, 100 kills by default; ARGS="--kills 500"
+soak: setup ## kill -9 campaigns and an association storm; ARGS="--kills 20"
 	$(RUN) -m tests.soak $(ARGS)
 
 fuzz: $(FUZZ_STAMP) ## coverage-guided fuzzing of what strangers send; ARGS="--seconds 600"

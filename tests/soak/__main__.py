@@ -1,4 +1,4 @@
-"""`make soak`: 100 kills by default."""
+"""`make soak`: 100 kills of the node, 500 of the receiver alone, 10,000 associations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from node.demo.simulated import simulate
 from tests.soak.campaign import Campaign, Plan
 from tests.soak.receiving import campaign
+from tests.soak.storm import storm
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--longest-life", type=float, default=12.0, metavar="SECONDS")
     parser.add_argument("--out", type=Path, default=Path("soak-out"))
     parser.add_argument("--receiver-kills", type=int, default=500, help="of the receiver alone")
+    parser.add_argument("--associations", type=int, default=10_000, help="of the storm")
     options = parser.parse_args()
     # On two cores a node that is killed every six seconds ends a study about every second life.
     count = options.studies or max(3, round(0.7 * options.kills))
@@ -61,7 +63,16 @@ def main() -> int:
         f"receiver alone: {counted.kills} kills, {len(counted.acknowledged)} instances "
         f"acknowledged, {counted.sent_again} sent again, {len(counted.faults)} faults"
     )
-    faults = [*verdict.faults, *counted.faults]
+    stormed = storm(
+        options.out.resolve() / "storm",
+        associations=options.associations,
+        say=lambda text: print(text, flush=True),
+    )
+    print(
+        f"storm: {stormed.associations} associations, {stormed.before} became {stormed.after}, "
+        f"{len(stormed.faults)} faults"
+    )
+    faults = [*verdict.faults, *counted.faults, *stormed.faults]
     for fault in faults:
         print(f"  {fault}")
     return int(bool(faults))
