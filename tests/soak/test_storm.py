@@ -16,7 +16,6 @@ def test_storm_of_associations_leaks_nothing(tmp_path: Path) -> None:
     stormed = storm(tmp_path / "store", associations=200)
     assert stormed.faults == []
     assert stormed.associations == 200
-    assert (stormed.after.cpu_s - stormed.before.cpu_s) / 200 < 0.05
 
 
 def test_what_was_acknowledged_survives_kills_while_eight_senders_are_at_work(
