@@ -98,6 +98,12 @@ class Node:
         """What keeps the node from being healthy, by part."""
         refusal = self.core.store.refusal()
         faults = {"storage": refusal} if refusal else {}
+        retired = self.core.store.pool.retired()
+        if retired:
+            faults["disk"] = (
+                f"the disk failed {retired} times while images were written to it (they were "
+                "refused, not lost); check it (dmesg, smartctl), then start Vigie again"
+            )
         loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
         loops.append(self.segments)
         loops += [courier.loop for courier in self.couriers]

@@ -121,6 +121,11 @@ class SegmentPool:
         """Must the next record go to another segment?"""
         return segment.position >= self._settings.capacity_bytes
 
+    def retired(self) -> int:
+        """How many segments the disk failed under since the start."""
+        with self._lock:
+            return len(self._retired)
+
     def retire(self, segment: Segment) -> None:
         """The disk failed under it: it is read, never written to again while the node runs."""
         with self._lock:

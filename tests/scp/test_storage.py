@@ -167,6 +167,7 @@ def test_failing_disk_is_never_a_success_and_its_segment_is_left_alone(
         after = put(intake, content())
         intake.close(clean=True)
         assert after.extent.path != before.extent.path
+        assert store.pool.retired() == 1
         assert verify(before)
         assert ledger.instances.find(lost.sop_instance_uid) == ()
 
