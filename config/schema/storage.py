@@ -36,7 +36,8 @@ class Storage(Section):
         default=30,
         title="Retention",
         description="A study is deleted this long after its last image, once every result of it "
-        "was accepted by every destination.",
+        "was accepted by every destination. Its images are overwritten when all studies that "
+        "share their segment files may go.",
         ge=0,
         le=36500,
         examples=[30],
