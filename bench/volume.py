@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from inference.series import describe_study
 from inference.volume import load_volume
+from node.domain.extent import Extent
 from node.domain.study import (
     ClassUID,
     Instance,
@@ -75,7 +76,7 @@ def rows_of(paths: Sequence[Path]) -> tuple[Instance, ...]:
                 study_uid=StudyUID(str(header.get("StudyInstanceUID", ""))),
                 series_uid=SeriesUID(str(header.get("SeriesInstanceUID", ""))),
                 transfer_syntax_uid=TransferSyntaxUID(str(header.file_meta.TransferSyntaxUID)),
-                path=path,
+                extent=Extent(path),
                 digest=hashlib.sha256(str(path).encode()).hexdigest(),
                 size_bytes=path.stat().st_size,
                 calling_ae_title="BENCH",

@@ -30,8 +30,8 @@ class SegmentSettings:
 
     Attributes:
         capacity_bytes: no record begins behind this offset.
-        spare: empty segments kept ready, their blocks written once, so that synchronising a
-            record does not wait for the file system's journal.
+        spare: segments with room kept ready, their blocks written once, so that synchronising
+            a record does not wait for the file system's journal.
     """
 
     capacity_bytes: int = 128 << 20
@@ -93,15 +93,14 @@ class SegmentPool:
             return tuple(self._every[name] for name in sorted(self._every))
 
     def take(self) -> Segment:
-        """A segment to append to: the fullest one that is available, else a new one.
+        """A segment to append to: the one with most room that is available, else a new one.
 
         Raises:
             OSError: a new one is needed and the disk does not take it.
         """
         with self._lock:
             if self._available:
-                # Those begun first: an empty one stays a spare for the next association.
-                chosen = max(self._available, key=lambda segment: segment.position)
+                chosen = min(self._available, key=lambda segment: segment.position)
                 self._available.remove(chosen)
             else:
                 chosen = self._create()
@@ -208,11 +207,12 @@ class SegmentPool:
             if segment.position == PAGE and not segment.blank:
                 return segment
         capacity = self._settings.capacity_bytes
-        empty = [s for s in self._available if s.position == PAGE]
-        ready = [s for s in empty if s.size >= capacity]
+        # A segment that was begun is as good as an empty one while most of it is left.
+        ready = [s for s in self._available if s.size >= capacity and s.position <= capacity // 2]
         if len(ready) >= self._settings.spare or not self._may_grow(capacity):
             return None
-        return next((s for s in empty if s.size < capacity), None) or self._create(spare=True)
+        empty = (s for s in self._available if s.position == PAGE and s.size < capacity)
+        return next(empty, None) or self._create(spare=True)
 
     def _create(self, *, spare: bool = False) -> Segment:
         self._last += 1
