@@ -73,11 +73,14 @@ def read_command(raw: bytes | bytearray) -> Command:
     )
 
 
-def response(command: Command, context_id: int, status: int, comment: str = "") -> bytes:
-    """The answer to a request as one P-DATA-TF PDU (PS3.7 9.3.1.2, 9.3.5.2).
+def response(
+    command: Command, context_id: int, status: int, comment: str = "", *, limit: int = 0
+) -> bytes:
+    """The answer to a request (PS3.7 9.3.1.2, 9.3.5.2), nearly always as one P-DATA-TF PDU.
 
     Args:
         comment: Error Comment of a failure, cut to 64 characters of ASCII.
+        limit: Maximum Length that the peer receives (PS3.8 D.1); 0: any.
     """
     body = b"".join(
         (
@@ -91,7 +94,12 @@ def response(command: Command, context_id: int, status: int, comment: str = "") 
         )
     )
     length = _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body))
-    return pdu(context_id, COMMAND | LAST, length + body)
+    whole = length + body
+    step = max(1, limit - 6) if limit else len(whole)
+    return b"".join(
+        pdu(context_id, COMMAND | (LAST if at + step >= len(whole) else 0), whole[at : at + step])
+        for at in range(0, len(whole), step)
+    )
 
 
 def pdu(context_id: int, control: int, content: bytes) -> bytes:

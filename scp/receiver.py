@@ -196,6 +196,7 @@ class Receiver:
             max_pdu_bytes=settings.max_pdu_bytes,
             max_object_bytes=settings.max_object_bytes,
             idle_timeout_s=settings.idle_timeout_s,
+            peer_max_pdu_bytes=association.requestor.maximum_length or 0,
         )
         item.transfer = Transfer(connection.socket, terms, item.intake)
         item.transfer.on_refused = lambda status, reason: self._events.instance_refused(

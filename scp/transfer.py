@@ -51,6 +51,7 @@ class TransferTerms:
 
     Attributes:
         contexts: accepted presentation contexts by their ID.
+        peer_max_pdu_bytes: Maximum Length that the peer receives; 0: any.
         idle_timeout_s: silence between two messages, and the window in which a message must
             progress by `MIN_BYTES_PER_S`.
     """
@@ -60,6 +61,7 @@ class TransferTerms:
     max_pdu_bytes: int
     max_object_bytes: int
     idle_timeout_s: float
+    peer_max_pdu_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,7 @@ class Transfer:
         if context is None:
             raise ProtocolViolation(f"presentation context {context_id} was not accepted")
         if command.field == C_ECHO_RQ and not command.has_data_set:
-            self._connection.sendall(response(command, context_id, SUCCESS))
+            self._answer(command, context_id, SUCCESS)
             return None
         if command.field != C_STORE_RQ or not command.has_data_set:
             return pdu(context_id, COMMAND | LAST, raw)
@@ -255,11 +257,14 @@ class Transfer:
         failure = self._failure
         self._command = None
         if failure is None:
-            answer = response(command, self._context_id, SUCCESS)
-        else:
-            answer = response(command, self._context_id, failure.status, str(failure))
-            self.on_refused(failure.status, str(failure))
-        self._connection.sendall(answer)
+            self._answer(command, self._context_id, SUCCESS)
+            return
+        self.on_refused(failure.status, str(failure))
+        self._answer(command, self._context_id, failure.status, str(failure))
+
+    def _answer(self, command: Command, context_id: int, status: int, comment: str = "") -> None:
+        limit = self._terms.peer_max_pdu_bytes
+        self._connection.sendall(response(command, context_id, status, comment, limit=limit))
 
     def _reopened(self, rest: bytes) -> bytes:
         """What is left of a PDU whose header was consumed, as a PDU of its own."""

@@ -15,6 +15,7 @@ from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu import P_DATA_TF
 
 from scp.command import C_STORE_RQ, Command, CommandError, read_command, response
+from scp.stream import PDataStream
 
 REQUEST = Command(
     field=C_STORE_RQ,
@@ -62,6 +63,20 @@ def test_response_is_understood_by_an_independent_implementation(status: int, co
     assert primitive.AffectedSOPInstanceUID == "1.2.3.4.5"
     assert command_set.get("ErrorComment", "") == comment[:64].strip()
     assert command_set.CommandGroupLength == len(item.presentation_data_value) - 1 - 12
+
+
+def test_response_is_cut_for_a_peer_that_receives_only_small_pdus() -> None:
+    stream = PDataStream(64)
+    whole, controls = b"", []
+    for context_id, control, piece, ends in stream.cut(
+        memoryview(response(REQUEST, 5, 0xA700, "the disk is full", limit=64))
+    ):
+        assert context_id == 5
+        whole += piece
+        controls += [control] if ends else []
+    assert controls == [1] * (len(controls) - 1) + [3]
+    assert len(controls) > 2
+    assert whole in response(REQUEST, 5, 0xA700, "the disk is full")
 
 
 @pytest.mark.parametrize(
