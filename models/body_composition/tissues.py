@@ -49,6 +49,8 @@ RULES: dict[Tissue, Rule] = {
 }
 #: Half a pixel of the network: its borders are no sharper.
 BORDER_MM = 1.0
+#: What is thinner along a row or a column is skin, fascia, diaphragm or a half-filled border.
+THINNEST_MUSCLE_MM = 3.0
 #: Gas; gaps between bubbles up to twice this belong to the stool; walls are this thick.
 GAS_HU, GAS_GAP_MM, GAS_RIM_MM = -250.0, 6.0, 2.0
 #: The network's outline is within this depth of the skin; what is below the HU there is air.
@@ -103,6 +105,13 @@ def shared_with_air(trunk: Mask, hu: Voxels, pixel_mm: tuple[float, float]) -> M
     return np.asarray(ndimage.binary_dilation(outside), np.bool_)
 
 
+def thick(muscle: Mask, pixel_mm: tuple[float, float]) -> Mask:
+    """The parts of a muscle mask that are thicker than `THINNEST_MUSCLE_MM` both ways."""
+    down, across = (int(THINNEST_MUSCLE_MM / size) + 1 for size in pixel_mm)
+    kept = ndimage.binary_opening(muscle, np.ones((1, across), np.bool_))
+    return np.asarray(kept & ndimage.binary_opening(muscle, np.ones((down, 1), np.bool_)), np.bool_)
+
+
 def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[Tissue, Mask]:
     """(row, column) mask of each tissue on one slice; they do not overlap."""
     labels = settled(labels, hu, pixel_mm)
@@ -111,6 +120,8 @@ def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> d
         tissue: trunk & (labels == rule.compartment) & (hu >= rule.low_hu) & (hu <= rule.high_hu)
         for tissue, rule in RULES.items()
     }
+    # Muscle with the fat in it, so that marbled muscle does not fall apart.
+    masks[Tissue.MUSCLE] &= thick(masks[Tissue.MUSCLE] | masks[Tissue.INTERMUSCULAR], pixel_mm)
     masks[Tissue.SUBCUTANEOUS] &= ~shared_with_air(trunk, hu, pixel_mm)
     masks[Tissue.VISCERAL] &= ~beside_gas(labels, hu, pixel_mm)
     return masks

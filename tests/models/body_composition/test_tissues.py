@@ -117,3 +117,19 @@ def test_metal_counts_within_the_trunk_only_also_where_the_network_calls_it_outs
     hu[25:30, 25:30] = 3000.0
     hu[0:3, 0:3] = 3000.0
     assert metal_area(labels, hu, 0.01) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("pixel_mm", [0.7, 1.0, 3.0])
+def test_skin_and_fascia_are_thinner_than_muscle(pixel_mm: float) -> None:
+    """A strand of 2 mm, or of one pixel of 3 mm, is none; a wall of 9 mm is muscle, fat and all."""
+    size = round(60 / pixel_mm)
+    labels = np.full((size, size), Compartment.VISCERAL, np.uint8)
+    hu = np.full((size, size), 10, np.int16)
+    strand, wall = max(1, int(2 / pixel_mm)), round(9 / pixel_mm)
+    labels[5 : 5 + strand, 2:-2] = Compartment.MUSCLE
+    labels[-10 - wall : -10, 2:-2] = Compartment.MUSCLE
+    hu[-10 - wall // 2 - 1, size // 2] = -80
+    masks = tissue_masks(labels, hu, (pixel_mm, pixel_mm))
+    assert not masks[Tissue.MUSCLE][: size // 3].any()
+    lower = masks[Tissue.MUSCLE] | masks[Tissue.INTERMUSCULAR]
+    assert lower[-10 - wall : -10, 3:-3].all()
