@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Final
 
+import structlog
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import FileMetaDataset
@@ -21,6 +22,8 @@ from dicom_sr.fingerprint import findings_digest
 from dicom_sr.source import REPEATED, first_header
 from node.domain.finding import CodedConcept, Findings, derived_uid
 from node.domain.study import CompletedStudy, Series
+
+log = structlog.get_logger(__name__)
 
 #: Implementation class of every file that this package makes (PS3.7 D.3.3.2).
 IMPLEMENTATION_CLASS_UID: Final = UID(derived_uid("implementation", "dicom_sr"))
@@ -116,11 +119,20 @@ class ResultInput:
 
 
 def put(data_set: Dataset, keyword: str, value: object) -> None:
-    """Set an attribute verbatim, without judging it: it is the source's value, not ours."""
+    """Set an attribute verbatim, without judging it: it is the source's value, not ours.
+
+    A value that cannot be encoded at all ("1,78" m, "76 kg") is left empty: a result without
+    the patient's weight is owed, no result because of it is not.
+    """
     tag = tag_for_keyword(keyword)
     assert tag is not None, keyword
     vr = dictionary_VR(tag)
-    data_set.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
+    try:
+        element = DataElement(tag, vr, value, validation_mode=config.IGNORE)
+    except (ValueError, TypeError, ArithmeticError, AttributeError):
+        log.warning("result.value_left_out", keyword=keyword)
+        element = DataElement(tag, vr, None)
+    data_set.add(element)
 
 
 def code_item(concept: CodedConcept) -> Dataset:

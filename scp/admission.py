@@ -48,6 +48,12 @@ CALLED_NOT_RECOGNISED = (0x01, 0x01, 0x07)
 LOCAL_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)
 
 
+def is_listed(admission: Admission, address: str) -> bool:
+    """May anybody at this address send?"""
+    host = _address(address)
+    return any(peer.includes(host) for peer in admission.peers)
+
+
 def judge(
     admission: Admission, *, calling: str, called: str, address: str, open_now: Counter[str]
 ) -> Rejection | None:

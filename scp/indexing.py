@@ -110,7 +110,12 @@ class Indexer:
 
     def _file(self, batch: list[_Arrived | _Closed]) -> None:
         arrived = [item for item in batch if isinstance(item, _Arrived)]
-        filings = iter(self._record([item.durable for item in arrived]))
+        recorded = self._record([item.durable for item in arrived])
+        if recorded is None:
+            # Filing the next batch would move the mark of the index over this one.
+            self._handed_over.clear()
+            return
+        filings = iter(recorded)
         for item in batch:
             try:
                 if isinstance(item, _Arrived):
@@ -126,8 +131,12 @@ class Indexer:
             self._waiting -= len(batch)
             self._idle.notify_all()
 
-    def _record(self, batch: list[Durable]) -> list[Filing]:
-        """Try until the ledger takes them; they are safe in their segments meanwhile."""
+    def _record(self, batch: list[Durable]) -> list[Filing] | None:
+        """Try until the ledger takes them; they are safe in their segments meanwhile.
+
+        Returns:
+            None when the node stops first: the next start reads them from the segments.
+        """
         while batch:
             try:
                 filings = list(self._index.record_all(batch))
@@ -139,7 +148,7 @@ class Indexer:
                     log.error("indexer.waits", cause=str(error), remedy=self._remedy())
                 self._fault = f"the index did not take the instance: {error}"
                 if self._stopping:
-                    return [Filing.DUPLICATE] * len(batch)
+                    return None
                 time.sleep(RETRY_S)
             else:
                 self._fault = ""

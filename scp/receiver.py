@@ -23,7 +23,7 @@ from pynetdicom.events import Event
 from pynetdicom.transport import RequestHandler
 
 from node.domain.errors import ClassMismatch, ConfigError, OutOfResources, ReceiveError
-from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Rejection, judge
+from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Rejection, is_listed, judge
 from scp.classes import VERIFICATION, register, supported
 from scp.contracts import Intake, IntakeStore, ReceiverEvents, StoreCommand
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -131,6 +131,7 @@ class Receiver:
             ) from error
         assert isinstance(server, LimitedServer)
         server.max_connections = max(256, 4 * settings.admission.max_associations)
+        server.is_listed = lambda address: is_listed(settings.admission, address)
         self._server = server
         for name, target in (
             ("receiver-accept", server.serve_forever),

@@ -151,7 +151,8 @@ class InstanceStore:
     def _room_for(self, size: int) -> str:
         usage = shutil.disk_usage(self._root)
         free = usage.free + self.pool.spare_bytes() - size
-        used_percent = 100.0 * (1.0 - free / usage.total)
+        # As `df` counts: blocks that the file system keeps for itself are neither used nor free.
+        used_percent = 100.0 * (1.0 - free / (usage.used + usage.free))
         if used_percent > self._watermark.refuse_above_percent:
             return (
                 f"the disk of the store is {used_percent:.0f} % full, the watermark is "

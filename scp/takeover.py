@@ -141,6 +141,9 @@ class LimitedServer(ThreadedAssociationServer):
 
     #: Connections at the same time, associated or not.
     max_connections: int = 256
+    #: May this address send at all? Those that may not are told so, a few at a time.
+    is_listed: Callable[[str], bool] = staticmethod(lambda _address: True)
+    max_strangers: int = 16
     # The backlog of the kernel: a burst of associations is queued, not refused.
     request_queue_size = 128
 
@@ -151,10 +154,24 @@ class LimitedServer(ThreadedAssociationServer):
 
     def verify_request(self, request: object, client_address: object) -> bool:
         """Each connection costs two threads from its first byte on."""
-        if len(self.active_associations) < self.max_connections:
-            return True
-        log.warning("connection.refused", remedy="too many connections that do not associate")
-        return False
+        active = self.active_associations
+        if self.is_listed(_host(client_address)):
+            refused = len(active) >= self.max_connections + self.max_strangers
+        else:
+            strangers = [a for a in active if not self.is_listed(str(a.requestor.address))]
+            refused = len(strangers) >= self.max_strangers
+        if refused:
+            log.warning(
+                "connection.refused",
+                address=_host(client_address),
+                remedy="too many connections that do not associate",
+            )
+        return not refused
+
+
+def _host(client_address: object) -> str:
+    assert isinstance(client_address, tuple)
+    return str(client_address[0])
 
 
 def contexts_of(association: Association) -> dict[int, Context]:

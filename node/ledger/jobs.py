@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from node.domain.study import SeriesUID, StudyUID
@@ -119,13 +119,29 @@ class Jobs:
             self._studies.tell(job.study_uid, "job started", f"{job.model}, attempt {job.attempts}")
             return job
 
-    def renew(self, owner: str, lease_s: float) -> None:
-        """Heartbeat: extend every lease of this owner."""
+    def renew(self, owner: str, lease_s: float, keys: Iterable[str]) -> None:
+        """Heartbeat: extend the leases of this owner on the jobs that it has in hand."""
+        until = self._clock() + lease_s
         with self._database.transaction() as db:
-            db.execute(
-                "UPDATE job SET lease_until=? WHERE lease_owner=? AND state=?",
-                (self._clock() + lease_s, owner, JobState.RUNNING),
+            db.executemany(
+                "UPDATE job SET lease_until=? WHERE key=? AND lease_owner=? AND state=?",
+                [(until, key, owner, JobState.RUNNING) for key in keys],
             )
+
+    def supersede_others(self, study_uid: str, keep: Iterable[str]) -> int:
+        """The study was judged anew: open jobs that the new verdicts do not ask for are over."""
+        with self._database.transaction() as db:
+            rows = db.execute(
+                "SELECT key FROM job WHERE study_uid=? AND state IN (?,?)",
+                (study_uid, JobState.WAITING, JobState.RUNNING),
+            ).fetchall()
+            over = [row["key"] for row in rows if row["key"] not in set(keep)]
+            db.executemany(
+                "UPDATE job SET state=?, reason='newer input of the same study', finished_at=?, "
+                "lease_owner='' WHERE key=?",
+                [(JobState.SUPERSEDED, self._clock(), key) for key in over],
+            )
+            return len(over)
 
     def finish(self, job: JobRow, state: JobState, *, reason: str = "", summary: str = "") -> bool:
         """End a leased job; False when the lease was lost to somebody else meanwhile."""

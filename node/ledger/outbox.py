@@ -97,7 +97,7 @@ class Outbox:
         with self._database.transaction() as db:
             cursor = db.execute(
                 "UPDATE delivery SET state=?, finished_at=?, cause='superseded before it was sent' "
-                "WHERE job_key=? AND state=? AND attempts=0",
+                "WHERE job_key=? AND state=?",
                 (DeliveryState.WITHHELD, self._clock(), job_key, DeliveryState.WAITING),
             )
             return cursor.rowcount

@@ -113,6 +113,7 @@ class Conductor:
                 current_results=current,
                 reruns=self._ledger.studies.reruns(row.study_uid),
             )
+            self._ledger.jobs.supersede_others(row.study_uid, [item.job.key for item in planned])
             for item in planned:
                 self._ledger.jobs.add(
                     item.job, destinations=item.destinations, report_reason=item.report_reason

@@ -62,11 +62,14 @@ class Retention:
         return all(item.state in finished for item in self._ledger.outbox.of_study(study.study_uid))
 
     def _delete(self, study: StudyRow) -> bool:
-        instances = self._ledger.instances.of_study(study.study_uid)
-        if not instances:
-            return False
-        # The rows only: a segment is overwritten when the last of its instances has gone.
-        self._ledger.instances.remove_study(study.study_uid)
+        with self._ledger.transaction():
+            now = self._ledger.studies.get(study.study_uid)
+            instances = self._ledger.instances.of_study(study.study_uid)
+            # A late image may have reopened it since the sweep began.
+            if now != study or not instances:
+                return False
+            # The rows only: a segment is overwritten when the last of its instances has gone.
+            self._ledger.instances.remove_study(study.study_uid)
         for job in self._ledger.jobs.of_study(study.study_uid):
             shutil.rmtree(self._results_folder / job.key, ignore_errors=True)
         log.info("study.deleted", study_uid=study.study_uid, instances=len(instances))

@@ -89,6 +89,7 @@ class Scheduler:
         self._metrics = metrics
         self.loops: list[Loop] = []
         self._stopping = False
+        self._in_hand: set[str] = set()
         #: Called when objects were queued for delivery.
         self.on_results: Callable[[], None] = lambda: None
 
@@ -116,6 +117,13 @@ class Scheduler:
         job = self._ledger.jobs.claim(self._settings.owner, LEASE_S)
         if job is None:
             return False
+        self._in_hand.add(job.key)
+        try:
+            return self._run_job(job)
+        finally:
+            self._in_hand.discard(job.key)
+
+    def _run_job(self, job: JobRow) -> bool:
         log.info("job.started", job=job.key, model=job.model, study_uid=job.study_uid)
         try:
             task = self._task(job)
@@ -143,7 +151,9 @@ class Scheduler:
         return True
 
     def _renew(self) -> None:
-        self._ledger.jobs.renew(self._settings.owner, LEASE_S)
+        # Only what a thread is at work on: the lease of a job whose end could not be written
+        # runs out, and the job is done again.
+        self._ledger.jobs.renew(self._settings.owner, LEASE_S, tuple(self._in_hand))
 
     def _task(self, job: JobRow) -> AnalysisTask:
         route = self._routes[job.model]
@@ -214,6 +224,8 @@ class Scheduler:
                 return
             if not stale:
                 self._record_verdicts(job, result)
+                if job.predecessor:
+                    self._ledger.outbox.withhold(job.predecessor)
                 self._ledger.outbox.add(objects, job.destinations)
         self._metrics.jobs.labels(job.model, state.value).inc()
         for step, seconds in result.seconds.items():
@@ -272,6 +284,12 @@ class Scheduler:
             with self._ledger.transaction():
                 reason = f"{cause}; and its failure could not be reported in DICOM ({error})"
                 self._ledger.jobs.finish(job, JobState.FAILED, reason=reason)
+                now = datetime.now(UTC).timestamp()
+                for series_uid in job.candidates:
+                    row = VerdictRow(
+                        series_uid, job.model, "failed", reason, "", job.generation, now
+                    )
+                    self._ledger.studies.set_verdict(job.study_uid, job.generation, row)
             self._metrics.jobs.labels(job.model, JobState.FAILED.value).inc()
             return
         self._settle(job, result)

@@ -22,6 +22,24 @@ def test_images_of_a_retired_class_are_answered(tmp_path: Path) -> None:
     validate(results, it.study)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value", "written"),
+    [("PatientSize", "1.78", b"1,78"), ("PatientWeight", "76.5", b"76kg")],
+)
+@pytest.mark.parametrize("status", [Status.FINDINGS, Status.FAILED])
+def test_number_that_is_none_costs_no_result(
+    tmp_path: Path, keyword: str, value: str, written: bytes, status: Status
+) -> None:
+    it = case_of(ct_series(slices=20, changes={keyword: value}), tmp_path, status)
+    for image in it.series.instances:
+        raw = image.extent.path.read_bytes()
+        assert value.encode() in raw
+        image.extent.path.write_bytes(raw.replace(value.encode(), written))
+    results = it.results()
+    validate(results, it.study)
+    assert all(not item.get(keyword) for item in results)
+
+
 def test_truncated_images_are_answered(tmp_path: Path) -> None:
     it = case_of(ct_series(slices=6), tmp_path, Status.FAILED)
     for image in it.series.instances:

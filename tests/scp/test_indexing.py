@@ -105,3 +105,14 @@ def test_fault_of_a_listener_does_not_end_the_filing(tmp_path: Path) -> None:
         assert indexer.flush()
     assert index.rows == ["1", "2"]
     indexer.stop()
+
+
+def test_batch_given_up_at_a_stop_is_not_overtaken_by_the_next(tmp_path: Path) -> None:
+    """The mark of the index must not pass rows that were never written."""
+    index = Index(refuse=1)
+    indexer = Indexer(index)
+    segment = Segment.create(tmp_path / "00000001.seg")
+    for number in range(600):
+        indexer.stored("a", segment, number, instance(str(number)))
+    indexer.stop()
+    assert index.rows in ([], [str(number) for number in range(600)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import shutil
 import socket
 import struct
@@ -19,6 +20,7 @@ from pynetdicom import AE
 
 from node.intake import FileContent
 from scp import receiver as receiver_module
+from scp.admission import Peer
 from scp.command import pdu
 from scp.record import part10_head
 from scp.stream import COMMAND, LAST
@@ -299,3 +301,28 @@ def test_sender_that_opens_an_association_for_each_image_is_never_rejected(
         sender.release()
     assert node.indexer.flush()
     assert node.ledger.instances.count() == 40
+
+
+def test_strangers_cannot_shut_out_those_who_may_send(tmp_path: Path) -> None:
+    peer = Peer(name="ct", networks=(ipaddress.ip_network("127.0.0.1/32"),), ae_titles=frozenset())
+    admission = replace(ADMISSION, peers=(peer,))
+    with listening(tmp_path / "store", admission=admission) as node:
+        strangers = [
+            socket.create_connection(("127.0.0.1", node.port), source_address=("127.0.0.2", 0))
+            for _ in range(40)
+        ]
+        item = content()
+        sender = RawSender(node.port, [item])
+        assert sender.send(item) == SUCCESS
+        sender.release()
+        closed = 0
+        for stranger in strangers:
+            stranger.settimeout(0.05)
+            try:
+                closed += stranger.recv(1) == b""
+            except TimeoutError:
+                continue
+            finally:
+                stranger.close()
+        # A burst is counted a little late: the threads of the first ones are only starting.
+        assert closed >= 10

@@ -91,7 +91,8 @@ def test_job_is_claimed_by_one_owner_until_its_lease_runs_out(ledger: Ledger, cl
     assert first.candidates == ("1", "2")
     assert ledger.jobs.claim("two", 30) is None
     clock.now += 20
-    ledger.jobs.renew("one", 30)
+    ledger.jobs.renew("one", 30, ["b"])
+    ledger.jobs.renew("one", 30, ["a"])
     clock.now += 20
     assert ledger.jobs.claim("two", 30) is None
     clock.now += 31
@@ -180,3 +181,27 @@ def test_missing_or_foreign_ledger_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"this is not a database at all" * 100)
     with pytest.raises(LedgerError, match="cannot be opened"):
         Ledger(tmp_path)
+
+
+def test_lease_of_a_job_that_nobody_has_in_hand_runs_out(ledger: Ledger, clock: Clock) -> None:
+    assert ledger.jobs.add(job("a"), destinations=["pacs"])
+    assert ledger.jobs.claim("one", 30) is not None
+    clock.now += 20
+    ledger.jobs.renew("one", 30, [])
+    clock.now += 20
+    again = ledger.jobs.claim("one", 30)
+    assert again is not None
+    assert again.attempts == 2
+
+
+def test_open_jobs_that_a_new_verdict_does_not_ask_for_are_over(ledger: Ledger) -> None:
+    for key in ("running", "wanted"):
+        assert ledger.jobs.add(replace(job(key), model=ModelName(key)), destinations=["pacs"])
+    running = ledger.jobs.claim("one", 30)
+    assert running is not None
+    assert running.key == "running"
+    assert ledger.jobs.supersede_others(words.STUDY, ["wanted"]) == 1
+    assert not ledger.jobs.finish(running, JobState.DONE)
+    row = ledger.jobs.get("wanted")
+    assert row is not None
+    assert row.state is JobState.WAITING

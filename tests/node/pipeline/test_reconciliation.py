@@ -122,3 +122,15 @@ def test_retention_keeps_a_study_until_it_ended_and_its_time_is_past(ledger: Led
     assert again.indexed == 0
     assert ledger.instances.of_study(STUDY) == ()
     assert "instances deleted" in [event.what for event in ledger.studies.events(STUDY)]
+
+
+def test_retention_leaves_a_study_that_was_reopened_meanwhile(ledger: Ledger) -> None:
+    store = stored(ledger)
+    far = ledger.instances.of_study(STUDY)[0].received_at.timestamp() + 31 * 86400
+    generation = ledger.studies.complete(STUDY, "quiet")
+    ledger.studies.set_state(STUDY, StudyState.ENDED, generation=generation)
+    (seen,) = ledger.studies.in_state(StudyState.ENDED)
+    ledger.studies.touch(STUDY, far)
+    retention = Retention(ledger, store, ledger.root / "results", days=30, clock=lambda: far)
+    assert not retention._delete(seen)
+    assert len(ledger.instances.of_study(STUDY)) == 1
