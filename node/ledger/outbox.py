@@ -131,10 +131,14 @@ class Outbox:
             return given_up
 
     def due(self, destination: str, limit: int) -> tuple[Delivery, ...]:
-        """What may be sent to a destination now, oldest study first."""
+        """What may be sent to a destination now, oldest study first.
+
+        What failed before comes after what was not tried yet: an object that a destination
+        cannot take must not hold up the others.
+        """
         return self._deliveries(
             "WHERE d.destination=? AND d.state=? AND d.not_before<=? "
-            "ORDER BY d.created_at, d.job_key, o.kind LIMIT ?",
+            "ORDER BY d.attempts, d.created_at, d.job_key, o.kind LIMIT ?",
             (destination, DeliveryState.WAITING, self._clock(), limit),
         )
 

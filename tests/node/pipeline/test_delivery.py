@@ -193,3 +193,15 @@ def test_echo_names_what_to_check(ledger: Ledger, pacs: SmallPacs) -> None:
     assert echo(courier(ledger, pacs.port).destination) == ""
     answer = echo(courier(ledger, free_port()).destination)
     assert "does not answer; check host, port and firewall" in answer
+
+
+def test_object_that_failed_before_comes_after_those_never_tried(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    stubborn, fresh = result_object(tmp_path), result_object(tmp_path)
+    ledger.outbox.add([stubborn], ["pacs"])
+    (waiting,) = ledger.outbox.due("pacs", 10)
+    ledger.outbox.settle(waiting, DeliveryState.WAITING, cause="0x0110", delay_s=0.0)
+    ledger.outbox.add([fresh], ["pacs"])
+    order = [item.object.sop_instance_uid for item in ledger.outbox.due("pacs", 10)]
+    assert order == [fresh.sop_instance_uid, stubborn.sop_instance_uid]
