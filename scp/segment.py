@@ -26,6 +26,8 @@ _KEY_PAGE = struct.Struct(f"<8s{_KEY_BYTES}sB16s")
 WRITE_BEHIND_BYTES = 8 << 20
 _ZEROS = bytes(4 << 20)
 _SYNC_FILE_RANGE_WRITE = 2
+#: What one pwritev takes; more is an error that looks like a failing disk.
+_MAX_PARTS = os.sysconf("SC_IOV_MAX")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -120,6 +122,9 @@ class Segment:
         Raises:
             OSError: the disk is full or failing.
         """
+        if len(parts) > _MAX_PARTS:
+            # A peer may cut its data set as small as it likes.
+            parts = [b"".join(parts)]
         wanted = sum(map(len, parts))
         written = os.pwritev(self._descriptor, parts, at)
         if written != wanted:

@@ -19,6 +19,7 @@ def test_images_of_a_retired_class_are_answered(tmp_path: Path) -> None:
     retired = "1.2.840.10008.5.1.4.1.1.6"  # Ultrasound Image Storage (Retired)
     it = case(tmp_path, Status.NOT_ELIGIBLE, changes={"SOPClassUID": retired})
     results = it.results()
+    assert "SR" in {item.Modality for item in results}
     validate(results, it.study)
 
 
@@ -45,6 +46,7 @@ def test_truncated_images_are_answered(tmp_path: Path) -> None:
     for image in it.series.instances:
         image.extent.path.write_bytes(image.extent.path.read_bytes()[:700])
     results = it.results()
+    assert "SR" in {item.Modality for item in results}
     validate(results, it.study)
 
 

@@ -306,3 +306,15 @@ def test_memory_does_not_grow_with_the_object(tmp_path: Path) -> None:
         grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         assert kept.size_bytes == len(item.data_set) + (1500 << 20)
         assert grown_mb < 50
+
+
+def test_data_set_cut_into_thousands_of_fragments_is_stored(tmp_path: Path) -> None:
+    item = content(note="x" * 20_000)
+    whole = memoryview(item.data_set)
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        announce(intake, item)
+        intake.write([whole[at : at + 1] for at in range(len(whole))])
+        assert data_set_of(intake.commit()) == item.data_set
+        intake.close(clean=True)
+        assert store.pool.retired() == 0
