@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
+
+#: Two file systems, or one that cannot: the bytes go through memory then.
+_NO_SHARING = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,12 @@ class Extent:
         at, left = self.offset, self.size
         with self.path.open("rb") as source, target.open("xb") as copy:
             while left:
-                done = os.copy_file_range(source.fileno(), copy.fileno(), left, at)
+                try:
+                    done = os.copy_file_range(source.fileno(), copy.fileno(), left, at)
+                except OSError as error:
+                    if error.errno not in _NO_SHARING:
+                        raise
+                    done = os.write(copy.fileno(), os.pread(source.fileno(), min(left, _BLOCK), at))
                 if not done:
                     raise OSError(f"{self.path.name} ends before the instance does")
                 at, left = at + done, left - done

@@ -318,3 +318,18 @@ def test_data_set_cut_into_thousands_of_fragments_is_stored(tmp_path: Path) -> N
         assert data_set_of(intake.commit()) == item.data_set
         intake.close(clean=True)
         assert store.pool.retired() == 0
+
+
+def test_export_to_another_file_system_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        kept = put(intake, content(note="x" * 5000))
+        intake.close(clean=True)
+        monkeypatch.setattr(os, "copy_file_range", refuse)
+        kept.extent.export(tmp_path / "exported.dcm")
+        assert (tmp_path / "exported.dcm").read_bytes() == kept.extent.read()
