@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
-from scp.stream import COMMAND, LAST, P_DATA_TF, PDU_HEADER
+from scp.stream import BOTH_HEADERS, COMMAND, LAST, P_DATA_TF
 
 C_STORE_RQ, C_ECHO_RQ = 0x0001, 0x0030
 _RESPONSE = 0x8000
@@ -18,8 +19,12 @@ _COMMENT_CHARACTERS = 64
 
 _ELEMENT = struct.Struct("<HHL")
 _US = struct.Struct("<H")
+_SHORT = struct.Struct("<HHLH")
+_GROUP_LENGTH = struct.Struct("<HHLL")
 _CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0002, 0x0100, 0x0110, 0x0120
 _DATA_SET_TYPE, _STATUS, _COMMENT, _INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
+
+_NO_DATA_SET = _SHORT.pack(0, _DATA_SET_TYPE, 2, NO_DATA_SET)
 
 
 class CommandError(ValueError):
@@ -44,23 +49,24 @@ class Command:
     has_data_set: bool
 
 
-def read_command(raw: bytes | bytearray) -> Command:
+def read_command(raw: bytes) -> Command:
     """Read a command set.
 
     Raises:
         CommandError: elements that overlap or end behind the bytes, or no command field.
     """
     values: dict[int, bytes] = {}
-    at = 0
-    while at < len(raw):
-        if at + _ELEMENT.size > len(raw):
+    at, end = 0, len(raw)
+    unpack = _ELEMENT.unpack_from
+    while at < end:
+        if at + 8 > end:
             raise CommandError("a command set ends inside an element")
-        group, number, length = _ELEMENT.unpack_from(raw, at)
-        at += _ELEMENT.size
-        if group != 0 or at + length > len(raw):
+        group, number, length = unpack(raw, at)
+        start = at + 8
+        at = start + length
+        if group or at > end:
             raise CommandError("a command set holds what is no command element")
-        values[number] = bytes(raw[at : at + length])
-        at += length
+        values[number] = raw[start:at]
     field, message_id = _number(values, _FIELD), _number(values, _MESSAGE_ID)
     if field is None:
         raise CommandError("a command set without a command field")
@@ -82,30 +88,39 @@ def response(
         comment: Error Comment of a failure, cut to 64 characters of ASCII.
         limit: Maximum Length that the peer receives (PS3.8 D.1); 0: any.
     """
+    status_part = _short(_STATUS, status)
+    if comment:
+        status_part += _value(
+            _COMMENT, comment.encode("ascii", "replace")[:_COMMENT_CHARACTERS], b" "
+        )
     body = b"".join(
         (
-            _uid(_CLASS, command.sop_class_uid),
-            _short(_FIELD, command.field | _RESPONSE),
-            _short(_RESPONDED_ID, command.message_id),
-            _short(_DATA_SET_TYPE, NO_DATA_SET),
-            _short(_STATUS, status),
-            _value(_COMMENT, comment.encode("ascii", "replace")[:_COMMENT_CHARACTERS], b" "),
+            _answered_class(command.sop_class_uid, command.field),
+            _SHORT.pack(0, _RESPONDED_ID, 2, command.message_id),
+            _NO_DATA_SET,
+            status_part,
             _uid(_INSTANCE, command.sop_instance_uid),
         )
     )
-    length = _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body))
-    whole = length + body
+    whole = _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
     step = max(1, limit - 6) if limit else len(whole)
+    if step >= len(whole):
+        return pdu(context_id, COMMAND | LAST, whole)
     return b"".join(
         pdu(context_id, COMMAND | (LAST if at + step >= len(whole) else 0), whole[at : at + step])
         for at in range(0, len(whole), step)
     )
 
 
+@lru_cache(maxsize=256)
+def _answered_class(sop_class_uid: str, field: int) -> bytes:
+    return _uid(_CLASS, sop_class_uid) + _short(_FIELD, field | _RESPONSE)
+
+
 def pdu(context_id: int, control: int, content: bytes) -> bytes:
     """One fragment in one P-DATA-TF PDU."""
-    header = PDU_HEADER.pack(P_DATA_TF, 0, len(content) + 6)
-    return header + struct.pack(">LBB", len(content) + 2, context_id, control) + content
+    size = len(content)
+    return BOTH_HEADERS.pack(P_DATA_TF, 0, size + 6, size + 2, context_id, control) + content
 
 
 def _number(values: dict[int, bytes], number: int) -> int | None:
@@ -118,7 +133,7 @@ def _text(values: dict[int, bytes], number: int) -> str:
 
 
 def _short(number: int, value: int) -> bytes:
-    return _ELEMENT.pack(0, number, 2) + _US.pack(value)
+    return _SHORT.pack(0, number, 2, value)
 
 
 def _uid(number: int, value: str) -> bytes:

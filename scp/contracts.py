@@ -56,6 +56,14 @@ class Intake(Protocol):
         """Its next bytes; the views may be reused after the call. Raises ReceiveError."""
         ...
 
+    def place(self, size: int) -> memoryview | None:
+        """Where its next bytes, this many at most, may be put without `write`; None: nowhere."""
+        ...
+
+    def placed(self, size: int) -> None:
+        """So many of its next bytes were put there."""
+        ...
+
     def commit(self) -> object:
         """Durable on return: only then Success. Raises ReceiveError."""
         ...

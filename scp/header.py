@@ -85,15 +85,19 @@ class Header:
         Nearly all that stands before the UIDs is of this form, and this is most of the work
         of filing an instance.
         """
-        raw, head = self._raw, self._head
-        at, end, last = 0, len(raw), max(wanted)
-        while at + 8 <= end:
-            group, number, vr, length = head.unpack_from(raw, at)
-            tag = (group, number)
-            if vr not in SHORT_FORM or tag > last or group == ITEM[0]:
+        raw, unpack = self._raw, self._head.unpack_from
+        at, end, last = 0, len(raw) - 8, max(wanted)
+        groups = {group for group, _ in wanted}
+        while at <= end:
+            group, number, vr, length = unpack(raw, at)
+            if vr not in SHORT_FORM or group > last[0]:
                 return at
-            if tag in wanted:
-                found[tag] = self._value(at + 8, length)
+            if group in groups:
+                tag = (group, number)
+                if tag > last:
+                    return at
+                if tag in wanted:
+                    found[tag] = self._value(at + 8, length)
             at += 8 + length
         return at
 

@@ -14,6 +14,7 @@ import json
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pydicom.uid import UID
 
@@ -23,8 +24,11 @@ PAGE = 4096
 IMPLEMENTATION_CLASS_UID = UID("2.25.190146283706215733063811563018367284737")
 IMPLEMENTATION_VERSION = "VIGIE"
 PREAMBLE = b"\0" * 128 + b"DICM"
+_PREAMBLE_AND_LENGTH = PREAMBLE + struct.pack("<HH2sH", 2, 0, b"UL", 4)
+_LENGTH = struct.Struct("<L")
 
 _MAGIC = b"VIGIEIN1"
+_TEXT = json.JSONEncoder(check_circular=False)
 _SEAL_BYTES = 32
 # magic, seal, length of the Part 10 stream, of its head before the data set, of the JSON text
 _FIXED = struct.Struct(f"<8s{_SEAL_BYTES}sQLL")
@@ -72,8 +76,8 @@ def encode(description: Description, key: bytes) -> bytes:
     Args:
         key: (32 bytes) of the segment's present use.
     """
-    text = json.dumps(
-        [
+    text = _TEXT.encode(
+        (
             description.sop_instance_uid,
             description.sop_class_uid,
             description.study_uid,
@@ -82,7 +86,7 @@ def encode(description: Description, key: bytes) -> bytes:
             description.calling_ae_title,
             description.received_at.timestamp(),
             description.digest,
-        ]
+        )
     ).encode()
     lengths = (description.part10_bytes, description.head_bytes, len(text))
     body = _FIXED.pack(_MAGIC, bytes(_SEAL_BYTES), *lengths) + text
@@ -121,18 +125,26 @@ def part10_head(
     *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae_title: str
 ) -> bytes:
     """Preamble, prefix and file meta information (PS3.10 7.1) before a data set as sent."""
-    elements = [
-        struct.pack("<HH2sHL", 2, 0x0001, b"OB", 0, 2) + b"\0\1",
-        _element(0x0002, b"UI", sop_class_uid),
-        _element(0x0003, b"UI", sop_instance_uid),
+    before, after = _meta(sop_class_uid, transfer_syntax_uid, calling_ae_title)
+    instance = _element(0x0003, b"UI", sop_instance_uid)
+    length = len(before) + len(instance) + len(after)
+    return b"".join((_PREAMBLE_AND_LENGTH, _LENGTH.pack(length), before, instance, after))
+
+
+@lru_cache(maxsize=256)
+def _meta(
+    sop_class_uid: str, transfer_syntax_uid: str, calling_ae_title: str
+) -> tuple[bytes, bytes]:
+    """The meta information in front of the SOP Instance UID, and behind it."""
+    before = struct.pack("<HH2sHL", 2, 0x0001, b"OB", 0, 2) + b"\0\1"
+    after = [
         _element(0x0010, b"UI", transfer_syntax_uid),
         _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
         _element(0x0013, b"SH", IMPLEMENTATION_VERSION),
     ]
     if calling_ae_title:
-        elements.append(_element(0x0016, b"AE", calling_ae_title))
-    meta = b"".join(elements)
-    return PREAMBLE + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(meta)) + meta
+        after.append(_element(0x0016, b"AE", calling_ae_title))
+    return before + _element(0x0002, b"UI", sop_class_uid), b"".join(after)
 
 
 def _element(number: int, vr: bytes, text: str) -> bytes:

@@ -9,6 +9,7 @@ an earlier use invalid at once; zeros written over them afterwards delete them.
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import secrets
@@ -45,10 +46,12 @@ class Segment:
         self.position = PAGE
         self.blank = blank
         self.key = key
+        self._name_use()
         self.is_named = True
         #: Durable records whose rows the index does not have yet.
         self.unindexed = 0
         self._descriptor = descriptor
+        self._direct = _reopened_past_the_page_cache(descriptor)
         self._written_behind = PAGE
 
     @classmethod
@@ -107,11 +110,6 @@ class Segment:
         return None
 
     @property
-    def use(self) -> str:
-        """Names this use of this file, for the index."""
-        return f"{self.path.name}#{hashlib.blake2b(self.key, digest_size=8).hexdigest()}"
-
-    @property
     def size(self) -> int:
         """Length of the file."""
         return os.fstat(self._descriptor).st_size
@@ -136,6 +134,27 @@ class Segment:
         if end - self._written_behind >= WRITE_BEHIND_BYTES:
             self._write_behind(end)
         return end
+
+    def write_past_the_page_cache(self, pages: memoryview, at: int) -> int:
+        """Write whole pages, aligned in memory and file, as far as that is possible.
+
+        Returns:
+            how much of them was written; 0 where the file system has no such access.
+
+        Raises:
+            OSError: the disk is full or failing.
+        """
+        if self._direct is None:
+            return 0
+        try:
+            return os.pwrite(self._direct, pages, at)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        # The device asks for an alignment that records do not have.
+        os.close(self._direct)
+        self._direct = None
+        return 0
 
     def make_durable(self) -> None:
         """Everything written so far is on the disk. Raises OSError when it is not."""
@@ -171,6 +190,7 @@ class Segment:
     def renew(self, capacity: int) -> None:
         """Forget every record: a new key. What they held is overwritten by `blank_out`."""
         self.key = secrets.token_bytes(_KEY_BYTES)
+        self._name_use()
         self.position, self.blank = PAGE, False
         self._write_key()
         if self.size > capacity:
@@ -186,12 +206,16 @@ class Segment:
         while at < capacity:
             at += os.pwrite(self._descriptor, _ZEROS[: capacity - at], at)
         os.fdatasync(self._descriptor)
+        # Records are written past the page cache: these pages would only have to be discarded.
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         self.blank = True
         self._write_key()
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+        if self._direct is not None:
+            os.close(self._direct)
 
     def _next_written(self, at: int, end: int) -> int:
         """The next page that is not all zeros, or the end."""
@@ -216,10 +240,21 @@ class Segment:
         )
         self._written_behind = end
 
+    def _name_use(self) -> None:
+        #: Names this use of this file, for the index.
+        self.use = f"{self.path.name}#{hashlib.blake2b(self.key, digest_size=8).hexdigest()}"
+
     def _write_key(self) -> None:
         page = _KEY_PAGE.pack(_MAGIC, self.key, self.blank, _check(self.key, self.blank))
         os.pwrite(self._descriptor, page.ljust(PAGE, b"\0"), 0)
         os.fsync(self._descriptor)
+
+
+def _reopened_past_the_page_cache(descriptor: int) -> int | None:
+    try:
+        return os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _check(key: bytes, blank: int) -> bytes:

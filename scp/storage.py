@@ -11,6 +11,7 @@ import errno
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,11 +30,12 @@ from node.domain.study import (
     StudyUID,
     TransferSyntaxUID,
 )
+from scp.arrival import Arrival
 from scp.contracts import Received, StoreCommand
-from scp.identity import identify
+from scp.identity import Identity, identify
 from scp.pool import SegmentPool, SegmentSettings
 from scp.quarantine import Quarantine
-from scp.record import PAGE, Description, encode, part10_head
+from scp.record import PAGE, Description, part10_head
 from scp.segment import Segment
 
 log = structlog.get_logger(__name__)
@@ -98,6 +100,7 @@ class InstanceStore:
             may_grow=lambda size: not self._room_for(size),
         )
         self._scanned = False
+        self._arrivals: list[Arrival] = []
         # How full the disk was at the last look.
         self._no_room, self._looked_at = "", -_LOOK_S
 
@@ -108,6 +111,16 @@ class InstanceStore:
             for _ in self.scan({}):
                 pass
         return SegmentIntake(self, association_id)
+
+    def arrival(self) -> Arrival:
+        """Where a data set is collected; to be given back with `arrived`."""
+        with suppress(IndexError):
+            return self._arrivals.pop()
+        return Arrival()
+
+    def arrived(self, arrival: Arrival) -> None:
+        """An association is over; the next one uses the same memory."""
+        self._arrivals.append(arrival)
 
     def refusal(self) -> str:
         """Why a new instance would be refused now; "" when there is room."""
@@ -176,12 +189,11 @@ class SegmentIntake:
         self._association_id = association_id
         self._segment: Segment | None = None
         self._command: StoreCommand | None = None
-        # Of the data set that is arriving: what goes in front of it and is not yet written,
-        # where its record begins, where its next byte goes, and its first bytes.
-        self._parts: list[bytes | memoryview] = []
-        self._head_bytes = self._at = self._end = self._room_checked = 0
-        self._beginning = b""
-        self._digest = xxh3_128()
+        self._arrival = store.arrival()
+        self._head_bytes = self._room_checked = 0
+        # Of the data set that is arriving, once its beginning came and says where it belongs.
+        self._identity: Identity | None = None
+        self._is_looked_at = False
 
     def begin(self, command: StoreCommand) -> None:
         """A data set is announced.
@@ -204,13 +216,10 @@ class SegmentIntake:
         except OSError as error:
             raise _not_taken(error) from error
         self._command = command
-        self._parts = [head]
+        self._arrival.begin(self._segment, head)
         self._head_bytes = len(head)
-        self._at = self._segment.position
-        self._end = self._at + PAGE
-        self._room_checked = self._end
-        self._beginning = b""
-        self._digest = xxh3_128()
+        self._room_checked = 0
+        self._identity, self._is_looked_at = None, False
 
     def write(self, parts: Sequence[memoryview]) -> None:
         """The next bytes of the data set; the views may be reused afterwards.
@@ -218,24 +227,27 @@ class SegmentIntake:
         Raises:
             OutOfResources: the disk is full, or failed.
         """
-        segment = self._segment
-        assert segment is not None
-        update = self._digest.update
-        for part in parts:
-            update(part)
-            if len(self._beginning) < _BEGINNING_BYTES:
-                self._beginning += part[: _BEGINNING_BYTES - len(self._beginning)]
+        arrival = self._arrival
         try:
-            self._end = segment.append([*self._parts, *parts], self._end)
-            self._parts = []
+            arrival.write(parts)
         except OSError as error:
-            raise self._failed(segment, error) from error
-        if self._end - self._room_checked > _ROOM_CHECK_BYTES:
-            self._room_checked = self._end
+            raise self._failed(error) from error
+        self._look_at_beginning()
+        if arrival.data_set_bytes - self._room_checked > _ROOM_CHECK_BYTES:
+            self._room_checked = arrival.data_set_bytes
             refusal = self._store.refusal()
             if refusal:
                 self.abort()
                 raise OutOfResources(refusal)
+
+    def place(self, size: int) -> memoryview | None:
+        """Where the next bytes may be put instead; None for a data set that is large by now."""
+        return self._arrival.place(size)
+
+    def placed(self, size: int) -> None:
+        """So many bytes were put there."""
+        self._arrival.placed(size)
+        self._look_at_beginning()
 
     def commit(self) -> Instance:
         """The data set is whole: file it by its UIDs and make it durable.
@@ -248,20 +260,18 @@ class SegmentIntake:
         segment, command = self._segment, self._command
         assert segment is not None
         assert command is not None
-        if self._parts:
-            raise self._refused(command, CannotUnderstand("the data set is empty"))
-        self._digest.update(command.transfer_syntax_uid.encode("ascii", "replace"))
         try:
+            if not self._arrival.data_set_bytes:
+                raise CannotUnderstand("the data set is empty")
             description = self._describe(command)
         except ReceiveError as error:
-            raise self._refused(command, error) from None
+            self._quarantine(command, str(error))
+            raise
         try:
-            segment.append([encode(description, segment.key)], self._at)
-            segment.position = self._at + description.record_bytes
-            segment.make_durable()
+            extent = self._arrival.make_durable(description)
         except OSError as error:
-            raise self._failed(segment, error) from error
-        instance = _instance(description, segment.extent(self._at, description))
+            raise self._failed(error) from error
+        instance = _instance(description, extent)
         self._command = None
         self._store._aftermath.stored(self._association_id, segment, segment.position, instance)
         if self._store.pool.is_full(segment):
@@ -275,29 +285,16 @@ class SegmentIntake:
 
     def close(self, *, clean: bool) -> None:
         """The association is over."""
-        self._command = None
+        self.abort()
+        self._store.arrived(self._arrival)
         if self._segment is not None:
             self._store.pool.give_back(self._segment)
             self._segment = None
         self._store._aftermath.closed(self._association_id, clean=clean)
 
     def _describe(self, command: StoreCommand) -> Description:
-        """Read the UIDs: from the head of the data set, or from all of it where that is short."""
-        size = self._end - self._at - PAGE - self._head_bytes
-        try:
-            identity = identify(
-                Received(
-                    sop_class_uid=command.sop_class_uid,
-                    sop_instance_uid=command.sop_instance_uid,
-                    transfer_syntax_uid=command.transfer_syntax_uid,
-                    data_set=self._beginning,
-                    calling_ae_title=command.calling_ae_title,
-                )
-            )
-        except CannotUnderstand:
-            if size <= len(self._beginning):
-                raise
-            identity = identify(self._received(command, size))
+        """What the record says; reads all of a data set whose beginning did not tell its UIDs."""
+        identity = self._identity or identify(_received(command, self._arrival.data_set()))
         return Description(
             sop_instance_uid=identity.sop_instance_uid,
             sop_class_uid=identity.sop_class_uid,
@@ -306,37 +303,45 @@ class SegmentIntake:
             transfer_syntax_uid=command.transfer_syntax_uid,
             calling_ae_title=command.calling_ae_title,
             received_at=datetime.now(UTC),
-            digest=self._digest.hexdigest(),
+            digest=self._arrival.digest(command.transfer_syntax_uid),
             head_bytes=self._head_bytes,
-            data_set_bytes=size,
+            data_set_bytes=self._arrival.data_set_bytes,
         )
 
-    def _received(self, command: StoreCommand, size: int) -> Received:
-        """The command with the first bytes of its data set, which are not copied."""
-        assert self._segment is not None
-        extent = Extent(self._segment.path, self._at + PAGE, self._head_bytes + size)
-        return Received(
-            sop_class_uid=command.sop_class_uid,
-            sop_instance_uid=command.sop_instance_uid,
-            transfer_syntax_uid=command.transfer_syntax_uid,
-            data_set=memoryview(extent.map())[self._head_bytes :],
-            calling_ae_title=command.calling_ae_title,
-        )
+    def _look_at_beginning(self) -> None:
+        """Read the UIDs while the rest arrives; whatever is wrong with them is said at the end."""
+        if self._is_looked_at or self._arrival.data_set_bytes < _BEGINNING_BYTES:
+            return
+        self._is_looked_at = True
+        assert self._command is not None
+        with suppress(ReceiveError):
+            beginning = self._arrival.data_set()[:_BEGINNING_BYTES]
+            self._identity = identify(_received(self._command, beginning))
 
-    def _refused(self, command: StoreCommand, error: ReceiveError) -> ReceiveError:
-        size = self._end - self._at - PAGE - self._head_bytes
-        if size > 0:
-            self._store.quarantine.keep(self._received(command, size), str(error))
+    def _quarantine(self, command: StoreCommand, reason: str) -> None:
+        if self._arrival.data_set_bytes:
+            self._store.quarantine.keep(_received(command, self._arrival.data_set()), reason)
         self.abort()
-        return error
 
-    def _failed(self, segment: Segment, error: OSError) -> OutOfResources:
+    def _failed(self, error: OSError) -> OutOfResources:
         """After a failed write or synchronisation nobody knows what the disk holds."""
         self.abort()
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or segment.position > self._at:
+        segment = self._segment
+        assert segment is not None
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._arrival.is_sealed:
             self._store.pool.retire(segment)
             self._segment = None
         return _not_taken(error)
+
+
+def _received(command: StoreCommand, data_set: memoryview) -> Received:
+    return Received(
+        sop_class_uid=command.sop_class_uid,
+        sop_instance_uid=command.sop_instance_uid,
+        transfer_syntax_uid=command.transfer_syntax_uid,
+        data_set=data_set,
+        calling_ae_title=command.calling_ae_title,
+    )
 
 
 def verify(instance: Instance) -> bool:

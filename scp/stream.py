@@ -11,6 +11,9 @@ from collections.abc import Iterator
 P_DATA_TF = 0x04
 PDU_HEADER = struct.Struct(">BBL")
 _PDV_HEADER = struct.Struct(">LBB")
+BOTH_HEADERS = struct.Struct(">BBLLBB")
+#: Length of the headers of a PDU and of its first fragment.
+HEADERS_BYTES = BOTH_HEADERS.size
 #: Message control header, PS3.8 E.2.
 COMMAND, LAST = 0x01, 0x02
 
@@ -29,6 +32,7 @@ class PDataStream:
         left: bytes at the end of the last view that were not consumed: they come first in
             the next one. Fewer than a header, unless `foreign`.
         foreign: a PDU of another type begins there.
+        fragment_bytes: length of the fragment that began last.
     """
 
     def __init__(self, max_pdu_bytes: int) -> None:
@@ -38,11 +42,48 @@ class PDataStream:
         self._context_id = self._control = 0
         self.left = 0
         self.foreign = False
+        self.fragment_bytes = 0
 
     @property
     def pdu_bytes_to_come(self) -> int:
         """How much of the current PDU has not been consumed."""
         return self._pdu
+
+    def data_bytes_to_come(self, context_id: int) -> int:
+        """How much of a fragment of a data set in this context has not been consumed."""
+        ours = self._context_id == context_id and not self._control & COMMAND
+        return self._pdv if ours else 0
+
+    def skip(self, size: int) -> bool:
+        """So many bytes of the current fragment were taken from the connection elsewhere.
+
+        Returns:
+            do they end a message, or the data set of one?
+        """
+        self._pdv -= size
+        self._pdu -= size
+        self.left = 0
+        return not self._pdv and bool(self._control & LAST)
+
+    def continues(self, headers: memoryview) -> bool:
+        """Do these `HEADERS_BYTES` begin a PDU of one fragment that continues the last one?
+
+        Then they are consumed. Otherwise nothing has changed, and `cut` says what they are.
+        """
+        if self._pdu:
+            return False
+        kind, _, pdu, pdv, context_id, control = BOTH_HEADERS.unpack_from(headers)
+        if (
+            kind != P_DATA_TF
+            or context_id != self._context_id
+            or control | LAST != self._control | LAST
+            or not 6 < pdu <= self._max_pdu_bytes
+            or pdv + 4 != pdu
+        ):
+            return False
+        self._pdu = self._pdv = self.fragment_bytes = pdv - 2
+        self._control = control
+        return True
 
     def cut(self, view: memoryview) -> Iterator[Fragment]:
         """The fragments, or the parts of them, that lie in these bytes.
@@ -96,4 +137,5 @@ class PDataStream:
         self._pdu -= _PDV_HEADER.size
         if 0 < self._pdu - (length - 2) < _PDV_HEADER.size:
             raise ProtocolViolation("bytes behind the last fragment of a PDU")
-        self._pdv, self._context_id, self._control = length - 2, context_id, control
+        self._pdv = self.fragment_bytes = length - 2
+        self._context_id, self._control = context_id, control

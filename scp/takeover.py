@@ -62,6 +62,10 @@ class ParkedProvider(DULServiceProvider):
                 # An abort from elsewhere in pynetdicom must go out all the same.
                 if self._kill_thread or self.to_provider_queue.qsize():
                     return False
+            if self.to_provider_queue.qsize():
+                # The transfer found no sense in what the peer sends: an abort goes out before
+                # more of it is read.
+                return False
         return super()._is_transport_event()
 
 
@@ -108,10 +112,14 @@ class TransferredAssociation(Association):
         finally:
             connection = cast(ReturningSocket, provider.socket)
             connection.handed_back += handover.rest
+            if handover.violation:
+                log.warning("association.violation", reason=handover.violation)
+                self.abort(block=False)
             provider.resumed.set()
         if handover.violation:
-            log.warning("association.violation", reason=handover.violation)
-            self.abort()
+            self.kill()
+            with suppress(Exception):
+                connection._shutdown_socket()
             return
         super()._run_reactor()
 

@@ -24,11 +24,23 @@ from scp.command import (
     response,
 )
 from scp.contracts import Intake, StoreCommand
-from scp.stream import COMMAND, LAST, P_DATA_TF, PDU_HEADER, PDataStream, ProtocolViolation
+from scp.placement import Placement
+from scp.stream import (
+    COMMAND,
+    LAST,
+    P_DATA_TF,
+    PDU_HEADER,
+    PDataStream,
+    ProtocolViolation,
+)
 
 SUCCESS = 0x0000
 #: What one `recv` takes at most. The data set is never larger than this in memory.
 BUFFER_BYTES = 1 << 20
+#: A command set and the header of the data set behind it: what follows goes to its place.
+COMMAND_BYTES = 4096
+#: From this size on, the rest of a fragment is received where it belongs. A smaller one is copied.
+DIRECT_BYTES = 4 << 10
 #: A command set is a few hundred bytes; its UIDs and titles have their lengths.
 MAX_COMMAND_BYTES = 1 << 16
 #: While a message is under way a peer must be at least this fast, or it holds a place in the
@@ -88,6 +100,7 @@ class Transfer:
         #: Told (status, reason) of every failure that is answered.
         self.on_refused: Callable[[int, str], None] = lambda _status, _reason: None
         self._stream = PDataStream(terms.max_pdu_bytes)
+        self._placement = Placement(self._stream)
         self._stopping = False
         # The message under way: its command set so far, then the command, its context, how
         # much of its data set came, and why it will be refused.
@@ -128,27 +141,58 @@ class Transfer:
         while True:
             if self._stopping and self._command is None:
                 return Handover(bytes(view[:have]), violation="the node is stopping")
-            received = self._receive(view[have:])
+            place = self._place()
+            if place:
+                received = self._receive(place)
+            else:
+                # A command first: what follows it can then be received where it belongs.
+                size = BUFFER_BYTES if self._command is not None else COMMAND_BYTES
+                received = self._receive([view[have:size]])
             if received is None:
                 continue
             if not received:
                 return Handover()
-            have += received
-            other = self._consume(view[:have])
+            if place:
+                rest = self._placed(received)
+                view[: len(rest)] = rest
+                have = len(rest)
+            else:
+                have += received
+            handover = self._consume(view[:have])
+            if handover is not None:
+                return handover
             left = self._stream.left
-            if other is not None:
-                return Handover(other + self._reopened(bytes(view[have - left : have])))
-            if self._stream.foreign:
-                return Handover(bytes(view[have - left : have]))
             if left:
                 view[:left] = bytes(view[have - left : have])
             have = left
 
-    def _receive(self, space: memoryview) -> int | None:
+    def _place(self) -> list[memoryview]:
+        """Where the rest of the data set under way can go without being copied."""
+        if self._command is None or self._failure is not None:
+            return []
+        size = self._stream.data_bytes_to_come(self._context_id)
+        if size < DIRECT_BYTES:
+            return []
+        place = self._intake.place(BUFFER_BYTES)
+        return [] if place is None else self._placement.spaces(place, size)
+
+    def _placed(self, size: int) -> bytes:
+        """So many bytes came there; returns what came behind the data set."""
+        size, ends, rest = self._placement.take(size)
+        self._size += size
+        if self._size > self._terms.max_object_bytes:
+            self._refuse_too_large()
+        else:
+            self._intake.placed(size)
+        if ends:
+            self._end()
+        return rest
+
+    def _receive(self, spaces: list[memoryview]) -> int | None:
         """Bytes received, 0 at the end of the connection, None when there were none in time."""
         received: int | None
         try:
-            received = self._connection.recv_into(space)
+            received = self._connection.recvmsg_into(spaces)[0]
         except (BlockingIOError, InterruptedError):
             received = None
         else:
@@ -169,8 +213,8 @@ class Transfer:
             self._window_at, self._window_bytes = now, 0
         return received
 
-    def _consume(self, view: memoryview) -> bytes | None:
-        """Handle what came; returns a request that is not for here, as one PDU."""
+    def _consume(self, view: memoryview) -> Handover | None:
+        """Handle what came; a handover when that is not for here."""
         parts: list[memoryview] = []
         for context_id, control, piece, ends in self._stream.cut(view):
             last = ends and bool(control & LAST)
@@ -183,7 +227,7 @@ class Transfer:
                 if last:
                     other = self._begin(context_id)
                     if other is not None:
-                        return other
+                        return Handover(other + self._reopened(self._rest(view)))
                 continue
             if self._command is None or context_id != self._context_id:
                 raise ProtocolViolation("a data set that no command announced")
@@ -194,7 +238,10 @@ class Transfer:
                 self._end()
                 parts = []
         self._write(parts)
-        return None
+        return Handover(self._rest(view)) if self._stream.foreign else None
+
+    def _rest(self, view: memoryview) -> bytes:
+        return bytes(view[len(view) - self._stream.left :])
 
     def _begin(self, context_id: int) -> bytes | None:
         """A command set is whole."""
@@ -234,16 +281,20 @@ class Transfer:
         if not parts or self._failure is not None:
             return
         self._size += sum(map(len, parts))
+        if self._size > self._terms.max_object_bytes:
+            self._refuse_too_large()
+            return
         try:
-            if self._size > self._terms.max_object_bytes:
-                self._intake.abort()
-                raise OutOfResources(
-                    "the object is larger than receiver.limits.max_object_gb allows "
-                    f"({self._terms.max_object_bytes} bytes)"
-                )
             self._intake.write(parts)
         except ReceiveError as error:
             self._failure = error
+
+    def _refuse_too_large(self) -> None:
+        self._intake.abort()
+        self._failure = OutOfResources(
+            "the object is larger than receiver.limits.max_object_gb allows "
+            f"({self._terms.max_object_bytes} bytes)"
+        )
 
     def _end(self) -> None:
         """The data set is whole: durable, then answered (PS3.4 table B.2-1)."""

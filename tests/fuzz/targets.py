@@ -59,6 +59,7 @@ class Checking:
     def __init__(self) -> None:
         self._command: StoreCommand | None = None
         self._content = b""
+        self._place = memoryview(b"")
 
     def begin(self, command: StoreCommand) -> None:
         assert self._command is None, "begun twice"
@@ -67,6 +68,15 @@ class Checking:
     def write(self, parts: Sequence[memoryview]) -> None:
         assert self._command is not None, "bytes without a beginning"
         self._content += b"".join(parts)
+
+    def place(self, size: int) -> memoryview | None:
+        assert self._command is not None, "bytes without a beginning"
+        self._place = memoryview(bytearray(min(size, 70_000)))
+        return self._place
+
+    def placed(self, size: int) -> None:
+        assert size <= len(self._place), "more bytes than there is room for"
+        self._content += self._place[:size]
 
     def commit(self) -> None:
         command, self._command = self._command, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from node.domain.errors import CannotUnderstand, OutOfResources
 from node.domain.study import Instance
 from node.intake import FileContent
 from node.ledger import Ledger
+from scp.arrival import COLLECTED_BYTES
 from scp.contracts import StoreCommand
 from scp.indexing import Indexer
 from scp.pool import SegmentSettings
@@ -172,38 +174,81 @@ def test_failing_disk_is_never_a_success_and_its_segment_is_left_alone(
         assert ledger.instances.find(lost.sop_instance_uid) == ()
 
 
-def test_full_disk_is_named_and_the_next_object_is_stored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.pwritev
+#: A data set that is collected in memory, and one that is written while it arrives.
+SIZES = pytest.mark.parametrize("size", [100_000, COLLECTED_BYTES + 100_000])
 
+
+@SIZES
+def test_full_disk_is_named_and_the_next_object_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     def full(_descriptor: int, _parts: object, _at: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with opened(tmp_path) as (store, _):
         intake = store.open("a")
-        monkeypatch.setattr(os, "pwritev", full)
-        with pytest.raises(OutOfResources, match="No space left"):
-            put(intake, content())
-        monkeypatch.setattr(os, "pwritev", real)
+        put(intake, content())
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwritev", full)
+            patch.setattr(os, "pwrite", full)
+            with pytest.raises(OutOfResources, match="No space left"):
+                put(intake, content(note="x" * size))
         item = content()
         assert data_set_of(put(intake, item)) == item.data_set
+        assert store.pool.retired() == 0
         intake.close(clean=True)
 
 
-def test_write_that_is_cut_short_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.pwritev
+@SIZES
+def test_write_that_is_cut_short_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    all_of_it = os.pwritev
 
     def short(descriptor: int, parts: list[bytes], at: int) -> int:
+        # Not a whole number of pages: what is left cannot be written past the page cache.
         joined = b"".join(parts)
-        return real(descriptor, [joined[: max(1, len(joined) // 3)]], at)
+        return all_of_it(descriptor, [joined[: max(1, len(joined) // 3)]], at)
 
     monkeypatch.setattr(os, "pwritev", short)
     with opened(tmp_path) as (store, _):
         intake = store.open("a")
-        item = content(note="x" * 100_000)
+        put(intake, content())
+        monkeypatch.setattr(os, "pwrite", lambda fd, piece, at: short(fd, [piece], at))
+        item = content(note="x" * size)
         assert data_set_of(put(intake, item)) == item.data_set
         intake.close(clean=True)
+
+
+def test_without_access_past_the_page_cache_records_are_written_through_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_way = os.pwrite
+    refused = []
+
+    def aligned_otherwise(descriptor: int, piece: bytes, at: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            refused.append(at)
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return every_way(descriptor, piece, at)
+
+    monkeypatch.setattr(os, "pwrite", aligned_otherwise)
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        items = [content(note="x" * 100_000) for _ in range(3)]
+        assert [data_set_of(put(intake, i)) for i in items] == [i.data_set for i in items]
+        intake.close(clean=True)
+    assert len(refused) <= 1
+
+
+def test_nothing_of_an_earlier_object_lies_behind_a_shorter_one(tmp_path: Path) -> None:
+    with opened(tmp_path) as (store, _):
+        intake = store.open("a")
+        put(intake, content(note="SECRET" * 20_000))
+        extent = put(intake, content()).extent
+        behind = extent.path.read_bytes()[extent.offset + extent.size :]
+        intake.close(clean=True)
+    assert not behind.strip(b"\0")
 
 
 def test_refused_object_lies_whole_in_quarantine(tmp_path: Path) -> None:
