@@ -22,9 +22,10 @@ from scp.storage import verify
 
 log = structlog.get_logger(__name__)
 
-#: Rows of one transaction at most, and how long the first of them waits for company.
+#: Rows of one transaction at most; how long the last of them waits for company, and the first.
 BATCH = 512
 DELAY_S = 0.05
+LONGEST_DELAY_S = 0.25
 #: Acknowledged instances that may wait for their rows: beyond it the ledger does not keep up.
 MAX_WAITING = 20_000
 RETRY_S = 1.0
@@ -99,14 +100,23 @@ class Indexer:
     def _run(self) -> None:
         while not (self._stopping and not self._handed_over):
             self._pending.wait()
-            if not self._stopping:
-                # Not woken for each instance: that would take the interpreter from the
-                # associations, each time just when they answer.
-                time.sleep(DELAY_S)
+            self._await_company()
             self._pending.clear()
             while self._handed_over:
                 size = min(BATCH, len(self._handed_over))
                 self._file([self._handed_over.popleft() for _ in range(size)])
+
+    def _await_company(self) -> None:
+        """Not woken for each instance: that takes the interpreter, and the disk, from those who
+        are about to answer.
+        """
+        deadline = time.monotonic() + LONGEST_DELAY_S
+        before = -1
+        while not self._stopping and before != len(self._handed_over) < BATCH:
+            before = len(self._handed_over)
+            time.sleep(DELAY_S)
+            if time.monotonic() > deadline:
+                return
 
     def _file(self, batch: list[_Arrived | _Closed]) -> None:
         arrived = [item for item in batch if isinstance(item, _Arrived)]

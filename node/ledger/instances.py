@@ -21,6 +21,10 @@ from node.ledger.database import Database
 from node.ledger.studies import Studies
 from scp.contracts import Durable
 
+#: Rows of one statement. Each statement lets go of the interpreter and has to wait for it again,
+#: while the associations are answering; SQLite takes 32,766 values in one.
+_ROWS = 512
+
 
 class Instances:
     """The instance table. Paths are stored relative to the storage folder."""
@@ -53,18 +57,18 @@ class Instances:
     def _file(self, instances: Sequence[Instance]) -> list[Filing]:
         filings: list[Filing] = []
         latest: dict[str, float] = {}
+        rows: list[tuple[str | int | float | None, ...]] = []
         with self._database.transaction() as db:
+            known = _digests(db, [instance.sop_instance_uid for instance in instances])
             for instance in instances:
-                known = db.execute(
-                    "SELECT digest FROM instance WHERE sop_instance_uid=?",
-                    (instance.sop_instance_uid,),
-                ).fetchall()
-                if any(row["digest"] == instance.digest for row in known):
+                digests = known.setdefault(instance.sop_instance_uid, set())
+                if instance.digest in digests:
                     filings.append(Filing.DUPLICATE)
                     continue
-                filing = Filing.CONFLICT if known else Filing.NEW
+                filing = Filing.CONFLICT if digests else Filing.NEW
+                digests.add(instance.digest)
                 filings.append(filing)
-                self._insert(db, instance, filing)
+                rows.append(self._row(instance, filing))
                 at = instance.received_at.timestamp()
                 if filing is Filing.NEW:
                     latest[instance.study_uid] = at
@@ -76,28 +80,26 @@ class Instances:
                         "the first one stays current, both are kept",
                         at=at,
                     )
+            _insert(db, rows)
             for study_uid, at in latest.items():
                 self._studies.touch(study_uid, at)
         return filings
 
-    def _insert(self, db: sqlite3.Connection, instance: Instance, filing: Filing) -> None:
-        db.execute(
-            "INSERT INTO instance VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                instance.sop_instance_uid,
-                instance.digest,
-                instance.sop_class_uid,
-                instance.study_uid,
-                instance.series_uid,
-                instance.transfer_syntax_uid,
-                self._relative(instance.extent.path),
-                instance.extent.offset,
-                instance.extent.length,
-                instance.size_bytes,
-                instance.calling_ae_title,
-                instance.received_at.timestamp(),
-                int(filing is Filing.NEW),
-            ),
+    def _row(self, instance: Instance, filing: Filing) -> tuple[str | int | float | None, ...]:
+        return (
+            instance.sop_instance_uid,
+            instance.digest,
+            instance.sop_class_uid,
+            instance.study_uid,
+            instance.series_uid,
+            instance.transfer_syntax_uid,
+            self._relative(instance.extent.path),
+            instance.extent.offset,
+            instance.extent.length,
+            instance.size_bytes,
+            instance.calling_ae_title,
+            instance.received_at.timestamp(),
+            int(filing is Filing.NEW),
         )
 
     def indexed(self) -> dict[str, int]:
@@ -193,4 +195,29 @@ class Instances:
             size_bytes=int(row["size_bytes"]),
             calling_ae_title=row["calling_ae_title"],
             received_at=datetime.fromtimestamp(row["received_at"], tz=UTC),
+        )
+
+
+def _digests(db: sqlite3.Connection, uids: Sequence[str]) -> dict[str, set[str]]:
+    """What is known under these SOP Instance UIDs."""
+    known: dict[str, set[str]] = {}
+    for at in range(0, len(uids), _ROWS):
+        some = uids[at : at + _ROWS]
+        places = ",".join("?" * len(some))
+        for row in db.execute(
+            # The text holds nothing but placeholders.
+            f"SELECT sop_instance_uid, digest FROM instance WHERE sop_instance_uid IN ({places})",  # noqa: S608
+            some,
+        ):
+            known.setdefault(row["sop_instance_uid"], set()).add(row["digest"])
+    return known
+
+
+def _insert(db: sqlite3.Connection, rows: Sequence[tuple[str | int | float | None, ...]]) -> None:
+    for at in range(0, len(rows), _ROWS):
+        some = rows[at : at + _ROWS]
+        places = ",".join([f"({','.join('?' * len(some[0]))})"] * len(some))
+        db.execute(
+            f"INSERT INTO instance VALUES {places}",  # noqa: S608
+            [value for row in some for value in row],
         )
