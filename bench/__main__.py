@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.ingest import report
+from bench import acknowledgement, ingest
 from node.demo.simulated import simulate
 
 
@@ -19,7 +19,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
         folder = options.folder or simulate(0, Path(scratch)).folder
-        print(report(), flush=True)
+        print(ingest.report(), flush=True)
+        print(acknowledgement.report(), flush=True)
         for module, arguments in (("volume", [str(folder)]), ("windows", [])):
             print(f"{module}:", flush=True)
             command = [sys.executable, "-m", f"bench.{module}", *arguments]

@@ -64,7 +64,7 @@ def measure(images: Sequence[Image], associations: int) -> dict[str, Taken]:
 
 @contextmanager
 def _receiver(name: str, scratch: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    port = _free_port()
+    port = free_port()
     store = scratch / "store"
     store.mkdir()
     orthanc = scratch / "orthanc.json"
@@ -74,7 +74,7 @@ def _receiver(name: str, scratch: Path) -> Iterator[tuple[int, subprocess.Popen[
                 "StorageDirectory": str(store),
                 "IndexDirectory": str(store),
                 "DicomPort": port,
-                "HttpPort": _free_port(),
+                "HttpPort": free_port(),
                 "DicomAet": "ORTHANC",
             }
         ),
@@ -114,7 +114,8 @@ def _cpu_s(process: subprocess.Popen[bytes]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this host that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

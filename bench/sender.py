@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,31 +55,54 @@ def simulated_ct(count: int, *, rows: int = 512, columns: int = 512) -> list[Ima
     return images
 
 
-def send(port: int, called: str, images: Sequence[Image], associations: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """When an image was sent (time.monotonic), and how long its answer took from its last byte."""
+
+    at: float
+    seconds: float
+
+
+def send(
+    port: int, called: str, images: Sequence[Image], associations: int, *, every_s: float = 0.0
+) -> list[Answer]:
     """Send all images over so many associations at the same time; each waits for each answer.
+
+    Args:
+        every_s: from one image of an association to its next; 0: at once.
 
     Raises:
         RuntimeError: an association was refused, or an image was not answered with Success.
     """
-    faults: list[str] = []
+    outcome = _Outcome(every_s=every_s)
     threads = [
-        threading.Thread(target=_one, args=(port, called, images[index::associations], faults))
+        threading.Thread(target=_one, args=(port, called, images[index::associations], outcome))
         for index in range(associations)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if faults:
-        raise RuntimeError(faults[0])
+    if outcome.faults:
+        raise RuntimeError(outcome.faults[0])
+    return outcome.answers
 
 
-def _one(port: int, called: str, images: Sequence[Image], faults: list[str]) -> None:
+@dataclass(slots=True)
+class _Outcome:
+    """What the associations share."""
+
+    every_s: float
+    faults: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+def _one(port: int, called: str, images: Sequence[Image], outcome: _Outcome) -> None:
     entity = AE(ae_title="BENCH")
     entity.requested_contexts = [build_context(CTImageStorage, ExplicitVRLittleEndian)]
     association = entity.associate("127.0.0.1", port, ae_title=called)
     if not association.is_established:
-        faults.append(f"no association with {called} on port {port}")
+        outcome.faults.append(f"no association with {called} on port {port}")
         return
     wrapper: Any = association.dul.socket
     connection: socket.socket = wrapper.socket
@@ -105,15 +129,20 @@ def _one(port: int, called: str, images: Sequence[Image], faults: list[str]) -> 
             for at in range(0, len(image.data_set), step):
                 last = LAST if at + step >= len(image.data_set) else 0
                 parts.append(pdu(number, last, image.data_set[at : at + step]))
-            connection.sendall(b"".join(parts))
+            whole = b"".join(parts)
+            started = time.monotonic()
+            connection.sendall(whole)
+            sent = time.monotonic()
             status = _status(connection)
+            outcome.answers.append(Answer(sent, time.monotonic() - sent))
             if status:
-                faults.append(f"status 0x{status:04X}")
+                outcome.faults.append(f"status 0x{status:04X}")
                 return
+            time.sleep(max(0.0, started + outcome.every_s - time.monotonic()))
         connection.sendall(bytes([5, 0, 0, 0, 0, 4, 0, 0, 0, 0]))
         connection.recv(100)
     except OSError as error:
-        faults.append(f"the connection broke: {error}")
+        outcome.faults.append(f"the connection broke: {error}")
     finally:
         connection.close()
         association._kill = True

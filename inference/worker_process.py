@@ -23,6 +23,8 @@ from typing import Any
 from node.domain.errors import NodeError
 
 MEGABYTE = 1_000_000
+#: Nine times less of a contested processor than the node's own process gets (sched(7)).
+NICENESS = 10
 #: PR_SET_PDEATHSIG of prctl(2).
 _PR_SET_PDEATHSIG = 1
 #: Address space a job may take beyond its limit before allocation itself fails: thread stacks
@@ -64,6 +66,8 @@ def serve(birth: Birth, pipe: Connection) -> None:
     """Load, say so, then run what comes through the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(birth.parent)
+    # Receiving has precedence over analysing.
+    os.nice(NICENESS)
     reply = _attempt(_load, birth)
     _send(pipe, Reply(Kind.READY) if reply.kind is Kind.RESULT else reply)
     while reply.kind is not Kind.MEMORY:
