@@ -56,12 +56,12 @@ class Intake(Protocol):
         """Its next bytes; the views may be reused after the call. Raises ReceiveError."""
         ...
 
-    def place(self, size: int) -> memoryview | None:
-        """Where its next bytes, this many at most, may be put without `write`; None: nowhere."""
+    def place(self, size: int) -> memoryview:
+        """Where its next bytes, some of this many, may be put instead of being written."""
         ...
 
     def placed(self, size: int) -> None:
-        """So many of its next bytes were put there."""
+        """So many of its next bytes were put there. Raises ReceiveError."""
         ...
 
     def commit(self) -> object:

@@ -18,6 +18,16 @@ from functools import lru_cache
 
 from pydicom.uid import UID
 
+from node.domain.extent import Extent
+from node.domain.study import (
+    ClassUID,
+    Instance,
+    InstanceUID,
+    SeriesUID,
+    StudyUID,
+    TransferSyntaxUID,
+)
+
 #: Alignment of everything in a segment: file systems share whole blocks, memory maps whole pages.
 PAGE = 4096
 #: Root of Vigie's implementation, PS3.7 D.3.3.2; a UUID-derived UID, PS3.5 B.2.
@@ -63,6 +73,21 @@ class Description:
     def record_bytes(self) -> int:
         """Length of the whole record with its page and padding."""
         return PAGE + padded(self.part10_bytes)
+
+    def instance(self, extent: Extent) -> Instance:
+        """The instance whose Part 10 stream lies there."""
+        return Instance(
+            sop_instance_uid=InstanceUID(self.sop_instance_uid),
+            sop_class_uid=ClassUID(self.sop_class_uid),
+            study_uid=StudyUID(self.study_uid),
+            series_uid=SeriesUID(self.series_uid),
+            transfer_syntax_uid=TransferSyntaxUID(self.transfer_syntax_uid),
+            extent=extent,
+            digest=self.digest,
+            size_bytes=self.data_set_bytes,
+            calling_ae_title=self.calling_ae_title,
+            received_at=self.received_at,
+        )
 
 
 def padded(size: int) -> int:

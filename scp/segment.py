@@ -14,7 +14,7 @@ import hashlib
 import os
 import secrets
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from node.domain.extent import Extent
@@ -23,12 +23,10 @@ from scp.record import PAGE, Description, decode
 _MAGIC = b"VIGIESG1"
 _KEY_BYTES = 32
 _KEY_PAGE = struct.Struct(f"<8s{_KEY_BYTES}sB16s")
-#: Written while an object still arrives, so that its end has little left to be synchronised.
-WRITE_BEHIND_BYTES = 8 << 20
+#: Handed to the disk while an object still arrives, where it goes through the page cache.
+WRITE_BEHIND_BYTES = 4 << 20
 _ZEROS = bytes(4 << 20)
 _SYNC_FILE_RANGE_WRITE = 2
-#: What one pwritev takes; more is an error that looks like a failing disk.
-_MAX_PARTS = os.sysconf("SC_IOV_MAX")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -114,47 +112,40 @@ class Segment:
         """Length of the file."""
         return os.fstat(self._descriptor).st_size
 
-    def append(self, parts: Sequence[bytes | memoryview], at: int) -> int:
-        """Write bytes at an offset; returns the offset behind them. Not yet durable.
+    def append(self, piece: bytes | memoryview, at: int) -> None:
+        """Write bytes at an offset through the page cache. Not yet durable.
 
         Raises:
             OSError: the disk is full or failing.
         """
-        if len(parts) > _MAX_PARTS:
-            # A peer may cut its data set as small as it likes.
-            parts = [b"".join(parts)]
-        wanted = sum(map(len, parts))
-        written = os.pwritev(self._descriptor, parts, at)
-        if written != wanted:
-            rest = memoryview(b"".join(parts))[written:]
-            while rest:
-                step = os.pwrite(self._descriptor, rest, at + written)
-                written, rest = written + step, rest[step:]
-        end = at + wanted
-        if end - self._written_behind >= WRITE_BEHIND_BYTES:
-            self._write_behind(end)
-        return end
+        rest = memoryview(piece)
+        while rest:
+            written = os.pwrite(self._descriptor, rest, at)
+            at, rest = at + written, rest[written:]
+        if at - self._written_behind >= WRITE_BEHIND_BYTES:
+            self._write_behind(at)
 
-    def write_past_the_page_cache(self, pages: memoryview, at: int) -> int:
-        """Write whole pages, aligned in memory and file, as far as that is possible.
+    def write_pages(self, pages: memoryview, at: int) -> None:
+        """Write whole pages, past the page cache where the file system allows. Not yet durable.
 
-        Returns:
-            how much of them was written; 0 where the file system has no such access.
+        Args:
+            pages: aligned to pages in memory. at: offset, likewise.
 
         Raises:
             OSError: the disk is full or failing.
         """
-        if self._direct is None:
-            return 0
-        try:
-            return os.pwrite(self._direct, pages, at)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-        # The device asks for an alignment that records do not have.
-        os.close(self._direct)
-        self._direct = None
-        return 0
+        written = 0
+        if self._direct is not None:
+            try:
+                written = os.pwrite(self._direct, pages, at)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                # The device asks for an alignment that records do not have.
+                os.close(self._direct)
+                self._direct = None
+        if written < len(pages):
+            self.append(pages[written:], at + written)
 
     def make_durable(self) -> None:
         """Everything written so far is on the disk. Raises OSError when it is not."""

@@ -35,8 +35,9 @@ from scp.stream import (
 )
 
 SUCCESS = 0x0000
-#: What one `recv` takes at most. The data set is never larger than this in memory.
-BUFFER_BYTES = 1 << 20
+#: What one call receives at most where bytes are copied, and where they go to their place.
+BUFFER_BYTES = 256 << 10
+PLACE_BYTES = 1 << 20
 #: A command set and the header of the data set behind it: what follows goes to its place.
 COMMAND_BYTES = 4096
 #: From this size on, the rest of a fragment is received where it belongs. A smaller one is copied.
@@ -173,8 +174,7 @@ class Transfer:
         size = self._stream.data_bytes_to_come(self._context_id)
         if size < DIRECT_BYTES:
             return []
-        place = self._intake.place(BUFFER_BYTES)
-        return [] if place is None else self._placement.spaces(place, size)
+        return self._placement.spaces(self._intake.place(PLACE_BYTES), size)
 
     def _placed(self, size: int) -> bytes:
         """So many bytes came there; returns what came behind the data set."""
@@ -183,7 +183,10 @@ class Transfer:
         if self._size > self._terms.max_object_bytes:
             self._refuse_too_large()
         else:
-            self._intake.placed(size)
+            try:
+                self._intake.placed(size)
+            except ReceiveError as error:
+                self._failure = error
         if ends:
             self._end()
         return rest

@@ -69,7 +69,7 @@ class Checking:
         assert self._command is not None, "bytes without a beginning"
         self._content += b"".join(parts)
 
-    def place(self, size: int) -> memoryview | None:
+    def place(self, size: int) -> memoryview:
         assert self._command is not None, "bytes without a beginning"
         self._place = memoryview(bytearray(min(size, 70_000)))
         return self._place

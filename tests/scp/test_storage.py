@@ -19,10 +19,11 @@ from node.ledger import Ledger
 from scp.arrival import COLLECTED_BYTES
 from scp.contracts import StoreCommand
 from scp.indexing import Indexer
+from scp.intake import SegmentIntake
 from scp.pool import SegmentSettings
 from scp.record import PAGE, decode, encode
 from scp.segment import Segment
-from scp.storage import InstanceStore, SegmentIntake, verify
+from scp.storage import InstanceStore, verify
 from tests.scp.listening import ROOMY, data_set_of
 from tests.scp.sent import content
 
@@ -189,7 +190,6 @@ def test_full_disk_is_named_and_the_next_object_is_stored(
         intake = store.open("a")
         put(intake, content())
         with monkeypatch.context() as patch:
-            patch.setattr(os, "pwritev", full)
             patch.setattr(os, "pwrite", full)
             with pytest.raises(OutOfResources, match="No space left"):
                 put(intake, content(note="x" * size))
@@ -203,18 +203,18 @@ def test_full_disk_is_named_and_the_next_object_is_stored(
 def test_write_that_is_cut_short_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    all_of_it = os.pwritev
+    whole = os.pwrite
 
-    def short(descriptor: int, parts: list[bytes], at: int) -> int:
+    def short(descriptor: int, piece: memoryview, at: int) -> int:
         # Not a whole number of pages: what is left cannot be written past the page cache.
-        joined = b"".join(parts)
-        return all_of_it(descriptor, [joined[: max(1, len(joined) // 3)]], at)
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            return whole(descriptor, piece[: len(piece) // 3 // PAGE * PAGE], at)
+        return whole(descriptor, piece[: max(1, len(piece) // 3)], at)
 
-    monkeypatch.setattr(os, "pwritev", short)
     with opened(tmp_path) as (store, _):
         intake = store.open("a")
         put(intake, content())
-        monkeypatch.setattr(os, "pwrite", lambda fd, piece, at: short(fd, [piece], at))
+        monkeypatch.setattr(os, "pwrite", short)
         item = content(note="x" * size)
         assert data_set_of(put(intake, item)) == item.data_set
         intake.close(clean=True)

@@ -74,9 +74,8 @@ class Collecting:
             raise OutOfResources("every tenth one")
         self._command, self._content = command, b""
 
-    def place(self, size: int) -> memoryview | None:
-        left = len(self._place) - len(self._content)
-        return self._place[: min(left, size)] if left > 0 else None
+    def place(self, size: int) -> memoryview:
+        return self._place[:size]
 
     def placed(self, size: int) -> None:
         self._content += self._place[:size]
