@@ -52,6 +52,22 @@ def test_wrong_configuration_is_refused_with_line_column_and_remedy(
     assert "did you mean 'port'" in told
 
 
+def test_serve_says_in_one_line_that_its_folder_cannot_be_used(
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["serve", "--config", str(config)]) == REFUSED
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"storage.path: {tmp_path / 'store'} cannot be used (Read-only")
+    assert "chown" in told
+
+
 def test_missing_configuration_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
