@@ -1,4 +1,4 @@
-"""From the bytes of a file to its tree.
+"""From the text of a file to its tree.
 
 Reads YAML with the scalars of YAML 1.2 (only true and false are booleans, so `NO` and `ON`
 stay AE titles; a leading zero is no octal number). Anchors, aliases,
@@ -27,11 +27,10 @@ from config.document import (
     shown,
 )
 from config.sections import Section, only, top_sections
-from config.syntax import Place, SyntaxFault, explain_yaml_error, place_of_index
+from config.source import read_text
+from config.syntax import Place, SyntaxFault, explain_yaml_error
 from node.domain.errors import ConfigError, ConfigFault
 
-#: A large site has some hundred settings in some ten kilobytes.
-MAX_BYTES = 250_000
 MAX_DEPTH = 30
 MAX_VALUES = 10_000
 #: Anchors, aliases, tags and merge keys that are told one by one.
@@ -48,7 +47,7 @@ def parse_document(path: Path) -> Document:
         ConfigError: the file cannot be read, or is not YAML with keys at the top.
     """
     try:
-        text = _text(path)
+        text = read_text(path)
     except SyntaxFault as fault:
         raise ConfigError(faults=[_as_fault(path, fault)]) from None
     builder = _Builder(path, text)
@@ -98,65 +97,6 @@ def _as_fault(path: Path, fault: SyntaxFault) -> ConfigFault:
         got=fault.got,
         remedy=fault.remedy,
     )
-
-
-def _text(path: Path) -> str:
-    start = Place(1, 1)
-    try:
-        if path.is_dir():
-            raise SyntaxFault(
-                start, "a folder, not a file", f"name the file: {path}/appliance.yaml"
-            )
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise SyntaxFault(
-            start, "no such file", "check the spelling, or give the file with --config FILE"
-        ) from None
-    except OSError as error:
-        raise SyntaxFault(
-            start,
-            f"the file cannot be read ({error.strerror})",
-            "let the account that runs Vigie read it, with chown or chmod",
-        ) from None
-    if len(raw) > MAX_BYTES:
-        raise SyntaxFault(
-            start,
-            f"the file is larger than {MAX_BYTES:,} bytes",
-            "check that --config names the right file",
-        )
-    return _decoded(raw)
-
-
-def _decoded(raw: bytes) -> str:
-    if _is_utf16(raw):
-        raise SyntaxFault(
-            Place(1, 1), "the file is encoded as UTF-16", "save it again with the encoding UTF-8"
-        )
-    if b"\x00" in raw:
-        raise SyntaxFault(
-            Place(1, 1), "this is no text file", "check that --config names the right file"
-        )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8-sig")
-        raise SyntaxFault(
-            place_of_index(before, len(before)),
-            "a letter that is not UTF-8, as old Windows editors write it",
-            "save the file again with the encoding UTF-8",
-            f"byte 0x{raw[error.start]:02x}",
-        ) from None
-
-
-def _is_utf16(raw: bytes) -> bool:
-    """By its byte order mark, or by Latin letters with a zero byte beside each."""
-    head = raw[:200]
-    marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    low, high = head[0::2], head[1::2]
-    letters, zeros = (low, high) if b"\x00" in high else (high, low)
-    wide = bool(zeros) and not any(zeros) and all(c in b"\t\n\r" or c >= 0x20 for c in letters)
-    return wide or (marked and b"\x00" in head)
 
 
 class _Builder:

@@ -9,11 +9,10 @@ from pathlib import Path
 from config.messages import refusal
 
 #: File systems that the kernel makes up: nothing in them is a file on a disk.
-PSEUDO = frozenset(
-    (
-        "autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl "
-        "hugetlbfs mqueue nsfs proc pstore securityfs selinuxfs sysfs tracefs"
-    ).split()
+PSEUDO = (
+    *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts"),
+    *("devtmpfs", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore"),
+    *("securityfs", "selinuxfs", "sysfs", "tracefs"),
 )
 MOUNTS = Path("/proc/self/mounts")
 
