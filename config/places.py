@@ -1,4 +1,4 @@
-"""Is a folder of `appliance.yaml` one that Vigie can really use? Looked at, nothing is left there."""
+"""Can Vigie really use a folder of `appliance.yaml`? Tried, and nothing is left there."""
 
 from __future__ import annotations
 

@@ -75,6 +75,7 @@ class Core:
                 segments=segment_settings(appliance),
                 quarantine_bytes=int(appliance.storage.quarantine_gb * GIGABYTE),
             )
+        self.metrics.watch_store(self.indexer.waiting, self.store.pool.retired)
         self.completion = Completion(
             CompletionSettings(
                 quiet_time_s=appliance.completion.quiet_time_s,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from prometheus_client import (
@@ -97,6 +97,19 @@ class Metrics:
             ["destination"],
             registry=r,
         )
+
+    def watch_store(self, waiting: Callable[[], float], retired: Callable[[], float]) -> None:
+        """Add the gauges of the store, asked at each scrape.
+
+        Args:
+            waiting: acknowledged instances that have no row in the ledger yet.
+            retired: segments under which the disk failed since the start.
+        """
+        for name, meaning, ask in (
+            ("vigie_index_backlog", "Acknowledged instances that wait for their rows", waiting),
+            ("vigie_segments_retired", "Segments that the disk failed under", retired),
+        ):
+            Gauge(name, meaning, registry=self.registry).set_function(ask)
 
     def destination_state(self, name: str, *, up: bool) -> None:
         """Show whether a destination answers."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 import structlog
 
 from config.explain import explain_config, explain_rows
-from config.load import load, load_appliance
+from config.load import Loaded, load, load_appliance
+from inference.providers import none_works, probe
 from models.registry import load_manifest
 from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
 from node.conformance import statement
 from node.doctor import examine
+from node.domain.errors import ConfigFault
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
 
@@ -51,11 +54,25 @@ def check(options: argparse.Namespace) -> int:
     for name in enabled:
         load_manifest(MODELS_FOLDER / name)
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
+    warnings = _warnings(loaded) if enabled else ()
+    for warning in warnings:
+        print(f"warning: {warning}")
     print(
         f"{options.config}: good ({len(peers)} peers, {len(enabled)} models, "
         f"{len(loaded.appliance.routes)} routes, {len(destinations)} destinations)"
     )
     return Exit.GOOD
+
+
+def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:
+    """What is well written, and yet would not work on this computer."""
+    why = none_works(loaded.appliance.workers.providers, probe())
+    if why:
+        yield loaded.document.fault(
+            ("workers", "providers"),
+            f"nothing could be analysed on this computer ({why})",
+            "add cpu at the end of the list, or mend what is named",
+        )
 
 
 def explain(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.providers import Probe
 from node.cli.main import COMMANDS, main
 from node.ledger import Ledger
 from node.ledger.states import StudyState
@@ -66,6 +67,23 @@ def test_serve_says_in_one_line_that_its_folder_cannot_be_used(
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"storage.path: {tmp_path / 'store'} cannot be used (Read-only")
     assert "chown" in told
+
+
+def test_check_warns_of_providers_that_this_computer_lacks(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "node.cli.appliance.probe",
+        lambda: Probe(compiled=("CPUExecutionProvider",), missing=frozenset({"libcuda.so.1"})),
+    )
+    more = "models: {body_composition: {enabled: true}}\nworkers: {providers: [tensorrt]}\n"
+    config.write_text(config.read_text() + more, encoding="utf-8")
+    assert main(["check", "--config", str(config)]) == GOOD
+    warning, good = capsys.readouterr().out.splitlines()
+    assert warning.startswith("warning: ")
+    assert "appliance.yaml:5:22: workers.providers: nothing could be analysed" in warning
+    assert "add cpu" in warning
+    assert "good" in good
 
 
 def test_missing_configuration_is_refused_by_name(
