@@ -81,6 +81,16 @@ def _host(text: str) -> str:
     return text
 
 
+def is_loopback(host: str) -> bool:
+    """Does a host name or address mean this computer, and never leave it?"""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _bare_host(text: str) -> str:
     return re.split(r"[/:?#]", text.partition("://")[2])[0] or "the host"
 
@@ -187,6 +197,18 @@ def _file(path: Path, info: ValidationInfo) -> Path:
     return absolute
 
 
+def _readable_file(path: Path, info: ValidationInfo) -> Path:
+    absolute = _beside(path, info)
+    if not absolute.is_file():
+        raise refusal(f"the file {absolute} does not exist", "create it, or correct the path")
+    if not os.access(absolute, os.R_OK):
+        raise refusal(
+            f"this account may not read {absolute}",
+            "run this as the account of Vigie, or let it read the file (chmod, chown)",
+        )
+    return absolute
+
+
 def _secret(value: object, info: ValidationInfo) -> SecretFile:
     return read_reference(value, (info.context or {}).get("folder", Path()))
 
@@ -216,6 +238,8 @@ PersonName = Annotated[str, AfterValidator(_person)]
 FolderPath = Annotated[Path, AfterValidator(_folder)]
 #: Absolute path of a file to be written; relative to the file's folder.
 FilePath = Annotated[Path, AfterValidator(_file)]
+#: Absolute path of a file that is there to be read; relative to the file's folder.
+ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
 Secret = Annotated[
     SecretFile,
     PlainValidator(_secret),

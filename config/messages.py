@@ -20,6 +20,7 @@ UNITS = {
     "_gb": "gigabytes",
     "_mb": "megabytes",
     "_bytes": "bytes",
+    "_hours": "hours",
     "_days": "days",
     "_percent": "per cent",
     "_degrees": "degrees",

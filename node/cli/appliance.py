@@ -12,6 +12,7 @@ import structlog
 
 from config.explain import explain_config, explain_rows
 from config.load import Loaded, load, load_appliance
+from config.schema import Hl7Channel
 from inference.providers import none_works, probe
 from models.registry import load_manifest
 from node.app import Node
@@ -54,7 +55,7 @@ def check(options: argparse.Namespace) -> int:
     for name in enabled:
         load_manifest(MODELS_FOLDER / name)
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
-    warnings = _warnings(loaded) if enabled else ()
+    warnings = _warnings(loaded)
     for warning in warnings:
         print(f"warning: {warning}")
     print(
@@ -66,21 +67,31 @@ def check(options: argparse.Namespace) -> int:
 
 def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:
     """What is well written, and yet would not work on this computer."""
-    why = none_works(loaded.appliance.workers.providers, probe())
+    enabled = any(model.enabled for model in loaded.appliance.models.values())
+    why = none_works(loaded.appliance.workers.providers, probe()) if enabled else ""
     if why:
         yield loaded.document.fault(
             ("workers", "providers"),
             f"nothing could be analysed on this computer ({why})",
             "add cpu at the end of the list, or mend what is named",
         )
+    alerts = loaded.appliance.alerts
+    for name, channel in alerts.channels.items():
+        if alerts.patient_data != "none" and isinstance(channel, Hl7Channel) and not channel.tls:
+            yield loaded.document.fault(
+                ("alerts", "channels", name, "host"),
+                "patient data travel unencrypted to this host",
+                "write 'tls: true' where the interface engine can, and keep the way inside the "
+                "hospital's network",
+            )
 
 
 def explain(options: argparse.Namespace) -> int:
     """The effective configuration with the origin of each value."""
     if options.json:
-        print_rows(explain_rows(options.config), as_json=True)
+        print_rows(explain_rows(options.config, installed_models()), as_json=True)
     else:
-        print(explain_config(options.config))
+        print(explain_config(options.config, installed_models()))
     return Exit.GOOD
 
 
