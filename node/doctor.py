@@ -15,6 +15,7 @@ from config.schema import Appliance
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from models.registry import load_manifest
+from node.alerting import channel_of
 from node.domain.addresses import OWN, authority, remedy
 from node.domain.errors import NodeError
 from node.packages import MODELS_FOLDER
@@ -41,6 +42,9 @@ def examine(appliance: Appliance) -> Iterator[Finding]:
     yield _clock()
     for name in appliance.destinations:
         yield Finding(f"destination {name}", echo(destination_of(appliance, name)), "C-ECHO good")
+    for name, channel in appliance.alerts.channels.items():
+        probed = channel_of(name, channel).probe()
+        yield Finding(f"alerts {name}", probed.fault, probed.told)
     for name, model in appliance.models.items():
         if model.enabled:
             yield from _model(name, tuple(appliance.workers.providers))

@@ -91,6 +91,9 @@ class Metrics:
             ["model"],
             registry=r,
         )
+        self.alerts = Counter(
+            "vigie_alerts_total", "Alerts by outcome", ["channel", "outcome"], registry=r
+        )
         self._destination_up = Gauge(
             "vigie_destination_up",
             "0 while the circuit to a destination is open",
@@ -155,6 +158,12 @@ class _LedgerCollector(Collector):
         for (name, state), number in self._ledger.outbox.totals().items():
             queue.add_metric([name, state.value], number)
         yield queue
+        alerts = GaugeMetricFamily(
+            "vigie_alerts_waiting", "Alerts that wait to be sent", labels=["channel"]
+        )
+        for channel, number in self._ledger.alerts.waiting().items():
+            alerts.add_metric([channel], number)
+        yield alerts
         usage = shutil.disk_usage(self._storage)
         disk = GaugeMetricFamily("vigie_disk_bytes", "Disk of the store", labels=["kind"])
         disk.add_metric(["free"], usage.free)
