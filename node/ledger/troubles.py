@@ -10,7 +10,7 @@ from node.ledger.database import Database
 from node.ledger.states import DeliveryState
 
 #: States of a delivery from which nothing moves it without a person.
-HELD_BACK = (DeliveryState.REFUSED.value, "held back")
+HELD_BACK = (DeliveryState.REFUSED.value, "held back", "set aside")
 #: States in which a destination has not just proved that it is alive.
 SILENT = (DeliveryState.WAITING.value, DeliveryState.WITHHELD.value, *HELD_BACK)
 

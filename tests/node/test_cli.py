@@ -86,6 +86,17 @@ def test_check_warns_of_providers_that_this_computer_lacks(
     assert "good" in good
 
 
+def test_check_warns_of_patient_data_on_an_open_line(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = (
+        "alerts:\n  patient_data: identifiers\n  channels: {ris: {type: hl7, host: h, port: 1}}\n"
+    )
+    config.write_text(config.read_text() + more, encoding="utf-8")
+    assert main(["check", "--config", str(config)]) == GOOD
+    assert "alerts.channels.ris.host: patient data travel unencrypted" in capsys.readouterr().out
+
+
 def test_missing_configuration_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
