@@ -36,9 +36,15 @@ def troubles_of(
     for name, silent_s in core.ledger.troubles.silent_for().items():
         if silent_s >= dead_after_s:
             found["destination_dead", name] = (
-                f"it has taken no result for {silent_s / HOUR_S:.1f} h while results wait for it; "
+                f"it has taken no result for {_duration(silent_s)} while results wait for it; "
                 "`python -m node doctor` tries it"
             )
     for name, cause in models_out().items():
         found["model_out_of_service", name] = cause
     return found
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * HOUR_S:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / HOUR_S:.0f} hours"

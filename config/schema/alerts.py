@@ -112,22 +112,22 @@ class Templates(Section):
         description="When a newer result no longer holds the finding.",
     )
     event_subject: EventSubject = Field(
-        default="Vigie on {node}: {event} {about}",
+        default="Vigie on {node}: {event} ({about})",
         title="Subject of a trouble",
         description="Of the node's own troubles.",
     )
     event_text: EventText = Field(
-        default="{event} {about}: {detail}\nOn {node}, {time}.",
+        default="{event} ({about}): {detail}.\nOn {node}, {time}.",
         title="Text of a trouble",
         description="What happened, and what to do.",
     )
     recovery_subject: EventSubject = Field(
-        default="Vigie on {node}: over, {event} {about}",
+        default="Vigie on {node}: over, {event} ({about})",
         title="Subject when a trouble is over",
         description="Sent to whom the trouble was told.",
     )
     recovery_text: EventText = Field(
-        default="It is over: {event} {about}.\nOn {node}, {time}.",
+        default="It is over: {event} ({about}).\nOn {node}, {time}.",
         title="Text when a trouble is over",
         description="Sent when it did not come back for five minutes.",
     )

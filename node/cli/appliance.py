@@ -75,6 +75,7 @@ def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:
             f"nothing could be analysed on this computer ({why})",
             "add cpu at the end of the list, or mend what is named",
         )
+    yield from _uncalled(loaded)
     alerts = loaded.appliance.alerts
     for name, channel in alerts.channels.items():
         if alerts.patient_data != "none" and isinstance(channel, Hl7Channel) and not channel.tls:
@@ -83,6 +84,22 @@ def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:
                 "patient data travel unencrypted to this host",
                 "write 'tls: true' where the interface engine can, and keep the way inside the "
                 "hospital's network",
+            )
+
+
+def _uncalled(loaded: Loaded) -> Iterator[ConfigFault]:
+    """Rules for findings that no model in use can ever fulfil."""
+    installed = installed_models()
+    for name, rule in loaded.appliance.alerts.findings.items():
+        models = rule.models or tuple(loaded.appliance.models)
+        if not any(
+            installed[model].acute for model in models if loaded.appliance.models[model].enabled
+        ):
+            yield loaded.document.fault_at(
+                loaded.document.key_place(("alerts", "findings", name)),
+                ("alerts", "findings", name),
+                "no model in use states an acute finding, so this rule calls nobody yet",
+                "leave it for the day when one does, or remove it",
             )
 
 

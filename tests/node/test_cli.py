@@ -63,6 +63,8 @@ def test_serve_says_in_one_line_that_its_folder_cannot_be_used(
         raise OSError(30, "Read-only file system", str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
+    # It would go on writing to a stream that pytest closes.
+    monkeypatch.setattr("node.cli.appliance.configure_logging", lambda _settings: None)
     assert main(["serve", "--config", str(config)]) == REFUSED
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"storage.path: {tmp_path / 'store'} cannot be used (Read-only")
@@ -86,15 +88,16 @@ def test_check_warns_of_providers_that_this_computer_lacks(
     assert "good" in good
 
 
-def test_check_warns_of_patient_data_on_an_open_line(
+def test_check_warns_of_patient_data_on_an_open_line_and_of_a_rule_that_calls_nobody(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = (
-        "alerts:\n  patient_data: identifiers\n  channels: {ris: {type: hl7, host: h, port: 1}}\n"
-    )
+    ris = "channels: {ris: {type: hl7, host: h, port: 1}}\n  findings: {pe: {channels: [ris]}}"
+    more = f"alerts:\n  patient_data: identifiers\n  {ris}\n"
     config.write_text(config.read_text() + more, encoding="utf-8")
     assert main(["check", "--config", str(config)]) == GOOD
-    assert "alerts.channels.ris.host: patient data travel unencrypted" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "alerts.channels.ris.host: patient data travel unencrypted" in told
+    assert "alerts.findings.pe: no model in use states an acute finding" in told
 
 
 def test_missing_configuration_is_refused_by_name(

@@ -41,5 +41,5 @@ def test_each_trouble_says_what_to_do() -> None:
     assert found["disk_full", "storage"].endswith("free space")
     assert "smartctl" in found["segment_retired", "storage"]
     assert "3 result objects of 1 studies" in found["result_held_back", "pacs"]
-    assert "5.0 h" in found["destination_dead", "archive"]
+    assert "5 hours" in found["destination_dead", "archive"]
     assert found["model_out_of_service", "pe"] == "golden case not reproduced"

@@ -18,8 +18,8 @@ EVENTS = {
     "disk_full": "new images are refused",
     "segment_retired": "the disk failed",
     "result_held_back": "results are held back",
-    "destination_dead": "a destination is dead",
-    "model_out_of_service": "a model is out of service",
+    "destination_dead": "no result is taken",
+    "model_out_of_service": "model out of service",
 }
 
 #: (event, what it is about) -> what happened and what to do.
@@ -112,6 +112,7 @@ class TroubleAlerts:
 
 def _facts(trouble: TroubleRow) -> dict[str, str]:
     return {
+        "name": trouble.event,
         "event": EVENTS.get(trouble.event, trouble.event),
         "about": trouble.about,
         "since": f"{trouble.since:.3f}",

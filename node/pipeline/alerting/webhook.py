@@ -121,7 +121,7 @@ def body_of(message: Message) -> bytes:
     """UTF-8 JSON; keys that say nothing here are left out."""
     identity = message.identity
     finding_keys = ("title", "severity", "score", "threshold", "code", "scheme", "model_version")
-    event_keys = ("event", "about", "detail")
+    event_keys = ("name", "event", "about", "detail")
     document = {
         "version": 1,
         "alert": message.key,
