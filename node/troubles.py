@@ -27,14 +27,16 @@ def troubles_of(
             f"the disk failed {retired} times while images were written to it (they were refused, "
             "not lost); check it (dmesg, smartctl), then start Vigie again"
         )
-    for name, (objects, studies) in core.ledger.troubles.held_back().items():
-        found["result_held_back", name] = (
-            f"{objects} result objects of {studies} studies; `explain STUDY` says why, `resend "
-            "STUDY` sends them when that is mended"
-        )
     dead_after_s = core.appliance.alerts.destination_dead_after_hours * HOUR_S
-    for name, silent_s in core.ledger.troubles.silent_for().items():
-        if silent_s >= dead_after_s:
+    for name in core.appliance.destinations:
+        objects, studies = core.ledger.troubles.held_back(name)
+        if objects:
+            found["result_held_back", name] = (
+                f"{objects} result objects of {studies} studies; `explain STUDY` says why, "
+                "`resend STUDY` sends them when that is mended"
+            )
+        silent_s = core.ledger.troubles.silent_for(name, at_least_s=dead_after_s)
+        if silent_s:
             found["destination_dead", name] = (
                 f"it has taken no result for {_duration(silent_s)} while results wait for it; "
                 "`python -m node doctor` tries it"

@@ -103,7 +103,7 @@ class Alerts:
                     row.job_key,
                     row.episode,
                     row.urgency,
-                    json.dumps(dict(row.facts), ensure_ascii=False),
+                    _json(row.facts),
                     AlertState.WAITING,
                     self._clock(),
                 ),
@@ -146,7 +146,10 @@ class Alerts:
         """
         with self._database.transaction() as db:
             if alert.state is AlertState.WAITING:
-                self._close(db, alert, AlertState.WITHHELD, "taken back before it was sent")
+                why = "taken back before it was sent"
+                if alert.attempts:
+                    why = "taken back while it was tried; a correction follows"
+                self._close(db, alert, AlertState.WITHHELD, why)
             if not alert.attempts or alert.state is AlertState.REFUSED:
                 return
             if not self.queue(correction):
@@ -155,11 +158,35 @@ class Alerts:
                     "WHERE key=? AND state=?",
                     (
                         AlertState.WAITING,
-                        json.dumps(dict(correction.facts), ensure_ascii=False),
+                        _json(correction.facts),
                         key_of(correction),
                         AlertState.WITHHELD,
                     ),
                 )
+
+    def reopen(self, alert: AlertRow, now: AlertRow) -> None:
+        """It holds again, and nobody can be said to have read it: on its way once more.
+
+        Args:
+            now: what is to be told by it now.
+        """
+        with self._database.transaction() as db:
+            cursor = db.execute(
+                "UPDATE alert SET state=?, not_before=0, created_at=?, finished_at=NULL, "
+                "facts=?, job_key=?, rule=? WHERE key=? AND state NOT IN (?,?)",
+                (
+                    AlertState.WAITING,
+                    self._clock(),
+                    _json(now.facts),
+                    now.job_key,
+                    now.rule,
+                    alert.key,
+                    AlertState.WAITING,
+                    AlertState.SENT,
+                ),
+            )
+            if cursor.rowcount:
+                self._studies.tell(alert.study_uid, "alert queued again", _what(alert))
 
     def withhold(self, alert: AlertRow, cause: str) -> None:
         """Take an alert off its way."""
@@ -182,6 +209,12 @@ class Alerts:
     def claim(self, channel: str, lease_s: float) -> AlertRow | None:
         """Count an attempt at the most urgent alert that is due; durable when this returns."""
         now = self._clock()
+        due = self._database.row(
+            "SELECT 1 FROM alert WHERE channel=? AND state=? AND not_before<=? LIMIT 1",
+            (channel, AlertState.WAITING, now),
+        )
+        if due is None:
+            return None
         with self._database.transaction() as db:
             row = db.execute(
                 "UPDATE alert SET attempts=attempts+1, not_before=? WHERE key = (SELECT key FROM "
@@ -227,10 +260,13 @@ class Alerts:
         return {row["channel"]: int(row["n"]) for row in rows}
 
     def _close(self, db: sqlite3.Connection, alert: AlertRow, state: AlertState, told: str) -> None:
-        column = "answer" if state is AlertState.SENT else "cause"
+        sent = state is AlertState.SENT
+        column = "answer" if sent else "cause"
+        # What was withheld while its attempt was under way has been sent all the same.
+        before = (AlertState.WAITING, AlertState.WITHHELD if sent else AlertState.WAITING)
         cursor = db.execute(
-            f"UPDATE alert SET state=?, {column}=?, finished_at=? WHERE key=? AND state=?",  # noqa: S608
-            (state, told, self._clock(), alert.key, AlertState.WAITING),
+            f"UPDATE alert SET state=?, {column}=?, finished_at=? WHERE key=? AND state IN (?,?)",  # noqa: S608
+            (state, told, self._clock(), alert.key, *before),
         )
         if cursor.rowcount and alert.study_uid:
             detail = _what(alert) + (f": {told}" if told else "")
@@ -240,6 +276,10 @@ class Alerts:
         # `where` is one of the literals of this module; values are always bound.
         rows = self._database.rows(f"SELECT * FROM alert {where}", parameters)  # noqa: S608
         return tuple(_alert(row) for row in rows)
+
+
+def _json(facts: Mapping[str, str]) -> str:
+    return json.dumps(dict(facts), ensure_ascii=False)
 
 
 def _noun(kind: AlertKind) -> str:

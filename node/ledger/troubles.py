@@ -55,24 +55,33 @@ class Troubles:
                 "DELETE FROM trouble WHERE event=? AND about=?", (trouble.event, trouble.about)
             )
 
-    def silent_for(self) -> dict[str, float]:
-        """Destination -> seconds in which it took nothing while something waited for it."""
-        marks = ",".join("?" * len(SILENT))
-        rows = self._database.rows(
-            "SELECT destination, MIN(created_at) AS waiting, (SELECT MAX(finished_at) FROM "  # noqa: S608
-            f"delivery AS d WHERE d.destination=delivery.destination AND state NOT IN ({marks})) "
-            "AS taken FROM delivery WHERE state=? GROUP BY destination",
-            (*SILENT, DeliveryState.WAITING),
-        )
-        now = self._clock()
-        return {row["destination"]: now - max(row["waiting"], row["taken"] or 0.0) for row in rows}
+    def silent_for(self, destination: str, *, at_least_s: float) -> float:
+        """Seconds in which a destination took nothing while something waited for it.
 
-    def held_back(self) -> dict[str, tuple[int, int]]:
-        """Destination -> (objects, studies) that it refused for good or that are held back."""
-        marks = ",".join("?" * len(HELD_BACK))
-        rows = self._database.rows(
-            "SELECT destination, COUNT(*) AS objects, COUNT(DISTINCT study_uid) AS studies "  # noqa: S608
-            f"FROM delivery WHERE state IN ({marks}) GROUP BY destination",
-            HELD_BACK,
+        0.0 where that is shorter than `at_least_s`; only then the table is looked through.
+        """
+        now = self._clock()
+        row = self._database.row(
+            "SELECT MIN(created_at) AS since FROM delivery WHERE destination=? AND state=?",
+            (destination, DeliveryState.WAITING),
         )
-        return {row["destination"]: (row["objects"], row["studies"]) for row in rows}
+        if row is None or row["since"] is None or now - row["since"] < at_least_s:
+            return 0.0
+        marks = ",".join("?" * len(SILENT))
+        taken = self._database.row(
+            f"SELECT MAX(finished_at) AS at FROM delivery WHERE destination=? "  # noqa: S608
+            f"AND state NOT IN ({marks})",
+            (destination, *SILENT),
+        )
+        silent_s = now - max(row["since"], (taken["at"] if taken else None) or 0.0)
+        return float(silent_s) if silent_s >= at_least_s else 0.0
+
+    def held_back(self, destination: str) -> tuple[int, int]:
+        """(objects, studies) that a destination refused for good or that are held back."""
+        marks = ",".join("?" * len(HELD_BACK))
+        row = self._database.row(
+            "SELECT COUNT(*) AS objects, COUNT(DISTINCT study_uid) AS studies FROM delivery "  # noqa: S608
+            f"WHERE destination=? AND state IN ({marks})",
+            (destination, *HELD_BACK),
+        )
+        return (row["objects"], row["studies"]) if row else (0, 0)

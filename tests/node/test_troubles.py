@@ -17,15 +17,19 @@ def core(**changes: Any) -> Any:
         ),
         ledger=SimpleNamespace(
             troubles=SimpleNamespace(
-                held_back=lambda: well["held"], silent_for=lambda: well["silent"]
+                held_back=lambda name: well["held"].get(name, (0, 0)),
+                silent_for=lambda name, at_least_s: well["silent"].get(name, 0.0),
             )
         ),
-        appliance=SimpleNamespace(alerts=SimpleNamespace(destination_dead_after_hours=4.0)),
+        appliance=SimpleNamespace(
+            alerts=SimpleNamespace(destination_dead_after_hours=4.0),
+            destinations={"pacs": None, "archive": None},
+        ),
     )
 
 
 def test_all_is_well() -> None:
-    assert troubles_of(core(silent={"pacs": 4 * 3600.0 - 1}), dict) == {}
+    assert troubles_of(core(), dict) == {}
 
 
 def test_each_trouble_says_what_to_do() -> None:

@@ -96,38 +96,35 @@ class FindingAlerts:
         self, job: JobRow, observation: Observation, channel: str, rule: FindingRule
     ) -> None:
         alerts, acute = self._ledger.alerts, observation.acute
-        last = alerts.last_finding(job.study_uid, job.model, acute.name, channel)
-        episode = 1
-        if last is not None:
-            correction = alerts.correction_of(last)
-            if correction is not None and _is_unsent(correction):
-                alerts.withhold(correction, "the finding is there again")
-                return
-            gone = last.state is AlertState.WITHHELD or (
-                correction is not None and correction.state is not AlertState.WITHHELD
-            )
-            if not gone:
-                self._ledger.studies.tell(
-                    job.study_uid,
-                    "no alert",
-                    f"{acute.name} to {channel}: told already ({last.state.value})",
-                )
-                return
-            episode = last.episode + 1
-        alerts.queue(
-            AlertRow(
-                kind=AlertKind.FINDING,
-                channel=channel,
-                rule=rule.name,
-                facts=dict(self._facts(job, observation)),
-                study_uid=job.study_uid,
-                model=job.model,
-                finding=acute.name,
-                job_key=job.key,
-                episode=episode,
-                urgency=1 + acute.severity.rank,
-            )
+        row = AlertRow(
+            kind=AlertKind.FINDING,
+            channel=channel,
+            rule=rule.name,
+            facts=dict(self._facts(job, observation)),
+            study_uid=job.study_uid,
+            model=job.model,
+            finding=acute.name,
+            job_key=job.key,
+            urgency=1 + acute.severity.rank,
         )
+        last = alerts.last_finding(job.study_uid, job.model, acute.name, channel)
+        if last is None:
+            alerts.queue(row)
+        elif self._was_taken_back(last):
+            alerts.queue(replace(row, episode=last.episode + 1))
+        elif last.state in (AlertState.WAITING, AlertState.SENT):
+            why = f"{acute.name} to {channel}: told already ({last.state.value})"
+            self._ledger.studies.tell(job.study_uid, "no alert", why)
+        else:
+            alerts.reopen(last, row)
+
+    def _was_taken_back(self, alert: AlertRow) -> bool:
+        """Somebody has, or may have, read that it was wrong; an unsent correction is stopped."""
+        correction = self._ledger.alerts.correction_of(alert)
+        if correction is not None and _is_unsent(correction):
+            self._ledger.alerts.withhold(correction, "the finding is there again")
+            return False
+        return correction is not None and correction.state is not AlertState.WITHHELD
 
     def _facts(self, job: JobRow, observation: Observation) -> Iterator[tuple[str, str]]:
         acute = observation.acute

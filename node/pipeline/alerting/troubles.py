@@ -59,6 +59,8 @@ class TroubleAlerts:
     def step(self) -> None:
         """One look."""
         present = self._present()
+        if not present and not self._ledger.troubles.every():
+            return
         queued = False
         with self._ledger.transaction():
             for (event, about), detail in present.items():

@@ -280,18 +280,23 @@ def test_a_destination_is_silent_since_it_last_took_something_while_results_wait
         )
         ledger.outbox.add([item], ["pacs"])
 
+    def silent(at_least_s: float = 1.0) -> float:
+        return ledger.troubles.silent_for("pacs", at_least_s=at_least_s)
+
     add("1.1")
     clock.now += 100
     (first,) = ledger.outbox.due("pacs", 10)
     ledger.outbox.settle(first, DeliveryState.ACCEPTED)
-    assert ledger.troubles.silent_for() == {}
+    assert silent() == 0.0
     add("1.2")
     clock.now += 50
-    assert ledger.troubles.silent_for() == {"pacs": 50.0}
+    assert silent() == 50.0
+    assert silent(at_least_s=51.0) == 0.0
     (second,) = ledger.outbox.due("pacs", 10)
     ledger.outbox.settle(second, DeliveryState.REFUSED, cause="class")
-    assert ledger.troubles.silent_for() == {}
-    assert ledger.troubles.held_back() == {"pacs": (1, 1)}
+    assert silent() == 0.0
+    assert ledger.troubles.held_back("pacs") == (1, 1)
+    assert ledger.troubles.held_back("archive") == (0, 0)
 
 
 def test_a_ledger_of_the_version_before_gets_the_tables_of_alerts(tmp_path: Path) -> None:

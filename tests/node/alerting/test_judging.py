@@ -245,6 +245,51 @@ def test_a_finding_that_comes_back_is_told_anew_or_its_correction_is_not_sent(
     assert again.facts["score"] == "93 %"
 
 
+def test_an_alert_that_never_arrived_is_sent_when_the_finding_comes_back(ledger: Ledger) -> None:
+    alerts = judged(ledger, replace(RULE, channels=("duty",)))
+    alerts.settled(job("a"), result(seen(91.0)))
+    tried = ledger.alerts.claim("duty", 60.0)
+    assert tried is not None
+    ledger.alerts.settle(tried, AlertState.WAITING, told="nobody listens there", delay_s=0.0)
+    alerts.settled(job("b"), result(seen(10.0)))
+    alerts.settled(job("c"), result(seen(91.0)))
+    states = {row.kind: row.state for row in rows(ledger)}
+    assert states == {
+        AlertKind.FINDING: AlertState.WAITING,
+        AlertKind.CORRECTION: AlertState.WITHHELD,
+    }
+    sent = send(ledger, "duty")
+    assert sent is not None
+    assert sent.key == tried.key
+
+
+@pytest.mark.parametrize("state", [AlertState.REFUSED, AlertState.GIVEN_UP])
+def test_a_rerun_tries_an_alert_again_that_nobody_took(ledger: Ledger, state: AlertState) -> None:
+    alerts = judged(ledger, replace(RULE, channels=("duty",)))
+    alerts.settled(job("a"), result(seen(91.0)))
+    tried = ledger.alerts.claim("duty", 60.0)
+    assert tried is not None
+    ledger.alerts.settle(tried, state, told="no")
+    alerts.settled(job("b"), result(seen(94.0)))
+    again = send(ledger, "duty")
+    assert again is not None
+    assert (again.facts["score"], again.job_key) == ("94 %", "b")
+    assert "alert queued again: embolism to duty" in events(ledger)
+
+
+def test_an_alert_that_arrived_while_it_was_taken_back_counts_as_sent(ledger: Ledger) -> None:
+    alerts = judged(ledger, replace(RULE, channels=("duty",)))
+    alerts.settled(job("a"), result(seen(91.0)))
+    under_way = ledger.alerts.claim("duty", 60.0)
+    assert under_way is not None
+    alerts.settled(job("b"), result(seen(10.0)))
+    ledger.alerts.settle(under_way, AlertState.SENT, told="HTTP 200")
+    assert {row.kind: row.state for row in rows(ledger)} == {
+        AlertKind.FINDING: AlertState.SENT,
+        AlertKind.CORRECTION: AlertState.WAITING,
+    }
+
+
 def test_the_most_urgent_alert_is_sent_first(ledger: Ledger) -> None:
     low = seen(91.0, name="effusion", severity=Severity.ROUTINE)
     high = seen(91.0, severity=Severity.CRITICAL)
