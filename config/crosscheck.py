@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 
+from config.crosscheck_alerts import alerts
 from config.crosscheck_names import Installed, models, repeats, routes, senders
 from config.draft import Draft, Faults, Unsettled, settled
+from config.fields import is_loopback
 from node.domain.errors import ConfigFault
 
 __all__ = ["Installed", "contradictions"]
@@ -38,6 +39,7 @@ def contradictions(draft: Draft, installed_models: Installed) -> tuple[ConfigFau
         lambda draft: routes(draft, installed_models),
         senders,
         repeats,
+        lambda draft: alerts(draft, installed_models),
     )
     found: list[ConfigFault] = []
     for check in checks:
@@ -184,21 +186,12 @@ def _loop(draft: Draft, path: tuple[str, ...], host: str) -> Faults:
     own_port = draft.number("receiver", "port")
     titles = draft.entries("receiver", "ae_titles") or (draft.text("node", "ae_title"),)
     same_port = draft.number(*path, "port") == own_port
-    if same_port and _is_this_computer(host) and draft.text(*path, "ae_title") in titles:
+    if same_port and is_loopback(host) and draft.text(*path, "ae_title") in titles:
         yield draft.fault(
             path,
             "this is the receiver of this very node: results would come back to it for ever",
             "enter the AE title, host and port of the PACS",
         )
-
-
-def _is_this_computer(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _retries(draft: Draft) -> Faults:
@@ -226,7 +219,7 @@ def _metrics(draft: Draft) -> Faults:
             "metrics are open to everybody, and yet a token is set",
             "delete one of the two lines",
         )
-    if not token and not is_open and not _is_this_computer(host):
+    if not token and not is_open and not is_loopback(host):
         yield draft.fault(
             ("http", "host"),
             "other computers can reach this port, and nothing protects /metrics",

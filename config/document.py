@@ -45,6 +45,9 @@ class MappingNode:
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
+#: The merge key of YAML 1.1.
+MERGE = "<<"
+
 Node = ScalarNode | SequenceNode | MappingNode
 Step = str | int
 
@@ -55,12 +58,25 @@ class Document:
 
     Attributes:
         path: of the file. root: its top section.
-        faults: duplicate keys; the tree holds the first of each.
+        faults: duplicate keys (the tree holds the first of each), and what is not read here.
+        unread: paths whose values the tree lacks because of such a fault; one that ends in
+            `<<` stands for any key of its section.
     """
 
     path: Path
     root: MappingNode
     faults: tuple[ConfigFault, ...]
+    unread: tuple[tuple[str, ...], ...] = ()
+
+    def is_unread(self, steps: tuple[Step, ...]) -> bool:
+        """True where the file says something that could not be read."""
+        texts = tuple(map(str, steps))
+        absent = self.node(steps) is None
+        return any(
+            texts[: len(path)] == path or (absent and path[-1] == MERGE and texts[:-1] == path[:-1])
+            for path in self.unread
+            if path
+        )
 
     def fault(
         self, steps: tuple[Step, ...], why: str, remedy: str, *, got: str = ""

@@ -10,7 +10,16 @@ from collections.abc import Collection, Iterator
 
 from pydantic import BaseModel
 
-from config.document import Document, MappingNode, Plain, ScalarNode, SequenceNode, plain, shown
+from config.document import (
+    MERGE,
+    Document,
+    MappingNode,
+    Plain,
+    ScalarNode,
+    SequenceNode,
+    plain,
+    shown,
+)
 from config.schema_walk import field_at
 from node.domain.errors import ConfigFault
 
@@ -40,12 +49,19 @@ class Draft:
         self._faulty = tuple(fault.key for fault in faults)
 
     def names(self, *steps: str) -> tuple[str, ...]:
-        """The keys of a section, faulty ones included; each stands in the file."""
+        """The keys of a section, faulty ones included; each stands in the file.
+
+        Raises Unsettled where the section could not be read.
+        """
+        if self._document.is_unread((*steps, MERGE)):
+            raise Unsettled
         node = self._document.node(steps)
         return tuple(node.entries) if isinstance(node, MappingNode) else ()
 
     def entries(self, *steps: str | int) -> tuple[str, ...]:
         """The texts of a list, "" for what is no text; raises Unsettled where there is no list."""
+        if self._document.is_unread(steps):
+            raise Unsettled
         node = self._document.node(steps)
         if node is None:
             return ()
@@ -87,6 +103,8 @@ class Draft:
         return self._document.key_place(steps).line
 
     def _value(self, steps: tuple[str | int, ...]) -> Plain:
+        if self._document.is_unread(steps):
+            raise Unsettled
         key = ".".join(map(str, steps))
         for faulty in self._faulty:
             if faulty == key or key.startswith(f"{faulty}.") or faulty.startswith(f"{key}."):

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from config.crosscheck import Installed
 from config.document import Document, Step
+from config.installed import InstalledModel
 from config.load import Loaded, load
 from config.schema import Appliance
 from config.schema_walk import field_at
@@ -44,8 +45,9 @@ def explain_config(path: Path, installed_models: Installed | None = None) -> str
         ConfigError: the file has faults; then nothing is in force.
     """
     loaded = load(path, installed_models)
+    settings = settings_of(loaded, installed_models)
     rows = [("KEY", "VALUE", "FROM")]
-    rows += [(setting.key, setting.value, setting.origin) for setting in settings_of(loaded)]
+    rows += [(setting.key, _on_one_line(setting.value), setting.origin) for setting in settings]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in rows]
     return "\n".join([*lines, *map(str, loaded.notes)])
@@ -53,12 +55,13 @@ def explain_config(path: Path, installed_models: Installed | None = None) -> str
 
 def explain_rows(path: Path, installed_models: Installed | None = None) -> list[dict[str, str]]:
     """The same as rows with the keys `key`, `value`, `origin` and `meaning`, for machines."""
-    return [asdict(setting) for setting in settings_of(load(path, installed_models))]
+    loaded = load(path, installed_models)
+    return [asdict(setting) for setting in settings_of(loaded, installed_models)]
 
 
-def settings_of(loaded: Loaded) -> tuple[Setting, ...]:
+def settings_of(loaded: Loaded, installed_models: Installed | None = None) -> tuple[Setting, ...]:
     """Every value in force, in the order of the schema."""
-    derived = _derived(loaded)
+    derived = _derived(loaded) | _of_packages(loaded.appliance, installed_models)
     return tuple(
         derived.get(setting.key, setting)
         for setting in _settings(loaded.document, loaded.appliance, ())
@@ -109,10 +112,33 @@ def _derived(loaded: Loaded) -> dict[str, Setting]:
     }
 
 
+def _of_packages(appliance: Appliance, installed: Installed | None) -> dict[str, Setting]:
+    """Values that are left out and then follow what the model package says."""
+    settings = {}
+    for name, model in appliance.models.items():
+        package = installed.get(name) if isinstance(installed, Mapping) else None
+        if model.report_not_eligible is None and isinstance(package, InstalledModel):
+            key = f"models.{name}.report_not_eligible"
+            field = field_at(Appliance, ("models", name, "report_not_eligible"))
+            settings[key] = Setting(
+                key=key,
+                value=_shown(package.triage),
+                origin=f"models/{name}/model.yaml (triage)",
+                meaning=(field.description or "") if field else "",
+            )
+    return settings
+
+
 def _unset(field: FieldInfo | None) -> str:
     """What happens instead, as the description of the key says after `left out:`."""
     instead = re.search(r"[Ll]eft out: ([^.(]+)", (field.description or "") if field else "")
     return f"({instead[1].strip()})" if instead else NOT_SET
+
+
+def _on_one_line(value: str) -> str:
+    """The first line of a text of several."""
+    first, *more = value.split("\n")
+    return f"{first} ..." if more else first
 
 
 def _shown(value: object) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from config.messages import refusal
+from config.places import usable_folder
 from config.secret import SecretFile, read_reference
 
 #: PS3.5 table 6.2-1, AE: 16 characters of the default repertoire without backslash and control.
@@ -37,7 +38,12 @@ def _ae_title(text: str) -> str:
         raise refusal(
             "an AE title cannot begin or end with a space", f"remove the space: {stripped}"
         )
-    if "\\" in text or not text.isascii() or not text.isprintable():
+    if "\\" in text:
+        raise refusal(
+            "an AE title holds a backslash, which DICOM keeps for lists of values",
+            f"write it without: {text.replace(chr(92), '') or 'CT1'}",
+        )
+    if not text.isascii() or not text.isprintable():
         raise refusal(
             "an AE title holds a letter that DICOM does not allow",
             "use letters without accents, digits, - and _",
@@ -73,6 +79,16 @@ def _host(text: str) -> str:
             "write a name such as pacs.hospital.example or an address such as 192.168.10.20",
         )
     return text
+
+
+def is_loopback(host: str) -> bool:
+    """Does a host name or address mean this computer, and never leave it?"""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _bare_host(text: str) -> str:
@@ -161,20 +177,12 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 
 
 def _folder(path: Path, info: ValidationInfo) -> Path:
-    absolute = _beside(path, info)
-    if absolute.exists() and not absolute.is_dir():
-        raise refusal(f"{absolute} is a file", "name a folder")
-    if not absolute.parent.is_dir():
+    if "\\" in str(path):
         raise refusal(
-            f"the folder {absolute.parent} does not exist",
-            f"create it (mkdir -p {absolute.parent}), or correct the path",
+            "a path of this computer is written with /, not with \\",
+            "name a folder such as ./var or /var/lib/vigie",
         )
-    if not os.access(absolute if absolute.exists() else absolute.parent, os.W_OK | os.X_OK):
-        raise refusal(
-            f"this account may not write to {absolute if absolute.exists() else absolute.parent}",
-            "run this as the account of Vigie, or give the folder to it (chown)",
-        )
-    return absolute
+    return usable_folder(_beside(path, info))
 
 
 def _file(path: Path, info: ValidationInfo) -> Path:
@@ -185,6 +193,18 @@ def _file(path: Path, info: ValidationInfo) -> Path:
         raise refusal(
             f"the folder {absolute.parent} does not exist",
             f"create it (mkdir -p {absolute.parent}), or correct the path",
+        )
+    return absolute
+
+
+def _readable_file(path: Path, info: ValidationInfo) -> Path:
+    absolute = _beside(path, info)
+    if not absolute.is_file():
+        raise refusal(f"the file {absolute} does not exist", "create it, or correct the path")
+    if not os.access(absolute, os.R_OK):
+        raise refusal(
+            f"this account may not read {absolute}",
+            "run this as the account of Vigie, or let it read the file (chmod, chown)",
         )
     return absolute
 
@@ -218,6 +238,8 @@ PersonName = Annotated[str, AfterValidator(_person)]
 FolderPath = Annotated[Path, AfterValidator(_folder)]
 #: Absolute path of a file to be written; relative to the file's folder.
 FilePath = Annotated[Path, AfterValidator(_file)]
+#: Absolute path of a file that is there to be read; relative to the file's folder.
+ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
 Secret = Annotated[
     SecretFile,
     PlainValidator(_secret),

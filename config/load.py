@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.crosscheck import Installed, contradictions
-from config.document import Document
+from config.document import Document, MappingNode
 from config.draft import Draft
 from config.migrations import migrate
 from config.parse import parse_document
@@ -55,7 +55,8 @@ def load(path: Path, installed_models: Installed | None) -> Loaded:
     appliance, faults = validated(document, Appliance)
     draft = Draft(document, Appliance, faults)
     if installed_models is None:
-        installed_models = (*draft.names("models"),)
+        models = document.node(("models",))
+        installed_models = tuple(models.entries) if isinstance(models, MappingNode) else ()
     faults = (*faults, *migrated.faults, *contradictions(draft, installed_models))
     if appliance is None or faults:
         raise ConfigError(faults=faults)

@@ -20,6 +20,7 @@ UNITS = {
     "_gb": "gigabytes",
     "_mb": "megabytes",
     "_bytes": "bytes",
+    "_hours": "hours",
     "_days": "days",
     "_percent": "per cent",
     "_degrees": "degrees",
@@ -158,7 +159,11 @@ def _integer(wrong: Wrong) -> Wording:
     why = "must be a whole number"
     value = wrong.node.value if isinstance(wrong.node, ScalarNode) else None
     if isinstance(value, float):
-        return Wording(why, f"write {round(value)}")
+        if re.fullmatch(r"[-+]?[0-9]+", wrong.text):
+            return Wording("this number is too large", _range(wrong))
+        if value.is_integer() and abs(value) < 1e15:
+            return Wording(why, f"write {int(value)}")
+        return Wording(why, f"{_range(wrong)}, without a fraction")
     if re.fullmatch(r"[-+]?[0-9]{1,15}", wrong.text):
         without = "the leading zero" if wrong.text.lstrip("+-").startswith("0") else "quotes"
         return Wording(why, f"write it without {without}: {int(wrong.text)}")

@@ -132,6 +132,21 @@ class GoldenSection(Section):
     expected_sha256: Sha256
 
 
+class AcuteSection(Section):
+    """One acute finding; same words as `node.domain.acute.AcuteFinding`.
+
+    `code` and `score` are code value and coding scheme of the finding and of the measurement
+    that decides; `threshold` names the operating threshold among `thresholds`.
+    """
+
+    title: Annotated[str, Field(min_length=1, max_length=64)]
+    code: tuple[Text, Text]
+    severity: Literal["routine", "urgent", "critical"]
+    score: tuple[Text, Text] = ("111012", "DCM")
+    unit: Annotated[str, Field(max_length=16)] = "%"
+    threshold: Text
+
+
 class LimitsSection(Section):
     """What one job may use in the worker."""
 
@@ -157,6 +172,7 @@ class Package(Section):
     inputs: InputSection
     networks: tuple[NetworkSection, ...] = Field(min_length=1)
     thresholds: dict[str, float] = Field(default_factory=dict)
+    acute_findings: dict[Name, AcuteSection] = Field(default_factory=dict)
     golden: GoldenSection | None = None
 
     @model_validator(mode="after")
@@ -168,5 +184,16 @@ class Package(Section):
                     f"two networks are called '{name}'",
                     "give each network a name of its own",
                     at="networks",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _thresholds_known(self) -> Package:
+        for name, acute in self.acute_findings.items():
+            if acute.threshold not in self.thresholds:
+                raise refusal(
+                    f"there is no threshold '{acute.threshold}'",
+                    "add it below 'thresholds:' with the value that the card states as confirmed",
+                    at=f"acute_findings.{name}.threshold",
                 )
         return self

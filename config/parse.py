@@ -1,19 +1,22 @@
-"""From the bytes of a file to its tree.
+"""From the text of a file to its tree.
 
 Reads YAML with the scalars of YAML 1.2 (only true and false are booleans, so `NO` and `ON`
-stay AE titles; a leading zero is no octal number). Anchors, aliases and tags are refused:
-an appliance file needs none, and without them a small file cannot become a huge one.
+stay AE titles; a leading zero is no octal number). Anchors, aliases,
+merge keys and tags are refused, and what stands around them is read: an appliance file needs
+none, and without them a small file cannot become a huge one.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from config.document import (
+    MERGE,
     Document,
     Entry,
     MappingNode,
@@ -23,83 +26,77 @@ from config.document import (
     SequenceNode,
     shown,
 )
-from config.syntax import Place, SyntaxFault, explain_yaml_error, place_of_index
+from config.sections import Section, only, top_sections
+from config.source import read_text
+from config.syntax import Place, SyntaxFault, explain_yaml_error
 from node.domain.errors import ConfigError, ConfigFault
 
-#: A large site has some hundred settings in some ten kilobytes.
-MAX_BYTES = 250_000
 MAX_DEPTH = 30
 MAX_VALUES = 10_000
+#: Anchors, aliases, tags and merge keys that are told one by one.
+MAX_NOT_READ = 20
 
 
 def parse_document(path: Path) -> Document:
     """Read a file into a tree.
 
+    A top section that is not YAML costs its own keys only: the others are read, so that an
+    operator is told every fault at once.
+
     Raises:
         ConfigError: the file cannot be read, or is not YAML with keys at the top.
     """
     try:
-        text = _text(path)
-        return _Builder(path, text).document()
+        text = read_text(path)
     except SyntaxFault as fault:
-        raise ConfigError(
-            faults=[
-                ConfigFault(
-                    file=str(path),
-                    line=fault.place.line,
-                    column=fault.place.column,
-                    key="",
-                    why=fault.why,
-                    got=fault.got,
-                    remedy=fault.remedy,
-                )
-            ]
-        ) from None
-
-
-def _text(path: Path) -> str:
-    start = Place(1, 1)
+        raise ConfigError(faults=[_as_fault(path, fault)]) from None
+    builder = _Builder(path, text)
     try:
-        if path.is_dir():
-            raise SyntaxFault(
-                start, "a folder, not a file", f"name the file: {path}/appliance.yaml"
-            )
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise SyntaxFault(
-            start, "no such file", "check the spelling, or give the file with --config FILE"
-        ) from None
-    except OSError as error:
-        raise SyntaxFault(
-            start,
-            f"the file cannot be read ({error.strerror})",
-            "let the account that runs Vigie read it, with chown or chmod",
-        ) from None
-    if len(raw) > MAX_BYTES:
-        raise SyntaxFault(
-            start,
-            f"the file is larger than {MAX_BYTES:,} bytes",
-            "check that --config names the right file",
-        )
-    return _decoded(raw)
+        return builder.document()
+    except SyntaxFault as fault:
+        document = None if fault.whole_file else _by_sections(path, text)
+        if document is None:
+            raise ConfigError(faults=[*builder.faults, _as_fault(path, fault)]) from None
+        return document
 
 
-def _decoded(raw: bytes) -> str:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in raw[:4]:
-        raise SyntaxFault(
-            Place(1, 1), "the file is encoded as UTF-16", "save it again with the encoding UTF-8"
-        )
+def _by_sections(path: Path, text: str) -> Document | None:
+    """The sections that are YAML by themselves, with a fault for each of the others.
+
+    None where the fault cannot be pinned to a section, or nothing is left.
+    """
+    sections = top_sections(text)
+    broken: dict[Section, ConfigFault] = {}
+    for section in sections:
+        try:
+            _Builder(path, only(text, (section,))).document()
+        except SyntaxFault as fault:
+            if section.holds(fault.place):
+                broken[section] = _as_fault(path, fault)
+    good = [section for section in sections if section not in broken]
+    if not broken or not any(section.key for section in good):
+        return None
     try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8-sig")
-        raise SyntaxFault(
-            place_of_index(before, len(before)),
-            "a letter that is not UTF-8, as old Windows editors write it",
-            "save the file again with the encoding UTF-8",
-            f"byte 0x{raw[error.start]:02x}",
-        ) from None
+        document = _Builder(path, only(text, good)).document()
+    except SyntaxFault:
+        return None
+    return replace(
+        document,
+        faults=(*document.faults, *broken.values()),
+        unread=(*document.unread, *((section.key,) for section in broken if section.key)),
+    )
+
+
+def _as_fault(path: Path, fault: SyntaxFault) -> ConfigFault:
+    return ConfigFault(
+        file=str(path),
+        line=fault.place.line,
+        column=fault.place.column,
+        key="",
+        why=fault.why,
+        got=fault.got,
+        remedy=fault.remedy,
+    )
 
 
 class _Builder:
@@ -109,7 +106,8 @@ class _Builder:
         self._path = path
         self._text = text
         self._loader = yaml.SafeLoader("")
-        self._faults: list[ConfigFault] = []
+        self.faults: list[ConfigFault] = []
+        self._unread: list[tuple[str, ...]] = []
         self._keys: list[str] = []
         self._values = 0
 
@@ -127,7 +125,9 @@ class _Builder:
                 "a number or \\U escape that is out of range",
                 "write the value in single quotes, where a backslash is only a backslash",
             ) from None
-        return Document(path=self._path, root=root, faults=tuple(self._faults))
+        return Document(
+            path=self._path, root=root, faults=tuple(self.faults), unread=tuple(self._unread)
+        )
 
     def _next(self) -> yaml.Event:
         event = self._loader.get_event()  # type: ignore[no-untyped-call]  # the stubs lack it
@@ -150,6 +150,7 @@ class _Builder:
                 _place(self._next()),
                 "a second document begins here",
                 "remove the line '---' and keep one document in the file",
+                whole_file=True,
             )
         if not isinstance(node, MappingNode):
             raise _not_a_mapping(node)
@@ -159,24 +160,31 @@ class _Builder:
         event = self._next()
         place = _place(event)
         if isinstance(event, yaml.AliasEvent):
-            raise SyntaxFault(
+            self._not_read(
                 place,
                 "a value that starts with * is a YAML alias, which is not read here",
                 'put it in quotes ("*...") if the star belongs to it, else write the value out',
             )
+            self._guard(place, depth)
+            return self._placeholder(place, f"*{event.anchor}")
         assert isinstance(event, yaml.NodeEvent)
         if event.anchor is not None:
-            raise SyntaxFault(
+            self._not_read(
                 place,
                 "a value that starts with & is a YAML anchor, which is not read here",
                 'put it in quotes ("&...") if the sign belongs to it, else remove it',
             )
-        if getattr(event, "tag", None) is not None:
-            raise SyntaxFault(
+            lone = isinstance(event, yaml.ScalarEvent) and event.value == ""
+            if lone:
+                return self._placeholder(place, f"&{event.anchor}")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self._not_read(
                 place,
                 "a value that starts with ! is a YAML tag, which is not read here",
                 'put it in quotes ("!...") if the sign belongs to it, else remove it',
             )
+            self._unread.append(tuple(self._keys))
         self._guard(place, depth)
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event, place)
@@ -184,17 +192,44 @@ class _Builder:
             return self._sequence(place, depth)
         return self._mapping(place, depth)
 
+    def _placeholder(self, place: Place, text: str) -> ScalarNode:
+        """Stands for what is not read: no other fault is found in it."""
+        self._unread.append(tuple(self._keys))
+        return ScalarNode(place, text, text)
+
+    def _not_read(self, place: Place, why: str, remedy: str) -> None:
+        """A fault behind which the file can be read on, unless there are very many."""
+        fault = SyntaxFault(place, why, remedy, whole_file=True)
+        if len(self.faults) >= MAX_NOT_READ:
+            raise fault
+        self.faults.append(replace(_as_fault(self._path, fault), key=".".join(self._keys)))
+
+    def _merge(self, key_node: Node, depth: int) -> None:
+        known = len(self.faults), len(self._unread)
+        self._node(depth + 1)
+        del self.faults[known[0] :], self._unread[known[1] :]
+        self._unread.append((*self._keys, MERGE))
+        self._not_read(
+            key_node.place,
+            "<< is YAML's merge key, which is not read here",
+            "delete the line and write the keys that it stands for",
+        )
+
     def _guard(self, place: Place, depth: int) -> None:
         self._values += 1
         if depth > MAX_DEPTH:
             raise SyntaxFault(
-                place, f"nested more than {MAX_DEPTH} deep", "check the indentation and brackets"
+                place,
+                f"nested more than {MAX_DEPTH} deep",
+                "check the indentation and brackets",
+                whole_file=True,
             )
         if self._values > MAX_VALUES:
             raise SyntaxFault(
                 place,
                 f"the file holds more than {MAX_VALUES:,} keys and values",
                 "check that --config names the right file",
+                whole_file=True,
             )
 
     def _sequence(self, place: Place, depth: int) -> SequenceNode:
@@ -211,6 +246,9 @@ class _Builder:
         while not self._loader.check_event(yaml.MappingEndEvent):
             key_node = self._node(depth + 1)
             key = _key(key_node)
+            if key == MERGE:
+                self._merge(key_node, depth)
+                continue
             self._keys.append(key)
             node = self._node(depth + 1)
             if key in mapping.entries:
@@ -225,7 +263,7 @@ class _Builder:
         remedy = f"keep one of the two '{key}' and delete the other"
         if isinstance(first.node, MappingNode) and isinstance(second.node, MappingNode):
             remedy = f"move its keys below the first '{key}:' and delete this line"
-        self._faults.append(
+        self.faults.append(
             ConfigFault(
                 file=str(self._path),
                 line=second.place.line,

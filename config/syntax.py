@@ -20,10 +20,16 @@ class SyntaxFault(Exception):
     """The text is not YAML that Vigie reads; nothing behind this place was looked at.
 
     Never leaves `config`: `parse.parse_document` turns it into a `ConfigError`.
+
+    Attributes:
+        whole_file: the other sections of the file cannot be judged without this place.
     """
 
-    def __init__(self, place: Place, why: str, remedy: str, got: str = "") -> None:
+    def __init__(
+        self, place: Place, why: str, remedy: str, got: str = "", *, whole_file: bool = False
+    ) -> None:
         super().__init__(why)
+        self.whole_file = whole_file
         self.place = place
         self.why = why
         self.remedy = remedy

@@ -73,9 +73,13 @@ def _follows_from_another(
     """True of what an operator would be told twice.
 
     pydantic counts entries without the faulty ones and then finds too few of them. A key that
-    is misspelt is unknown, and its right spelling missing.
+    is misspelt is unknown, and its right spelling missing. What could not be read has a fault
+    already.
     """
-    if detail["type"] == "missing":
+    missing = detail["type"] == "missing"
+    if document.is_unread(_steps_in(document, tuple(detail["loc"]), missing=missing)):
+        return True
+    if missing:
         *steps, key = _steps_in(document, tuple(detail["loc"]), missing=True)
         return _is_misspelt(document, schema, tuple(steps), str(key))
     if detail["type"] != "too_short":

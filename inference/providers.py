@@ -103,6 +103,14 @@ def probe() -> Probe:
     )
 
 
+def none_works(order: Sequence[str], found: Probe) -> str:
+    """Why no provider of the list works on a computer; "" when one may."""
+    reasons = {word: found.lacks(word) for word in dict.fromkeys(order)}
+    if not all(reasons.values()):
+        return ""
+    return "; ".join(f"{word}: {reason}" for word, reason in reasons.items())
+
+
 def choose(
     order: Sequence[str], found: Probe, spec: NetworkSpec, cache_folder: Path | None
 ) -> tuple[Choice, ...]:
@@ -116,10 +124,9 @@ def choose(
     Raises:
         ModelError: none of them can be used here.
     """
-    reasons = {word: found.lacks(word) for word in dict.fromkeys(order)}
-    usable = [word for word, reason in reasons.items() if not reason]
-    if not usable:
-        told = "; ".join(f"{word}: {reason}" for word, reason in reasons.items())
+    told = none_works(order, found)
+    usable = [word for word in dict.fromkeys(order) if not found.lacks(word)]
+    if told:
         raise ModelError(
             f"no execution provider for network {spec.name}: {told} - add cpu to "
             "workers.providers or mend the GPU's software"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.domain.acute import AcuteFinding
 from node.domain.finding import ModelIdentity
 
 
@@ -98,6 +99,7 @@ class ModelManifest:
         triage: True for acute tasks: "not eligible" is then reported as an object by default.
         priority: default order of its jobs, smaller first.
         job_time_limit_s / job_memory_mb: limits of one job in the worker.
+        acute: acute findings with the operating thresholds that the package states.
     """
 
     identity: ModelIdentity
@@ -112,3 +114,4 @@ class ModelManifest:
     triage: bool
     job_time_limit_s: float
     job_memory_mb: int
+    acute: tuple[AcuteFinding, ...] = ()

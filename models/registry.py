@@ -11,6 +11,7 @@ from types import MappingProxyType
 from config.load import read_document
 from config.package_schema import InputSection, NetworkSection, Package
 from models.manifest import Golden, InputLimits, ModelManifest, NetworkSpec
+from node.domain.acute import AcuteFinding, Severity
 from node.domain.errors import ModelError
 from node.domain.finding import ModelIdentity
 
@@ -98,6 +99,7 @@ def load_manifest(folder: Path) -> ModelManifest:
         triage=package.triage,
         job_time_limit_s=package.limits.job_time_s,
         job_memory_mb=package.limits.job_memory_mb,
+        acute=_acute(package),
     )
 
 
@@ -154,6 +156,22 @@ def _network(folder: Path, section: NetworkSection) -> NetworkSpec:
     fields["path"] = folder / section.path
     fields["tolerance"] = dict(section.tolerance)
     return NetworkSpec(**fields)
+
+
+def _acute(package: Package) -> tuple[AcuteFinding, ...]:
+    return tuple(
+        AcuteFinding(
+            name=name,
+            title=section.title,
+            code=section.code,
+            severity=Severity(section.severity),
+            score=section.score,
+            unit=section.unit,
+            threshold=section.threshold,
+            operating_threshold=package.thresholds[section.threshold],
+        )
+        for name, section in package.acute_findings.items()
+    )
 
 
 def _golden(folder: Path, package: Package) -> Golden | None:

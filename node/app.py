@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from config.schema import Appliance
+from node.alerting import Alerting
 from node.core import Core
 from node.domain.errors import NodeError
 from node.packages import MODELS_FOLDER
@@ -25,6 +26,8 @@ from node.web import Probes, Web
 from scp.receiver import Receiver
 
 log = structlog.get_logger(__name__)
+
+LOADING = "loading"
 
 
 class Node:
@@ -49,7 +52,8 @@ class Node:
             web_settings(appliance),
             Probes(metrics=core.metrics.text, faults=self.faults, unready=self.unready),
         )
-        core.scheduler.on_results = lambda: wake_all(self.couriers)
+        self.alerting = Alerting(core, self._models_out)
+        core.scheduler.on_results = self._wake
 
     def start(self) -> None:
         """Bring the parts to life; returns when studies are being received.
@@ -64,6 +68,7 @@ class Node:
             courier.loop.start()
         self.retention.loop.start()
         self.segments.start()
+        self.alerting.start()
         self.receiver.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         log.info(
@@ -86,6 +91,7 @@ class Node:
             courier.loop.stop()
         self.retention.loop.stop()
         self.segments.stop()
+        self.alerting.stop()
         self.core.stop()
         self.web.stop()
         log.info("node.stopped")
@@ -107,12 +113,24 @@ class Node:
         loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
         loops.append(self.segments)
         loops += [courier.loop for courier in self.couriers]
+        loops += self.alerting.loops
         return faults | {loop.name: loop.fault for loop in loops if loop.fault}
+
+    def _wake(self) -> None:
+        wake_all(self.couriers)
+        self.alerting.wake()
+
+    def _models_out(self) -> Mapping[str, str]:
+        """Models that cannot be used, with the cause; one that is loading is none of them."""
+        cause = self._unready.get("models", LOADING)
+        if cause == LOADING:
+            return {}
+        return {route.manifest.identity.name: cause for route in self.core.routes}
 
     def _warm_up(self) -> None:
         names = [route.manifest.identity.name for route in self.core.routes]
         gauge = self.core.metrics.model_ready
-        self._unready = {"models": "loading"}
+        self._unready = {"models": LOADING}
         try:
             self.core.start_workers()
         except NodeError as error:

@@ -23,6 +23,7 @@ STATUSES = (
     ("0000", "Success", "the bytes are on the disk (fdatasync)"),
     ("A700", "Refused: out of resources", "disk above the watermark, disk or index failed"),
     ("A900", "Error: data set does not match SOP class", "UIDs differ from the command set"),
+    ("0117", "Error: invalid object instance", "the SOP Instance UID is no UID (PS3.5 9.1)"),
     ("C000", "Error: cannot understand", "the data set cannot be filed; kept in quarantine"),
 )
 SENT = (

@@ -8,6 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +18,7 @@ import structlog
 from config.schema import Appliance
 from inference.worker import WorkerPool
 from models.registry import load_manifest
-from node.domain.errors import LedgerError
+from node.domain.errors import ConfigError, LedgerError
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.packages import MODELS_FOLDER
@@ -51,27 +53,29 @@ class Core:
 
         Raises:
             ModelError: an enabled package is not what its manifest promises.
+            ConfigError: the storage folder cannot be made or written to.
             LedgerError: another node uses this storage folder, or the ledger is unusable.
         """
         self.appliance = appliance
         self.root = appliance.storage.path
-        self.root.mkdir(parents=True, exist_ok=True)
         self.results_folder = self.root / RESULTS
         enabled = tuple(name for name, model in appliance.models.items() if model.enabled)
         manifests = {name: load_manifest(models_folder / name) for name in enabled}
         self.routes: tuple[ModelRoute, ...] = routes_of(appliance, manifests)
-        self._lock = _lock(self.root)
+        self._lock = _lock(_made(self.root))
         self.ledger = Ledger(self.root)
         self.metrics = Metrics()
         self.metrics.watch(self.ledger, self.root)
         self.indexer = Indexer(self.ledger.instances)
-        self.store = InstanceStore(
-            self.root,
-            self.indexer,
-            watermark(appliance),
-            segments=segment_settings(appliance),
-            quarantine_bytes=int(appliance.storage.quarantine_gb * GIGABYTE),
-        )
+        with usable(self.root):
+            self.store = InstanceStore(
+                self.root,
+                self.indexer,
+                watermark(appliance),
+                segments=segment_settings(appliance),
+                quarantine_bytes=int(appliance.storage.quarantine_gb * GIGABYTE),
+            )
+        self.metrics.watch_store(self.indexer.waiting, self.store.pool.retired)
         self.completion = Completion(
             CompletionSettings(
                 quiet_time_s=appliance.completion.quiet_time_s,
@@ -123,9 +127,29 @@ class Core:
         self._lock.close()
 
 
+@contextmanager
+def usable(root: Path) -> Iterator[None]:
+    """What the disk does not allow inside becomes a fault of `storage.path`, with its remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"storage.path: {error.filename or root} cannot be used ({error.strerror or error}) - "
+            "give the folder to the account that runs Vigie (chown -R), on a disk that is mounted "
+            "for writing, or name another folder"
+        ) from error
+
+
+def _made(root: Path) -> Path:
+    with usable(root):
+        root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
 def _lock(root: Path) -> IO[str]:
     """Two nodes on one storage folder would run every job twice."""
-    stream = (root / LOCK).open("a+")
+    with usable(root):
+        stream = (root / LOCK).open("a+")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

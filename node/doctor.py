@@ -15,6 +15,8 @@ from config.schema import Appliance
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from models.registry import load_manifest
+from node.alerting import channel_of
+from node.domain.addresses import OWN, authority, remedy
 from node.domain.errors import NodeError
 from node.packages import MODELS_FOLDER
 from node.pipeline.delivery import echo
@@ -40,6 +42,9 @@ def examine(appliance: Appliance) -> Iterator[Finding]:
     yield _clock()
     for name in appliance.destinations:
         yield Finding(f"destination {name}", echo(destination_of(appliance, name)), "C-ECHO good")
+    for name, channel in appliance.alerts.channels.items():
+        probed = channel_of(name, channel).probe()
+        yield Finding(f"alerts {name}", probed.fault, probed.told)
     for name, model in appliance.models.items():
         if model.enabled:
             yield from _model(name, tuple(appliance.workers.providers))
@@ -47,9 +52,9 @@ def examine(appliance: Appliance) -> Iterator[Finding]:
 
 def _serving(appliance: Appliance) -> Finding:
     web = appliance.http
-    host = "127.0.0.1" if web.host in ("0.0.0.0", "::") else web.host  # noqa: S104 - compared
+    where = authority(OWN.get(web.host, web.host), web.port)
     try:
-        with urllib.request.urlopen(f"http://{host}:{web.port}/readyz", timeout=3):
+        with urllib.request.urlopen(f"http://{where}/readyz", timeout=3):
             return Finding("node", "", f"serving, ready (port {appliance.receiver.port})")
     except urllib.error.HTTPError as error:
         with error:
@@ -60,13 +65,14 @@ def _serving(appliance: Appliance) -> Finding:
 
 def _port(appliance: Appliance) -> Finding:
     receiver = appliance.receiver
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in receiver.host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((receiver.host, receiver.port))
         except OSError as error:
             why = f"not serving, and port {receiver.port} cannot be opened ({error.strerror})"
-            return Finding("node", f"{why}; change receiver.port or end what uses it")
+            return Finding("node", f"{why}; {remedy(error, 'receiver')}")
     return Finding("node", "", f"not serving; port {receiver.port} is free")
 
 

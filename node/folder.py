@@ -7,17 +7,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.schema import Appliance
 from node.core import Core
 from node.domain.errors import ReceiveError
 from node.domain.study import StudyUID
-from node.intake import NotDicom, read_folder
+from node.intake import Damaged, FileContent, NotDicom, files_below, read_file
 from node.layout import lay_out
 from node.ledger.states import StudyState
 from scp.contracts import StoreCommand
+from scp.storage import SegmentIntake
 
 Say = Callable[[str], None]
 
@@ -42,10 +43,16 @@ class StudyOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderRun:
-    """Everything that happened. `problems`: files that are no DICOM or were refused."""
+    """Everything that happened.
+
+    Attributes:
+        problems: DICOM files that were refused or are damaged, by their paths in the folder.
+        notes: files that are no DICOM and were left out.
+    """
 
     outcomes: tuple[StudyOutcome, ...]
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def run_folder(appliance: Appliance, folder: Path, out: Path, say: Say) -> FolderRun:
@@ -55,13 +62,17 @@ def run_folder(appliance: Appliance, folder: Path, out: Path, say: Say) -> Folde
         ModelError: a model cannot be loaded.
     """
     with _core(appliance) as core:
-        problems = _take_in(core, folder, say)
+        taken = _take_in(core, folder, say)
         for study in core.ledger.studies.in_state(StudyState.RECEIVING):
             core.ledger.studies.complete(study.study_uid, "a folder, complete as it is")
         core.start_workers()
         say("models loaded")
         _work_off(core, say)
-        return FolderRun(outcomes=tuple(_outcomes(core, out)), problems=tuple(problems))
+        return FolderRun(
+            outcomes=tuple(_outcomes(core, out)),
+            problems=tuple(taken.problems),
+            notes=tuple(taken.notes),
+        )
 
 
 @contextmanager
@@ -78,30 +89,47 @@ def _core(appliance: Appliance) -> Iterator[Core]:
             core.stop()
 
 
-def _take_in(core: Core, folder: Path, say: Say) -> list[str]:
-    problems = []
+@dataclass(slots=True)
+class _Taken:
+    """What could not be taken in, in words."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _take_in(core: Core, folder: Path, say: Say) -> _Taken:
+    taken = _Taken()
     intake = core.store.open("folder")
-    for item in read_folder(folder):
-        if isinstance(item, NotDicom):
-            problems.append(f"{item.path.relative_to(folder)}: {item.reason}")
-            continue
-        try:
-            intake.begin(
-                StoreCommand(
-                    sop_class_uid=item.sop_class_uid,
-                    sop_instance_uid=item.sop_instance_uid,
-                    transfer_syntax_uid=item.transfer_syntax_uid,
-                    calling_ae_title="FOLDER",
-                )
-            )
-            intake.write([memoryview(item.data_set)])
-            intake.commit()
-        except ReceiveError as error:
-            problems.append(f"{item.sop_instance_uid}: {error}")
+    for path in files_below(folder):
+        name = path.relative_to(folder)
+        match read_file(path):
+            case NotDicom(reason=reason):
+                taken.notes.append(f"{name}: {reason}, left out")
+            case Damaged(reason=reason):
+                taken.problems.append(f"{name}: {reason}")
+            case FileContent() as item:
+                try:
+                    _store(intake, item)
+                except ReceiveError as error:
+                    taken.problems.append(f"{name}: {error}")
     intake.close(clean=True)
     core.indexer.flush()
-    say(f"{core.ledger.instances.count()} instances taken in, {len(problems)} files left out")
-    return problems
+    left_out = len(taken.problems) + len(taken.notes)
+    say(f"{core.ledger.instances.count()} instances taken in, {left_out} files left out")
+    return taken
+
+
+def _store(intake: SegmentIntake, item: FileContent) -> None:
+    intake.begin(
+        StoreCommand(
+            sop_class_uid=item.sop_class_uid,
+            sop_instance_uid=item.sop_instance_uid,
+            transfer_syntax_uid=item.transfer_syntax_uid,
+            calling_ae_title="FOLDER",
+        )
+    )
+    intake.write([memoryview(item.data_set)])
+    intake.commit()
 
 
 def _work_off(core: Core, say: Say) -> None:

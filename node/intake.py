@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pydicom import dcmread
@@ -33,29 +34,52 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class NotDicom:
-    """A file that no DICOM client could send, with the reason."""
+    """A file that no DICOM client would send, such as a picture or a list beside the images."""
 
     path: Path
     reason: str
 
 
-def read_folder(folder: Path) -> Iterator[FileContent | NotDicom]:
-    """Every file below a folder, in the order of their paths; links are not followed."""
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A DICOM file (it begins as PS3.10 7.1 asks) that cannot be sent, with the reason."""
+
+    path: Path
+    reason: str
+
+
+def read_folder(folder: Path) -> Iterator[FileContent | NotDicom | Damaged]:
+    """Every file below a folder, in the order of their paths."""
+    return map(read_file, files_below(folder))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files below a folder, sorted, without links and DICOMDIR (an index, PS3.10 8.6)."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink() and path.name != "DICOMDIR":
-            yield read_file(path)
+            yield path
 
 
-def read_file(path: Path) -> FileContent | NotDicom:
-    """Read one file as a storage SCU would before it sends it (PS3.10, PS3.4 B)."""
+def read_file(path: Path) -> FileContent | NotDicom | Damaged:
+    """Read one file as a storage SCU would before it sends it (PS3.10, PS3.4 B).
+
+    A file without preamble and prefix is taken as a bare data set where it makes sense as one.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return Damaged(path, f"cannot be read ({error.strerror})")
+    is_part_10 = raw[PREAMBLE : PREAMBLE + len(PREFIX)] == PREFIX
     with warnings.catch_warnings():
         # Odd values are the receiver's affair; pydicom's warnings would print them.
         warnings.simplefilter("ignore")
         try:
-            return _content(dcmread(path, stop_before_pixels=True, force=True), path.read_bytes())
+            return _content(dcmread(BytesIO(raw), stop_before_pixels=True, force=True), raw)
         except _UNREADABLE as error:
+            if not is_part_10:
+                return NotDicom(path, "no DICOM file")
             reason = str(error) if isinstance(error, _NoInstance) else type(error).__name__
-            return NotDicom(path, f"cannot be read as DICOM ({reason})")
+            return Damaged(path, f"a DICOM file that cannot be read ({reason})")
 
 
 class _NoInstance(ValueError):

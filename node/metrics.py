@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from prometheus_client import (
@@ -91,12 +91,28 @@ class Metrics:
             ["model"],
             registry=r,
         )
+        self.alerts = Counter(
+            "vigie_alerts_total", "Alerts by outcome", ["channel", "outcome"], registry=r
+        )
         self._destination_up = Gauge(
             "vigie_destination_up",
             "0 while the circuit to a destination is open",
             ["destination"],
             registry=r,
         )
+
+    def watch_store(self, waiting: Callable[[], float], retired: Callable[[], float]) -> None:
+        """Add the gauges of the store, asked at each scrape.
+
+        Args:
+            waiting: acknowledged instances that have no row in the ledger yet.
+            retired: segments under which the disk failed since the start.
+        """
+        for name, meaning, ask in (
+            ("vigie_index_backlog", "Acknowledged instances that wait for their rows", waiting),
+            ("vigie_segments_retired", "Segments that the disk failed under", retired),
+        ):
+            Gauge(name, meaning, registry=self.registry).set_function(ask)
 
     def destination_state(self, name: str, *, up: bool) -> None:
         """Show whether a destination answers."""
@@ -142,6 +158,12 @@ class _LedgerCollector(Collector):
         for (name, state), number in self._ledger.outbox.totals().items():
             queue.add_metric([name, state.value], number)
         yield queue
+        alerts = GaugeMetricFamily(
+            "vigie_alerts_waiting", "Alerts that wait to be sent", labels=["channel"]
+        )
+        for channel, number in self._ledger.alerts.waiting().items():
+            alerts.add_metric([channel], number)
+        yield alerts
         usage = shutil.disk_usage(self._storage)
         disk = GaugeMetricFamily("vigie_disk_bytes", "Disk of the store", labels=["kind"])
         disk.add_metric(["free"], usage.free)

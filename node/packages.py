@@ -6,19 +6,31 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import models
+from config.installed import InstalledModel
 from config.load import read_document
 from config.package_schema import Package
 
 MODELS_FOLDER = Path(models.__file__).resolve().parent
 
 
-def installed_models(folder: Path = MODELS_FOLDER) -> Mapping[str, tuple[str, ...]]:
-    """Names of the packages, each with the names of its thresholds.
+def installed_models(folder: Path = MODELS_FOLDER) -> Mapping[str, InstalledModel]:
+    """The packages by name, each with its thresholds and acute findings.
 
     Raises:
         ConfigError: a `model.yaml` cannot be used; one line per fault.
     """
     return {
-        path.parent.name: tuple(read_document(path, Package).thresholds)
+        path.parent.name: _installed(read_document(path, Package))
         for path in sorted(folder.glob("*/model.yaml"))
     }
+
+
+def _installed(package: Package) -> InstalledModel:
+    return InstalledModel(
+        thresholds=tuple(package.thresholds),
+        triage=package.triage,
+        acute={
+            name: package.thresholds[acute.threshold]
+            for name, acute in package.acute_findings.items()
+        },
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import structlog
 
+from node.domain.addresses import authority, remedy
 from node.domain.errors import ConfigError
 
 log = structlog.get_logger(__name__)
@@ -72,11 +74,11 @@ class Web:
         Handler.probes = probes
         Handler.settings = settings
         try:
-            self._server = ThreadingHTTPServer((settings.host, settings.port), Handler)
+            self._server = _server(settings, Handler)
         except OSError as error:
             raise ConfigError(
-                f"http: cannot listen on {settings.host}:{settings.port} ({error.strerror}) - "
-                "another program uses it; choose another http.port"
+                f"http: cannot listen on {authority(settings.host, settings.port)} "
+                f"({error.strerror}) - {remedy(error, 'http')}"
             ) from error
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="web", daemon=True).start()
@@ -86,6 +88,17 @@ class Web:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+
+
+def _server(settings: WebSettings, handler: type[_Handler]) -> ThreadingHTTPServer:
+    """IPv4 or IPv6, as the host is written or as its name resolves."""
+    where = (settings.host, settings.port)
+    (family, *_), *_ = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)
+
+    class Server(ThreadingHTTPServer):
+        address_family = family
+
+    return Server(where, handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

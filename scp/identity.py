@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from node.domain.errors import CannotUnderstand, ClassMismatch
+from node.domain.errors import CannotUnderstand, ClassMismatch, InvalidInstance
 from scp.contracts import Received
 from scp.header import Header, HeaderError, Tag
 
@@ -51,6 +51,7 @@ def identify(received: Received) -> Identity:
     Raises:
         CannotUnderstand: the bytes cannot be read as far as group 0020, or a UID is missing or
             is none.
+        InvalidInstance: the SOP Instance UID is none.
         ClassMismatch: class or instance differ from the command set (PS3.4 B.2.3).
     """
     values = _read(received)
@@ -60,7 +61,8 @@ def identify(received: Received) -> Identity:
     }
     for name, uid in found.items():
         if uid and not UID_PATTERN.fullmatch(uid):
-            raise CannotUnderstand(f"{name} is not a UID (digits and dots, at most 64)")
+            refused = InvalidInstance if name == "SOP Instance UID" else CannotUnderstand
+            raise refused(f"{name} is not a UID (digits and dots, at most 64)")
     for name, commanded in (
         ("SOP Class UID", received.sop_class_uid),
         ("SOP Instance UID", received.sop_instance_uid),
@@ -71,7 +73,7 @@ def identify(received: Received) -> Identity:
         if not found[name]:
             raise CannotUnderstand(f"{name} is missing; it cannot be filed without one")
     if not UID_PATTERN.fullmatch(received.sop_instance_uid):
-        raise CannotUnderstand("the SOP Instance UID of the C-STORE command is not a UID")
+        raise InvalidInstance("the SOP Instance UID of the C-STORE command is not a UID")
     return Identity(
         sop_class_uid=received.sop_class_uid,
         sop_instance_uid=received.sop_instance_uid,

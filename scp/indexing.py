@@ -67,6 +67,10 @@ class Indexer:
             return f"{self._waiting} instances wait for their rows in the ledger; {self._remedy()}"
         return self._fault
 
+    def waiting(self) -> int:
+        """How many instances, and ends of associations, wait to be filed."""
+        return self._waiting
+
     def stored(self, association_id: str, segment: Segment, end: int, instance: Instance) -> None:
         """An instance is durable; its row follows."""
         with self._lock:

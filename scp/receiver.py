@@ -22,6 +22,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.transport import RequestHandler
 
+from node.domain.addresses import authority, remedy
 from node.domain.errors import ClassMismatch, ConfigError, OutOfResources, ReceiveError
 from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Rejection, is_listed, judge
 from scp.classes import VERIFICATION, register, supported
@@ -125,9 +126,8 @@ class Receiver:
             )
         except OSError as error:
             raise ConfigError(
-                f"receiver: cannot listen on {settings.host}:{settings.port} ({error.strerror}) - "
-                "another program uses the port, or the address is not one of this computer; "
-                "change receiver.port or receiver.host"
+                f"receiver: cannot listen on {authority(settings.host, settings.port)} "
+                f"({error.strerror}) - {remedy(error, 'receiver')}"
             ) from error
         assert isinstance(server, LimitedServer)
         server.max_connections = max(256, 4 * settings.admission.max_associations)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from config.schema.alert_channels import EmailChannel, Hl7Channel, WebhookChannel
+from config.schema.alerts import Alerts, EventRule, FindingRule, Templates
 from config.schema.appliance import CURRENT_VERSION, Appliance
 from config.schema.completion import Completion
 from config.schema.destinations import DicomDestination
@@ -17,9 +19,14 @@ from config.schema.workers import Provider, Workers
 
 __all__ = [
     "CURRENT_VERSION",
+    "Alerts",
     "Appliance",
     "Completion",
     "DicomDestination",
+    "EmailChannel",
+    "EventRule",
+    "FindingRule",
+    "Hl7Channel",
     "Identity",
     "Limits",
     "Logs",
@@ -30,7 +37,9 @@ __all__ = [
     "Results",
     "Route",
     "Storage",
+    "Templates",
     "Web",
+    "WebhookChannel",
     "When",
     "Workers",
 ]

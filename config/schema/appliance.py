@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from config.fields import EntryName
+from config.schema.alerts import Alerts
 from config.schema.base import Section
 from config.schema.completion import Completion
 from config.schema.destinations import DicomDestination
@@ -62,6 +63,9 @@ class Appliance(Section):
         default_factory=dict,
         title="Routes",
         description="Which studies which models look at, and where the results go, by name.",
+    )
+    alerts: Alerts = Field(
+        default_factory=Alerts, title="Alerts", description="Whom to call, about what."
     )
     results: Results = Field(
         default_factory=Results, title="Results", description="How result objects look."

@@ -26,8 +26,11 @@ class Model(Section):
     report_not_eligible: bool | None = Field(
         default=None,
         title="Report 'not eligible'",
-        description="Send a report also when no series qualifies; left out: what the package says "
-        "(acute tasks do).",
+        description="Send a report and a page 'Not analysed: why' also when no series of a routed "
+        "study qualifies; left out: as the package's 'triage' says. Models of acute findings do, "
+        "since silence could be read as 'nothing found'; for the others it would be a page in "
+        "every study they were not made for, and `explain STUDY` has the reason. A result that "
+        "replaces an earlier one is always sent.",
     )
     thresholds: Mapping[str, float] = Field(
         default_factory=dict,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 import structlog
 
 from config.explain import explain_config, explain_rows
-from config.load import load, load_appliance
+from config.load import Loaded, load, load_appliance
+from config.schema import Hl7Channel
+from inference.providers import none_works, probe
 from models.registry import load_manifest
 from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
 from node.conformance import statement
 from node.doctor import examine
+from node.domain.errors import ConfigFault
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
 
@@ -51,6 +55,9 @@ def check(options: argparse.Namespace) -> int:
     for name in enabled:
         load_manifest(MODELS_FOLDER / name)
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
+    warnings = _warnings(loaded)
+    for warning in warnings:
+        print(f"warning: {warning}")
     print(
         f"{options.config}: good ({len(peers)} peers, {len(enabled)} models, "
         f"{len(loaded.appliance.routes)} routes, {len(destinations)} destinations)"
@@ -58,12 +65,50 @@ def check(options: argparse.Namespace) -> int:
     return Exit.GOOD
 
 
+def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:
+    """What is well written, and yet would not work on this computer."""
+    enabled = any(model.enabled for model in loaded.appliance.models.values())
+    why = none_works(loaded.appliance.workers.providers, probe()) if enabled else ""
+    if why:
+        yield loaded.document.fault(
+            ("workers", "providers"),
+            f"nothing could be analysed on this computer ({why})",
+            "add cpu at the end of the list, or mend what is named",
+        )
+    yield from _uncalled(loaded)
+    alerts = loaded.appliance.alerts
+    for name, channel in alerts.channels.items():
+        if alerts.patient_data != "none" and isinstance(channel, Hl7Channel) and not channel.tls:
+            yield loaded.document.fault(
+                ("alerts", "channels", name, "host"),
+                "patient data travel unencrypted to this host",
+                "write 'tls: true' where the interface engine can, and keep the way inside the "
+                "hospital's network",
+            )
+
+
+def _uncalled(loaded: Loaded) -> Iterator[ConfigFault]:
+    """Rules for findings that no model in use can ever fulfil."""
+    installed = installed_models()
+    for name, rule in loaded.appliance.alerts.findings.items():
+        models = rule.models or tuple(loaded.appliance.models)
+        if not any(
+            installed[model].acute for model in models if loaded.appliance.models[model].enabled
+        ):
+            yield loaded.document.fault_at(
+                loaded.document.key_place(("alerts", "findings", name)),
+                ("alerts", "findings", name),
+                "no model in use states an acute finding, so this rule calls nobody yet",
+                "leave it for the day when one does, or remove it",
+            )
+
+
 def explain(options: argparse.Namespace) -> int:
     """The effective configuration with the origin of each value."""
     if options.json:
-        print_rows(explain_rows(options.config), as_json=True)
+        print_rows(explain_rows(options.config, installed_models()), as_json=True)
     else:
-        print(explain_config(options.config))
+        print(explain_config(options.config, installed_models()))
     return Exit.GOOD
 
 

@@ -14,9 +14,15 @@ from node.folder import clear, run_folder
 from node.logs import configure_logging
 from node.packages import installed_models
 
+#: Files that are no DICOM are named one by one up to here.
+SHOWN_NOTES = 10
+
 
 def run(options: argparse.Namespace) -> int:
-    """Run the pipeline over a folder; 1 when a study failed or a file was refused."""
+    """Run the pipeline over a folder; 1 when a study failed or a DICOM file was refused.
+
+    What is no DICOM, such as a picture beside the images, is noted and changes nothing.
+    """
     if not options.folder.is_dir():
         complain(f"{options.folder}: no such folder")
         return Exit.REFUSED
@@ -44,6 +50,10 @@ def run(options: argparse.Namespace) -> int:
     print_rows(rows, as_json=options.json, empty="no study in this folder")
     for problem in done.problems:
         complain(problem)
+    for note in done.notes[:SHOWN_NOTES]:
+        complain(f"note: {note}")
+    if len(done.notes) > SHOWN_NOTES:
+        complain(f"note: {len(done.notes) - SHOWN_NOTES} more; summary.json names them all")
     failed = any(item.outcome == "failed" for item in done.outcomes)
     return Exit.FAILURES if failed or done.problems or not rows else Exit.GOOD
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.load import load_appliance
+from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.ledger import Ledger
 from node.ledger.states import DeliveryState
@@ -80,6 +81,7 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
             "verdicts": [asdict(v) for v in ledger.studies.verdicts(uid, study.generation)],
             "jobs": [asdict(job) for job in ledger.jobs.of_study(uid)],
             "deliveries": [asdict(item) for item in ledger.outbox.of_study(uid)],
+            "alerts": [asdict(alert) for alert in ledger.alerts.of_study(uid)],
             "events": [asdict(event) for event in ledger.studies.events(uid)],
         }
     ]
@@ -112,6 +114,8 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
         cause = f": {item.cause}" if item.cause else ""
         print(f"  {item.object.kind} to {item.destination}: {item.state.value}{proof}{cause}")
         print(f"    {item.object.path}")
+    for told in told_alerts(ledger, uid):
+        print(f"  alert: {told}")
     print("  life:")
     for event in ledger.studies.events(uid):
         print(f"    {when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else ""))

@@ -5,6 +5,7 @@ NodeError
   ReceiveError       an instance or association could not be accepted
     OutOfResources     the store is above its watermark or the disk failed (0xA700)
     CannotUnderstand   the data set cannot be read far enough to file it (0xC000)
+    InvalidInstance    its SOP Instance UID breaks the rules for UIDs (0x0117)
     ClassMismatch      the data set does not match its SOP class or command (0xA900)
   SeriesError        a series cannot be described (its headers contradict each other)
   VolumeError        a series cannot become a volume (geometry, units): not eligible
@@ -100,7 +101,7 @@ class ConfigError(NodeError):
 class ReceiveError(NodeError):
     """An instance or association could not be accepted."""
 
-    #: C-STORE status to answer with, PS3.4 table B.2-1.
+    #: C-STORE status to answer with, PS3.4 table B.2-1 and PS3.7 annex C.
     status: int = 0xC000
 
 
@@ -120,6 +121,12 @@ class CannotUnderstand(ReceiveError):
     """The data set cannot be read far enough to be filed."""
 
     status = 0xC000
+
+
+class InvalidInstance(CannotUnderstand):
+    """The SOP Instance UID breaks the rules for UIDs: invalid object instance, PS3.7 annex C."""
+
+    status = 0x0117
 
 
 class SeriesError(NodeError):

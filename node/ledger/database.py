@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.domain.errors import LedgerError
-from node.ledger.schema import SCHEMA_VERSION, TABLES
+from node.ledger.schema import MIGRATIONS, SCHEMA_VERSION, TABLES
 
 
 class Database:
@@ -41,7 +41,8 @@ class Database:
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=FULL")
                 self._connection.executescript(TABLES)
-            self._check_version(read_only)
+                self._migrate()
+            self._check_version()
         except sqlite3.DatabaseError as error:
             raise LedgerError(
                 f"the ledger {path} cannot be opened ({error}); keep the file, nothing is deleted "
@@ -49,17 +50,29 @@ class Database:
                 "from the stored instances"
             ) from error
 
-    def _check_version(self, read_only: bool) -> None:
+    def _migrate(self) -> None:
+        """Bring a new ledger, or one of an earlier version, to the present tables."""
+        found = self._version()
+        if found is not None and found not in range(min(MIGRATIONS) - 1, SCHEMA_VERSION):
+            return
+        for version in sorted(MIGRATIONS):
+            if found is None or version > found:
+                self._connection.executescript(MIGRATIONS[version])
+        self._connection.execute(
+            "INSERT OR REPLACE INTO meta VALUES ('version', ?)", (str(SCHEMA_VERSION),)
+        )
+
+    def _version(self) -> int | None:
         row = self._connection.execute("SELECT value FROM meta WHERE key='version'").fetchone()
-        if row is None and not read_only:
-            self._connection.execute(
-                "INSERT INTO meta VALUES ('version', ?)", (str(SCHEMA_VERSION),)
-            )
-        elif row is None or int(row["value"]) != SCHEMA_VERSION:
-            found = "none" if row is None else row["value"]
+        return None if row is None else int(row["value"])
+
+    def _check_version(self) -> None:
+        found = self._version()
+        if found != SCHEMA_VERSION:
             raise LedgerError(
-                f"the ledger {self.path} has version {found}, this Vigie reads version "
-                f"{SCHEMA_VERSION}; run the Vigie that wrote it"
+                f"the ledger {self.path} has version {'none' if found is None else found}, this "
+                f"Vigie reads version {SCHEMA_VERSION}; run the Vigie that wrote it, or `serve` of "
+                "this one, which brings an older ledger up to date"
             )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The ledger as one object: four tables' worth of questions over one database."""
+"""The ledger as one object: all tables' worth of questions over one database."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from node.ledger.alerts import Alerts
 from node.ledger.database import Database
 from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
 from node.ledger.studies import Studies
+from node.ledger.troubles import Troubles
 
 FILE_NAME = "ledger.sqlite"
 
@@ -21,7 +23,8 @@ class Ledger:
 
     Attributes:
         instances: stored instances. studies: studies, verdicts, events.
-        jobs: analyses. outbox: result objects and deliveries.
+        jobs: analyses. outbox: result objects and deliveries. alerts: who is called about what.
+        troubles: what is wrong with the node itself.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class Ledger:
         self.instances = Instances(self._database, self.studies, root)
         self.jobs = Jobs(self._database, self.studies, clock)
         self.outbox = Outbox(self._database, self.studies, root, clock)
+        self.alerts = Alerts(self._database, self.studies, clock)
+        self.troubles = Troubles(self._database, clock)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

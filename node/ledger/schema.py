@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
 TABLES = """
@@ -120,3 +120,42 @@ CREATE TABLE IF NOT EXISTS delivery (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery (destination, state, created_at);
 """
+
+_ALERTS = """
+CREATE TABLE IF NOT EXISTS alert (
+    -- the same for the same thing to tell on the same channel, so that it is told once
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    -- '' for a trouble of the node
+    study_uid TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '',
+    finding TEXT NOT NULL DEFAULT '',
+    job_key TEXT NOT NULL DEFAULT '',
+    -- 1 the first time a finding is told, one more each time after it was taken back
+    episode INTEGER NOT NULL DEFAULT 1,
+    urgency INTEGER NOT NULL DEFAULT 0,
+    -- JSON object of texts: what its message says, without anything about the patient
+    facts TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    cause TEXT NOT NULL DEFAULT '',
+    answer TEXT NOT NULL DEFAULT '',
+    created_at REAL NOT NULL,
+    finished_at REAL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS alert_due ON alert (channel, state, not_before);
+CREATE INDEX IF NOT EXISTS alert_by_study ON alert (study_uid, model, finding);
+
+CREATE TABLE IF NOT EXISTS trouble (
+    event TEXT NOT NULL,
+    about TEXT NOT NULL,
+    since REAL NOT NULL,
+    PRIMARY KEY (event, about)
+) WITHOUT ROWID;
+"""
+
+#: Version -> what brings a ledger of the version before there.
+MIGRATIONS = {3: _ALERTS}

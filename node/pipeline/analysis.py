@@ -25,6 +25,7 @@ from inference.series import describe_study
 from inference.volume import load_volume
 from models.manifest import ModelManifest
 from models.registry import load_manifest
+from node.domain.acute import Observation, observe
 from node.domain.analysis import Analyse, AnalysisRequest
 from node.domain.errors import ModelError, PixelDataError, VolumeError
 from node.domain.finding import Findings, Status
@@ -88,7 +89,12 @@ class AnalysisTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisResult:
-    """How it ended. `refusals` are series whose pixels the model did not accept."""
+    """How it ended.
+
+    Attributes:
+        refusals: series whose pixels the model did not accept.
+        observations: what it says about each acute finding of the package, found or not.
+    """
 
     status: Status
     series_uid: SeriesUID
@@ -97,6 +103,7 @@ class AnalysisResult:
     objects: tuple[WrittenObject, ...]
     seconds: Mapping[str, float]
     summary: str
+    observations: tuple[Observation, ...] = ()
 
 
 @dataclass(slots=True)
@@ -219,6 +226,7 @@ class _Run:
             objects=objects,
             seconds=self.seconds,
             summary=summarise(findings),
+            observations=observe(findings, self.manifest.acute, self.manifest.thresholds),
         )
 
     @contextmanager

@@ -92,6 +92,8 @@ class Scheduler:
         self._in_hand: set[str] = set()
         #: Called when objects were queued for delivery.
         self.on_results: Callable[[], None] = lambda: None
+        #: Called with a result that is the current one, inside the transaction that enters it.
+        self.on_settled: Callable[[JobRow, AnalysisResult], None] = lambda _job, _result: None
 
     def start(self, threads: int) -> None:
         """Begin to claim jobs with this many threads, and keep their leases alive."""
@@ -227,6 +229,7 @@ class Scheduler:
                 if job.predecessor:
                     self._ledger.outbox.withhold(job.predecessor)
                 self._ledger.outbox.add(objects, job.destinations)
+                self.on_settled(job, result)
         self._metrics.jobs.labels(job.model, state.value).inc()
         for step, seconds in result.seconds.items():
             self._metrics.step_seconds.labels(step, job.model).observe(seconds)

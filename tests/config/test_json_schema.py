@@ -33,7 +33,8 @@ def test_every_quantity_has_its_unit_in_its_name() -> None:
     schema = json.loads(json_schema())
     counts = {"port", "priority", "version", "count", "threads", "series_number_base"}
     counts |= {"max_associations", "max_associations_per_peer", "spare_segments"}
-    units = ("_s", "_mm", "_gb", "_mb", "_bytes", "_days", "_percent")
+    counts |= {"at_least"}  # in the unit that the model package states
+    units = ("_s", "_mm", "_gb", "_mb", "_bytes", "_hours", "_days", "_percent")
     for section in (schema, *schema["$defs"].values()):
         for key, described in section["properties"].items():
             kinds = [described, *described.get("anyOf", ())]

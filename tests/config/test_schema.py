@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from config.explain import explain_rows
+from config.installed import InstalledModel
 from config.load import load_appliance
 from config.schema import When
+from node.domain.errors import ConfigError
 from node.domain.extent import Extent
 from node.domain.study import (
     ClassUID,
@@ -121,3 +124,49 @@ def test_one_address_and_a_network_are_both_networks(tmp_path: Path) -> None:
     path.write_text(HEAD.replace("[10.0.0.1]", '[10.0.0.1, 10.1.0.0/16, "fd00::/8"]'))
     addresses = load_appliance(path, ()).receiver.peers["ct1"].addresses
     assert [str(network) for network in addresses] == ["10.0.0.1/32", "10.1.0.0/16", "fd00::/8"]
+
+
+ACUTE = """\
+models: {pe: {enabled: true}, body: {enabled: true}}
+alerts:
+  channels: {duty: {type: hl7, host: 127.0.0.1, port: 2575}}
+  findings:
+    pe: {models: [MODEL], findings: [FINDING], at_least: 85, channels: [duty]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "finding", "told"),
+    [
+        ("pe", "embolizm", r"10:35: .*no model that is in use states .* did you mean 'embolism'"),
+        ("body", "embolism", r"10:19: .*this model states no acute finding"),
+        ("pe", "rv_strain", r"10:57: .*at_least: this is below the operating threshold .* 90, "),
+    ],
+)
+def test_a_rule_is_held_against_what_the_package_confirms(
+    tmp_path: Path, model: str, finding: str, told: str
+) -> None:
+    installed = {
+        "pe": InstalledModel(triage=True, acute={"embolism": 82.0, "rv_strain": 90.0}),
+        "body": InstalledModel(thresholds=("muscle",)),
+    }
+    path = tmp_path / "appliance.yaml"
+    path.write_text(HEAD + ACUTE.replace("MODEL", "pe").replace("FINDING", "embolism"))
+    rule = load_appliance(path, installed).alerts.findings["pe"]
+    assert (rule.models, rule.at_least) == (("pe",), 85)
+    path.write_text(HEAD + ACUTE.replace("MODEL", model).replace("FINDING", finding))
+    with pytest.raises(ConfigError, match=told):
+        load_appliance(path, installed)
+
+
+def test_not_eligible_is_reported_by_models_of_acute_findings_only_unless_the_site_says_so(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "appliance.yaml"
+    path.write_text(HEAD + "models: {pe: {enabled: true}, body: {enabled: true}}\n")
+    installed = {"pe": InstalledModel(triage=True), "body": InstalledModel()}
+    rows = {row["key"]: row for row in explain_rows(path, installed)}
+    for name, value in (("pe", "true"), ("body", "false")):
+        row = rows[f"models.{name}.report_not_eligible"]
+        assert (row["value"], row["origin"]) == (value, f"models/{name}/model.yaml (triage)")
+        assert "silence could be read as 'nothing found'" in row["meaning"]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from config.explain import explain_rows
 from config.load import load_appliance
 from node.domain.errors import ConfigError
+from node.packages import installed_models
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = CHECKOUT / "appliance.yaml"
@@ -40,6 +42,13 @@ def test_the_shipped_file_is_short_and_commented() -> None:
     assert lines[0] == "# yaml-language-server: $schema=config/appliance.schema.json"
 
 
+def test_the_shipped_models_say_nothing_about_studies_they_were_not_made_for() -> None:
+    # No acute finding is among them: a page in every other study would be noise.
+    rows = {row["key"]: row for row in explain_rows(SHIPPED, installed_models())}
+    row = rows["models.body_composition.report_not_eligible"]
+    assert (row["value"], row["origin"]) == ("false", "models/body_composition/model.yaml (triage)")
+
+
 def test_paths_are_relative_to_the_file_and_not_to_where_vigie_was_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,12 +62,16 @@ def test_paths_are_relative_to_the_file_and_not_to_where_vigie_was_started(
 def test_what_is_commented_out_works_when_it_is_uncommented(tmp_path: Path) -> None:
     text = SHIPPED.read_text().replace("label: research", "label: cleared")
     text = re.sub(
-        r"^( *)# (responsible_person|ct1|  addresses|  ae_titles)", r"\1\2", text, flags=re.M
+        r"^( *)# (responsible_person|ct1|  addresses|  ae_titles|report_not_eligible)",
+        r"\1\2",
+        text,
+        flags=re.M,
     )
     path = tmp_path / "appliance.yaml"
     path.write_text(text)
     appliance = load_appliance(path, ["body_composition"])
     assert not appliance.is_research
+    assert appliance.models["body_composition"].report_not_eligible is True
     assert appliance.node.responsible_person == "Dr. Ada Lovelace"
     assert appliance.receiver.peers["ct1"].ae_titles == ("CT1",)
 

@@ -77,6 +77,21 @@ def test_the_table_holds_more_than_a_hundred_wrong_files() -> None:
             id="UTF-16",
         ),
         pytest.param(
+            "version: 1\n".encode("utf-16-le"),
+            "1:1: the file is encoded as UTF-16 - save it again with the encoding UTF-8",
+            id="UTF-16 without a mark",
+        ),
+        pytest.param(
+            b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x03\x00>\x00",
+            "1:1: this is no text file - check that --config names the right file",
+            id="a program",
+        ),
+        pytest.param(
+            b"\x00\x01\x02\x03" * 50,
+            "1:1: this is no text file - check that --config names the right file",
+            id="a binary file that begins with zeros",
+        ),
+        pytest.param(
             GOOD.encode() + "node: {institution: Universitätsklinik}\n".encode("latin-1"),
             "6:30: a letter that is not UTF-8, as old Windows editors write it (got byte 0xe4) - "
             "save the file again with the encoding UTF-8",
@@ -185,8 +200,9 @@ def test_a_file_of_nested_aliases_is_refused_before_it_grows(
     laughs = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     laughs += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     lines = lines_of("\n".join(laughs).encode(), tmp_path, monkeypatch)
-    assert len(lines) == 1
-    assert lines[0].startswith("1:5: a value that starts with & is a YAML anchor")
+    assert len(lines) == 21
+    assert lines[0].startswith("1:5: a0: a value that starts with & is a YAML anchor")
+    assert "a value that starts with *" in lines[-1]
 
 
 def test_no_is_an_ae_title_and_not_a_falsehood(tmp_path: Path) -> None:

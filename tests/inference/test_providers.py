@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.providers import Probe, choose, engine_folder, probe
+from inference.providers import Probe, choose, engine_folder, none_works, probe
 from node.domain.errors import ModelError
 from tests.inference.specs import network_spec
 
@@ -115,3 +115,9 @@ def test_this_computer_can_be_probed_and_has_a_processor(capfd: pytest.CaptureFi
     assert found.lacks("cpu") == ""
     assert found.runtime
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_list_of_which_nothing_works_here_says_why_for_each_of_it() -> None:
+    assert none_works(ORDER, NO_DRIVER) == ""
+    told = none_works(("tensorrt", "cuda"), NO_DRIVER)
+    assert "tensorrt: libcuda.so.1 cannot be loaded; cuda: libcuda" in told

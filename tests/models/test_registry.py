@@ -151,3 +151,25 @@ def test_two_packages_of_one_name_are_refused(tmp_path: Path) -> None:
     (twin / "model.yaml").write_text(text)
     with pytest.raises(ModelError, match="two packages are called 'example'"):
         load_registry(tmp_path)
+
+
+ACUTE = """\
+thresholds: {embolism_percent: 82.0}
+acute_findings:
+  embolism: {title: Embolism, code: ["59282003", SCT], severity: urgent, threshold: THRESHOLD}
+"""
+
+
+def test_an_acute_finding_states_the_threshold_from_which_it_counts(tmp_path: Path) -> None:
+    made = package(tmp_path)
+    text = (made / "model.yaml").read_text()
+    (made / "model.yaml").write_text(text + ACUTE.replace("THRESHOLD", "embolism_percent"))
+    (acute,) = load_manifest(made).acute
+    assert (acute.name, acute.operating_threshold, acute.score) == (
+        "embolism",
+        82.0,
+        ("111012", "DCM"),
+    )
+    (made / "model.yaml").write_text(text + ACUTE.replace("THRESHOLD", "embolism"))
+    with pytest.raises(ConfigError, match=r"acute_findings\.embolism\.threshold: there is no"):
+        load_manifest(made)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.providers import Probe
 from node.cli.main import COMMANDS, main
 from node.ledger import Ledger
 from node.ledger.states import StudyState
@@ -50,6 +51,53 @@ def test_wrong_configuration_is_refused_with_line_column_and_remedy(
     told = capsys.readouterr().err
     assert "appliance.yaml:4:8: http.prot" in told
     assert "did you mean 'port'" in told
+
+
+def test_serve_says_in_one_line_that_its_folder_cannot_be_used(
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    # It would go on writing to a stream that pytest closes.
+    monkeypatch.setattr("node.cli.appliance.configure_logging", lambda _settings: None)
+    assert main(["serve", "--config", str(config)]) == REFUSED
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"storage.path: {tmp_path / 'store'} cannot be used (Read-only")
+    assert "chown" in told
+
+
+def test_check_warns_of_providers_that_this_computer_lacks(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "node.cli.appliance.probe",
+        lambda: Probe(compiled=("CPUExecutionProvider",), missing=frozenset({"libcuda.so.1"})),
+    )
+    more = "models: {body_composition: {enabled: true}}\nworkers: {providers: [tensorrt]}\n"
+    config.write_text(config.read_text() + more, encoding="utf-8")
+    assert main(["check", "--config", str(config)]) == GOOD
+    warning, good = capsys.readouterr().out.splitlines()
+    assert warning.startswith("warning: ")
+    assert "appliance.yaml:5:22: workers.providers: nothing could be analysed" in warning
+    assert "add cpu" in warning
+    assert "good" in good
+
+
+def test_check_warns_of_patient_data_on_an_open_line_and_of_a_rule_that_calls_nobody(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ris = "channels: {ris: {type: hl7, host: h, port: 1}}\n  findings: {pe: {channels: [ris]}}"
+    more = f"alerts:\n  patient_data: identifiers\n  {ris}\n"
+    config.write_text(config.read_text() + more, encoding="utf-8")
+    assert main(["check", "--config", str(config)]) == GOOD
+    told = capsys.readouterr().out
+    assert "alerts.channels.ris.host: patient data travel unencrypted" in told
+    assert "alerts.findings.pe: no model in use states an acute finding" in told
 
 
 def test_missing_configuration_is_refused_by_name(

@@ -74,3 +74,29 @@ def test_taken_port_is_named_with_the_remedy(web: Web) -> None:
     )
     with pytest.raises(ConfigError, match=r"choose another http\.port"):
         second.start()
+
+
+def test_an_ipv6_address_is_listened_on() -> None:
+    web = Web(WebSettings(host="::1", port=0), Probes(metrics=bytes, faults=dict, unready=dict))
+    web.start()
+    try:
+        with urllib.request.urlopen(f"http://[::1]:{web.port}/healthz", timeout=5) as response:
+            assert response.status == 200
+    finally:
+        web.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "told"),
+    [
+        ("192.0.2.1", 0, "the address is not one of this computer; correct http.host"),
+        ("2001:db8::1", 0, r"listen on \[2001:db8::1\]:0 .* is not one of this computer"),
+        ("no-such-host.invalid", 0, "no such name"),
+    ],
+)
+def test_a_port_that_cannot_be_opened_is_refused_with_its_true_cause(
+    host: str, port: int, told: str
+) -> None:
+    probes = Probes(metrics=bytes, faults=dict, unready=dict)
+    with pytest.raises(ConfigError, match=told):
+        Web(WebSettings(host=host, port=port), probes).start()

@@ -43,6 +43,7 @@ from tests.scp.listening import (
 from tests.scp.sent import STUDY, content
 
 SUCCESS, OUT_OF_RESOURCES, CLASS_MISMATCH, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900, 0xC000
+INVALID_INSTANCE = 0x0117
 
 
 @pytest.fixture
@@ -100,6 +101,11 @@ def test_same_bytes_again_are_a_no_op_and_other_bytes_are_kept_apart(node: Liste
     assert verify(second)
 
 
+def spoilt(item: FileContent, uid: str) -> FileContent:
+    """The same with a letter in one UID of its data set."""
+    return replace(item, data_set=item.data_set.replace(uid.encode(), f"{uid[:-1]}x".encode()))
+
+
 @pytest.mark.parametrize(
     ("item", "status", "reason"),
     [
@@ -113,6 +119,12 @@ def test_same_bytes_again_are_a_no_op_and_other_bytes_are_kept_apart(node: Liste
             "",
         ),
         (replace(content(), data_set=b"\0" * 37), CANNOT_UNDERSTAND, ""),
+        (spoilt(content(uid="1.2.3.9"), "1.2.3.9"), INVALID_INSTANCE, "SOP Instance UID is not"),
+        (
+            spoilt(content(StudyInstanceUID="1.2.3.8"), "1.2.3.8"),
+            CANNOT_UNDERSTAND,
+            "Study Instance UID is not a UID",
+        ),
     ],
 )
 def test_bad_object_is_refused_and_quarantined_and_the_association_lives_on(
@@ -266,7 +278,7 @@ def test_explicit_little_endian_is_preferred_and_compressed_stays_compressed(
 
 def test_taken_port_is_named_with_the_remedy(node: Listening, tmp_path: Path) -> None:
     with (
-        pytest.raises(ConfigError, match=r"change receiver\.port"),
+        pytest.raises(ConfigError, match=r"choose another receiver\.port"),
         listening(tmp_path / "second", port=node.port),
     ):
         raise AssertionError("two receivers on one port")

@@ -1,0 +1,70 @@
+"""From the bytes of a file to its text: UTF-8, and a remedy for everything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config.syntax import Place, SyntaxFault, place_of_index
+
+#: A large site has some hundred settings in some ten kilobytes.
+MAX_BYTES = 250_000
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; raises SyntaxFault where it cannot be read."""
+    start = Place(1, 1)
+    try:
+        if path.is_dir():
+            raise SyntaxFault(
+                start, "a folder, not a file", f"name the file: {path}/appliance.yaml"
+            )
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SyntaxFault(
+            start, "no such file", "check the spelling, or give the file with --config FILE"
+        ) from None
+    except OSError as error:
+        raise SyntaxFault(
+            start,
+            f"the file cannot be read ({error.strerror})",
+            "let the account that runs Vigie read it, with chown or chmod",
+        ) from None
+    if len(raw) > MAX_BYTES:
+        raise SyntaxFault(
+            start,
+            f"the file is larger than {MAX_BYTES:,} bytes",
+            "check that --config names the right file",
+        )
+    return _decoded(raw)
+
+
+def _decoded(raw: bytes) -> str:
+    if _is_utf16(raw):
+        raise SyntaxFault(
+            Place(1, 1), "the file is encoded as UTF-16", "save it again with the encoding UTF-8"
+        )
+    if b"\x00" in raw:
+        raise SyntaxFault(
+            Place(1, 1), "this is no text file", "check that --config names the right file"
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig")
+        raise SyntaxFault(
+            place_of_index(before, len(before)),
+            "a letter that is not UTF-8, as old Windows editors write it",
+            "save the file again with the encoding UTF-8",
+            f"byte 0x{raw[error.start]:02x}",
+        ) from None
+
+
+def _is_utf16(raw: bytes) -> bool:
+    """By its byte order mark, or by Latin letters with a zero byte beside each."""
+    head = raw[:200]
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    low, high = head[0::2], head[1::2]
+    letters, zeros = (low, high) if b"\x00" in high else (high, low)
+    wide = bool(zeros) and not any(zeros) and all(c in b"\t\n\r" or c >= 0x20 for c in letters)
+    return wide or (marked and b"\x00" in head)

@@ -1,0 +1,1 @@
+"""Calling somebody: what is worth it, in which words, by which channel."""

@@ -1,0 +1,49 @@
+"""Each trouble of the node is seen, with what to do about it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from node.troubles import troubles_of
+
+
+def core(**changes: Any) -> Any:
+    """A core as `troubles_of` asks it; all is well unless changed."""
+    well: dict[str, Any] = {"refusal": "", "retired": 0, "held": {}, "silent": {}} | changes
+    return SimpleNamespace(
+        store=SimpleNamespace(
+            refusal=lambda: well["refusal"], pool=SimpleNamespace(retired=lambda: well["retired"])
+        ),
+        ledger=SimpleNamespace(
+            troubles=SimpleNamespace(
+                held_back=lambda name: well["held"].get(name, (0, 0)),
+                silent_for=lambda name, at_least_s: well["silent"].get(name, 0.0),
+            )
+        ),
+        appliance=SimpleNamespace(
+            alerts=SimpleNamespace(destination_dead_after_hours=4.0),
+            destinations={"pacs": None, "archive": None},
+        ),
+    )
+
+
+def test_all_is_well() -> None:
+    assert troubles_of(core(), dict) == {}
+
+
+def test_each_trouble_says_what_to_do() -> None:
+    found = troubles_of(
+        core(
+            refusal="the disk is 95 % full; free space",
+            retired=2,
+            held={"pacs": (3, 1)},
+            silent={"archive": 5 * 3600.0},
+        ),
+        lambda: {"pe": "golden case not reproduced"},
+    )
+    assert found["disk_full", "storage"].endswith("free space")
+    assert "smartctl" in found["segment_retired", "storage"]
+    assert "3 result objects of 1 studies" in found["result_held_back", "pacs"]
+    assert "5 hours" in found["destination_dead", "archive"]
+    assert found["model_out_of_service", "pe"] == "golden case not reproduced"
