@@ -18,7 +18,7 @@ from node.intake import Damaged, FileContent, NotDicom, files_below, read_file
 from node.layout import lay_out
 from node.ledger.states import StudyState
 from scp.contracts import StoreCommand
-from scp.storage import SegmentIntake
+from scp.intake import SegmentIntake
 
 Say = Callable[[str], None]
 
