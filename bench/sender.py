@@ -6,8 +6,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,56 +98,89 @@ class _Outcome:
     answers: list[Answer] = field(default_factory=list)
 
 
-def _one(port: int, called: str, images: Sequence[Image], outcome: _Outcome) -> None:
+@dataclass(frozen=True, slots=True)
+class Established:
+    """An association whose connection is in the caller's hands."""
+
+    connection: socket.socket
+    context_id: int
+    pdu_bytes: int
+
+    def command(self, sop_instance_uid: str) -> bytes:
+        """A C-STORE-RQ for a CT image."""
+        request = Command(
+            field=C_STORE_RQ,
+            message_id=1,
+            sop_class_uid=str(CTImageStorage),
+            sop_instance_uid=sop_instance_uid,
+            has_data_set=True,
+        )
+        return pdu(self.context_id, COMMAND | LAST, _request(request))
+
+    def data(self, piece: bytes, *, last: bool) -> bytes:
+        """The next bytes of a data set."""
+        return pdu(self.context_id, LAST if last else 0, piece)
+
+    def status(self) -> int:
+        """Wait for the answer. Raises OSError when the connection ends instead."""
+        return _status(self.connection)
+
+    def release(self) -> None:
+        """End the association."""
+        self.connection.sendall(bytes([5, 0, 0, 0, 0, 4, 0, 0, 0, 0]))
+        self.connection.recv(100)
+
+
+@contextmanager
+def established(port: int, called: str) -> Iterator[Established]:
+    """Open an association for CT images. Raises RuntimeError when it is refused."""
     entity = AE(ae_title="BENCH")
     entity.requested_contexts = [build_context(CTImageStorage, ExplicitVRLittleEndian)]
     association = entity.associate("127.0.0.1", port, ae_title=called)
     if not association.is_established:
-        outcome.faults.append(f"no association with {called} on port {port}")
-        return
+        raise RuntimeError(f"no association with {called} on port {port}")
     wrapper: Any = association.dul.socket
     connection: socket.socket = wrapper.socket
-    number = int(association.accepted_contexts[0].context_id or 0)
-    limit = min(PDU_BYTES, association.acceptor.maximum_length or PDU_BYTES)
     # The library's reader thread must not take the answers.
     association._reactor_checkpoint.clear()
     association.dul.kill_dul()
     association.dul.join(5)
-    request = Command(
-        field=C_STORE_RQ,
-        message_id=1,
-        sop_class_uid=str(CTImageStorage),
-        sop_instance_uid="",
-        has_data_set=True,
-    )
+    connection.settimeout(60)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        connection.settimeout(60)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for image in images:
-            command = _request(replace(request, sop_instance_uid=image.sop_instance_uid))
-            parts = [pdu(number, COMMAND | LAST, command)]
-            step = limit - 6
-            for at in range(0, len(image.data_set), step):
-                last = LAST if at + step >= len(image.data_set) else 0
-                parts.append(pdu(number, last, image.data_set[at : at + step]))
-            whole = b"".join(parts)
-            started = time.monotonic()
-            connection.sendall(whole)
-            sent = time.monotonic()
-            status = _status(connection)
-            outcome.answers.append(Answer(sent, time.monotonic() - sent))
-            if status:
-                outcome.faults.append(f"status 0x{status:04X}")
-                return
-            time.sleep(max(0.0, started + outcome.every_s - time.monotonic()))
-        connection.sendall(bytes([5, 0, 0, 0, 0, 4, 0, 0, 0, 0]))
-        connection.recv(100)
-    except OSError as error:
-        outcome.faults.append(f"the connection broke: {error}")
+        yield Established(
+            connection,
+            int(association.accepted_contexts[0].context_id or 0),
+            min(PDU_BYTES, association.acceptor.maximum_length or PDU_BYTES),
+        )
     finally:
         connection.close()
         association._kill = True
         association._reactor_checkpoint.set()
+
+
+def _one(port: int, called: str, images: Sequence[Image], outcome: _Outcome) -> None:
+    try:
+        with established(port, called) as peer:
+            for image in images:
+                parts = [peer.command(image.sop_instance_uid)]
+                step, size = peer.pdu_bytes - 6, len(image.data_set)
+                for at in range(0, size, step):
+                    piece = image.data_set[at : at + step]
+                    parts.append(peer.data(piece, last=at + step >= size))
+                whole = b"".join(parts)
+                started = time.monotonic()
+                peer.connection.sendall(whole)
+                sent = time.monotonic()
+                status = peer.status()
+                outcome.answers.append(Answer(sent, time.monotonic() - sent))
+                if status:
+                    outcome.faults.append(f"status 0x{status:04X}")
+                    return
+                time.sleep(max(0.0, started + outcome.every_s - time.monotonic()))
+            peer.release()
+    except (OSError, RuntimeError) as error:
+        outcome.faults.append(f"the connection broke: {error}")
 
 
 def _request(command: Command) -> bytes:

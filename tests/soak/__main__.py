@@ -1,4 +1,8 @@
-"""`make soak`: 100 kills of the node, 500 of the receiver alone, 10,000 associations."""
+"""`make soak`: kills, power cuts, a storm, one very large object; each counted afterwards.
+
+100 kills of the node at work, 500 of the receiver alone under eight senders (about an hour), 40
+power cuts, 10,000 associations, one object of 10 GB.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from pathlib import Path
 
 from node.demo.simulated import simulate
 from tests.soak.campaign import Campaign, Plan
+from tests.soak.large import send_large
+from tests.soak.power_cut import NotPossible, power_cuts
 from tests.soak.receiving import campaign
 from tests.soak.storm import storm
 
@@ -26,6 +32,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("soak-out"))
     parser.add_argument("--receiver-kills", type=int, default=500, help="of the receiver alone")
     parser.add_argument("--associations", type=int, default=10_000, help="of the storm")
+    parser.add_argument("--power-cuts", type=int, default=40)
+    parser.add_argument("--large-gb", type=float, default=10.0, help="of the largest object")
     options = parser.parse_args()
     # On two cores a node that is killed every six seconds ends a study about every second life.
     count = options.studies or max(3, round(0.7 * options.kills))
@@ -63,6 +71,8 @@ def main() -> int:
         f"receiver alone: {counted.kills} kills, {len(counted.acknowledged)} instances "
         f"acknowledged, {counted.sent_again} sent again, {len(counted.faults)} faults"
     )
+    cut = _without_power(options)
+    large = _large(options)
     stormed = storm(
         options.out.resolve() / "storm",
         associations=options.associations,
@@ -72,10 +82,43 @@ def main() -> int:
         f"storm: {stormed.associations} associations, {stormed.before} became {stormed.after}, "
         f"{len(stormed.faults)} faults"
     )
-    faults = [*verdict.faults, *counted.faults, *stormed.faults]
+    faults = [*verdict.faults, *counted.faults, *cut, *large, *stormed.faults]
     for fault in faults:
         print(f"  {fault}")
     return int(bool(faults))
+
+
+def _without_power(options: argparse.Namespace) -> list[str]:
+    try:
+        counted = power_cuts(
+            options.out.resolve() / "power",
+            cuts=options.power_cuts,
+            seed=options.seed,
+            say=lambda text: print(text, flush=True),
+        )
+    except NotPossible as error:
+        print(f"power cuts: SKIPPED, {error}")
+        return []
+    print(
+        f"power: {counted.kills} cuts, {len(counted.acknowledged)} instances acknowledged, "
+        f"{len(counted.faults)} faults"
+    )
+    return counted.faults
+
+
+def _large(options: argparse.Namespace) -> list[str]:
+    size = int(options.large_gb * 1e9)
+    free = shutil.disk_usage(options.out).free
+    if free < 1.2 * size:
+        print(f"large object: SKIPPED, {size / 1e9:.0f} GB do not fit into {free / 1e9:.0f} GB")
+        return []
+    sent = send_large(options.out.resolve() / "large", size)
+    print(
+        f"large object: {sent.size / 1e9:.1f} GB in {sent.seconds:.0f} s, memory of the receiver "
+        f"{sent.before_mb:.0f} -> {sent.peak_mb:.0f} MB, last byte to Success "
+        f"{sent.answer_s * 1e3:.0f} ms, {len(sent.faults)} faults"
+    )
+    return sent.faults
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from node.intake import FileContent
-from tests.scp.listening import RawSender, data_set_of, listening
+from tests.scp.listening import Listening, RawSender, data_set_of, listening
 from tests.scp.sent import content
 
 SUCCESS = 0x0000
@@ -54,13 +54,26 @@ def campaign(
         if number % 50 == 49:
             say(f"{number + 1} kills, {len(counted.acknowledged)} instances acknowledged")
     with listening(root) as node:
-        for uid, item in counted.acknowledged.items():
-            kept = node.ledger.instances.find(uid)
-            if len(kept) != 1:
-                counted.faults.append(f"{uid}: acknowledged, stored {len(kept)} times")
-            elif data_set_of(kept[0]) != item.data_set:
-                counted.faults.append(f"{uid}: stored with other bytes than were sent")
+        counted.faults += missing_of(node, counted)
     return counted
+
+
+def missing_of(node: Listening, counted: Counted) -> list[str]:
+    """What was acknowledged and is not there whole, exactly once."""
+    faults = []
+    for uid, item in list(counted.acknowledged.items()):
+        kept = node.ledger.instances.find(uid)
+        if len(kept) != 1:
+            faults.append(f"{uid}: acknowledged, {len(kept)} times in the index")
+            continue
+        try:
+            is_whole = data_set_of(kept[0]) == item.data_set
+        except OSError as error:
+            faults.append(f"{uid}: acknowledged, cannot be read ({error})")
+            continue
+        if not is_whole:
+            faults.append(f"{uid}: stored with other bytes than were sent")
+    return faults
 
 
 def _live_and_die(root: Path, alive_s: float, counted: Counted, chance: random.Random) -> None:
@@ -72,7 +85,7 @@ def _live_and_die(root: Path, alive_s: float, counted: Counted, chance: random.R
     again = chance.sample(sorted(counted.acknowledged), min(3, len(counted.acknowledged)))
     threads = [
         threading.Thread(
-            target=_send,
+            target=send_until_it_dies,
             args=(port, counted, random.Random(chance.random())),
             kwargs={"again": again},
         )
@@ -89,7 +102,9 @@ def _live_and_die(root: Path, alive_s: float, counted: Counted, chance: random.R
     counted.kills += 1
 
 
-def _send(port: int, counted: Counted, chance: random.Random, *, again: list[str]) -> None:
+def send_until_it_dies(
+    port: int, counted: Counted, chance: random.Random, *, again: list[str]
+) -> None:
     """Send until the receiver dies: new objects of any size, and some that it has already."""
     try:
         sender = RawSender(port, [content()])
