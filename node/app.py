@@ -16,6 +16,7 @@ from node.alerting import Alerting
 from node.core import Core
 from node.domain.errors import NodeError
 from node.packages import MODELS_FOLDER
+from node.pipeline.clock_jumps import ClockWatch
 from node.pipeline.delivery import Courier, wake_all
 from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
@@ -41,9 +42,14 @@ class Node:
         self.ledger = core.ledger
         self._unready: dict[str, str] = {"node": "starting"}
         self.couriers: tuple[Courier, ...] = couriers_of(appliance, core.ledger, core.metrics)
+        self.clock_watch = ClockWatch(core.ledger)
         self.retention = Retention(
-            core.ledger, core.store, core.results_folder, days=appliance.storage.retention_days
+            core.ledger,
+            core.store,
+            core.results_folder,
+            days=appliance.storage.retention_days,
         )
+        self.retention.is_clock_in_doubt = self.clock_watch.is_in_doubt
         self.segments = Loop("segments", core.store.pool.prepare, interval_s=5.0)
         arrivals = Arrivals(core.ledger, core.completion, core.metrics)
         core.indexer.events = arrivals
@@ -66,6 +72,7 @@ class Node:
         self.web.start()
         for courier in self.couriers:
             courier.loop.start()
+        self.clock_watch.loop.start()
         self.retention.loop.start()
         self.segments.start()
         self.alerting.start()
@@ -90,6 +97,7 @@ class Node:
         for courier in self.couriers:
             courier.loop.stop()
         self.retention.loop.stop()
+        self.clock_watch.loop.stop()
         self.segments.stop()
         self.alerting.stop()
         self.core.stop()
@@ -111,7 +119,7 @@ class Node:
                 "refused, not lost); check it (dmesg, smartctl), then start Vigie again"
             )
         loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
-        loops.append(self.segments)
+        loops += [self.segments, self.clock_watch.loop]
         loops += [courier.loop for courier in self.couriers]
         loops += self.alerting.loops
         return faults | {loop.name: loop.fault for loop in loops if loop.fault}

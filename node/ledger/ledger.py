@@ -17,6 +17,13 @@ from node.ledger.troubles import Troubles
 
 FILE_NAME = "ledger.sqlite"
 
+_WAITS = (
+    "UPDATE job SET not_before=not_before+? WHERE not_before>0",
+    "UPDATE job SET lease_until=lease_until+? WHERE lease_until>0",
+    "UPDATE delivery SET not_before=not_before+? WHERE not_before>0",
+    "UPDATE alert SET not_before=not_before+? WHERE not_before>0",
+)
+
 
 class Ledger:
     """Everything the node knows, below one storage folder.
@@ -45,6 +52,12 @@ class Ledger:
         """Join several writes into one durable step."""
         with self._database.transaction():
             yield
+
+    def shift_waits(self, seconds: float) -> None:
+        """The clock was set by so much: leases and pauses keep the length that they had."""
+        with self._database.transaction() as db:
+            for statement in _WAITS:
+                db.execute(statement, (seconds,))
 
     def close(self, *, checkpoint: bool = False) -> None:
         """Close the database, folding its log in first when asked."""

@@ -19,6 +19,10 @@ from tests.scp.listening import listening
 from tests.scp.sent import content
 from tests.soak.receiving import PROGRAM
 
+ANY_SIZE = PROGRAM.replace(
+    "listening(Path(sys.argv[1]))", "listening(Path(sys.argv[1]), max_object_bytes=1 << 40)"
+)
+
 UID = "1.2.826.0.1.3680043.10.20.9"
 #: Growth that the receiver's buffers explain.
 FLAT_MB = 40.0
@@ -40,7 +44,7 @@ def send_large(root: Path, size: int) -> Large:
     """Send one object of so many bytes, and look at the receiver's memory and at the object."""
     large = Large(size)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(root)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", ANY_SIZE, str(root)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
