@@ -38,7 +38,8 @@ class CircuitBreaker:
 
     def may_try(self, now: float) -> bool:
         """True when a (probing) association is due."""
-        return now >= self._retry_at
+        # More than the longest pause ahead: the clock was set back meanwhile.
+        return now >= self._retry_at or self._retry_at - now > self._policy.cap_s
 
     def succeeded(self) -> None:
         """The destination answered."""
