@@ -20,6 +20,7 @@ from pydicom.uid import (
 
 from dicom_sr import codes
 from dicom_sr.common import clipped, code_item
+from dicom_sr.fallback_pages import IN_PLACE_OF, sources_of
 from dicom_sr.page import Page
 from dicom_sr.report_rules import named, walk
 from dicom_sr.secondary_capture import PAGES_PER_RESULT, put_page
@@ -102,9 +103,8 @@ def as_comprehensive(report: Dataset, replaced: Mapping[str, str] | None = None)
         if named(section, codes.QUALITATIVE_EVALUATIONS):
             section.ContentSequence.append(
                 _comment(
-                    "Comprehensive SR in place of the Comprehensive 3D SR "
-                    f"{report.SOPInstanceUID}, which this destination does not take. The "
-                    "content is the same."
+                    f"{IN_PLACE_OF} the Comprehensive 3D SR {report.SOPInstanceUID}, which this "
+                    "destination does not take. The content is the same."
                 )
             )
     validate_alone([written])
@@ -162,18 +162,17 @@ def _capture(original: Dataset, page: Page, number: int, *, identified: bool) ->
 
 def _source(original: Dataset, plane: Plane) -> Dataset | None:
     """The image that a page shows, under the class that a segmentation refers to it with."""
-    for group in original.get("PerFrameFunctionalGroupsSequence") or ():
-        for derivation in group.get("DerivationImageSequence") or ():
-            for image in derivation.get("SourceImageSequence") or ():
-                if image.ReferencedSOPInstanceUID != plane.sop_instance_uid:
-                    continue
-                item = Dataset()
-                item.ReferencedSOPClassUID = image.ReferencedSOPClassUID
-                item.ReferencedSOPInstanceUID = image.ReferencedSOPInstanceUID
-                if plane.frame_number is not None:
-                    item.ReferencedFrameNumber = plane.frame_number
-                item.PurposeOfReferenceCodeSequence = [code_item(codes.SOURCE_IMAGE)]
-                return item
+    if "PerFrameFunctionalGroupsSequence" not in original:
+        return None
+    for _, _, image in sources_of(original):
+        if image.ReferencedSOPInstanceUID == plane.sop_instance_uid:
+            item = Dataset()
+            item.ReferencedSOPClassUID = image.ReferencedSOPClassUID
+            item.ReferencedSOPInstanceUID = image.ReferencedSOPInstanceUID
+            if plane.frame_number is not None:
+                item.ReferencedFrameNumber = plane.frame_number
+            item.PurposeOfReferenceCodeSequence = [code_item(codes.SOURCE_IMAGE)]
+            return item
     return None
 
 

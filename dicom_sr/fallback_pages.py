@@ -28,6 +28,7 @@ from dicom_sr.page import (
 from dicom_sr.report_rules import named
 from dicom_sr.secondary_capture import identity_lines
 from dicom_sr.wording import UNIT_TEXT, raised_digits
+from node.domain.errors import ResultError
 from node.domain.finding import KeyImage, Overlay
 from node.domain.study import Plane
 
@@ -37,8 +38,14 @@ MOST_PICTURES: Final = 20
 MOST_PAGES: Final = 12
 INDENT: Final = 32
 CT_WINDOW: Final = (40.0, 400.0)
+#: Black in that window.
+AIR_HU: Final = -1024.0
 
 _HIDDEN: Final = (codes.IMAGE_LIBRARY, codes.TRACKING_UID)
+#: Algorithm identification (TID 4019) and the category of a finding: of no use on a page.
+_MACHINE_VALUES: Final = frozenset({"111000", "111001", "111002", "111003", "122405", "276214006"})
+#: With these words the comment of a Comprehensive SR begins that stands for another report.
+IN_PLACE_OF: Final = "Comprehensive SR in place of"
 _SHOWN_TYPES: Final = ("NUM", "CODE", "TEXT")
 
 
@@ -83,34 +90,50 @@ def report_pages(report: Dataset, *, identified: bool) -> tuple[Page, ...]:
 
 
 def _lines(report: Dataset) -> Iterator[_Line]:
+    told: dict[str, set[str]] = {}
     for section in report.get("ContentSequence", ()):
         # Language, observer, procedure and image library say nothing to a reader of a page.
-        if section.get("ValueType") == "CONTAINER" and not any(
-            named(section, concept) for concept in _HIDDEN
-        ):
-            for item in section.get("ContentSequence", ()):
-                yield from (
-                    _of_group(item) if item.get("ValueType") == "CONTAINER" else _told(item, 0)
-                )
+        if section.get("ValueType") != "CONTAINER" or _is_hidden(section):
+            continue
+        for item in section.get("ContentSequence", ()):
+            if item.get("ValueType") == "CONTAINER":
+                yield from _of_group(item, told)
+            else:
+                yield from _told(item, 0)
 
 
-def _of_group(group: Dataset) -> Iterator[_Line]:
+def _of_group(group: Dataset, told: dict[str, set[str]]) -> Iterator[_Line]:
+    """The lines of a measurement group that no earlier group of its finding has told."""
     members = list(group.get("ContentSequence", ()))
+    names = [str(m.get("TextValue", "")) for m in members if named(m, codes.TRACKING_IDENTIFIER)]
+    name = names[0] if names else ""
+    if name not in told:
+        yield _Line(name, 0, AMBER)
+    before = told.setdefault(name, set())
     for item in members:
         if named(item, codes.TRACKING_IDENTIFIER):
-            yield _Line(str(item.get("TextValue", "")), 0, AMBER)
-    for item in members:
-        if not named(item, codes.TRACKING_IDENTIFIER):
-            yield from _told(item, 1)
+            continue
+        for line in _told(item, 1):
+            if line.text not in before:
+                before.add(line.text)
+                yield line
+
+
+def _is_hidden(item: Dataset) -> bool:
+    names = item.get("ConceptNameCodeSequence") or [Dataset()]
+    return str(names[0].get("CodeValue", "")) in _MACHINE_VALUES or any(
+        named(item, concept) for concept in _HIDDEN
+    )
 
 
 def _told(item: Dataset, depth: int) -> Iterator[_Line]:
     kind = item.get("ValueType")
-    if kind not in _SHOWN_TYPES or any(named(item, concept) for concept in _HIDDEN):
+    if kind not in _SHOWN_TYPES or _is_hidden(item):
         return
     value = _value(item)
     if named(item, codes.COMMENT):
-        yield _Line(value, depth, QUIET)
+        if not value.startswith(IN_PLACE_OF):
+            yield _Line(value, depth, QUIET)
         return
     modifiers = [
         _value(child)
@@ -167,6 +190,8 @@ def segmentation_pages(
     """
     frame = _frame(segmentation, identified=identified)
     planes = _planes_of(segmentation)
+    if not planes:
+        raise ResultError("no frame of the segmentation names its source image")
     masks = segmentation.pixel_array.astype(bool)
     masks = masks[None] if masks.ndim == 2 else masks
     largest = sorted(planes, key=lambda key: -sum(int(masks[n].sum()) for n, _ in planes[key]))
@@ -189,15 +214,38 @@ def segmentation_pages(
     return tuple(pages)
 
 
+def sources_of(segmentation: Dataset) -> Iterator[tuple[int, int, Dataset]]:
+    """(frame index, segment number, source image item) of each frame that names its source."""
+    for index in range(len(segmentation.PerFrameFunctionalGroupsSequence)):
+        derivation = _macro(segmentation, index, "DerivationImageSequence")
+        identification = _macro(segmentation, index, "SegmentIdentificationSequence")
+        images = derivation.get("SourceImageSequence") or ()
+        if images and "ReferencedSegmentNumber" in identification:
+            yield index, int(identification.ReferencedSegmentNumber), images[0]
+
+
+def image_key(source: Dataset) -> tuple[str, int | None]:
+    """SOP Instance UID and frame number of a source image item."""
+    number = source.get("ReferencedFrameNumber")
+    return str(source.ReferencedSOPInstanceUID), None if number is None else int(number)
+
+
+def _macro(segmentation: Dataset, index: int, keyword: str) -> Dataset:
+    """The item of a functional group macro for a frame, its own or the shared one."""
+    own = segmentation.PerFrameFunctionalGroupsSequence[index]
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    for group in (own, shared):
+        if group.get(keyword):
+            item: Dataset = group[keyword].value[0]
+            return item
+    return Dataset()
+
+
 def _planes_of(segmentation: Dataset) -> dict[tuple[str, int | None], list[tuple[int, int]]]:
     """(frame index, segment number) of each source image, in the order of the frames."""
     planes: dict[tuple[str, int | None], list[tuple[int, int]]] = {}
-    for index, group in enumerate(segmentation.PerFrameFunctionalGroupsSequence):
-        source = group.DerivationImageSequence[0].SourceImageSequence[0]
-        number = source.get("ReferencedFrameNumber")
-        key = (str(source.ReferencedSOPInstanceUID), None if number is None else int(number))
-        segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        planes.setdefault(key, []).append((index, segment))
+    for index, segment, source in sources_of(segmentation):
+        planes.setdefault(image_key(source), []).append((index, segment))
     return planes
 
 
@@ -205,7 +253,7 @@ def _key_image(
     segmentation: Dataset, image: SourceImage | None, overlays: tuple[Overlay, ...], caption: str
 ) -> KeyImage:
     shape = overlays[0].mask.shape
-    pixels = np.zeros(shape, np.float32)
+    pixels = np.full(shape, AIR_HU, np.float32)
     window = CT_WINDOW
     if image is not None and image.pixels.shape == shape:
         pixels = image.pixels
@@ -214,8 +262,7 @@ def _key_image(
             window = (float(low + high) / 2, max(1.0, float(high - low)))
     else:
         caption += ", without the image"
-    shared = segmentation.SharedFunctionalGroupsSequence[0]
-    measures = shared.PixelMeasuresSequence[0]
+    measures = _macro(segmentation, 0, "PixelMeasuresSequence")
     return KeyImage(
         pixels=pixels,
         window=window,
@@ -223,15 +270,15 @@ def _key_image(
         plane=None if image is None else image.plane,
         caption=caption,
         overlays=overlays,
-        edges=_edges(shared),
+        edges=_edges(_macro(segmentation, 0, "PlaneOrientationSequence")),
     )
 
 
-def _edges(shared: Dataset) -> tuple[str, str, str, str]:
+def _edges(orientation: Dataset) -> tuple[str, str, str, str]:
     """(left, right, top, bottom) letters of the page, PS3.3 C.7.6.1.1.1."""
-    if "PlaneOrientationSequence" not in shared:
+    if "ImageOrientationPatient" not in orientation:
         return ("", "", "", "")
-    cosines = [float(v) for v in shared.PlaneOrientationSequence[0].ImageOrientationPatient]
+    cosines = [float(v) for v in orientation.ImageOrientationPatient]
     right, bottom = _towards(cosines[:3]), _towards(cosines[3:])
     opposite = {"L": "R", "R": "L", "P": "A", "A": "P", "H": "F", "F": "H"}
     return (opposite[right], right, opposite[bottom], bottom)

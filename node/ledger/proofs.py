@@ -214,4 +214,3 @@ class Proofs:
                 f"at {delivery.destination}: {cause}",
             )
             return True
-

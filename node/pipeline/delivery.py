@@ -44,6 +44,7 @@ REFUSALS_OF_A_CLASS: Final = 3
 #: Forms that a report can have, from the fullest to pages.
 FORMS: Final = 3
 DAY_S: Final = 86400.0
+FOR_EVER_S: Final = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +213,9 @@ class Courier:
     def _settle(self, delivery: Delivery, answer: Accepted | RefusedForGood) -> None:
         if isinstance(answer, Accepted):
             uid = delivery.object.sop_class_uid
-            subjects = [f"{kind} {uid}" for kind in (CLASS, SYNTAX, STATUS)]
-            if any(subject in self._known() for subject in subjects):
+            subjects = {f"{kind} {uid}" for kind in (CLASS, SYNTAX, STATUS)}
+            # Also what is out of date: it must not count when the class is refused again.
+            if self._facts(for_s=FOR_EVER_S).keys() & subjects:
                 self._ledger.peers.forget(self.destination.name, *subjects)
             self._ledger.proofs.sent(
                 delivery, warning=answer.warning, why_unproved=self._prover.why_never
@@ -288,6 +290,9 @@ class Courier:
                 cause += f"; it could not be written as {rung.form}"
                 rung = below(rung.sop_class_uid)
             except NodeError as error:
+                if delivery.attempts + 1 >= self.destination.attempts:
+                    cause += f"; another form could not be written ({error})"
+                    break
                 # The worker died or the node stops: nothing is decided by that.
                 self._ledger.proofs.failed(
                     delivery, str(error), delay_s=self.destination.retry.first_s
@@ -336,10 +341,11 @@ class Courier:
         )
 
     def _known(self) -> dict[str, Fact]:
+        return self._facts(for_s=self.destination.remember_s)
+
+    def _facts(self, *, for_s: float) -> dict[str, Fact]:
         return self._ledger.peers.known(
-            self.destination.name,
-            self.destination.settings_digest,
-            for_s=self.destination.remember_s,
+            self.destination.name, self.destination.settings_digest, for_s=for_s
         )
 
     def _learn(self, subject: str, cause: str) -> None:

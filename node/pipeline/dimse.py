@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext, build_context
 
 from node.domain.errors import DeliveryError
@@ -106,7 +108,8 @@ class DicomPeer:
         entity.dimse_timeout = self.response_timeout_s
         entity.network_timeout = self.response_timeout_s
         handlers: list[Any] = [
-            (evt.EVT_N_EVENT_REPORT, lambda event: answer_report(event, self.on_commitment))
+            (evt.EVT_CONN_OPEN, _without_delay),
+            (evt.EVT_N_EVENT_REPORT, lambda event: answer_report(event, self.on_commitment)),
         ]
         association = entity.associate(
             self.host,
@@ -326,6 +329,13 @@ def services(peer: DicomPeer, classes: Iterable[str] = SENT_CLASSES) -> Services
         why_no_commitment=link.why_no_commitment,
         why_no_query=link.why_no_query,
     )
+
+
+def _without_delay(event: Event) -> None:
+    """Small requests are not held back for the acknowledgement of the last one (RFC 896)."""
+    with suppress(OSError, AttributeError):
+        connection: Any = event.assoc.dul.socket.socket  # type: ignore[union-attr]
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _syntax_of(path: Path) -> str:

@@ -13,7 +13,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import SegmentationStorage
 
 from dicom_sr.fallback import as_captures, as_comprehensive
-from dicom_sr.fallback_pages import SourceImage, report_pages, segmentation_pages
+from dicom_sr.fallback_pages import (
+    SourceImage,
+    image_key,
+    report_pages,
+    segmentation_pages,
+    sources_of,
+)
 from inference.volume import load_plane
 from node.domain.errors import ResultError, VolumeError
 from node.domain.study import Instance, Plane
@@ -61,20 +67,28 @@ def write_fallback(task: FallbackTask) -> tuple[WrittenObject, ...]:
         original = dcmread(task.path)
     except (OSError, InvalidDicomError) as error:
         raise ResultError(f"the result file cannot be read ({type(error).__name__})") from error
-    if task.form == "comprehensive":
-        written = [as_comprehensive(original, task.replaced)]
-    elif original.SOPClassUID == SegmentationStorage:
-        pages = segmentation_pages(original, _images(original, task), identified=task.identified)
-        written = as_captures(original, pages, identified=task.identified)
-    else:
-        pages = report_pages(original, identified=task.identified)
-        written = as_captures(original, pages, identified=task.identified)
+    try:
+        written = _in_form(original, task)
+    except (AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
+        raise ResultError(
+            f"the object cannot be put in another form ({type(error).__name__})"
+        ) from error
     folder = task.path.parent if task.path.parent.name == FOLDER else task.path.parent / FOLDER
     folder.mkdir(exist_ok=True)
     objects = tuple(_write(data_set, folder, task.kind) for data_set in written)
     sync_folder(folder)
     sync_folder(folder.parent)
     return objects
+
+
+def _in_form(original: Dataset, task: FallbackTask) -> list[Dataset]:
+    if task.form == "comprehensive":
+        return [as_comprehensive(original, task.replaced)]
+    if original.SOPClassUID == SegmentationStorage:
+        pages = segmentation_pages(original, _images(original, task), identified=task.identified)
+    else:
+        pages = report_pages(original, identified=task.identified)
+    return as_captures(original, pages, identified=task.identified)
 
 
 def _write(data_set: Dataset, folder: Path, kind: str) -> WrittenObject:
@@ -99,18 +113,15 @@ def _images(segmentation: Dataset, task: FallbackTask) -> dict[tuple[str, int | 
     """The images that were segmented, where they are still there and can be decoded."""
     by_uid = {str(item.sop_instance_uid): item for item in task.instances}
     images: dict[tuple[str, int | None], SourceImage] = {}
-    for group in segmentation.PerFrameFunctionalGroupsSequence:
-        source = group.DerivationImageSequence[0].SourceImageSequence[0]
-        frame = source.get("ReferencedFrameNumber")
-        number = None if frame is None else int(frame)
-        key = (str(source.ReferencedSOPInstanceUID), number)
+    for _, _, source in sources_of(segmentation):
+        key = image_key(source)
         instance = by_uid.get(key[0])
         if instance is None or key in images:
             continue
         is_ct = str(source.ReferencedSOPClassUID) in CT_CLASSES
         plane = Plane(
             sop_instance_uid=instance.sop_instance_uid,
-            frame_number=number,
+            frame_number=key[1],
             position_mm=(0.0, 0.0, 0.0),
             extent=instance.extent,
         )

@@ -26,7 +26,6 @@ from scp.commitment import CommitmentReport
 log = structlog.get_logger(__name__)
 
 Mode = Literal["automatic", "commitment", "query", "none"]
-HOURLY: Final = 3600.0
 #: Pauses between two looks at an object that is not there yet; the last one is repeated.
 LOOKS_S: Final = (2.0, 5.0, 15.0, 60.0, 300.0)
 #: How long an association stays open for a report that may come on it.
@@ -69,6 +68,15 @@ def choose(mode: Mode, *, why_no_commitment: str, why_no_query: str) -> tuple[st
     if mode == "query":
         return "", why_no_query
     return "", f"{why_no_commitment}, and {why_no_query}"
+
+
+def duration(seconds: float) -> str:
+    """ "15 minutes", "1 hour"."""
+    for unit, length in (("hour", 3600.0), ("minute", 60.0)):
+        if seconds >= length:
+            number = f"{seconds / length:.3g}"
+            return f"{number} {unit}" + ("" if number == "1" else "s")
+    return f"{seconds:.3g} s"
 
 
 class Prover:
@@ -187,8 +195,8 @@ class Prover:
             self._look(link, item)
 
     def _overdue(self, link: Link, item: Delivery) -> None:
-        hours = self._policy.commitment_wait_s / HOURLY
-        cause = f"no storage commitment report came within {hours:.3g} hours"
+        waited = duration(self._policy.commitment_wait_s)
+        cause = f"no storage commitment report came within {waited}"
         self._no_commitment(link, [item], cause)
 
     def _plan_looks(self, items: Sequence[Delivery]) -> None:
@@ -212,8 +220,8 @@ class Prover:
         if found:
             self._proved(item, "query")
         elif over:
-            minutes = self._policy.query_wait_s / 60.0
-            self._lost(item, f"accepted, but not to be found there after {minutes:.3g} minutes")
+            waited = duration(self._policy.query_wait_s)
+            self._lost(item, f"accepted, but not to be found there after {waited}")
         else:
             self._look_later(item, looks, until)
 

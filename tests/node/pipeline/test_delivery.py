@@ -59,10 +59,10 @@ def test_week_of_a_dead_destination_loses_nothing_and_ends_in_order_of_urgency(
         rig.job(key, priority)
     first = capture(tmp_path, job="routine")
     rig.queue(first)
-    attempts = rig.run(WEEK_S / 2, step_s=600)
+    attempts = rig.run(WEEK_S / 2, step_s=4 * HOUR_S)
     second = capture(tmp_path, job="routine")
     rig.queue(second)
-    attempts += rig.run(WEEK_S / 2, step_s=600)
+    attempts += rig.run(WEEK_S / 2, step_s=4 * HOUR_S)
     assert attempts == 0
     assert rig.courier.breaker.is_open
     urgent = capture(tmp_path, job="acute")
@@ -73,9 +73,7 @@ def test_week_of_a_dead_destination_loses_nothing_and_ends_in_order_of_urgency(
         assert rig.run(610) == 3
     finally:
         returned.stop()
-    assert returned.received == [
-        item.sop_instance_uid for item in (urgent, first, second)
-    ]
+    assert returned.received == [item.sop_instance_uid for item in (urgent, first, second)]
     assert not rig.courier.breaker.is_open
     assert set(rig.states()) == {DeliveryState.PROVED}
     rig.ledger.close()
@@ -84,12 +82,12 @@ def test_week_of_a_dead_destination_loses_nothing_and_ends_in_order_of_urgency(
 def test_long_queue_is_drained_at_a_bounded_rate_of_associations(
     rig: Rig, pacs: HostilePacs
 ) -> None:
-    rig.queue(*(capture(rig.folder) for _ in range(150)))
+    rig.queue(*(capture(rig.folder) for _ in range(70)))
     rig.hire(associations_per_minute=6.0)
     assert rig.run(9) == 64
     assert pacs.associations == 1
-    assert rig.run(20) == 86
-    assert pacs.associations == 3
+    assert rig.run(9) == 6
+    assert pacs.associations == 2
 
 
 def test_object_that_fails_does_not_stop_the_others_and_comes_later(
@@ -152,7 +150,7 @@ def test_full_destination_is_paused_probed_with_one_object_and_not_blamed_on_the
     assert len(tried) == 3
     rig.run(2)
     assert len(tried) == 4
-    rig.run(24 * HOUR_S, step_s=300)
+    rig.run(24 * HOUR_S, step_s=HOUR_S)
     assert rig.courier.breaker.is_open
     assert set(rig.states()) == {DeliveryState.WAITING}
     pacs.answer = lambda _uid: 0x0000
