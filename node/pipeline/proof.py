@@ -67,7 +67,14 @@ def choose(mode: Mode, *, why_no_commitment: str, why_no_query: str) -> tuple[st
         return "query", ""
     if mode == "query":
         return "", why_no_query
-    return "", f"{why_no_commitment}, and {why_no_query}"
+    return "", joined(why_no_commitment, why_no_query)
+
+
+def joined(first: str, second: str) -> str:
+    """Two sentences about the destination as one."""
+    subject = "the destination "
+    told = f"it {second.removeprefix(subject)}" if second.startswith(subject) else second
+    return f"{first}, and {told}"
 
 
 def duration(seconds: float) -> str:
@@ -188,7 +195,7 @@ class Prover:
             return
         if link.why_no_query:
             for item in items:
-                self._unproved(item, f"{cause}, and {link.why_no_query}")
+                self._unproved(item, joined(cause, link.why_no_query))
             return
         self._plan_looks(items)
         for item in items:

@@ -79,7 +79,7 @@ def test_destination_without_any_proof_leaves_the_object_unproved(tmp_path: Path
         delivery = rig.only()
         assert delivery.state is DeliveryState.UNPROVED
         assert "does not accept storage commitment" in delivery.cause
-        assert "does not accept C-FIND" in delivery.cause
+        assert "and it does not accept C-FIND" in delivery.cause
 
 
 def test_query_that_fails_is_no_proof_and_no_loss(tmp_path: Path) -> None:
