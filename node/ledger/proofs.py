@@ -80,19 +80,30 @@ class Proofs:
         )
 
     def plan(
-        self, deliveries: Iterable[Delivery], how: str, *, next_s: float, wait_s: float
+        self,
+        deliveries: Iterable[Delivery],
+        how: str,
+        *,
+        next_s: float,
+        wait_s: float,
+        looks: int = 0,
     ) -> None:
-        """Begin to wait for a proof of this kind: look after `next_s`, give up after `wait_s`."""
+        """Begin to wait for a proof of this kind: look after `next_s`, give up after `wait_s`.
+
+        Args:
+            how: "" to choose again then. looks: how often it was tried in vain.
+        """
         now = self._clock()
         with self._database.transaction() as db:
             db.executemany(
-                "UPDATE proof SET how=?, next_at=?, until=?, looks=0 "
+                "UPDATE proof SET how=?, next_at=?, until=?, looks=? "
                 "WHERE sop_instance_uid=? AND destination=?",
                 [
                     (
                         how,
                         now + next_s,
                         now + wait_s,
+                        looks,
                         item.object.sop_instance_uid,
                         item.destination,
                     )

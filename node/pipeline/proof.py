@@ -7,7 +7,7 @@ Where neither can be had the object stays *unproved*, and is shown so.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,7 +17,7 @@ from pydicom.uid import UID
 from node.domain.errors import DeliveryError
 from node.ledger import Ledger
 from node.ledger.outbox import Delivery
-from node.ledger.peers import COMMITMENT, QUERY
+from node.ledger.peers import COMMITMENT, QUERY, Fact
 from node.ledger.states import DeliveryState
 from node.metrics import Metrics
 from node.pipeline.answers import Accepted, Link, Passing, meaning_of
@@ -30,8 +30,11 @@ Mode = Literal["automatic", "commitment", "query", "none"]
 LOOKS_S: Final = (2.0, 5.0, 15.0, 60.0, 300.0)
 #: How long an association stays open for a report that may come on it.
 LISTEN_S: Final = 1.0
-#: Pause after a request for commitment that was not answered.
-ASK_AGAIN_S: Final = 60.0
+#: So many requests for commitment without an answer are a refusal: some destinations break off
+#: when they do not know who asks.
+MOST_REQUESTS: Final = 3
+#: So many queries that failed are one too, while none was ever answered.
+MOST_QUERIES: Final = 4
 SWITCHED_OFF: Final = "proof is switched off for this destination (proof: none)"
 
 
@@ -104,8 +107,9 @@ class Prover:
         self._metrics = metrics
         self._clock = clock
         #: The refusals that are remembered, and how to remember one more.
-        self.known: Callable[[], Iterable[str]] = lambda: ()
+        self.known: Callable[[], Mapping[str, Fact]] = dict
         self.learn: Callable[[str, str], None] = lambda _subject, _cause: None
+        self._has_answered_a_query = False
 
     @property
     def why_never(self) -> str:
@@ -154,8 +158,8 @@ class Prover:
 
     def _remembered(self, subject: str) -> str:
         # What was learnt decides only where the site left the choice to this node.
-        known = self._policy.mode == "automatic" and subject in self.known()
-        return f"the destination gave no answer to a {subject}" if known else ""
+        fact = self.known().get(subject) if self._policy.mode == "automatic" else None
+        return f"{subject}: {fact.cause} (remembered)" if fact is not None else ""
 
     def _ask(self, link: Link, fresh: Sequence[Delivery]) -> None:
         # Not to be guessed: who knows it can declare the objects safe.
@@ -174,9 +178,14 @@ class Prover:
                 objects=len(fresh),
             )
             self._listen(link, transaction_uid)
-        elif isinstance(answer, Passing):
-            proofs.plan(fresh, "", next_s=ASK_AGAIN_S, wait_s=wait_s)
-        else:
+            return
+        tried = [item for item in fresh if item.looks + 1 < MOST_REQUESTS]
+        if isinstance(answer, Passing):
+            for item in tried:
+                pause_s = LOOKS_S[min(item.looks, len(LOOKS_S) - 1)]
+                proofs.plan([item], "", next_s=pause_s, wait_s=wait_s, looks=item.looks + 1)
+            fresh = [item for item in fresh if item not in tried]
+        if fresh:
             self._no_commitment(link, fresh, answer.cause)
 
     def _listen(self, link: Link, transaction_uid: str) -> None:
@@ -218,12 +227,13 @@ class Prover:
         try:
             found = link.find(item.object)
         except DeliveryError as error:
-            if over:
+            if over or (looks >= MOST_QUERIES and not self._has_answered_a_query):
                 self.learn(QUERY, str(error))
                 self._unproved(item, f"it could not be read back: {error}")
             else:
                 self._look_later(item, looks, until)
             return
+        self._has_answered_a_query = True
         if found:
             self._proved(item, "query")
         elif over:

@@ -112,6 +112,9 @@ class HostilePacs:
         return status
 
     def _find(self, event: Event) -> Iterator[tuple[int, Dataset | None]]:
+        if self.find_status < 0:
+            event.assoc.abort()
+            return
         if self.find_status:
             yield self.find_status, None
             return
@@ -123,6 +126,9 @@ class HostilePacs:
             yield 0xFF00, found
 
     def _action(self, event: Event) -> tuple[int, None]:
+        if self.action_status < 0:
+            event.assoc.abort()
+            return 0x0110, None
         if self.action_status:
             return self.action_status, None
         request = event.action_information

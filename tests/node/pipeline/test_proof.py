@@ -177,6 +177,25 @@ def test_refused_request_for_commitment_is_replaced_by_a_read_back(tmp_path: Pat
         assert (rig.only().state, rig.only().how) == (DeliveryState.PROVED, "query")
 
 
+def test_destination_that_breaks_off_at_every_question_is_asked_a_few_times_only(
+    tmp_path: Path,
+) -> None:
+    pacs = HostilePacs(commits="other")
+    pacs.action_status = pacs.find_status = -1
+    with running(tmp_path, pacs) as rig:
+        rig.run(180)
+        assert rig.only().state is DeliveryState.UNPROVED
+        assert len(pacs.received) == 1
+        assert not rig.courier.breaker.failures
+        before = pacs.associations
+        # The next object is not kept waiting for the same silence.
+        rig.queue(capture(tmp_path))
+        rig.run(10)
+        assert set(rig.states()) == {DeliveryState.UNPROVED}
+        assert pacs.associations == before + 1
+        assert "(remembered)" in rig.deliveries()[1].cause
+
+
 def test_report_about_a_stranger_s_transaction_proves_nothing(tmp_path: Path) -> None:
     pacs = HostilePacs(find=False, commits="other")
     with running(tmp_path, pacs) as rig:
