@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from node.ledger.states import DeliveryState
 from node.pipeline.answers import Accepted, Passing, RefusedForGood, judge_status
 from node.pipeline.breaker import CircuitBreaker, RetryPolicy
 from node.pipeline.dimse import DicomPeer, echo, services
-from tests.node.pipeline.delivering import HOUR_S, Rig, capture, free_port
+from tests.node.pipeline.delivering import HOUR_S, Clock, Rig, capture, free_port
 from tests.node.pipeline.hostile import HostilePacs
 
 WEEK_S = 7 * 24 * HOUR_S
@@ -190,6 +191,30 @@ def test_destination_that_does_not_answer_in_time_is_paused_and_loses_nothing(
         rig.ledger.close()
     finally:
         pacs.stop()
+
+
+def test_slow_destination_does_not_hold_up_another_one(tmp_path: Path) -> None:
+    slow, fast = HostilePacs().start(), HostilePacs().start()
+    slow.slow_s = 3.0
+    rig = Rig(tmp_path, slow.port, clock=Clock(time.time()))
+    item = capture(tmp_path)
+    rig.queue(item)
+    rig.queue(item, destination="fast")
+    couriers = [rig.hire(), rig.hire(name="fast", peer=peer(fast.port))]
+    try:
+        for courier in couriers:
+            courier.loop.start()
+        deadline = time.monotonic() + 2.5
+        while not fast.received and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert fast.received == [item.sop_instance_uid]
+        assert not slow.received
+    finally:
+        for courier in couriers:
+            courier.loop.stop()
+        rig.ledger.close()
+        slow.stop()
+        fast.stop()
 
 
 def test_result_withheld_while_it_was_being_sent_does_not_come_again(
