@@ -24,6 +24,8 @@ _WAITS = (
     "UPDATE job SET lease_until=lease_until+? WHERE lease_until>0",
     "UPDATE delivery SET not_before=not_before+? WHERE not_before>0",
     "UPDATE alert SET not_before=not_before+? WHERE not_before>0",
+    "UPDATE proof SET next_at=next_at+? WHERE next_at>0",
+    "UPDATE proof SET until=until+? WHERE until>0",
 )
 
 

@@ -38,8 +38,7 @@ class CircuitBreaker:
 
     def may_try(self, now: float) -> bool:
         """True when a (probing) association is due."""
-        # More than the longest pause ahead: the clock was set back meanwhile.
-        return now >= self._retry_at or self._retry_at - now > self._policy.cap_s
+        return now >= self._retry_at
 
     def succeeded(self) -> None:
         """The destination answered."""

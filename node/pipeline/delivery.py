@@ -71,6 +71,14 @@ class Destination:
     identified: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Seconds since the epoch, as the ledger tells them, and of a clock that nobody sets."""
+
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+
 class Courier:
     """Drains the outbox of one destination in its own thread."""
 
@@ -81,9 +89,10 @@ class Courier:
         metrics: Metrics,
         *,
         write_fallback: WriteFallback,
-        clock: Callable[[], float] = time.time,
+        clocks: Clocks | None = None,
     ) -> None:
-        """`clock` tells seconds since the epoch, as that of the ledger does."""
+        """Nothing is sent yet; `clocks` are those of this computer unless a test has its own."""
+        clocks = clocks or Clocks()
         peer = destination.peer
         if isinstance(peer, DicomPeer):
             destination = replace(destination, peer=peer.heard_by(self.hear))
@@ -92,8 +101,8 @@ class Courier:
         self._ledger = ledger
         self._metrics = metrics
         self._write_fallback = write_fallback
-        self._clock = clock
-        self._prover = Prover(destination.name, destination.proof, ledger, metrics, clock)
+        self._steady = clocks.steady
+        self._prover = Prover(destination.name, destination.proof, ledger, metrics, clocks.wall)
         self._prover.known, self._prover.learn = self._known, self._learn
         #: Different objects in a row that got no good answer.
         self._streak: set[str] = set()
@@ -151,11 +160,10 @@ class Courier:
         return sent
 
     def _may_associate(self) -> bool:
-        now, pause_s = self._clock(), 60.0 / self.destination.associations_per_minute
-        # More than the pause ahead: the clock was set back meanwhile.
-        if not self.breaker.may_try(now) or 0.0 < self._next_association - now <= pause_s:
+        now = self._steady()
+        if not self.breaker.may_try(now) or now < self._next_association:
             return False
-        self._next_association = now + pause_s
+        self._next_association = now + 60.0 / self.destination.associations_per_minute
         return True
 
     def _open(self, items: Sequence[ResultObject]) -> Link | None:
@@ -169,7 +177,7 @@ class Courier:
         return link
 
     def _in_trouble(self, cause: str) -> None:
-        pause_s = self.breaker.failed(self._clock())
+        pause_s = self.breaker.failed(self._steady())
         self._metrics.delivery_failures.labels(self.destination.name).inc()
         log.warning(
             "destination.unreachable",
@@ -203,10 +211,10 @@ class Courier:
         return accepted
 
     def _send(self, link: Link, delivery: Delivery) -> Answer:
-        started = time.monotonic()
+        started = self._steady()
         answer = link.send(delivery.object.path)
         self._metrics.delivery_seconds.labels(self.destination.name).observe(
-            time.monotonic() - started
+            self._steady() - started
         )
         return answer
 

@@ -18,7 +18,7 @@ from node.ledger.outbox import Delivery, ResultObject
 from node.ledger.states import DeliveryState
 from node.metrics import Metrics
 from node.pipeline.breaker import RetryPolicy
-from node.pipeline.delivery import Courier, Destination
+from node.pipeline.delivery import Clocks, Courier, Destination
 from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import write_fallback
 from node.pipeline.proof import ProofPolicy
@@ -81,6 +81,7 @@ class Rig:
     clock: Clock = field(default_factory=Clock)
     policy: ProofPolicy = field(default_factory=ProofPolicy)
     options: dict[str, Any] = field(default_factory=dict)
+    jumped_s: float = 0.0
     ledger: Ledger = field(init=False)
     courier: Courier = field(init=False)
     metrics: Metrics = field(init=False)
@@ -111,7 +112,7 @@ class Rig:
             self.ledger,
             self.metrics,
             write_fallback=write_fallback,
-            clock=self.clock,
+            clocks=Clocks(wall=self.clock, steady=lambda: self.clock.now - self.jumped_s),
         )
         return self.courier
 
@@ -163,6 +164,12 @@ class Rig:
             self.clock.now += step_s
             accepted += self.courier.drain()
         return accepted
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the clock of the computer."""
+        self.clock.now += seconds
+        self.jumped_s += seconds
+        self.ledger.shift_waits(seconds)
 
     def deliveries(self, study_uid: str = STUDY) -> tuple[Delivery, ...]:
         return self.ledger.outbox.of_study(study_uid)

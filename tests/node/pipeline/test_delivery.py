@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import structlog
+from pydicom import Dataset
 
 from node.ledger.states import DeliveryState
 from node.pipeline.answers import Accepted, Passing, RefusedForGood, judge_status
-from node.pipeline.breaker import CircuitBreaker, RetryPolicy
 from node.pipeline.dimse import DicomPeer, echo, services
 from tests.node.pipeline.delivering import HOUR_S, Clock, Rig, capture, free_port
 from tests.node.pipeline.hostile import HostilePacs
@@ -231,11 +231,27 @@ def test_result_withheld_while_it_was_being_sent_does_not_come_again(
     assert rig.states() == [DeliveryState.WITHHELD]
 
 
-def test_order_is_kept_when_the_clock_is_set_back() -> None:
-    breaker = CircuitBreaker(RetryPolicy(first_s=5, cap_s=600))
-    breaker.failed(1_000_000.0)
-    assert not breaker.may_try(1_000_001.0)
-    assert breaker.may_try(900_000.0)
+def test_clock_that_jumps_neither_forgets_nor_hurries_a_proof(rig: Rig, pacs: HostilePacs) -> None:
+    pacs.forgets = lambda _uid: True
+    rig.queue(capture(rig.folder))
+    rig.run(30)
+    for jump_s in (10 * HOUR_S, -20 * HOUR_S):
+        rig.jump(jump_s)
+        rig.run(10)
+        assert rig.states() == [DeliveryState.SENT]
+    pacs.kept[pacs.received[0]] = Dataset()
+    rig.run(120)
+    assert rig.states() == [DeliveryState.PROVED]
+    assert len(pacs.received) == 1
+
+
+def test_object_in_another_form_is_not_held_back(rig: Rig) -> None:
+    refused, replaced = capture(rig.folder), capture(rig.folder)
+    rig.queue(refused, replaced)
+    one, other = rig.deliveries()
+    rig.ledger.outbox.settle(one, DeliveryState.REFUSED)
+    rig.ledger.outbox.replace(other, [capture(rig.folder)], DeliveryState.REFUSED, "no")
+    assert rig.ledger.troubles.held_back("pacs") == (1, 1)
 
 
 @pytest.mark.parametrize(
