@@ -34,6 +34,7 @@ def contradictions(draft: Draft, installed_models: Installed) -> tuple[ConfigFau
         _ports,
         _destinations,
         _retries,
+        _proofs,
         _metrics,
         lambda draft: models(draft, installed_models),
         lambda draft: routes(draft, installed_models),
@@ -167,19 +168,23 @@ def _destinations(draft: Draft) -> Faults:
     seen: dict[tuple[str, ...], str] = {}
     for name in draft.names("destinations"):
         path = ("destinations", name)
+        is_web = draft.text(*path, "type") == "dicomweb"
+        keys = ("url",) if is_web else ("ae_title", "host", "port")
         try:
-            place = tuple(draft.text(*path, key) for key in ("ae_title", "host", "port"))
+            place = tuple(draft.text(*path, key) for key in keys)
         except Unsettled:
             continue
         if place in seen:
+            same = "address" if is_web else "AE title, host and port"
             yield draft.fault(
                 path,
-                f"the same AE title, host and port as destination '{seen[place]}' on line "
+                f"the same {same} as destination '{seen[place]}' on line "
                 f"{draft.line('destinations', seen[place])}: it would get every result twice",
                 "delete one of the two",
             )
         seen.setdefault(place, name)
-        yield from settled(_loop(draft, path, place[1]))
+        if not is_web:
+            yield from settled(_loop(draft, path, place[1]))
 
 
 def _loop(draft: Draft, path: tuple[str, ...], host: str) -> Faults:
@@ -207,6 +212,22 @@ def _retry(draft: Draft, path: tuple[str, ...]) -> Faults:
             (*path, key),
             f"the first pause ({first:g} s) is longer than the longest pause ({cap:g} s)",
             f"set retry_cap_s to {first:g} or more",
+        )
+
+
+def _proofs(draft: Draft) -> Faults:
+    if draft.text("storage", "delete_when") != "proved":
+        return
+    for name in draft.names("destinations"):
+        yield from settled(_never_deleted(draft, ("destinations", name, "proof")))
+
+
+def _never_deleted(draft: Draft, path: tuple[str, ...]) -> Faults:
+    if draft.text(*path) == "none":
+        yield draft.fault(
+            path,
+            "without proof of delivery no study would ever be deleted, and the disk would fill",
+            "write automatic, or add 'delete_when: accepted' below 'storage:'",
         )
 
 

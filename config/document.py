@@ -152,7 +152,8 @@ def shown(node: Node | None, key: str = "") -> str:
         return f"a list of {len(node.items)}" if node.items else "an empty list"
     if node.value is None:
         return ""
-    if may_be_secret(key) and not node.text.startswith("file:"):
+    in_address = "@" in node.text and "://" in node.text
+    if in_address or (may_be_secret(key) and not node.text.startswith("file:")):
         return "a value that is not shown"
     text = node.text if len(node.text) <= 60 else node.text[:57] + "..."
     text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text

@@ -15,6 +15,7 @@ from config.document import Document, Step
 from config.installed import InstalledModel
 from config.load import Loaded, load
 from config.schema import Appliance
+from config.schema.destinations import DicomDestination
 from config.schema_walk import field_at
 from config.secret import SecretFile
 
@@ -98,7 +99,7 @@ def _derived(loaded: Loaded) -> dict[str, Setting]:
     keys += [
         f"destinations.{name}.calling_ae_title"
         for name, destination in appliance.destinations.items()
-        if destination.calling_ae_title is None
+        if isinstance(destination, DicomDestination) and destination.calling_ae_title is None
     ]
     title = appliance.node.ae_title
     return {

@@ -204,6 +204,8 @@ def _unknown(document: Document, schema: type[BaseModel], steps: tuple[Step, ...
 
 
 def _instead(schema: type[BaseModel], key: str, known: list[str]) -> str:
+    if key in known:
+        return "remove it; it belongs to an entry of another 'type'"
     section, _, inner = key.partition(".")
     if inner and section in known:
         return f"write '{inner}:' below '{section}:', indented by two spaces"

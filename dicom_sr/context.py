@@ -32,7 +32,6 @@ class ResultContext:
         configuration_digest: of the configuration the job ran under; part of every UID.
         series_number_base: series number is base + 10 x task + kind.
         patient_identity_on_pages: burn name, ID and birth date into the capture pages.
-        sr_class: Comprehensive 3D SR, or Comprehensive SR for a PACS that refuses it.
         content_time: aware; the same for every retry of a job, so that a repeated job
             writes the same bytes.
         predecessor: the reports this one replaces; empty for a first report.
@@ -49,7 +48,6 @@ class ResultContext:
     responsible_person: str = ""
     series_number_base: int = 9000
     patient_identity_on_pages: bool = True
-    sr_class: Literal["comprehensive 3d", "comprehensive"] = "comprehensive 3d"
     content_time: datetime | None = None
     predecessor: tuple[Predecessor, ...] = ()
 

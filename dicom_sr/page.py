@@ -100,7 +100,7 @@ class Row:
 def draw_pages(findings: Findings, frame: PageFrame) -> tuple[Page, ...]:
     """A summary page, what does not fit on it, then one page for each key image."""
     summaries = _Summary(findings, frame).pages()
-    pictures = [_picture_page(findings, frame, key) for key in findings.key_images]
+    pictures = [picture_page(frame, key) for key in findings.key_images]
     return (*summaries, *pictures)
 
 
@@ -120,7 +120,8 @@ def table_rows(findings: Findings) -> list[Row]:
     return rows
 
 
-def _open_page(frame: PageFrame) -> Canvas:
+def open_page(frame: PageFrame) -> Canvas:
+    """A page with its banner, title, identity and footer; TOP to BOTTOM is free."""
     canvas = Canvas.blank(SIZE)
     canvas.draw.rectangle((0, 0, SIZE, BANNER), fill=AMBER if frame.is_research else PANEL)
     banner = RESEARCH_BANNER if frame.is_research else CLEARED_BANNER
@@ -161,7 +162,8 @@ def _title(canvas: Canvas, title: str, width: int) -> None:
         canvas.text((MARGIN, 54 + 38 * number), shortened(rest, SMALL, width), SMALL)
 
 
-def _close(canvas: Canvas, title: str, plane: Plane | None = None) -> Page:
+def close_page(canvas: Canvas, title: str, plane: Plane | None = None) -> Page:
+    """The page as pixels."""
     return Page(pixels=np.asarray(canvas.image, np.uint8).copy(), title=title, plane=plane)
 
 
@@ -173,9 +175,9 @@ def _status_line(canvas: Canvas, findings: Findings, y: int) -> int:
     return y + LINE + 8
 
 
-def _picture_page(findings: Findings, frame: PageFrame, key: KeyImage) -> Page:
+def picture_page(frame: PageFrame, key: KeyImage) -> Page:
     """One key image, as large as the page allows, with caption and legend."""
-    canvas = _open_page(frame)
+    canvas = open_page(frame)
     legend = [(overlay.label, overlay.colour) for overlay in key.overlays if overlay.label]
     caption = wrapped(key.caption, SMALL, SIZE - 2 * MARGIN)[:2]
     legend_rows = _legend_rows(legend, SIZE - 2 * MARGIN)
@@ -186,7 +188,7 @@ def _picture_page(findings: Findings, frame: PageFrame, key: KeyImage) -> Page:
         canvas.text((MARGIN, y), line, SMALL)
         y += LINE
     _draw_legend(canvas, legend_rows, (MARGIN, y))
-    return _close(canvas, key.caption, key.plane)
+    return close_page(canvas, key.caption, key.plane)
 
 
 Legend = list[tuple[str, Colour]]
@@ -225,7 +227,7 @@ class _Summary:
         self._findings = findings
         self._frame = frame
         self._pages: list[Page] = []
-        self._canvas = _open_page(frame)
+        self._canvas = open_page(frame)
         self._y = _status_line(self._canvas, findings, TOP)
 
     def pages(self) -> list[Page]:
@@ -252,13 +254,13 @@ class _Summary:
         """Close the page."""
         number = len(self._pages) + 1
         title = "Summary" if number == 1 else f"Summary, page {number}"
-        self._pages.append(_close(self._canvas, title))
+        self._pages.append(close_page(self._canvas, title))
 
     def _room(self, height: int) -> None:
         """Go on to a new page when `height` px do not fit."""
         if self._y + height > BOTTOM:
             self._turn()
-            self._canvas = _open_page(self._frame)
+            self._canvas = open_page(self._frame)
             self._y = TOP
 
     def _paragraph(self, text: str, colour: Colour, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Comprehensive (3D) SR after TID 1500 Measurement Report.
+"""Comprehensive 3D SR after TID 1500 Measurement Report.
 
 The tree is put together here row by row; highdicom builds the measurement groups and checks
 the relationships. Geometry is 2D SCOORD on source images only, and every tracking UID owns at
@@ -48,11 +48,10 @@ def write_report(
     Raises:
         ResultError: the findings cannot be expressed as a valid report.
     """
-    build = sr.ComprehensiveSR if work.context.sr_class == "comprehensive" else sr.Comprehensive3DSR
     results = [*captures, segmentation] if segmentation is not None else [*captures]
     sources = bare_references(work.study, work.series)
     try:
-        data_set: Dataset = build(
+        data_set: Dataset = sr.Comprehensive3DSR(
             # highdicom looks the class of the first one up in its tables: never an odd source.
             evidence=[*(_as_evidence(item, work) for item in results), *sources],
             content=_tree(work, segmentation),

@@ -55,15 +55,28 @@ def _images(work: ResultInput) -> str:
 
 def _identity(work: ResultInput) -> tuple[str, ...]:
     patient: Patient = work.study.patient
-    born = _dashed(date_or_nothing(patient.birth_date))
+    return identity_lines(
+        name=patient.patient_name,
+        patient_id=patient.patient_id,
+        birth_date=patient.birth_date,
+        sex=patient.sex,
+        study_date=work.study.study_date,
+    )
+
+
+def identity_lines(
+    *, name: str, patient_id: str, birth_date: str, sex: str, study_date: str
+) -> tuple[str, ...]:
+    """Three lines about patient and study for the head of a page; dates as DICOM has them."""
+    born = _dashed(date_or_nothing(birth_date))
     about = "  ".join(
         part
-        for part in (f"ID {patient.patient_id}", f"*{born}", patient.sex)
+        for part in (f"ID {patient_id}", f"*{born}", sex)
         if len(part) > 1 or part in ("M", "F", "O")
     )
-    study = _dashed(date_or_nothing(work.study.study_date))
+    study = _dashed(date_or_nothing(study_date))
     return (
-        displayed_name(patient.patient_name) or "(no name)",
+        displayed_name(name) or "(no name)",
         about,
         f"Study {study}" if study else "Study date unknown",
     )
@@ -91,6 +104,13 @@ def _capture(work: ResultInput, page: Page, number: int) -> Dataset:
     data_set.BurnedInAnnotation = "YES" if shown else "NO"
     if page.plane is not None:
         data_set.SourceImageSequence = [_source(work, page)]
+    put_page(data_set, page)
+    finish(data_set, work, Kind.CAPTURE, number)
+    return data_set
+
+
+def put_page(data_set: Dataset, page: Page) -> None:
+    """The pixels of a page (Image Pixel module, PS3.3 C.7.6.3)."""
     data_set.SamplesPerPixel = 3
     data_set.PhotometricInterpretation = "RGB"
     data_set.PlanarConfiguration = 0
@@ -101,8 +121,6 @@ def _capture(work: ResultInput, page: Page, number: int) -> Dataset:
     data_set.LossyImageCompression = "00"
     data_set.PixelData = page.pixels.tobytes()
     data_set["PixelData"].VR = "OB"
-    finish(data_set, work, Kind.CAPTURE, number)
-    return data_set
 
 
 def _source(work: ResultInput, page: Page) -> Dataset:

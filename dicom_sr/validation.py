@@ -163,6 +163,27 @@ def validate(objects: Sequence[Dataset], study: CompletedStudy) -> None:
         )
 
 
+def validate_alone(objects: Sequence[Dataset]) -> None:
+    """Check objects that are no whole result; what they refer to is not looked at.
+
+    Raises:
+        ResultError: with every fault that was found; none of them may be sent.
+    """
+    faults = [
+        f"{_name(data_set)}: {fault}"
+        for data_set in objects
+        for check in (_attributes, _values, _codes, _pixels)
+        for fault in check(data_set)
+    ]
+    faults += [] if faults else _read_back(objects)
+    if faults:
+        log.error("results.invalid", faults=faults[:20])
+        raise ResultError(
+            f"{len(faults)} faults in the objects of another form, so none is sent: "
+            + "; ".join(faults[:5])
+        )
+
+
 def _name(data_set: Dataset) -> str:
     return f"{data_set.get('Modality', '?')} {data_set.get('SOPInstanceUID', '?')}"
 

@@ -32,6 +32,20 @@ GRID_TOLERANCE = 0.1
 GRID_TOLERANCE_MM = 0.1
 
 
+def load_plane(plane: Plane, transfer_syntax_uid: str, *, is_ct: bool) -> NDArray[np.float32]:
+    """One image by itself: (row, column) float32 in HU for CT, else as its header scales it.
+
+    Raises:
+        VolumeError, PixelDataError: as `load_volume`.
+    """
+    pixels = PixelFile(plane.extent, transfer_syntax_uid)
+    (raw,) = pixels.frames([(plane.frame_number or 1) - 1])
+    frame = Frames(pixels.values).frame(plane.frame_number)
+    rescale = read_rescale(frame, pixels.format, is_ct=is_ct)
+    values, _ = apply_rescale(raw, pixels.format, rescale)
+    return np.asarray(values, np.float32)
+
+
 def load_volume(series: Series) -> Volume:
     """Read and check the pixels of a described series.
 

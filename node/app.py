@@ -20,7 +20,7 @@ from node.pipeline.clock_jumps import ClockWatch
 from node.pipeline.delivery import Courier, wake_all
 from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
-from node.pipeline.retention import Retention
+from node.pipeline.retention import Retention, RetentionRule
 from node.settings import couriers_of, receiver_settings, web_settings
 from node.watching import Arrivals
 from node.web import Probes, Web
@@ -41,19 +41,27 @@ class Node:
         core = self.core
         self.ledger = core.ledger
         self._unready: dict[str, str] = {"node": "starting"}
-        self.couriers: tuple[Courier, ...] = couriers_of(appliance, core.ledger, core.metrics)
+        self.couriers: tuple[Courier, ...] = couriers_of(
+            appliance, core.ledger, core.metrics, core.write_fallback
+        )
         self.clock_watch = ClockWatch(core.ledger)
         self.retention = Retention(
             core.ledger,
             core.store,
             core.results_folder,
-            days=appliance.storage.retention_days,
+            RetentionRule(
+                days=appliance.storage.retention_days,
+                unproved_is_enough=appliance.storage.delete_when == "accepted",
+            ),
         )
         self.retention.is_clock_in_doubt = self.clock_watch.is_in_doubt
         self.segments = Loop("segments", core.store.pool.prepare, interval_s=5.0)
         arrivals = Arrivals(core.ledger, core.completion, core.metrics)
         core.indexer.events = arrivals
         self.receiver = Receiver(receiver_settings(appliance), core.store, arrivals)
+        self.receiver.on_commitment = lambda report: any(
+            courier.hear(report) for courier in self.couriers
+        )
         self.web = Web(
             web_settings(appliance),
             Probes(metrics=core.metrics.text, faults=self.faults, unready=self.unready),

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pydicom.uid import (
-    UID,
-    Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import UID
 
-from config.schema import Appliance
+from config.schema import Appliance, DicomDestination
+from node.pipeline.dimse import SENT_CLASSES, STUDY_ROOT_FIND, UNCOMPRESSED
 from node.version import VERSION
 from scp.classes import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from scp.commitment import PUSH_MODEL
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 STATUSES = (
@@ -25,12 +19,6 @@ STATUSES = (
     ("A900", "Error: data set does not match SOP class", "UIDs differ from the command set"),
     ("0117", "Error: invalid object instance", "the SOP Instance UID is no UID (PS3.5 9.1)"),
     ("C000", "Error: cannot understand", "the data set cannot be filed; kept in quarantine"),
-)
-SENT = (
-    Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
-    SegmentationStorage,
-    SecondaryCaptureImageStorage,
 )
 
 
@@ -69,17 +57,33 @@ def _lines(appliance: Appliance) -> Iterator[str]:
         ("Transfer syntax", "UID"), ((UID(uid).name, uid) for uid in sorted(TRANSFER_SYNTAXES))
     )
     yield ""
-    yield "## Storage as SCU"
+    yield from _sending(appliance)
+
+
+def _sending(appliance: Appliance) -> Iterator[str]:
+    yield "## Storage, Storage Commitment and Query as SCU"
     yield ""
-    for name, destination in appliance.destinations.items():
-        yield (
-            f"- {name}: {destination.ae_title}, calling AE title {appliance.calling_ae_title(name)}"
-        )
+    for name, entry in appliance.destinations.items():
+        if isinstance(entry, DicomDestination):
+            own = appliance.calling_ae_title(name)
+            yield f"- {name}: {entry.ae_title}, calling AE title {own}, proof {entry.proof}"
+        else:
+            yield f"- {name}: STOW-RS (PS3.18 10.5) to {entry.url}, proof {entry.proof} (QIDO-RS)"
     yield ""
-    yield from _table(("SOP class", "UID"), ((uid.name, uid) for uid in SENT))
+    yield from _table(
+        ("SOP class", "UID"),
+        ((uid.name, uid) for uid in (*SENT_CLASSES, PUSH_MODEL, STUDY_ROOT_FIND, VERIFICATION)),
+    )
     yield ""
-    syntaxes = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-    yield "Transfer syntaxes: " + ", ".join(uid.name for uid in syntaxes) + "."
+    yield "Transfer syntaxes: " + ", ".join(uid.name for uid in UNCOMPRESSED) + "."
+    yield ""
+    yield (
+        "Storage commitment: N-ACTION for all objects of one association (PS3.4 J.3.2). The "
+        "N-EVENT-REPORT is taken on the same association, or on one that the destination opens "
+        "to the receiver with role selection as SCP (PS3.4 J.3.3); it must be listed under "
+        "receiver.peers. A transaction that this node did not begin is answered 0112."
+    )
+    yield "Query: C-FIND at the IMAGE level, Study Root, with all three UIDs as unique keys."
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

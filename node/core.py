@@ -25,8 +25,10 @@ from node.packages import MODELS_FOLDER
 from node.pipeline.analysis import open_models
 from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.conductor import Conductor
+from node.pipeline.fallback import FallbackTask, write_fallback
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
+from node.pipeline.writing import WrittenObject
 from node.settings import (
     GIGABYTE,
     result_context,
@@ -43,6 +45,9 @@ log = structlog.get_logger(__name__)
 
 RESULTS = "results"
 LOCK = "node.lock"
+#: Limits of writing one object in another form.
+FALLBACK_TIME_S = 120.0
+FALLBACK_MEMORY_MB = 1024
 
 
 class Core:
@@ -113,6 +118,13 @@ class Core:
         """
         self.readers.start()
         self.workers.start()
+
+    def write_fallback(self, task: FallbackTask) -> tuple[WrittenObject, ...]:
+        """Write an object in another form, in a process of its own; raises NodeError."""
+        written: tuple[WrittenObject, ...] = self.readers.run(
+            write_fallback, task, time_limit_s=FALLBACK_TIME_S, memory_mb=FALLBACK_MEMORY_MB
+        )
+        return written
 
     def stop(self) -> None:
         """End the threads and processes; what was running is taken up at the next start."""

@@ -18,9 +18,8 @@ from models.registry import load_manifest
 from node.alerting import channel_of
 from node.domain.addresses import OWN, authority, remedy
 from node.domain.errors import NodeError
+from node.examination import examine_destination
 from node.packages import MODELS_FOLDER
-from node.pipeline.delivery import echo
-from node.settings import destination_of
 
 #: Earlier than this the clock of the computer is wrong: Vigie did not exist.
 NOT_BEFORE = 1_767_225_600.0  # 2026-01-01
@@ -41,7 +40,7 @@ def examine(appliance: Appliance) -> Iterator[Finding]:
     yield _disk(appliance)
     yield _clock()
     for name in appliance.destinations:
-        yield Finding(f"destination {name}", echo(destination_of(appliance, name)), "C-ECHO good")
+        yield Finding(f"destination {name}", *examine_destination(appliance, name))
     for name, channel in appliance.alerts.channels.items():
         probed = channel_of(name, channel).probe()
         yield Finding(f"alerts {name}", probed.fault, probed.told)

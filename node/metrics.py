@@ -23,6 +23,7 @@ from node.ledger import Ledger
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SHORT_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+PROOF_S = (0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400)
 LONG_S = (0.3, 1, 3, 10, 20, 30, 60, 120, 300, 600, 1800)
 
 
@@ -77,9 +78,28 @@ class Metrics:
         )
         self.delivery_seconds = Histogram(
             "vigie_delivery_seconds",
-            "Duration of one C-STORE to a destination",
+            "Duration of sending one object to a destination",
             ["destination"],
             buckets=SHORT_S,
+            registry=r,
+        )
+        self.proofs = Counter(
+            "vigie_proofs_total",
+            "Accepted objects by how their proof ended: proved, unproved or forgotten",
+            ["destination", "how", "outcome"],
+            registry=r,
+        )
+        self.proof_seconds = Histogram(
+            "vigie_proof_seconds",
+            "From acceptance to proof",
+            ["destination", "how"],
+            buckets=PROOF_S,
+            registry=r,
+        )
+        self.set_aside = Counter(
+            "vigie_objects_set_aside_total",
+            "Objects that were tried in vain and wait for an engineer",
+            ["destination"],
             registry=r,
         )
         self.worker_restarts = Counter(

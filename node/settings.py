@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from config.schema import Appliance
+from config.schema import Appliance, DicomDestination, DicomwebDestination
 from dicom_sr.context import ResultContext
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
@@ -19,7 +19,11 @@ from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.analysis import WorkerSetup
 from node.pipeline.breaker import RetryPolicy
-from node.pipeline.delivery import Courier, Destination
+from node.pipeline.delivery import DAY_S, Courier, Destination
+from node.pipeline.dicomweb import WebPeer
+from node.pipeline.dimse import DicomPeer
+from node.pipeline.fallback import WriteFallback
+from node.pipeline.proof import ProofPolicy
 from node.pipeline.routing import ModelRoute
 from node.version import VERSION
 from node.web import WebSettings
@@ -96,13 +100,6 @@ def configuration_digest(appliance: Appliance, model: str) -> str:
 def result_context(appliance: Appliance, model: str) -> ResultContext:
     """How results are signed and labelled."""
     node, results = appliance.node, appliance.results
-    destinations = {
-        name
-        for route in appliance.routes.values()
-        if model in route.models
-        for name in route.destinations
-    }
-    old = any(appliance.destinations[name].sr_class == "comprehensive" for name in destinations)
     return ResultContext(
         software_version=VERSION,
         serial_number=node.device_serial,
@@ -114,14 +111,19 @@ def result_context(appliance: Appliance, model: str) -> ResultContext:
         responsible_person=str(node.responsible_person or ""),
         series_number_base=results.series_number_base,
         patient_identity_on_pages=results.patient_identity_on_pages,
-        sr_class="comprehensive" if old else "comprehensive 3d",
     )
 
 
 def receiver_settings(appliance: Appliance) -> ReceiverSettings:
     """Who may send what."""
     receiver, limits = appliance.receiver, appliance.receiver.limits
-    called = () if receiver.any_called_ae_title else appliance.called_ae_titles
+    # A destination reports to the AE title that asked it.
+    callers = tuple(
+        appliance.calling_ae_title(name)
+        for name, entry in appliance.destinations.items()
+        if isinstance(entry, DicomDestination) and entry.proof in ("automatic", "commitment")
+    )
+    called = () if receiver.any_called_ae_title else (*appliance.called_ae_titles, *callers)
     return ReceiverSettings(
         host=receiver.host,
         port=receiver.port,
@@ -162,25 +164,58 @@ def segment_settings(appliance: Appliance) -> SegmentSettings:
     )
 
 
-def couriers_of(appliance: Appliance, ledger: Ledger, metrics: Metrics) -> tuple[Courier, ...]:
+def couriers_of(
+    appliance: Appliance, ledger: Ledger, metrics: Metrics, write_fallback: WriteFallback
+) -> tuple[Courier, ...]:
     """One courier a destination."""
     return tuple(
-        Courier(destination_of(appliance, name), ledger, metrics) for name in appliance.destinations
+        Courier(destination_of(appliance, name), ledger, metrics, write_fallback=write_fallback)
+        for name in appliance.destinations
     )
 
 
 def destination_of(appliance: Appliance, name: str) -> Destination:
     """One destination, resolved."""
     entry = appliance.destinations[name]
+    wait_s = entry.commitment_wait_s if isinstance(entry, DicomDestination) else 0.0
     return Destination(
         name=name,
+        peer=peer_of(appliance, name),
+        retry=RetryPolicy(first_s=entry.retry_first_s, cap_s=entry.retry_cap_s),
+        proof=ProofPolicy(
+            mode=entry.proof,
+            commitment_wait_s=wait_s,
+            query_wait_s=entry.query_wait_s,
+            resends=entry.resends,
+        ),
+        sr_class="comprehensive" if entry.sr_class == "comprehensive" else "comprehensive 3d",
+        settings_digest=hashlib.sha256(entry.model_dump_json().encode()).hexdigest(),
+        remember_s=entry.remember_days * DAY_S,
+        attempts=entry.set_aside_after,
+        associations_per_minute=entry.associations_per_minute,
+        identified=appliance.results.patient_identity_on_pages,
+    )
+
+
+def peer_of(appliance: Appliance, name: str) -> DicomPeer | WebPeer:
+    """How a destination is reached."""
+    entry = appliance.destinations[name]
+    if isinstance(entry, DicomwebDestination):
+        return WebPeer(
+            url=entry.url,
+            token=entry.token.read if entry.token is not None else None,
+            ca_file=entry.ca_file,
+            connect_timeout_s=entry.connect_timeout_s,
+            response_timeout_s=entry.response_timeout_s,
+        )
+    return DicomPeer(
         ae_title=entry.ae_title,
         host=entry.host,
         port=entry.port,
         calling_ae_title=appliance.calling_ae_title(name),
         connect_timeout_s=entry.connect_timeout_s,
         response_timeout_s=entry.response_timeout_s,
-        retry=RetryPolicy(first_s=entry.retry_first_s, cap_s=entry.retry_cap_s),
+        max_pdu_bytes=entry.max_pdu_bytes,
     )
 
 

@@ -1,4 +1,4 @@
-"""The DICOM storage provider: C-ECHO and C-STORE (PS3.4 A, B; PS3.8).
+"""The DICOM storage provider: C-ECHO, C-STORE and commitment reports (PS3.4 A, B, J; PS3.8).
 
 pynetdicom negotiates and ends associations; in between `scp.transfer` serves them, or, when
 `data_path` says so, pynetdicom itself. Both write through the same intake.
@@ -26,6 +26,7 @@ from node.domain.addresses import authority, remedy
 from node.domain.errors import ClassMismatch, ConfigError, OutOfResources, ReceiveError
 from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Rejection, is_listed, judge
 from scp.classes import VERIFICATION, register, supported
+from scp.commitment import Reported, answer_report, reporting_context
 from scp.contracts import Intake, IntakeStore, ReceiverEvents, StoreCommand
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from scp.takeover import (
@@ -93,6 +94,8 @@ class Receiver:
         self._settings = settings
         self._store = store
         self._events = events
+        #: Told of every storage commitment report.
+        self.on_commitment: Reported = lambda _report: False
         self._open: dict[int, _Open] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -116,6 +119,7 @@ class Receiver:
             (evt.EVT_CONN_CLOSE, self._closed),
             (evt.EVT_C_STORE, self._store_one),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+            (evt.EVT_N_EVENT_REPORT, lambda event: answer_report(event, self.on_commitment)),
         ]
         try:
             server = self._entity.make_server(
@@ -273,9 +277,11 @@ class Receiver:
                 uuid.uuid4().hex[:12], address, calling, association
             )
         association.acceptor.ae_title = str(request.called_ae_title).strip() or "VIGIE"
-        association.acceptor.supported_contexts = supported(
-            request.presentation_context_definition_list, self._settings.private_classes
-        )
+        proposed = request.presentation_context_definition_list
+        association.acceptor.supported_contexts = [
+            *supported(proposed, self._settings.private_classes),
+            *reporting_context(association, proposed),
+        ]
         return None
 
     def _accepted(self, event: Event) -> None:

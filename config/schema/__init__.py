@@ -6,7 +6,7 @@ from config.schema.alert_channels import EmailChannel, Hl7Channel, WebhookChanne
 from config.schema.alerts import Alerts, EventRule, FindingRule, Templates
 from config.schema.appliance import CURRENT_VERSION, Appliance
 from config.schema.completion import Completion
-from config.schema.destinations import DicomDestination
+from config.schema.destinations import AnyDestination, DicomDestination, DicomwebDestination
 from config.schema.identity import Identity
 from config.schema.logs import Logs
 from config.schema.models import Model
@@ -20,9 +20,11 @@ from config.schema.workers import Provider, Workers
 __all__ = [
     "CURRENT_VERSION",
     "Alerts",
+    "AnyDestination",
     "Appliance",
     "Completion",
     "DicomDestination",
+    "DicomwebDestination",
     "EmailChannel",
     "EventRule",
     "FindingRule",

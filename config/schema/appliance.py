@@ -10,7 +10,7 @@ from config.fields import EntryName
 from config.schema.alerts import Alerts
 from config.schema.base import Section
 from config.schema.completion import Completion
-from config.schema.destinations import DicomDestination
+from config.schema.destinations import AnyDestination, DicomDestination
 from config.schema.identity import Identity
 from config.schema.logs import Logs
 from config.schema.models import Model
@@ -56,7 +56,7 @@ class Appliance(Section):
     models: Mapping[str, Model] = Field(
         default_factory=dict, title="Models", description="Installed packages in use, by name."
     )
-    destinations: Mapping[EntryName, DicomDestination] = Field(
+    destinations: Mapping[EntryName, AnyDestination] = Field(
         default_factory=dict, title="Destinations", description="Where results go, by name."
     )
     routes: Mapping[EntryName, Route] = Field(
@@ -84,8 +84,10 @@ class Appliance(Section):
         return self.receiver.ae_titles or (self.node.ae_title,)
 
     def calling_ae_title(self, destination: str) -> str:
-        """AE title this node shows to a destination."""
-        return self.destinations[destination].calling_ae_title or self.node.ae_title
+        """AE title this node shows to a DICOM destination."""
+        entry = self.destinations[destination]
+        own = entry.calling_ae_title if isinstance(entry, DicomDestination) else None
+        return own or self.node.ae_title
 
     @property
     def is_research(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from config.fields import FolderPath
@@ -36,11 +38,18 @@ class Storage(Section):
         default=30,
         title="Retention",
         description="A study is deleted this long after its last image, once every result of it "
-        "was accepted by every destination. Its images are overwritten when all studies that "
+        "is delivered (see delete_when). Its images are overwritten when all studies that "
         "share their segment files may go.",
         ge=0,
         le=36500,
         examples=[30],
+    )
+    delete_when: Literal["proved", "accepted"] = Field(
+        default="proved",
+        title="Delivered means",
+        description="'proved': a study is deleted only when every destination was seen to keep "
+        "every result (see destinations.NAME.proof). 'accepted': the answer to C-STORE or STOW-RS "
+        "is enough.",
     )
     quarantine_gb: float = Field(
         default=10,

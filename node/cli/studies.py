@@ -10,8 +10,8 @@ from pathlib import Path
 from config.load import load_appliance
 from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
+from node.cli.deliveries import destination_rows, explained, tally
 from node.ledger import Ledger
-from node.ledger.states import DeliveryState
 from node.ledger.studies import StudyRow
 from node.packages import installed_models
 
@@ -30,13 +30,18 @@ def when(seconds: float | None) -> str:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Studies by state, then the last ones that moved."""
-    ledger = _ledger(options)
+    """Studies by state, then the last ones that moved; or the destinations."""
+    appliance = load_appliance(options.config, installed_models())
+    ledger = Ledger(appliance.storage.path, read_only=True)
+    destinations = destination_rows(appliance, ledger, when)
+    if options.destinations:
+        print_rows(destinations, as_json=options.json, empty="no destination is configured")
+        ledger.close()
+        return Exit.GOOD
     rows = []
     for study in ledger.studies.recent(options.last):
         jobs = ledger.jobs.of_study(study.study_uid)
         deliveries = ledger.outbox.of_study(study.study_uid)
-        accepted = sum(item.state is DeliveryState.ACCEPTED for item in deliveries)
         rows.append(
             {
                 "study": study.study_uid,
@@ -44,12 +49,14 @@ def status(options: argparse.Namespace) -> int:
                 "last image": when(study.last_at),
                 "images": len(ledger.instances.of_study(study.study_uid)),
                 "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
-                "accepted": f"{accepted} of {len(deliveries)}",
+                "results": tally(deliveries),
             }
         )
     if not options.json:
         totals = ledger.studies.totals_by_state()
         print("studies: " + ", ".join(f"{n} {state.value}" for state, n in totals.items()))
+        for row in destinations:
+            print(f"to {row['destination']}: {row['objects']}")
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
@@ -110,10 +117,8 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
         told = job.reason or job.summary
         print(f"  job {job.model}: {job.state.value}" + (f": {told}" if told else ""))
     for item in ledger.outbox.of_study(uid):
-        proof = ", not proved" if item.state is DeliveryState.ACCEPTED else ""
-        cause = f": {item.cause}" if item.cause else ""
-        print(f"  {item.object.kind} to {item.destination}: {item.state.value}{proof}{cause}")
-        print(f"    {item.object.path}")
+        for line in explained(item, when):
+            print(f"  {line}")
     for told in told_alerts(ledger, uid):
         print(f"  alert: {told}")
     print("  life:")
@@ -126,6 +131,9 @@ def resend(options: argparse.Namespace) -> int:
     ledger = _ledger(options, read_only=False)
     queued = ledger.outbox.resend(options.study)
     if queued:
+        # What was refused once is offered again as it is.
+        for name in {item.destination for item in ledger.outbox.of_study(options.study)}:
+            ledger.peers.forget(name)
         ledger.studies.tell(options.study, "resend", "by hand")
         ledger.studies.redeliver(options.study)
     ledger.close()
@@ -168,6 +176,9 @@ def export(options: argparse.Namespace) -> int:
 
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
+    parser.add_argument(
+        "--destinations", action="store_true", help="the destinations instead of the studies"
+    )
     parser.add_argument("--last", type=int, default=20, help="how many studies (default 20)")
 
 

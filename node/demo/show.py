@@ -19,7 +19,7 @@ from node.demo.sender import Receiver, Sent, send_folder
 from node.demo.simulated import Simulated, simulate
 from node.domain.errors import NodeError
 from node.layout import lay_out
-from node.ledger.states import StudyState
+from node.ledger.states import ACCEPTED, StudyState
 from node.logs import configure_logging
 from node.packages import installed_models
 
@@ -188,8 +188,8 @@ def _outcome(node: Node, row: Row, simulated: Simulated | None) -> Row:
         row.found = study.cause or "not eligible: " + "; ".join(reasons)
     row.failed = study.state is StudyState.FAILED
     deliveries = node.ledger.outbox.of_study(row.study_uid)
-    row.objects = [item.object.kind for item in deliveries if item.state.value == "accepted"]
-    ended = max([item.finished_at or 0.0 for item in deliveries] or [study.last_at])
+    row.objects = [item.object.kind for item in deliveries if item.state in ACCEPTED]
+    ended = max([item.sent_at or 0.0 for item in deliveries] or [study.last_at])
     row.seconds = max(0.0, ended - study.last_at)
     row.truth = simulated.truth if simulated is not None else "-"
     _progress(f"{row.study}: {row.found}")

@@ -12,6 +12,8 @@ from node.ledger.database import Database
 from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
+from node.ledger.peers import Peers
+from node.ledger.proofs import Proofs
 from node.ledger.studies import Studies
 from node.ledger.troubles import Troubles
 
@@ -22,6 +24,8 @@ _WAITS = (
     "UPDATE job SET lease_until=lease_until+? WHERE lease_until>0",
     "UPDATE delivery SET not_before=not_before+? WHERE not_before>0",
     "UPDATE alert SET not_before=not_before+? WHERE not_before>0",
+    "UPDATE proof SET next_at=next_at+? WHERE next_at>0",
+    "UPDATE proof SET until=until+? WHERE until>0",
 )
 
 
@@ -30,7 +34,8 @@ class Ledger:
 
     Attributes:
         instances: stored instances. studies: studies, verdicts, events.
-        jobs: analyses. outbox: result objects and deliveries. alerts: who is called about what.
+        jobs: analyses. outbox: result objects and deliveries. proofs: what destinations keep.
+        peers: what was learnt about destinations. alerts: who is called about what.
         troubles: what is wrong with the node itself.
     """
 
@@ -44,6 +49,8 @@ class Ledger:
         self.instances = Instances(self._database, self.studies, root)
         self.jobs = Jobs(self._database, self.studies, clock)
         self.outbox = Outbox(self._database, self.studies, root, clock)
+        self.proofs = Proofs(self._database, self.studies, self.outbox, clock)
+        self.peers = Peers(self._database, clock)
         self.alerts = Alerts(self._database, self.studies, clock)
         self.troubles = Troubles(self._database, clock)
 

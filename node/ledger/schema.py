@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
 TABLES = """
@@ -157,5 +157,54 @@ CREATE TABLE IF NOT EXISTS trouble (
 ) WITHOUT ROWID;
 """
 
+_PROOF = """
+-- what is known of an object at a destination beyond its state
+CREATE TABLE IF NOT EXISTS proof (
+    sop_instance_uid TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    -- 'commitment', 'query', or '' while nothing is chosen
+    how TEXT NOT NULL DEFAULT '',
+    -- when the destination accepted it last
+    sent_at REAL,
+    proved_at REAL,
+    -- of the storage commitment that is or was asked for (PS3.4 J.3)
+    transaction_uid TEXT NOT NULL DEFAULT '',
+    -- when to look next, and until when to wait
+    next_at REAL NOT NULL DEFAULT 0,
+    until REAL NOT NULL DEFAULT 0,
+    looks INTEGER NOT NULL DEFAULT 0,
+    -- how often it was accepted and then not there
+    forgotten INTEGER NOT NULL DEFAULT 0,
+    -- the first of the failures in a row
+    failing_since REAL,
+    PRIMARY KEY (sop_instance_uid, destination)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS proof_by_transaction ON proof (transaction_uid);
+CREATE INDEX IF NOT EXISTS proof_by_time ON proof (destination, sent_at);
+
+-- objects in another form, for one destination that does not take the first
+CREATE TABLE IF NOT EXISTS fallback (
+    sop_instance_uid TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    replaces TEXT NOT NULL,
+    PRIMARY KEY (sop_instance_uid, destination)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS fallback_by_replaced ON fallback (replaces, destination);
+
+-- what was learnt about a destination, and under which of its settings
+CREATE TABLE IF NOT EXISTS peer_fact (
+    destination TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1,
+    at REAL NOT NULL,
+    settings_digest TEXT NOT NULL,
+    PRIMARY KEY (destination, subject)
+) WITHOUT ROWID;
+
+UPDATE delivery SET state='unproved', cause='it was sent before proof was asked for'
+    WHERE state='accepted';
+"""
+
 #: Version -> what brings a ledger of the version before there.
-MIGRATIONS = {3: _ALERTS}
+MIGRATIONS = {3: _ALERTS, 4: _PROOF}

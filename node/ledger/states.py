@@ -12,7 +12,7 @@ class StudyState(StrEnum):
     COMPLETED = "completed"  # nothing more is expected; verdicts are due
     ANALYSING = "analysing"  # verdicts are written, jobs may be open
     DELIVERING = "delivering"  # every job ended, objects are on their way
-    ENDED = "ended"  # every job ended, every object accepted or refused for good
+    ENDED = "ended"  # every job ended, every object proved, unproved, refused or set aside
     FAILED = "failed"  # its headers could not be described; the cause is in the row
 
 
@@ -28,10 +28,24 @@ class JobState(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """Life of one object on its way to one destination."""
+    """Life of one object on its way to one destination; causes stand in the row."""
 
     WAITING = "waiting"
-    ACCEPTED = "accepted"
+    #: Accepted by the destination; the proof that it keeps the object is awaited.
+    SENT = "sent"
+    #: Storage commitment, or the object was read back.
+    PROVED = "proved"
+    #: Accepted, and no proof can be had.
+    UNPROVED = "unproved"
     REFUSED = "refused"
-    #: Not sent: a newer result took its place, or its destination was removed; cause in the row.
+    #: Tried often in vain, or accepted and forgotten again; only `resend` tries it again.
+    SET_ASIDE = "set aside"
+    #: Not sent: a newer result took its place, its destination was removed, or the destination
+    #: gets another form of it.
     WITHHELD = "withheld"
+
+
+#: Something is still to be done or to be waited for.
+UNDER_WAY = (DeliveryState.WAITING, DeliveryState.SENT)
+#: The destination has said that it stored the object.
+ACCEPTED = (DeliveryState.SENT, DeliveryState.PROVED, DeliveryState.UNPROVED)

@@ -10,7 +10,7 @@ from node.ledger.database import Database
 from node.ledger.states import DeliveryState
 
 #: States of a delivery from which nothing moves it without a person.
-HELD_BACK = (DeliveryState.REFUSED.value, "held back", "set aside")
+HELD_BACK = (DeliveryState.REFUSED.value, DeliveryState.SET_ASIDE.value, "held back")
 #: States in which a destination has not just proved that it is alive.
 SILENT = (DeliveryState.WAITING.value, DeliveryState.WITHHELD.value, *HELD_BACK)
 
@@ -77,11 +77,15 @@ class Troubles:
         return float(silent_s) if silent_s >= at_least_s else 0.0
 
     def held_back(self, destination: str) -> tuple[int, int]:
-        """(objects, studies) that a destination refused for good or that are held back."""
+        """(objects, studies) that a destination refused for good or that are held back.
+
+        What stands there in another form is not held back.
+        """
         marks = ",".join("?" * len(HELD_BACK))
         row = self._database.row(
             "SELECT COUNT(*) AS objects, COUNT(DISTINCT study_uid) AS studies FROM delivery "  # noqa: S608
-            f"WHERE destination=? AND state IN ({marks})",
+            f"WHERE destination=? AND state IN ({marks}) AND NOT EXISTS (SELECT 1 FROM fallback "
+            "WHERE replaces=delivery.sop_instance_uid AND destination=delivery.destination)",
             (destination, *HELD_BACK),
         )
         return (row["objects"], row["studies"]) if row else (0, 0)

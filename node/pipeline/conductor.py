@@ -79,7 +79,9 @@ class Conductor:
             if not self._ledger.outbox.open_count(study.study_uid) and self._move(
                 study, StudyState.ENDED
             ):
-                self._metrics.study_seconds.observe(max(0.0, time.time() - study.last_at))
+                # A proof may take hours; the reader has the result from its acceptance on.
+                at = self._ledger.outbox.accepted_at(study.study_uid) or time.time()
+                self._metrics.study_seconds.observe(max(0.0, at - study.last_at))
 
     def _judge(self, row: StudyRow) -> None:
         started = time.perf_counter()

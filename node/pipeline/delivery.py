@@ -1,102 +1,82 @@
-"""Result objects out: C-STORE to each destination, retried until accepted or refused for good.
+"""Result objects out: to each destination, retried until accepted, proved, or refused for good.
 
-What may pass (nobody answers, out of resources, association rejected) is tried again with
-back-off. What will not pass (the class is not accepted, the data set is not understood) is
-a refusal: it is recorded with its cause and not repeated until an engineer says `resend`.
+What may pass (nobody answers, out of resources) is tried again with back-off. What will not pass
+(the class is not accepted, the data set is not understood) is a refusal: it is remembered, and
+the object goes down the ladder (`node.pipeline.ladder`) for that destination. An object that
+fails again and again while others are taken is set aside until an engineer says `resend`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 import structlog
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-from pynetdicom import AE
-from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
 
-from node.domain.errors import DeliveryError
+from node.domain.errors import DeliveryError, NodeError, ResultError
 from node.ledger import Ledger
-from node.ledger.outbox import Delivery
+from node.ledger.outbox import Delivery, ResultObject
+from node.ledger.peers import CLASS, STATUS, SYNTAX, Fact
 from node.ledger.states import DeliveryState
 from node.metrics import Metrics
+from node.pipeline.answers import Accepted, Answer, Link, Passing, Peer, RefusedForGood
 from node.pipeline.breaker import CircuitBreaker, RetryPolicy
+from node.pipeline.dimse import DicomPeer
+from node.pipeline.fallback import FallbackTask, WriteFallback
+from node.pipeline.ladder import Rung, below, class_name, wanted_instead
 from node.pipeline.loop import Loop
+from node.pipeline.proof import ProofPolicy, Prover
+from node.pipeline.writing import WrittenObject
+from scp.commitment import CommitmentReport
 
 log = structlog.get_logger(__name__)
 
 #: Objects sent over one association at most; a long queue is drained in such pieces.
-BATCH = 64
-EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+BATCH: Final = 64
+#: So many different objects in a row without a good answer are the destination's trouble, not
+#: theirs: it is full, or it hangs. With any other passing answer more of them are needed.
+TROUBLE: Final = 3
+STRANGE_TROUBLE: Final = 10
+#: So many objects of a class refused by their status, none accepted, are the class.
+REFUSALS_OF_A_CLASS: Final = 3
+#: Forms that a report can have, from the fullest to pages.
+FORMS: Final = 3
+DAY_S: Final = 86400.0
+FOR_EVER_S: Final = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where results go: one DICOM storage provider."""
+    """Where results go, and what the site says about it.
+
+    Attributes:
+        settings_digest: of its configuration; what was learnt under another one is void.
+        remember_s: how long a refusal is remembered.
+        attempts: after so many failures an object is set aside, if others were taken meanwhile.
+        associations_per_minute: at most; a returning destination is not flooded.
+        identified: may a page that is written for it name the patient?
+    """
 
     name: str
-    ae_title: str
-    host: str
-    port: int
-    calling_ae_title: str
-    connect_timeout_s: float
-    response_timeout_s: float
+    peer: Peer
     retry: RetryPolicy
+    proof: ProofPolicy = field(default_factory=ProofPolicy)
+    sr_class: Literal["comprehensive 3d", "comprehensive"] = "comprehensive 3d"
+    settings_digest: str = ""
+    remember_s: float = 7 * DAY_S
+    attempts: int = 10
+    associations_per_minute: float = 60.0
+    identified: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The destination answered success or a warning."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Seconds since the epoch, as the ledger tells them, and of a clock that nobody sets."""
 
-    warning: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedForGood:
-    """The destination will not take this object, now or later."""
-
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class Passing:
-    """The destination could not take this object now."""
-
-    cause: str
-
-
-Answer = Accepted | RefusedForGood | Passing
-
-
-def judge_status(status: int | None) -> Answer:
-    """Read a C-STORE response status, PS3.4 table B.2-1 and PS3.7 annex C."""
-    if status is None:
-        return Passing("no response to C-STORE: the association broke off or timed out")
-    if status == 0x0000:
-        return Accepted()
-    if status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
-        return Accepted(f"warning 0x{status:04X}")
-    if status & 0xFF00 == 0xA700:
-        return Passing(f"out of resources (0x{status:04X})")
-    if status in (0x0110, 0x0213):
-        return Passing(f"processing failure at the destination (0x{status:04X})")
-    meaning = {
-        0xA900: "data set does not match SOP class",
-        0xC000: "cannot understand",
-        0x0122: "SOP class not supported",
-        0x0124: "not authorised",
-        0x0117: "invalid SOP instance UID",
-        0x0111: "duplicate SOP instance UID",
-    }
-    family = status & 0xFF00 if status & 0xF000 == 0xA000 else status
-    family = 0xC000 if status & 0xF000 == 0xC000 else family
-    return RefusedForGood(f"{meaning.get(family, 'refused')} (0x{status:04X})")
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
 
 
 class Courier:
@@ -108,52 +88,96 @@ class Courier:
         ledger: Ledger,
         metrics: Metrics,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        write_fallback: WriteFallback,
+        clocks: Clocks | None = None,
     ) -> None:
+        """Nothing is sent yet; `clocks` are those of this computer unless a test has its own."""
+        clocks = clocks or Clocks()
+        peer = destination.peer
+        if isinstance(peer, DicomPeer):
+            destination = replace(destination, peer=peer.heard_by(self.hear))
         self.destination = destination
         self.breaker = CircuitBreaker(destination.retry)
         self._ledger = ledger
         self._metrics = metrics
-        self._clock = clock
+        self._write_fallback = write_fallback
+        self._steady = clocks.steady
+        self._prover = Prover(destination.name, destination.proof, ledger, metrics, clocks.wall)
+        self._prover.known, self._prover.learn = self._known, self._learn
+        #: Different objects in a row that got no good answer.
+        self._streak: set[str] = set()
+        self._next_association = 0.0
         self.loop = Loop(f"courier {destination.name}", self._step, interval_s=1.0)
 
     def wake(self) -> None:
         """Look at the outbox now instead of at the next interval."""
         self.loop.wake()
 
+    def hear(self, report: CommitmentReport) -> bool:
+        """A storage commitment report; False when it is not about this destination."""
+        asked = self._ledger.proofs.of_transaction(report.transaction_uid)
+        mine = [item for item in asked if item.destination == self.destination.name]
+        if mine:
+            self._prover.reported(report, mine)
+        return bool(mine)
+
     def drain(self) -> int:
-        """Send what is due over one association; returns the number of accepted objects."""
-        due = self._ledger.outbox.due(self.destination.name, BATCH)
-        if not due or not self.breaker.may_try(self._clock()):
+        """Send what is due over one association, and look for what was sent.
+
+        Returns:
+            The number of accepted objects.
+        """
+        name = self.destination.name
+        # A destination in trouble is probed with one object, not with a whole batch.
+        limit = 1 if self.breaker.failures else BATCH
+        due = self._ready(limit)
+        looked_for = self._ledger.proofs.due(name, BATCH)
+        if not (due or looked_for) or not self._may_associate():
+            return 0
+        link = self._open([item.object for item in (*due, *looked_for)])
+        if link is None:
             return 0
         try:
-            association = associate(self.destination, {item.object.sop_class_uid for item in due})
-        except DeliveryError as error:
-            self._unreachable(str(error))
-            return 0
-        accepted = 0
-        try:
-            for delivery in due:
-                if self.loop.stopping or not association.is_established:
-                    break
-                answer = self._send(association, delivery)
-                self._settle(delivery, answer)
-                accepted += isinstance(answer, Accepted)
-                if isinstance(answer, Passing):
-                    break
-                self.breaker.succeeded()
+            accepted = self._send_all(link, due)
+            if link.is_open and not self.loop.stopping:
+                self._prover.work(link, self._ledger.proofs.due(name, BATCH))
         finally:
-            if association.is_established:
-                association.release()
+            link.close()
         return accepted
+
+    def _ready(self, limit: int) -> Sequence[Delivery]:
+        """What is due, in forms that the destination is not known to refuse."""
+        for _ in range(FORMS):
+            due = self._ledger.outbox.due(self.destination.name, limit)
+            kept = self._as_it_takes_them(due)
+            if len(kept) == len(due):
+                break
+        return kept
 
     def _step(self) -> int:
         sent = self.drain()
         self._metrics.destination_state(self.destination.name, up=not self.breaker.is_open)
         return sent
 
-    def _unreachable(self, cause: str) -> None:
-        pause_s = self.breaker.failed(self._clock())
+    def _may_associate(self) -> bool:
+        now = self._steady()
+        if not self.breaker.may_try(now) or now < self._next_association:
+            return False
+        self._next_association = now + 60.0 / self.destination.associations_per_minute
+        return True
+
+    def _open(self, items: Sequence[ResultObject]) -> Link | None:
+        try:
+            link = self.destination.peer.open(items)
+        except DeliveryError as error:
+            self._in_trouble(str(error))
+            return None
+        if not self._streak:
+            self._recovered()
+        return link
+
+    def _in_trouble(self, cause: str) -> None:
+        pause_s = self.breaker.failed(self._steady())
         self._metrics.delivery_failures.labels(self.destination.name).inc()
         log.warning(
             "destination.unreachable",
@@ -163,105 +187,199 @@ class Courier:
             next_try_in_s=round(pause_s, 1),
         )
 
-    def _send(self, association: Association, delivery: Delivery) -> Answer:
-        started = self._clock()
-        answer = send(association, delivery.object.path)
+    def _recovered(self) -> None:
+        self._streak.clear()
+        if self.breaker.failures:
+            self.breaker.succeeded()
+            waiting = self._ledger.outbox.revive(self.destination.name)
+            log.info("destination.returned", destination=self.destination.name, waiting=waiting)
+
+    def _send_all(self, link: Link, due: Sequence[Delivery]) -> int:
+        accepted = 0
+        for delivery in due:
+            if self.loop.stopping or not link.is_open:
+                break
+            answer = self._send(link, delivery)
+            accepted += isinstance(answer, Accepted)
+            if isinstance(answer, Passing):
+                self._pass_over(delivery, answer)
+                if answer.broke_off or self.breaker.failures:
+                    break
+            else:
+                self._recovered()
+                self._settle(delivery, answer)
+        return accepted
+
+    def _send(self, link: Link, delivery: Delivery) -> Answer:
+        started = self._steady()
+        answer = link.send(delivery.object.path)
         self._metrics.delivery_seconds.labels(self.destination.name).observe(
-            self._clock() - started
+            self._steady() - started
         )
         return answer
 
-    def _settle(self, delivery: Delivery, answer: Answer) -> None:
-        outbox, name = self._ledger.outbox, self.destination.name
-        match answer:
-            case Accepted(warning):
-                outbox.settle(delivery, DeliveryState.ACCEPTED, cause=warning)
-                outcome = "accepted"
-            case RefusedForGood(cause):
-                outbox.settle(delivery, DeliveryState.REFUSED, cause=cause)
-                outcome = "refused"
-            case Passing(cause):
-                pause_s = self.breaker.failed(self._clock())
-                outbox.settle(delivery, DeliveryState.WAITING, cause=cause, delay_s=pause_s)
-                outcome = "retried"
-        self._metrics.deliveries.labels(name, outcome).inc()
+    def _settle(self, delivery: Delivery, answer: Accepted | RefusedForGood) -> None:
+        if isinstance(answer, Accepted):
+            uid = delivery.object.sop_class_uid
+            subjects = {f"{kind} {uid}" for kind in (CLASS, SYNTAX, STATUS)}
+            # Also what is out of date: it must not count when the class is refused again.
+            if self._facts(for_s=FOR_EVER_S).keys() & subjects:
+                self._ledger.peers.forget(self.destination.name, *subjects)
+            self._ledger.proofs.sent(
+                delivery, warning=answer.warning, why_unproved=self._prover.why_never
+            )
+            self._tell("accepted", delivery, answer.warning)
+            return
+        if answer.about:
+            self._learn(f"{answer.about} {delivery.object.sop_class_uid}", answer.cause)
+        rung = below(delivery.object.sop_class_uid) if answer.about else None
+        self._replace(delivery, rung, DeliveryState.REFUSED, answer.cause)
+
+    def _pass_over(self, delivery: Delivery, answer: Passing) -> None:
+        """This object comes again later; several of them in a row pause the destination."""
+        attempts = delivery.attempts + 1
+        proofs = self._ledger.proofs
+        if attempts >= self.destination.attempts and proofs.others_accepted(delivery):
+            cause = f"{answer.cause}, {attempts} times, while other objects were accepted"
+            self._ledger.outbox.settle(delivery, DeliveryState.SET_ASIDE, cause=cause)
+            self._metrics.set_aside.labels(self.destination.name).inc()
+            log.error(
+                "object.set_aside",
+                destination=self.destination.name,
+                study_uid=delivery.object.study_uid,
+                sop_instance_uid=delivery.object.sop_instance_uid,
+                kind=delivery.object.kind,
+                cause=cause,
+                remedy="look at the log of the destination, then `resend` the study",
+            )
+            return
+        pause_s = self.destination.retry.pause_s(attempts)
+        proofs.failed(delivery, answer.cause, delay_s=pause_s)
+        self._tell("retried", delivery, answer.cause)
+        self._streak.add(delivery.object.sop_instance_uid)
+        trouble = answer.out_of_resources or answer.broke_off
+        if len(self._streak) >= (TROUBLE if trouble else STRANGE_TROUBLE):
+            self._in_trouble(f"{len(self._streak)} objects in a row: {answer.cause}")
+
+    def _as_it_takes_them(self, due: Sequence[Delivery]) -> list[Delivery]:
+        """Those that may be sent as they are; the others go down the ladder at once."""
+        known = self._known()
+        kept = []
+        for delivery in due:
+            if self.loop.stopping:
+                break
+            uid = delivery.object.sop_class_uid
+            wanted = wanted_instead(uid, self.destination.sr_class)
+            refusal = _refusal_of(uid, known)
+            if wanted is not None:
+                cause = f"sent as {class_name(wanted.sop_class_uid)} (sr_class)"
+                self._replace(delivery, wanted, DeliveryState.WITHHELD, cause)
+            elif refusal is not None:
+                since = time.strftime("%Y-%m-%d", time.localtime(refusal.at))
+                again = time.localtime(refusal.at + self.destination.remember_s)
+                cause = (
+                    f"{refusal.cause} (seen {since}, tried again from "
+                    f"{time.strftime('%Y-%m-%d', again)} or when its settings change)"
+                )
+                self._replace(delivery, below(uid), DeliveryState.REFUSED, cause)
+            else:
+                kept.append(delivery)
+        return kept
+
+    def _replace(
+        self, delivery: Delivery, rung: Rung | None, state: DeliveryState, cause: str
+    ) -> None:
+        """End a delivery and queue the next form that can be written, if there is one."""
+        while rung is not None:
+            try:
+                written = self._write_fallback(self._task(delivery, rung))
+            except ResultError as error:
+                log.warning("fallback.not_written", form=rung.form, cause=str(error))
+                cause += f"; it could not be written as {rung.form}"
+                rung = below(rung.sop_class_uid)
+            except NodeError as error:
+                if delivery.attempts + 1 >= self.destination.attempts:
+                    cause += f"; another form could not be written ({error})"
+                    break
+                # The worker died or the node stops: nothing is decided by that.
+                self._ledger.proofs.failed(
+                    delivery, str(error), delay_s=self.destination.retry.first_s
+                )
+                return
+            else:
+                self._enter(delivery, written, state, cause)
+                return
+        self._ledger.outbox.settle(delivery, DeliveryState.REFUSED, cause=cause)
+        self._tell("refused", delivery, cause)
+
+    def _enter(
+        self,
+        delivery: Delivery,
+        written: Sequence[WrittenObject],
+        state: DeliveryState,
+        cause: str,
+    ) -> None:
+        objects = [
+            ResultObject(
+                sop_instance_uid=item.sop_instance_uid,
+                sop_class_uid=item.sop_class_uid,
+                study_uid=delivery.object.study_uid,
+                series_uid=item.series_uid,
+                job_key=delivery.object.job_key,
+                kind=item.kind,
+                instance_number=item.instance_number,
+                path=item.path,
+            )
+            for item in written
+        ]
+        self._ledger.outbox.replace(delivery, objects, state, cause)
+        self._tell("replaced", delivery, cause)
+
+    def _task(self, delivery: Delivery, rung: Rung) -> FallbackTask:
+        study_uid = delivery.object.study_uid
+        return FallbackTask(
+            path=delivery.object.path,
+            form=rung.form,
+            kind=rung.kind_of(delivery.object.kind),
+            instances=self._ledger.instances.of_study(study_uid),
+            replaced=self._ledger.outbox.replaced(
+                study_uid, self.destination.name, rung.sop_class_uid
+            ),
+            identified=self.destination.identified,
+        )
+
+    def _known(self) -> dict[str, Fact]:
+        return self._facts(for_s=self.destination.remember_s)
+
+    def _facts(self, *, for_s: float) -> dict[str, Fact]:
+        return self._ledger.peers.known(
+            self.destination.name, self.destination.settings_digest, for_s=for_s
+        )
+
+    def _learn(self, subject: str, cause: str) -> None:
+        self._ledger.peers.learn(
+            self.destination.name, subject, cause, self.destination.settings_digest
+        )
+
+    def _tell(self, outcome: str, delivery: Delivery, cause: str) -> None:
+        self._metrics.deliveries.labels(self.destination.name, outcome).inc()
         log.info(
             "object." + outcome,
-            destination=name,
+            destination=self.destination.name,
             study_uid=delivery.object.study_uid,
             sop_instance_uid=delivery.object.sop_instance_uid,
             kind=delivery.object.kind,
-            cause=getattr(answer, "cause", ""),
+            cause=cause,
         )
 
 
-def associate(destination: Destination, class_uids: set[str]) -> Association:
-    """Open an association that proposes these storage classes, uncompressed.
-
-    Raises:
-        DeliveryError: nobody answers, or the association is rejected or aborted.
-    """
-    entity = AE(ae_title=destination.calling_ae_title)
-    entity.requested_contexts = [
-        build_context(uid, [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN])
-        for uid in sorted(class_uids)
-    ]
-    entity.connection_timeout = destination.connect_timeout_s
-    entity.acse_timeout = destination.response_timeout_s
-    entity.dimse_timeout = destination.response_timeout_s
-    entity.network_timeout = destination.response_timeout_s
-    association = entity.associate(
-        destination.host, destination.port, ae_title=destination.ae_title
-    )
-    if association.is_established:
-        return association
-    where = f"{destination.ae_title} at {destination.host}:{destination.port}"
-    if association.is_rejected:
-        raise DeliveryError(
-            f"{where} rejected the association from {destination.calling_ae_title}: "
-            f"{_rejection(association)}; check both AE titles and its list of known peers"
-        )
-    raise DeliveryError(
-        f"{where} does not answer; check host, port and firewall, and that it is running"
-    )
-
-
-def send(association: Association, path: Path) -> Answer:
-    """Send one Part 10 file over an established association."""
-    try:
-        data_set = dcmread(path)
-    except (OSError, InvalidDicomError) as error:
-        return RefusedForGood(f"the result file cannot be read ({type(error).__name__})")
-    accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
-    if str(data_set.SOPClassUID) not in accepted:
-        return RefusedForGood(
-            f"the destination does not accept {data_set.SOPClassUID.name}; "
-            "allow this storage class there"
-        )
-    try:
-        response = association.send_c_store(data_set)
-    except (ValueError, RuntimeError, AttributeError) as error:
-        return Passing(f"C-STORE could not be sent ({type(error).__name__})")
-    return judge_status(getattr(response, "Status", None))
-
-
-def echo(destination: Destination) -> str:
-    """C-ECHO a destination; "" when it answers, else why not."""
-    try:
-        association = associate(destination, {"1.2.840.10008.1.1"})
-    except DeliveryError as error:
-        return str(error)
-    try:
-        response = association.send_c_echo()
-        return "" if getattr(response, "Status", None) == 0 else "C-ECHO was not answered"
-    finally:
-        association.release()
-
-
-def _rejection(association: Association) -> str:
-    primitive: Any = association.acceptor.primitive
-    reason = getattr(primitive, "reason_str", "") if primitive is not None else ""
-    return str(reason) or "no reason given"
+def _refusal_of(sop_class_uid: str, known: dict[str, Fact]) -> Fact | None:
+    for kind in (CLASS, SYNTAX):
+        if f"{kind} {sop_class_uid}" in known:
+            return known[f"{kind} {sop_class_uid}"]
+    by_status = known.get(f"{STATUS} {sop_class_uid}")
+    often = by_status is not None and by_status.times >= REFUSALS_OF_A_CLASS
+    return by_status if often else None
 
 
 def wake_all(couriers: Sequence[Courier]) -> None:

@@ -1,7 +1,8 @@
-"""Frees the disk of studies whose every result was accepted and whose time is past.
+"""Frees the disk of studies whose every result was delivered and whose time is past.
 
-Deletion needs a positive record: the study has ended, each of its jobs has ended, and each
-of its objects was accepted by each of its destinations. Anything else is kept.
+Deletion needs a positive record: the study has ended, each of its jobs has ended, and each of
+its objects was proved to be at each of its destinations, or stands there in another form that
+was. Anything else is kept, unless the site says that an accepted object needs no proof.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -25,6 +27,14 @@ INTERVAL_S = 600.0
 DAY_S = 86400.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRule:
+    """When a study may go: so many days after its last image, and delivered."""
+
+    days: float
+    unproved_is_enough: bool = False
+
+
 class Retention:
     """Looks every ten minutes for studies that may go."""
 
@@ -33,14 +43,14 @@ class Retention:
         ledger: Ledger,
         store: InstanceStore,
         results_folder: Path,
+        rule: RetentionRule,
         *,
-        days: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._results_folder = results_folder
-        self._days = days
+        self._rule = rule
         self._clock = clock
         #: Then nothing is deleted because of its age.
         self.is_clock_in_doubt: Callable[[], bool] = lambda: False
@@ -50,7 +60,7 @@ class Retention:
         """Delete what may go; returns the number of studies."""
         if self.is_clock_in_doubt():
             return 0
-        oldest = self._clock() - self._days * DAY_S
+        oldest = self._clock() - self._rule.days * DAY_S
         gone = 0
         for study in self._ledger.studies.in_state(StudyState.ENDED):
             if study.last_at < oldest and self._may_go(study):
@@ -62,8 +72,10 @@ class Retention:
     def _may_go(self, study: StudyRow) -> bool:
         if self._ledger.jobs.open_count(study.study_uid):
             return False
-        finished = (DeliveryState.ACCEPTED, DeliveryState.WITHHELD)
-        return all(item.state in finished for item in self._ledger.outbox.of_study(study.study_uid))
+        return all(
+            item.is_kept or (item.state is DeliveryState.UNPROVED and self._rule.unproved_is_enough)
+            for item in self._ledger.outbox.of_study(study.study_uid)
+        )
 
     def _delete(self, study: StudyRow) -> bool:
         with self._ledger.transaction():

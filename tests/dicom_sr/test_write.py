@@ -13,7 +13,7 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage, CTImageStorage
+from pydicom.uid import CTImageStorage
 
 from dicom_sr.report_rules import walk
 from dicom_sr.validation import validate
@@ -164,13 +164,6 @@ def test_correction_goes_into_the_same_series_and_names_what_it_replaces(tmp_pat
     reference = replaced.ReferencedSOPSequence[0]
     assert reference.ReferencedSOPInstanceUID == old.SOPInstanceUID
     assert "PredecessorDocumentsSequence" not in old
-
-
-def test_site_may_ask_for_the_older_report_class(tmp_path: Path) -> None:
-    it = case(tmp_path)
-    results = it.results(replace(CONTEXT, sr_class="comprehensive"))
-    validate(results, it.study)
-    assert report_of(results).SOPClassUID == ComprehensiveSRStorage
 
 
 def test_report_lists_images_segmentation_and_pages_as_evidence(tmp_path: Path) -> None:

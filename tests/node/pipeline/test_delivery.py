@@ -2,170 +2,256 @@
 
 from __future__ import annotations
 
-import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-    generate_uid,
-)
+import structlog
+from pydicom import Dataset
 
-from node.demo.pacs import SmallPacs
-from node.ledger import Ledger
-from node.ledger.outbox import ResultObject
 from node.ledger.states import DeliveryState
-from node.metrics import Metrics
-from node.pipeline.breaker import RetryPolicy
-from node.pipeline.delivery import (
-    Accepted,
-    Courier,
-    Destination,
-    Passing,
-    RefusedForGood,
-    echo,
-    judge_status,
-)
+from node.pipeline.answers import Accepted, Passing, RefusedForGood, judge_status
+from node.pipeline.dimse import DicomPeer, echo, services
+from tests.node.pipeline.delivering import HOUR_S, Clock, Rig, capture, free_port
+from tests.node.pipeline.hostile import HostilePacs
 
-STUDY = "1.2.826.0.1.3680043.10.1"
-
-
-def result_object(root: Path, class_uid: str = SecondaryCaptureImageStorage) -> ResultObject:
-    """A minimal object on disk; a storage provider does not look at its pixels."""
-    data_set = Dataset()
-    data_set.SOPClassUID = class_uid
-    data_set.SOPInstanceUID = generate_uid()
-    data_set.StudyInstanceUID = STUDY
-    data_set.SeriesInstanceUID = generate_uid()
-    data_set.InstanceNumber = 1
-    data_set.file_meta = FileMetaDataset()
-    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    path = root / f"{data_set.SOPInstanceUID}.dcm"
-    data_set.save_as(path, enforce_file_format=True)
-    return ResultObject(
-        sop_instance_uid=data_set.SOPInstanceUID,
-        sop_class_uid=class_uid,
-        study_uid=STUDY,
-        series_uid=data_set.SeriesInstanceUID,
-        job_key="job",
-        kind="secondary capture",
-        instance_number=1,
-        path=path,
-    )
+WEEK_S = 7 * 24 * HOUR_S
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def pacs(tmp_path: Path) -> Iterator[SmallPacs]:
-    running = SmallPacs(tmp_path / "pacs")
-    running.start()
+def pacs() -> Iterator[HostilePacs]:
+    running = HostilePacs().start()
     yield running
     running.stop()
 
 
-def courier(ledger: Ledger, port: int) -> Courier:
-    destination = Destination(
-        name="pacs",
+@pytest.fixture
+def rig(tmp_path: Path, pacs: HostilePacs) -> Iterator[Rig]:
+    made = Rig(tmp_path, pacs.port)
+    yield made
+    made.ledger.close()
+
+
+def peer(port: int) -> DicomPeer:
+    return DicomPeer(
         ae_title="PACS",
         host="127.0.0.1",
         port=port,
         calling_ae_title="VIGIE",
         connect_timeout_s=2,
         response_timeout_s=5,
-        retry=RetryPolicy(first_s=0.0, cap_s=0.0),
     )
-    return Courier(destination, ledger, Metrics())
 
 
-def states(ledger: Ledger) -> list[DeliveryState]:
-    return [item.state for item in ledger.outbox.of_study(STUDY)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def test_accepted_object_is_sent_once(ledger: Ledger, pacs: SmallPacs) -> None:
-    item = result_object(ledger.root)
-    ledger.outbox.add([item], ["pacs"])
-    sender = courier(ledger, pacs.port)
-    assert sender.drain() == 1
-    assert sender.drain() == 0
+def test_accepted_object_is_sent_once(rig: Rig, pacs: HostilePacs) -> None:
+    item = capture(rig.folder)
+    rig.queue(item)
+    assert rig.run(30) == 1
     assert pacs.received == [item.sop_instance_uid]
-    assert states(ledger) == [DeliveryState.ACCEPTED]
+    assert rig.states() == [DeliveryState.PROVED]
 
 
-def test_dead_destination_keeps_the_object_and_gets_it_when_it_returns(
-    ledger: Ledger, tmp_path: Path
+def test_week_of_a_dead_destination_loses_nothing_and_ends_in_order_of_urgency(
+    tmp_path: Path,
 ) -> None:
-    item = result_object(ledger.root)
-    ledger.outbox.add([item], ["pacs"])
-    port = free_port()
-    sender = courier(ledger, port)
-    for _ in range(4):
-        assert sender.drain() == 0
-    assert sender.breaker.is_open
-    assert states(ledger) == [DeliveryState.WAITING]
-    returned = SmallPacs(tmp_path / "late", port=port)
-    returned.start()
+    rig = Rig(tmp_path, free_port())
+    for key, priority in (("routine", 50), ("acute", 1)):
+        rig.job(key, priority)
+    first = capture(tmp_path, job="routine")
+    rig.queue(first)
+    attempts = rig.run(WEEK_S / 2, step_s=4 * HOUR_S)
+    second = capture(tmp_path, job="routine")
+    rig.queue(second)
+    attempts += rig.run(WEEK_S / 2, step_s=4 * HOUR_S)
+    assert attempts == 0
+    assert rig.courier.breaker.is_open
+    urgent = capture(tmp_path, job="acute")
+    rig.queue(urgent)
+    assert rig.states() == [DeliveryState.WAITING] * 3
+    returned = HostilePacs(port=rig.port).start()
     try:
-        assert sender.drain() == 1
+        assert rig.run(610) == 3
     finally:
         returned.stop()
-    assert states(ledger) == [DeliveryState.ACCEPTED]
-    assert not sender.breaker.is_open
+    assert returned.received == [item.sop_instance_uid for item in (urgent, first, second)]
+    assert not rig.courier.breaker.is_open
+    assert set(rig.states()) == {DeliveryState.PROVED}
+    rig.ledger.close()
 
 
-def test_full_destination_is_tried_again_later(ledger: Ledger, pacs: SmallPacs) -> None:
-    ledger.outbox.add([result_object(ledger.root)], ["pacs"])
-    pacs.answer = lambda _uid: 0xA700
-    sender = courier(ledger, pacs.port)
-    assert sender.drain() == 0
-    assert states(ledger) == [DeliveryState.WAITING]
+def test_long_queue_is_drained_at_a_bounded_rate_of_associations(
+    rig: Rig, pacs: HostilePacs
+) -> None:
+    rig.queue(*(capture(rig.folder) for _ in range(70)))
+    rig.hire(associations_per_minute=6.0)
+    assert rig.run(9) == 64
+    assert pacs.associations == 1
+    assert rig.run(9) == 6
+    assert pacs.associations == 2
+
+
+def test_object_that_fails_does_not_stop_the_others_and_comes_later(
+    rig: Rig, pacs: HostilePacs
+) -> None:
+    bad, good = capture(rig.folder), capture(rig.folder)
+    rig.queue(bad, good)
+    pacs.answer = lambda uid: 0x0110 if uid == bad.sop_instance_uid else 0x0000
+    assert rig.run() == 1
+    found = {item.object.sop_instance_uid: item for item in rig.deliveries()}
+    assert found[bad.sop_instance_uid].state is DeliveryState.WAITING
+    assert "processing failure (0x0110)" in found[bad.sop_instance_uid].cause
+    assert found[good.sop_instance_uid].state is DeliveryState.PROVED
+    assert not rig.courier.breaker.failures
+    assert rig.run(4) == 0
     pacs.answer = lambda _uid: 0x0000
-    assert sender.drain() == 1
+    assert rig.run(2) == 1
 
 
-def test_refused_object_is_recorded_with_its_cause_and_does_not_block_the_next(
-    ledger: Ledger, pacs: SmallPacs
+def test_object_that_fails_for_ever_is_set_aside_and_resend_tries_it_again(
+    rig: Rig, pacs: HostilePacs
 ) -> None:
-    bad, good = result_object(ledger.root), result_object(ledger.root)
-    ledger.outbox.add([bad, good], ["pacs"])
-    pacs.answer = lambda uid: 0xC123 if uid == bad.sop_instance_uid else 0x0000
-    assert courier(ledger, pacs.port).drain() == 1
-    found = {d.object.sop_instance_uid: d for d in ledger.outbox.of_study(STUDY)}
-    assert found[bad.sop_instance_uid].state is DeliveryState.REFUSED
-    assert "cannot understand (0xC123)" in found[bad.sop_instance_uid].cause
-    assert found[good.sop_instance_uid].state is DeliveryState.ACCEPTED
+    bad = capture(rig.folder)
+    rig.queue(bad)
+    pacs.answer = lambda uid: 0xA702 if uid == bad.sop_instance_uid else 0x0000
+    rig.run(2 * HOUR_S, step_s=30)
+    # Alone it may be the destination that is full: it is not given up.
+    assert rig.only().state is DeliveryState.WAITING
+    assert rig.only().attempts > 10
+    rig.queue(capture(rig.folder))
+    with structlog.testing.capture_logs() as logs:
+        rig.run(2 * HOUR_S, step_s=30)
+    states = {item.object.sop_instance_uid: item.state for item in rig.deliveries()}
+    assert states.pop(bad.sop_instance_uid) is DeliveryState.SET_ASIDE
+    assert set(states.values()) == {DeliveryState.PROVED}
+    (alert,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert alert["event"] == "object.set_aside"
+    assert 'vigie_objects_set_aside_total{destination="pacs"} 1.0' in rig.metrics.text().decode()
+    pacs.answer = lambda _uid: 0x0000
+    rig.ledger.outbox.resend(bad.study_uid)
+    rig.run(5)
+    assert set(rig.states()) == {DeliveryState.PROVED}
 
 
-def test_class_the_destination_does_not_accept_is_a_refusal_for_good(
-    ledger: Ledger, tmp_path: Path
+def test_full_destination_is_paused_probed_with_one_object_and_not_blamed_on_the_objects(
+    rig: Rig, pacs: HostilePacs
 ) -> None:
-    picky = SmallPacs(tmp_path / "picky")
-    picky.refuse_class(SegmentationStorage)
-    picky.start()
+    tried: list[str] = []
+
+    def full(uid: str) -> int:
+        tried.append(uid)
+        return 0xA700
+
+    rig.queue(*(capture(rig.folder) for _ in range(20)))
+    pacs.answer = full
+    rig.run()
+    assert len(tried) == 3
+    assert rig.courier.breaker.failures == 1
+    rig.run(4)
+    assert len(tried) == 3
+    rig.run(2)
+    assert len(tried) == 4
+    rig.run(24 * HOUR_S, step_s=HOUR_S)
+    assert rig.courier.breaker.is_open
+    assert set(rig.states()) == {DeliveryState.WAITING}
+    pacs.answer = lambda _uid: 0x0000
+    assert rig.run(700, step_s=10) == 20
+    assert set(rig.states()) == {DeliveryState.PROVED}
+
+
+def test_object_on_which_the_destination_aborts_does_not_pause_it(
+    rig: Rig, pacs: HostilePacs
+) -> None:
+    poison = capture(rig.folder)
+    rig.queue(poison)
+    pacs.answer = lambda uid: -1 if uid == poison.sop_instance_uid else 0x0000
+    rig.run(60)
+    assert rig.only().state is DeliveryState.WAITING
+    assert not rig.courier.breaker.failures
+    rig.queue(capture(rig.folder), capture(rig.folder))
+    assert rig.run(3) == 2
+
+
+def test_destination_that_does_not_answer_in_time_is_paused_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    pacs = HostilePacs().start()
     try:
-        items = [result_object(ledger.root, SegmentationStorage), result_object(ledger.root)]
-        ledger.outbox.add(items, ["pacs"])
-        assert courier(ledger, picky.port).drain() == 1
+        pacs.slow_s = 1.0
+        rig = Rig(tmp_path, pacs.port)
+        rig.hire(response_timeout_s=0.3)
+        rig.queue(*(capture(tmp_path) for _ in range(4)))
+        assert rig.run(4) == 0
+        assert rig.courier.breaker.failures >= 1
+        assert set(rig.states()) == {DeliveryState.WAITING}
+        assert any("timed out" in item.cause for item in rig.deliveries())
+        pacs.slow_s = 0.0
+        rig.run(60)
+        assert set(rig.states()) == {DeliveryState.PROVED}
+        rig.ledger.close()
     finally:
-        picky.stop()
-    refused = [d for d in ledger.outbox.of_study(STUDY) if d.state is DeliveryState.REFUSED]
-    assert [d.object.sop_class_uid for d in refused] == [SegmentationStorage]
-    assert "does not accept Segmentation Storage" in refused[0].cause
+        pacs.stop()
+
+
+def test_slow_destination_does_not_hold_up_another_one(tmp_path: Path) -> None:
+    slow, fast = HostilePacs().start(), HostilePacs().start()
+    slow.slow_s = 3.0
+    rig = Rig(tmp_path, slow.port, clock=Clock(time.time()))
+    item = capture(tmp_path)
+    rig.queue(item)
+    rig.queue(item, destination="fast")
+    couriers = [rig.hire(), rig.hire(name="fast", peer=peer(fast.port))]
+    try:
+        for courier in couriers:
+            courier.loop.start()
+        deadline = time.monotonic() + 2.5
+        while not fast.received and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert fast.received == [item.sop_instance_uid]
+        assert not slow.received
+    finally:
+        for courier in couriers:
+            courier.loop.stop()
+        rig.ledger.close()
+        slow.stop()
+        fast.stop()
+
+
+def test_result_withheld_while_it_was_being_sent_does_not_come_again(
+    rig: Rig, pacs: HostilePacs
+) -> None:
+    rig.queue(capture(rig.folder))
+
+    def superseded(_uid: str) -> int:
+        rig.ledger.outbox.withhold("job")
+        return 0x0110
+
+    pacs.answer = superseded
+    rig.run(60)
+    assert rig.states() == [DeliveryState.WITHHELD]
+
+
+def test_clock_that_jumps_neither_forgets_nor_hurries_a_proof(rig: Rig, pacs: HostilePacs) -> None:
+    pacs.forgets = lambda _uid: True
+    rig.queue(capture(rig.folder))
+    rig.run(30)
+    for jump_s in (10 * HOUR_S, -20 * HOUR_S):
+        rig.jump(jump_s)
+        rig.run(10)
+        assert rig.states() == [DeliveryState.SENT]
+    pacs.kept[pacs.received[0]] = Dataset()
+    rig.run(120)
+    assert rig.states() == [DeliveryState.PROVED]
+    assert len(pacs.received) == 1
+
+
+def test_object_in_another_form_is_not_held_back(rig: Rig) -> None:
+    refused, replaced = capture(rig.folder), capture(rig.folder)
+    rig.queue(refused, replaced)
+    one, other = rig.deliveries()
+    rig.ledger.outbox.settle(one, DeliveryState.REFUSED)
+    rig.ledger.outbox.replace(other, [capture(rig.folder)], DeliveryState.REFUSED, "no")
+    assert rig.ledger.troubles.held_back("pacs") == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +262,7 @@ def test_class_the_destination_does_not_accept_is_a_refusal_for_good(
         (0xB007, Accepted),
         (0xA700, Passing),
         (0xA702, Passing),
+        (0x0213, Passing),
         (None, Passing),
         (0x0110, Passing),
         (0xA900, RefusedForGood),
@@ -189,19 +276,14 @@ def test_each_status_is_read_as_the_standard_means_it(status: int | None, kind: 
     assert isinstance(judge_status(status), kind)
 
 
-def test_echo_names_what_to_check(ledger: Ledger, pacs: SmallPacs) -> None:
-    assert echo(courier(ledger, pacs.port).destination) == ""
-    answer = echo(courier(ledger, free_port()).destination)
-    assert "does not answer; check host, port and firewall" in answer
+def test_echo_names_what_to_check(pacs: HostilePacs) -> None:
+    assert echo(peer(pacs.port)) == ""
+    assert "does not answer; check host, port and firewall" in echo(peer(free_port()))
 
 
-def test_object_that_failed_before_comes_after_those_never_tried(
-    ledger: Ledger, tmp_path: Path
-) -> None:
-    stubborn, fresh = result_object(tmp_path), result_object(tmp_path)
-    ledger.outbox.add([stubborn], ["pacs"])
-    (waiting,) = ledger.outbox.due("pacs", 10)
-    ledger.outbox.settle(waiting, DeliveryState.WAITING, cause="0x0110", delay_s=0.0)
-    ledger.outbox.add([fresh], ["pacs"])
-    order = [item.object.sop_instance_uid for item in ledger.outbox.due("pacs", 10)]
-    assert order == [fresh.sop_instance_uid, stubborn.sop_instance_uid]
+def test_services_are_asked_for_without_storing_anything(pacs: HostilePacs) -> None:
+    found = services(peer(pacs.port))
+    assert found.echo == found.why_no_query == ""
+    assert found.why_no_commitment == "the destination does not accept storage commitment"
+    assert len(found.syntaxes) == 4
+    assert not pacs.received

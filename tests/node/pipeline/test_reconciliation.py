@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,20 @@ import pytest
 from node.domain.verdict import Job, ModelName
 from node.intake import FileContent
 from node.ledger import Ledger
-from node.ledger.states import JobState, StudyState
+from node.ledger.states import DeliveryState, JobState, StudyState
 from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.reconciliation import Reconciled, reconcile
-from node.pipeline.retention import Retention
+from node.pipeline.retention import Retention, RetentionRule
 from scp.contracts import StoreCommand
 from scp.indexing import Indexer
 from scp.pool import SegmentSettings
 from scp.storage import InstanceStore
 from tests.node import words
+from tests.node.pipeline.delivering import capture
 from tests.scp.listening import ROOMY
 from tests.scp.sent import STUDY, content
+
+DAYS_30 = RetentionRule(days=30)
 
 
 @pytest.fixture
@@ -107,11 +111,13 @@ def test_running_job_waits_again_and_its_draft_is_gone(ledger: Ledger) -> None:
 def test_retention_keeps_a_study_until_it_ended_and_its_time_is_past(ledger: Ledger) -> None:
     store = stored(ledger)
     far = ledger.instances.of_study(STUDY)[0].received_at.timestamp() + 31 * 86400
-    retention = Retention(ledger, store, ledger.root / "results", days=30, clock=lambda: far)
+    retention = Retention(ledger, store, ledger.root / "results", DAYS_30, clock=lambda: far)
     assert retention.sweep() == 0
     generation = ledger.studies.complete(STUDY, "quiet")
     ledger.studies.set_state(STUDY, StudyState.ENDED, generation=generation)
-    young = Retention(ledger, store, ledger.root / "results", days=32, clock=lambda: far)
+    young = Retention(
+        ledger, store, ledger.root / "results", RetentionRule(days=32), clock=lambda: far
+    )
     assert young.sweep() == 0
     extent = ledger.instances.of_study(STUDY)[0].extent
     assert extent.read().strip(b"\0")
@@ -131,6 +137,59 @@ def test_retention_leaves_a_study_that_was_reopened_meanwhile(ledger: Ledger) ->
     ledger.studies.set_state(STUDY, StudyState.ENDED, generation=generation)
     (seen,) = ledger.studies.in_state(StudyState.ENDED)
     ledger.studies.touch(STUDY, far)
-    retention = Retention(ledger, store, ledger.root / "results", days=30, clock=lambda: far)
+    retention = Retention(ledger, store, ledger.root / "results", DAYS_30, clock=lambda: far)
     assert not retention._delete(seen)
     assert len(ledger.instances.of_study(STUDY)) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "by_default", "accepted_is_enough"),
+    [
+        (DeliveryState.WAITING, False, False),
+        (DeliveryState.SENT, False, False),
+        (DeliveryState.PROVED, True, True),
+        (DeliveryState.UNPROVED, False, True),
+        (DeliveryState.REFUSED, False, False),
+        (DeliveryState.SET_ASIDE, False, False),
+        (DeliveryState.WITHHELD, True, True),
+    ],
+)
+def test_retention_wants_proof_unless_the_site_says_otherwise(
+    ledger: Ledger, state: DeliveryState, by_default: bool, accepted_is_enough: bool
+) -> None:
+    store = stored(ledger)
+    far = ledger.instances.of_study(STUDY)[0].received_at.timestamp() + 31 * 86400
+    generation = ledger.studies.complete(STUDY, "quiet")
+    ledger.studies.set_state(STUDY, StudyState.ENDED, generation=generation)
+    item = replace(capture(ledger.root), study_uid=STUDY)
+    ledger.outbox.add([item], ["pacs"])
+    (delivery,) = ledger.outbox.of_study(STUDY)
+    if state is not DeliveryState.WAITING:
+        ledger.outbox.settle(delivery, state)
+    (study,) = ledger.studies.in_state(StudyState.ENDED)
+    for rule, expected in (
+        (DAYS_30, by_default),
+        (RetentionRule(days=30, unproved_is_enough=True), accepted_is_enough),
+    ):
+        retention = Retention(ledger, store, ledger.root / "results", rule, clock=lambda: far)
+        assert retention._may_go(study) is expected
+
+
+def test_refused_object_may_go_with_its_study_when_another_form_of_it_was_proved(
+    ledger: Ledger,
+) -> None:
+    store = stored(ledger)
+    far = ledger.instances.of_study(STUDY)[0].received_at.timestamp() + 31 * 86400
+    generation = ledger.studies.complete(STUDY, "quiet")
+    ledger.studies.set_state(STUDY, StudyState.ENDED, generation=generation)
+    full, form = (replace(capture(ledger.root), study_uid=STUDY) for _ in range(2))
+    ledger.outbox.add([full], ["pacs"])
+    (delivery,) = ledger.outbox.of_study(STUDY)
+    ledger.outbox.replace(delivery, [form], DeliveryState.REFUSED, "the class is not accepted")
+    retention = Retention(ledger, store, ledger.root / "results", DAYS_30, clock=lambda: far)
+    assert retention.sweep() == 0
+    (waiting,) = ledger.outbox.due("pacs", 9)
+    assert waiting.replaces == full.sop_instance_uid
+    ledger.proofs.sent(waiting)
+    ledger.proofs.prove(waiting, "query")
+    assert retention.sweep() == 1
