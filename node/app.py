@@ -48,6 +48,7 @@ class Node:
         arrivals = Arrivals(core.ledger, core.completion, core.metrics)
         core.indexer.events = arrivals
         self.receiver = Receiver(receiver_settings(appliance), core.store, arrivals)
+        self.receiver.notices = core.ledger.announcements
         self.web = Web(
             web_settings(appliance),
             Probes(metrics=core.metrics.text, faults=self.faults, unready=self.unready),
@@ -67,6 +68,8 @@ class Node:
         for courier in self.couriers:
             courier.loop.start()
         self.retention.loop.start()
+        for archive in core.archives.values():
+            archive.loop.start()
         self.segments.start()
         self.alerting.start()
         self.receiver.start()
@@ -114,6 +117,7 @@ class Node:
         loops.append(self.segments)
         loops += [courier.loop for courier in self.couriers]
         loops += self.alerting.loops
+        loops += [archive.loop for archive in self.core.archives.values()]
         return faults | {loop.name: loop.fault for loop in loops if loop.fault}
 
     def _wake(self) -> None:

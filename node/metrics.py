@@ -91,6 +91,18 @@ class Metrics:
             ["model"],
             registry=r,
         )
+        self.completions = Counter(
+            "vigie_studies_completed_total",
+            "Studies taken as complete, by how sure it was that nothing more would come",
+            ["certainty"],
+            registry=r,
+        )
+        self.archive_questions = Counter(
+            "vigie_archive_questions_total",
+            "Questions to the PACS about a study, by whether it answered",
+            ["outcome"],
+            registry=r,
+        )
         self.alerts = Counter(
             "vigie_alerts_total", "Alerts by outcome", ["channel", "outcome"], registry=r
         )

@@ -48,7 +48,7 @@ class Arrivals:
         self._metrics.instances.labels(filing.value).inc()
         self._metrics.bytes.inc(instance.size_bytes)
         if filing is Filing.NEW or self._completion.is_receiving(instance.study_uid):
-            self._completion.arrived(instance.study_uid, association_id)
+            self._completion.arrived(instance.study_uid, association_id, instance.calling_ae_title)
         if filing is Filing.CONFLICT:
             log.error(
                 "instance.conflict",
@@ -70,8 +70,8 @@ class Arrivals:
         self._metrics.associations_open.dec()
         self._metrics.associations.labels("released" if clean else "aborted").inc()
         for study_uid in self._completion.association_ended(association_id, clean=clean):
-            if clean:
-                self._ledger.studies.calm(study_uid)
-            else:
+            if not clean:
                 self._ledger.studies.interrupt(study_uid, f"association {association_id}")
+            elif not self._completion.is_interrupted(study_uid):
+                self._ledger.studies.calm(study_uid)
         log.info("association.closed", association=association_id, clean=clean)

@@ -1,4 +1,4 @@
-"""The DICOM storage provider: C-ECHO and C-STORE (PS3.4 A, B; PS3.8).
+"""The DICOM storage provider: C-ECHO, C-STORE and notices (PS3.4 A, B, F, R; PS3.8).
 
 pynetdicom negotiates and ends associations; in between `scp.transfer` serves them, or, when
 `data_path` says so, pynetdicom itself. Both write through the same intake.
@@ -27,6 +27,7 @@ from node.domain.errors import ClassMismatch, ConfigError, OutOfResources, Recei
 from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Rejection, is_listed, judge
 from scp.classes import VERIFICATION, register, supported
 from scp.contracts import Intake, IntakeStore, ReceiverEvents, StoreCommand
+from scp.notices import Notices, answer_create, answer_set, notice_contexts
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from scp.takeover import (
     PYNETDICOM,
@@ -93,6 +94,8 @@ class Receiver:
         self._settings = settings
         self._store = store
         self._events = events
+        #: Who keeps what modalities and archives announce; None: no notice is taken.
+        self.notices: Notices | None = None
         self._open: dict[int, _Open] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -117,6 +120,11 @@ class Receiver:
             (evt.EVT_C_STORE, self._store_one),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         ]
+        if self.notices is not None:
+            handlers += [
+                (evt.EVT_N_CREATE, answer_create, [self.notices]),
+                (evt.EVT_N_SET, answer_set, [self.notices]),
+            ]
         try:
             server = self._entity.make_server(
                 (settings.host, settings.port),
@@ -273,9 +281,11 @@ class Receiver:
                 uuid.uuid4().hex[:12], address, calling, association
             )
         association.acceptor.ae_title = str(request.called_ae_title).strip() or "VIGIE"
-        association.acceptor.supported_contexts = supported(
-            request.presentation_context_definition_list, self._settings.private_classes
-        )
+        proposed = request.presentation_context_definition_list
+        association.acceptor.supported_contexts = [
+            *supported(proposed, self._settings.private_classes),
+            *(notice_contexts(proposed) if self.notices is not None else ()),
+        ]
         return None
 
     def _accepted(self, event: Event) -> None:

@@ -31,6 +31,17 @@ class Filing(Enum):
     CONFLICT = "conflict"
 
 
+class Certainty(Enum):
+    """How sure it is that nothing more of a study will come."""
+
+    #: What was announced, or what the PACS counts, has come.
+    CERTAIN = "certain"
+    #: Its sender usually sends nothing after such a pause, or each received series is whole.
+    LIKELY = "likely"
+    #: Nothing came for a while, and nobody told.
+    ASSUMED = "assumed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """One stored SOP instance, on disk and indexed.

@@ -150,6 +150,15 @@ class Instances:
         )
         return tuple(self._instance(row) for row in rows)
 
+    def received(self, study_uid: str) -> dict[str, frozenset[str]]:
+        """SOP Instance UIDs of everything that came of a study, by series."""
+        found: dict[str, set[str]] = {}
+        for row in self._database.rows(
+            "SELECT series_uid, sop_instance_uid FROM instance WHERE study_uid=?", (study_uid,)
+        ):
+            found.setdefault(row["series_uid"], set()).add(row["sop_instance_uid"])
+        return {series_uid: frozenset(uids) for series_uid, uids in found.items()}
+
     def every(self) -> tuple[Instance, ...]:
         """All rows, for boot reconciliation."""
         rows = self._database.rows("SELECT * FROM instance ORDER BY study_uid, sop_instance_uid")

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.ledger.alerts import Alerts
+from node.ledger.announcements import Announcements
 from node.ledger.database import Database
 from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
+from node.ledger.paces import Paces
 from node.ledger.studies import Studies
 from node.ledger.troubles import Troubles
 
@@ -24,7 +26,8 @@ class Ledger:
     Attributes:
         instances: stored instances. studies: studies, verdicts, events.
         jobs: analyses. outbox: result objects and deliveries. alerts: who is called about what.
-        troubles: what is wrong with the node itself.
+        troubles: what is wrong with the node itself. announcements: MPPS and availability.
+        paces: how each sender sends.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class Ledger:
         self.outbox = Outbox(self._database, self.studies, root, clock)
         self.alerts = Alerts(self._database, self.studies, clock)
         self.troubles = Troubles(self._database, clock)
+        self.announcements = Announcements(self._database, self.studies, clock)
+        self.paces = Paces(self._database)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

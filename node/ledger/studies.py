@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.domain.study import StudyUID
+from node.domain.study import Certainty, StudyUID
 from node.domain.verdict import Eligibility, Ineligible
 from node.ledger.database import Database
 from node.ledger.states import StudyState
@@ -17,7 +17,12 @@ RERUN = "run again"
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """One study as the ledger knows it; times in seconds since the epoch."""
+    """One study as the ledger knows it; times in seconds since the epoch.
+
+    Attributes:
+        confidence: why it was taken as complete, in words. certainty: how sure that is;
+            None while it is not complete.
+    """
 
     study_uid: StudyUID
     state: StudyState
@@ -29,6 +34,7 @@ class StudyRow:
     confidence: str
     cause: str
     attempts: int
+    certainty: Certainty | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,9 @@ class Studies:
         with self._database.transaction() as db:
             db.execute("UPDATE study SET interrupted=0 WHERE study_uid=?", (study_uid,))
 
-    def complete(self, study_uid: str, confidence: str) -> int:
+    def complete(
+        self, study_uid: str, confidence: str, certainty: Certainty = Certainty.ASSUMED
+    ) -> int:
         """Nothing more is expected. Returns the generation, 1 the first time."""
         now = self._clock()
         with self._database.transaction() as db:
@@ -102,10 +110,14 @@ class Studies:
                 "interrupted=0, attempts=0 WHERE study_uid=?",
                 (StudyState.COMPLETED, now, confidence, study_uid),
             )
-            self.tell(study_uid, "completed", confidence)
+            self.tell(study_uid, "completed", f"{certainty.value}: {confidence}")
             row = db.execute(
                 "SELECT generation FROM study WHERE study_uid=?", (study_uid,)
             ).fetchone()
+            db.execute(
+                "INSERT OR REPLACE INTO completion VALUES (?,?,?,?,?)",
+                (study_uid, row["generation"], certainty.value, confidence, now),
+            )
             return int(row["generation"])
 
     def set_state(
@@ -247,7 +259,11 @@ class Studies:
 
     def _rows(self, where: str, parameters: tuple[object, ...]) -> tuple[StudyRow, ...]:
         # `where` is one of the literals of this module; values are always bound.
-        rows = self._database.rows(f"SELECT * FROM study {where}", parameters)  # noqa: S608
+        rows = self._database.rows(
+            "SELECT *, (SELECT certainty FROM completion c WHERE c.study_uid=study.study_uid "  # noqa: S608
+            f"AND c.generation=study.generation) AS certainty FROM study {where}",
+            parameters,
+        )
         return tuple(
             StudyRow(
                 StudyUID(row["study_uid"]),
@@ -260,6 +276,7 @@ class Studies:
                 row["confidence"],
                 row["cause"],
                 row["attempts"],
+                Certainty(row["certainty"]) if row["certainty"] else None,
             )
             for row in rows
         )

@@ -19,6 +19,7 @@ from node.metrics import Metrics
 from node.pipeline.analysis import StudyInput, describe
 from node.pipeline.completion import Completion
 from node.pipeline.eligibility import facts, judge_study
+from node.pipeline.expectation import Expectation, Expecting
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, route
 from node.pipeline.scheduler import Workers
@@ -55,6 +56,8 @@ class Conductor:
         self.loop = Loop("conductor", self.step, interval_s=INTERVAL_S)
         #: The routes of a completed study, with the destinations that apply to it.
         self.routes_for: Callable[[CompletedStudy], Sequence[ModelRoute]] = lambda _study: routes
+        #: What more is expected of a study that is quiet.
+        self.expect: Callable[[StudyUID, float], Expectation] = Expecting(ledger)
         #: Called when jobs were queued.
         self.on_jobs: Callable[[], None] = lambda: None
 
@@ -65,9 +68,16 @@ class Conductor:
             # a study that nobody waits for.
             if not self._completion.is_receiving(study.study_uid):
                 self._completion.resume(study.study_uid, interrupted=False)
-        for study_uid, confidence in self._completion.completed():
-            self._ledger.studies.complete(study_uid, confidence)
-            log.info("study.completed", study_uid=study_uid, confidence=confidence)
+        for done in self._completion.completed(self.expect):
+            self._ledger.studies.complete(done.study_uid, done.why, done.certainty)
+            self._metrics.completions.labels(done.certainty.value).inc()
+            log.info(
+                "study.completed",
+                study_uid=done.study_uid,
+                certainty=done.certainty.value,
+                confidence=done.why,
+            )
+        self._ledger.paces.save(self._completion.pace.changes())
         for study in self._ledger.studies.in_state(StudyState.COMPLETED):
             if self.loop.stopping:
                 return
