@@ -36,6 +36,8 @@ class ResultContext:
         content_time: aware; the same for every retry of a job, so that a repeated job
             writes the same bytes.
         predecessor: the reports this one replaces; empty for a first report.
+        revision: instance number of a report that replaces others; None: one more than the
+            newest of them.
     """
 
     software_version: str
@@ -52,6 +54,7 @@ class ResultContext:
     sr_class: Literal["comprehensive 3d", "comprehensive"] = "comprehensive 3d"
     content_time: datetime | None = None
     predecessor: tuple[Predecessor, ...] = ()
+    revision: int | None = None
 
     def __post_init__(self) -> None:
         if self.label == "cleared" and not self.responsible_person.strip():
@@ -60,10 +63,14 @@ class ResultContext:
             raise ResultError("content_time has no time zone; pass an aware datetime")
 
     def at(
-        self, content_time: datetime, *, predecessor: tuple[Predecessor, ...] = ()
+        self,
+        content_time: datetime,
+        *,
+        predecessor: tuple[Predecessor, ...] = (),
+        revision: int | None = None,
     ) -> ResultContext:
         """The same context for one job."""
-        return replace(self, content_time=content_time, predecessor=predecessor)
+        return replace(self, content_time=content_time, predecessor=predecessor, revision=revision)
 
     @property
     def moment(self) -> datetime:
@@ -75,6 +82,8 @@ class ResultContext:
     @property
     def instance_number(self) -> int:
         """Of the new report: one more than the newest report it replaces."""
+        if self.revision is not None:
+            return self.revision
         return 1 + max((item.instance_number for item in self.predecessor), default=0)
 
     @property

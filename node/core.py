@@ -34,6 +34,7 @@ from node.settings import (
     GIGABYTE,
     archive_settings,
     completion_settings,
+    noting_destinations,
     result_context,
     routed,
     routes_of,
@@ -99,6 +100,7 @@ class Core:
                 owner=f"{os.getpid()}-{uuid.uuid4().hex[:8]}",
                 results_folder=self.results_folder,
                 context=lambda model: result_context(appliance, model),
+                noting=noting_destinations(appliance),
             ),
             self.metrics,
         )

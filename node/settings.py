@@ -176,6 +176,15 @@ def archive_settings(appliance: Appliance, name: str) -> ArchiveSettings:
     )
 
 
+def noting_destinations(appliance: Appliance) -> frozenset[str]:
+    """Destinations that get a note when a result is replaced or withdrawn."""
+    return frozenset(
+        name
+        for name, entry in appliance.destinations.items()
+        if getattr(entry, "rejection_notes", False)
+    )
+
+
 def watermark(appliance: Appliance) -> Watermark:
     """When the store refuses."""
     return Watermark(

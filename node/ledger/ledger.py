@@ -14,6 +14,7 @@ from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
 from node.ledger.paces import Paces
+from node.ledger.results import Results
 from node.ledger.studies import Studies
 from node.ledger.troubles import Troubles
 
@@ -27,7 +28,7 @@ class Ledger:
         instances: stored instances. studies: studies, verdicts, events.
         jobs: analyses. outbox: result objects and deliveries. alerts: who is called about what.
         troubles: what is wrong with the node itself. announcements: MPPS and availability.
-        paces: how each sender sends.
+        paces: how each sender sends. results: what each result rests on.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Ledger:
         self.troubles = Troubles(self._database, clock)
         self.announcements = Announcements(self._database, self.studies, clock)
         self.paces = Paces(self._database)
+        self.results = Results(self._database, self.studies, clock)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -11,6 +11,8 @@ from node.domain.verdict import Eligibility, Ineligible
 from node.ledger.database import Database
 from node.ledger.states import StudyState
 
+#: States that a study leaves only when something comes, or by hand.
+AT_REST = (StudyState.ENDED, StudyState.FAILED, StudyState.HELD)
 #: What the event of a rerun is called.
 RERUN = "run again"
 
@@ -138,15 +140,15 @@ class Studies:
         """Results of an ended study are on their way again."""
         with self._database.transaction() as db:
             db.execute(
-                "UPDATE study SET state=? WHERE study_uid=? AND state=?",
-                (StudyState.DELIVERING, study_uid, StudyState.ENDED),
+                "UPDATE study SET state=? WHERE study_uid=? AND state IN (?,?) AND generation>0",
+                (StudyState.DELIVERING, study_uid, StudyState.ENDED, StudyState.FAILED),
             )
 
     def rerun(self, study_uid: str) -> bool:
-        """Judge and analyse an ended or failed study again; False in any other state."""
+        """Judge and analyse an ended, failed or held study again; False in any other state."""
         with self._database.transaction():
             study = self.get(study_uid)
-            if study is None or study.state not in (StudyState.ENDED, StudyState.FAILED):
+            if study is None or study.state not in AT_REST:
                 return False
             self.tell(study_uid, RERUN, "by hand")
             self.complete(study_uid, "run again by hand")

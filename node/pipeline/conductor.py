@@ -13,13 +13,15 @@ from node.domain.errors import NodeError, WorkerError
 from node.domain.study import CompletedStudy, StudyUID
 from node.domain.verdict import Ineligible
 from node.ledger import Ledger
-from node.ledger.states import StudyState
+from node.ledger.jobs import JobRow
+from node.ledger.states import JobState, StudyState
 from node.ledger.studies import StudyRow
 from node.metrics import Metrics
 from node.pipeline.analysis import StudyInput, describe
 from node.pipeline.completion import Completion
 from node.pipeline.eligibility import facts, judge_study
 from node.pipeline.expectation import Expectation, Expecting
+from node.pipeline.inputs import replan
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, route
 from node.pipeline.scheduler import Workers
@@ -36,6 +38,18 @@ class ReadingLimits:
 
     time_limit_s: float = 120.0
     memory_mb: int = 2048
+
+
+def ending(jobs: Sequence[JobRow]) -> tuple[StudyState, str]:
+    """How a study ended whose jobs have ended, and which of them failed, in words."""
+    tried = [job for job in jobs if job.state is not JobState.NOT_ELIGIBLE]
+    failed = [job for job in tried if job.state is JobState.FAILED]
+    causes = "; ".join(f"{job.model} failed: {job.reason}" for job in failed)
+    if failed and len(failed) == len(tried):
+        return StudyState.FAILED, causes
+    if failed:
+        return StudyState.ENDED, f"{len(failed)} of {len(tried)} analyses failed; {causes}"
+    return StudyState.ENDED, ""
 
 
 class Conductor:
@@ -87,7 +101,7 @@ class Conductor:
                 self._move(study, StudyState.DELIVERING)
         for study in self._ledger.studies.in_state(StudyState.DELIVERING):
             if not self._ledger.outbox.open_count(study.study_uid) and self._move(
-                study, StudyState.ENDED
+                study, *ending(self._ledger.jobs.current(study.study_uid))
             ):
                 self._metrics.study_seconds.observe(max(0.0, time.time() - study.last_at))
 
@@ -123,10 +137,17 @@ class Conductor:
                 current_results=current,
                 reruns=self._ledger.studies.reruns(row.study_uid),
             )
-            self._ledger.jobs.supersede_others(row.study_uid, [item.job.key for item in planned])
-            for item in planned:
+            again = replan(
+                planned, study, {rule.manifest.identity.name: rule for rule in routes}, self._ledger
+            )
+            self._ledger.jobs.supersede_others(row.study_uid, again.wanted)
+            for item in again.due:
                 self._ledger.jobs.add(
                     item.job, destinations=item.destinations, report_reason=item.report_reason
+                )
+            for name in again.unchanged:
+                self._ledger.studies.tell(
+                    row.study_uid, "result stays", f"{name}: its input did not change"
                 )
             if not routes:
                 self._ledger.studies.tell(
@@ -138,7 +159,7 @@ class Conductor:
             "study.judged",
             study_uid=row.study_uid,
             series=len(study.series),
-            jobs=len(planned),
+            jobs=len(again.due),
             refused=sum(isinstance(v, Ineligible) for v in verdicts),
         )
         self.on_jobs()

@@ -48,7 +48,7 @@ class Retention:
         """Delete what may go; returns the number of studies."""
         oldest = self._clock() - self._days * DAY_S
         gone = 0
-        for study in self._ledger.studies.in_state(StudyState.ENDED):
+        for study in self._ledger.studies.in_state(StudyState.ENDED, StudyState.FAILED):
             if study.last_at < oldest and self._may_go(study):
                 gone += self._delete(study)
         if self._store.pool.release(self._ledger.instances.files_in_use):
@@ -57,6 +57,9 @@ class Retention:
 
     def _may_go(self, study: StudyRow) -> bool:
         if self._ledger.jobs.open_count(study.study_uid):
+            return False
+        if study.state is StudyState.FAILED and not self._ledger.outbox.of_study(study.study_uid):
+            # Nobody has been told of this failure.
             return False
         finished = (DeliveryState.ACCEPTED, DeliveryState.WITHHELD)
         return all(item.state in finished for item in self._ledger.outbox.of_study(study.study_uid))

@@ -14,6 +14,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -25,6 +26,7 @@ KINDS = {
     Comprehensive3DSRStorage: "report",
     SegmentationStorage: "segmentation",
     SecondaryCaptureImageStorage: "secondary capture",
+    KeyObjectSelectionDocumentStorage: "rejection note",
 }
 
 
