@@ -38,6 +38,7 @@ class ResultContext:
         predecessor: the reports this one replaces; empty for a first report.
         revision: instance number of a report that replaces others; None: one more than the
             newest of them.
+        identity: values by keyword that take the place of those of the images.
     """
 
     software_version: str
@@ -55,6 +56,7 @@ class ResultContext:
     content_time: datetime | None = None
     predecessor: tuple[Predecessor, ...] = ()
     revision: int | None = None
+    identity: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.label == "cleared" and not self.responsible_person.strip():
@@ -68,9 +70,16 @@ class ResultContext:
         *,
         predecessor: tuple[Predecessor, ...] = (),
         revision: int | None = None,
+        identity: tuple[tuple[str, str], ...] = (),
     ) -> ResultContext:
         """The same context for one job."""
-        return replace(self, content_time=content_time, predecessor=predecessor, revision=revision)
+        return replace(
+            self,
+            content_time=content_time,
+            predecessor=predecessor,
+            revision=revision,
+            identity=identity,
+        )
 
     @property
     def moment(self) -> datetime:

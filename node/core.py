@@ -27,6 +27,7 @@ from node.pipeline.archive import Archive
 from node.pipeline.completion import Completion
 from node.pipeline.conductor import Conductor
 from node.pipeline.expectation import Expecting
+from node.pipeline.identity import HeldIdentity
 from node.pipeline.pace import Pace
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
@@ -109,9 +110,19 @@ class Core:
         )
         self.conductor.routes_for = lambda study: routed(appliance, self.routes, study)
         self.conductor.on_jobs = self.scheduler.wake
+        self._watch_identity()
         counting = self.archives.get(appliance.completion.ask or "")
         if counting is not None:
             self.conductor.expect = Expecting(self.ledger, counting.study)
+
+    def _watch_identity(self) -> None:
+        """Let the PACS say whose study it is, where one is asked."""
+        archive = self.archives.get(self.appliance.results.identity_from or "")
+        held = HeldIdentity(self.ledger, archive)
+        self.scheduler.identity = self.conductor.identity = held
+        self.conductor.corrections.noting = noting_destinations(self.appliance)
+        if archive is not None:
+            self.conductor.corrections.ask = archive.ask_now
 
     def _archives(self) -> dict[str, Archive]:
         """Every PACS that is asked about studies, by the name of its destination."""

@@ -97,6 +97,12 @@ class Metrics:
             ["certainty"],
             registry=r,
         )
+        self.discrepancies = Counter(
+            "vigie_discrepancies_total",
+            "Series that came again with other bytes, by what differs and what was decided",
+            ["kind", "decision"],
+            registry=r,
+        )
         self.archive_questions = Counter(
             "vigie_archive_questions_total",
             "Questions to the PACS about a study, by whether it answered",

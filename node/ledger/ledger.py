@@ -10,6 +10,7 @@ from pathlib import Path
 from node.ledger.alerts import Alerts
 from node.ledger.announcements import Announcements
 from node.ledger.database import Database
+from node.ledger.discrepancies import Discrepancies
 from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
@@ -29,6 +30,7 @@ class Ledger:
         jobs: analyses. outbox: result objects and deliveries. alerts: who is called about what.
         troubles: what is wrong with the node itself. announcements: MPPS and availability.
         paces: how each sender sends. results: what each result rests on.
+        discrepancies: what came again with other bytes.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Ledger:
         self.announcements = Announcements(self._database, self.studies, clock)
         self.paces = Paces(self._database)
         self.results = Results(self._database, self.studies, clock)
+        self.discrepancies = Discrepancies(self._database, self.studies, clock)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

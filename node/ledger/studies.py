@@ -68,8 +68,8 @@ class Studies:
         self._database = database
         self._clock = clock
 
-    def touch(self, study_uid: str, at: float) -> None:
-        """A new instance arrived: the study is RECEIVING (again)."""
+    def touch(self, study_uid: str, at: float, why: str = "an instance arrived") -> None:
+        """Its instances changed: the study is RECEIVING (again)."""
         with self._database.transaction() as db:
             row = db.execute("SELECT state FROM study WHERE study_uid=?", (study_uid,)).fetchone()
             if row is None:
@@ -80,7 +80,7 @@ class Studies:
                 self.tell(study_uid, "first instance", at=at)
                 return
             if row["state"] != StudyState.RECEIVING:
-                self.tell(study_uid, "reopened", "a late instance arrived", at=at)
+                self.tell(study_uid, "reopened", why, at=at)
             db.execute(
                 "UPDATE study SET state=?, last_at=max(last_at, ?), attempts=0, cause='' "
                 "WHERE study_uid=?",
@@ -136,6 +136,14 @@ class Studies:
                 self.tell(study_uid, state.value, cause)
             return bool(cursor.rowcount)
 
+    def settle(self, study_uid: str, state: StudyState, cause: str) -> None:
+        """Put a study at rest, whatever it was doing, with the cause in words."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE study SET state=?, cause=? WHERE study_uid=?", (state, cause, study_uid)
+            )
+            self.tell(study_uid, state.value, cause)
+
     def redeliver(self, study_uid: str) -> None:
         """Results of an ended study are on their way again."""
         with self._database.transaction() as db:
@@ -150,9 +158,14 @@ class Studies:
             study = self.get(study_uid)
             if study is None or study.state not in AT_REST:
                 return False
-            self.tell(study_uid, RERUN, "by hand")
-            self.complete(study_uid, "run again by hand")
+            self.run_again(study_uid, "by hand")
             return True
+
+    def run_again(self, study_uid: str, why: str) -> None:
+        """Judge and analyse a study again, though its images are the same."""
+        with self._database.transaction():
+            self.tell(study_uid, RERUN, why)
+            self.complete(study_uid, f"run again {why}")
 
     def reruns(self, study_uid: str) -> int:
         """How often the study was run again by hand."""

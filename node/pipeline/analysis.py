@@ -10,7 +10,7 @@ import importlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from node.domain.acute import Observation, observe
 from node.domain.analysis import Analyse, AnalysisRequest
 from node.domain.errors import ModelError, PixelDataError, VolumeError
 from node.domain.finding import Findings, Status, Tracked
+from node.domain.identity import differing, stated_identity, with_identity
 from node.domain.imaging import Network
 from node.domain.study import CompletedStudy, Instance, SeriesUID, StudyUID
 from node.pipeline.writing import WrittenObject, write_folder
@@ -103,6 +104,8 @@ class AnalysisResult:
         refusals: series whose pixels the model did not accept.
         observations: what it says about each acute finding of the package, found or not.
         tracked: where its findings lie, for the result that may replace it.
+        identity: whose study the objects say it is, by keyword. differing: in which of these
+            the images say something else.
     """
 
     status: Status
@@ -114,6 +117,8 @@ class AnalysisResult:
     summary: str
     observations: tuple[Observation, ...] = ()
     tracked: tuple[Tracked, ...] = ()
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -188,7 +193,10 @@ class _Run:
             raise ModelError(f"model {task.model} is not loaded in this worker; is it enabled?")
         self.manifest = _resident.manifests[task.model]
         with self._timed("describe"):
-            self.study = task.study.describe()
+            described = task.study.describe()
+        held = dict(task.context.identity)
+        self.differing = differing(stated_identity(described), held)
+        self.study = with_identity(described, held)
         self.series = {series.series_uid: series for series in self.study.series}
 
     def analyse_series(self, uid: SeriesUID) -> Findings:
@@ -239,6 +247,8 @@ class _Run:
             summary=summarise(findings),
             observations=observe(findings, self.manifest.acute, self.manifest.thresholds),
             tracked=located(findings, self.series[uid]) if objects else (),
+            identity=stated_identity(self.study) if objects else {},
+            differing=self.differing,
         )
 
     def _note(self, data_sets: Sequence[Dataset]) -> tuple[Dataset, ...]:

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 
 import structlog
 
+from inference.differences import compare_series
+from node.domain.discrepancy import Difference
 from node.domain.errors import NodeError, WorkerError
-from node.domain.study import CompletedStudy, StudyUID
+from node.domain.study import CompletedStudy, Instance, StudyUID
 from node.domain.verdict import Ineligible
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
@@ -19,8 +21,10 @@ from node.ledger.studies import StudyRow
 from node.metrics import Metrics
 from node.pipeline.analysis import StudyInput, describe
 from node.pipeline.completion import Completion
+from node.pipeline.correction import Corrections
 from node.pipeline.eligibility import facts, judge_study
 from node.pipeline.expectation import Expectation, Expecting
+from node.pipeline.identity import HeldIdentity
 from node.pipeline.inputs import replan
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, route
@@ -72,6 +76,10 @@ class Conductor:
         self.routes_for: Callable[[CompletedStudy], Sequence[ModelRoute]] = lambda _study: routes
         #: What more is expected of a study that is quiet.
         self.expect: Callable[[StudyUID, float], Expectation] = Expecting(ledger)
+        #: What came again with other bytes.
+        self.corrections = Corrections(ledger, self._compare, metrics)
+        #: Whose study it is according to the PACS that is asked.
+        self.identity = HeldIdentity(ledger)
         #: Called when jobs were queued.
         self.on_jobs: Callable[[], None] = lambda: None
 
@@ -100,14 +108,24 @@ class Conductor:
             if not self._ledger.jobs.open_count(study.study_uid):
                 self._move(study, StudyState.DELIVERING)
         for study in self._ledger.studies.in_state(StudyState.DELIVERING):
-            if not self._ledger.outbox.open_count(study.study_uid) and self._move(
-                study, *ending(self._ledger.jobs.current(study.study_uid))
-            ):
+            self._finish(study)
+
+    def _finish(self, study: StudyRow) -> None:
+        """End a study whose objects are all on their way no more, or correct what still waits."""
+        uid = study.study_uid
+        if not self._ledger.outbox.open_count(uid):
+            if self._move(study, *ending(self._ledger.jobs.current(uid))):
                 self._metrics.study_seconds.observe(max(0.0, time.time() - study.last_at))
+            return
+        changed = self.identity.changed(uid)
+        if changed:
+            why = f"because the PACS corrected {', '.join(changed)}"
+            self._ledger.studies.run_again(uid, why)
+            log.warning("study.identity_corrected", study_uid=uid, attributes=list(changed))
 
     def _judge(self, row: StudyRow) -> None:
         started = time.perf_counter()
-        study = self._describe(row)
+        study = self._prepared(row)
         if study is None:
             return
         routes = self.routes_for(study)
@@ -164,20 +182,12 @@ class Conductor:
         )
         self.on_jobs()
 
-    def _describe(self, row: StudyRow) -> CompletedStudy | None:
-        instances = self._ledger.instances.of_study(row.study_uid)
-        study_input = StudyInput(
-            study_uid=StudyUID(row.study_uid),
-            instances=instances,
-            generation=row.generation,
-            completed_at=datetime.fromtimestamp(row.completed_at or row.last_at, tz=UTC),
-            confidence=row.confidence,
-        )
-        limits = ReadingLimits()
+    def _prepared(self, row: StudyRow) -> CompletedStudy | None:
+        """The study as it is to be judged; None when it is at rest, or to be tried again."""
         try:
-            study: CompletedStudy = self._readers.run(
-                describe, study_input, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
-            )
+            if not self.corrections.settle(row):
+                return None
+            return self._describe(row)
         except WorkerError as error:
             if self.loop.stopping:
                 return None
@@ -187,6 +197,27 @@ class Conductor:
         except NodeError as error:
             self._fail(row, str(error))
             return None
+
+    def _compare(self, pairs: tuple[tuple[Instance, Instance], ...]) -> tuple[Difference, ...]:
+        limits = ReadingLimits()
+        found: tuple[Difference, ...] = self._readers.run(
+            compare_series, pairs, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
+        )
+        return found
+
+    def _describe(self, row: StudyRow) -> CompletedStudy:
+        instances = self._ledger.instances.of_study(row.study_uid)
+        study_input = StudyInput(
+            study_uid=StudyUID(row.study_uid),
+            instances=instances,
+            generation=row.generation,
+            completed_at=datetime.fromtimestamp(row.completed_at or row.last_at, tz=UTC),
+            confidence=row.confidence,
+        )
+        limits = ReadingLimits()
+        study: CompletedStudy = self._readers.run(
+            describe, study_input, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
+        )
         return study
 
     def _fail(self, row: StudyRow, cause: str) -> None:

@@ -22,10 +22,11 @@ from node.ledger.states import JobState
 from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
+from node.pipeline.identity import HeldIdentity
 from node.pipeline.inputs import input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute
-from node.pipeline.succession import REJECTION_NOTE, succession
+from node.pipeline.succession import REJECTION_NOTE, succession, why_rejected
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +96,8 @@ class Scheduler:
         self.loops: list[Loop] = []
         self._stopping = False
         self._in_hand: set[str] = set()
+        #: Whose study it is according to the PACS that is asked.
+        self.identity = HeldIdentity(ledger)
         #: Called when objects were queued for delivery.
         self.on_results: Callable[[], None] = lambda: None
         #: Called with a result that is the current one, inside the transaction that enters it.
@@ -183,6 +186,7 @@ class Scheduler:
                 datetime.fromtimestamp(job.created_at, tz=UTC),
                 predecessor=replaces.reports,
                 revision=replaces.revision,
+                identity=tuple(sorted(self.identity.now(job.study_uid).items())),
             ),
             folder=self._settings.results_folder / job.key,
             report_not_eligible=route.report_not_eligible,
@@ -190,6 +194,7 @@ class Scheduler:
             reason=job.report_reason,
             earlier=self._ledger.results.tracked(job.predecessor),
             rejected=replaces.rejected,
+            rejection=why_rejected(self._ledger, job),
         )
 
     def _settle(self, job: JobRow, task: AnalysisTask, result: AnalysisResult) -> None:
@@ -221,6 +226,8 @@ class Scheduler:
             if not stale:
                 self._record_verdicts(job, result)
                 self._record_input(job, task, result)
+                if objects:
+                    self.identity.written(job.study_uid, result.identity, result.differing)
                 if job.predecessor and objects:
                     self._ledger.outbox.withhold(job.predecessor)
                     self._ledger.jobs.replaced(job.predecessor)

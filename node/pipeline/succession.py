@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicom_sr.context import Predecessor
+from dicom_sr.rejection_note import Rejection
+from node.domain.discrepancy import Decision, Kind
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.outbox import Delivery, ResultObject
@@ -66,6 +68,17 @@ def succession(ledger: Ledger, job: JobRow, noting: Collection[str]) -> Successi
         rejected=rejectable(ledger, job.study_uid, key, noting),
         predecessor=key,
     )
+
+
+def why_rejected(ledger: Ledger, job: JobRow) -> Rejection:
+    """Was the result that a job replaces written for another patient or order?"""
+    earlier = ledger.jobs.get(job.predecessor)
+    written_at = (earlier.finished_at or 0.0) if earlier is not None else 0.0
+    corrected = any(
+        row.kind is Kind.IDENTITY and row.decision is Decision.TAKEN and row.at > written_at
+        for row in ledger.discrepancies.of_study(job.study_uid)
+    )
+    return Rejection.WRONG_IDENTITY if corrected else Rejection.NOT_TO_BE_USED
 
 
 def rejectable(
