@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -66,7 +66,7 @@ class Counts:
         by_series: number of instances by Series Instance UID; empty where it does not count
             them (Number of Series Related Instances is optional, PS3.4 C.6.1.1.4).
         identity: values of `IDENTITY` as the PACS returned them; a keyword that it does not
-            return is absent. Never logged.
+            return, or of which it holds more than one value, is absent. Never logged.
     """
 
     is_known: bool
@@ -219,19 +219,29 @@ def _counts(association: Association, study_uid: str) -> Counts:
     studies = list(_find(association, _study_keys(study_uid)))
     if not studies:
         return Counts(is_known=False, by_series={}, identity={})
-    study = studies[0]
     by_series: dict[str, int] = {}
     for series in _find(association, _series_keys(study_uid)):
         number = _integer(series, "NumberOfSeriesRelatedInstances")
         if number is None:
             by_series = {}
             break
-        by_series[_text(series, "SeriesInstanceUID")] = number
+        uid = _text(series, "SeriesInstanceUID")
+        by_series[uid] = max(number, by_series.get(uid, 0))
     return Counts(
         is_known=True,
         by_series=by_series,
-        identity={keyword: _text(study, keyword) for keyword in IDENTITY if keyword in study},
+        identity=_agreed(studies),
     )
+
+
+def _agreed(studies: Sequence[Dataset]) -> dict[str, str]:
+    """One study may be filed under two patients while the PACS corrects it."""
+    found = {}
+    for keyword in IDENTITY:
+        values = {_text(study, keyword) for study in studies if keyword in study}
+        if len(values) == 1:
+            found[keyword] = values.pop()
+    return found
 
 
 def _find(association: Association, keys: Dataset) -> Iterator[Dataset]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -164,9 +164,7 @@ class Conductor:
                     item.job, destinations=item.destinations, report_reason=item.report_reason
                 )
             for name in again.unchanged:
-                self._ledger.studies.tell(
-                    row.study_uid, "result stays", f"{name}: its input did not change"
-                )
+                self._keep(row, name)
             if not routes:
                 self._ledger.studies.tell(
                     row.study_uid, "no model", "no model is enabled and named by a route"
@@ -181,6 +179,18 @@ class Conductor:
             refused=sum(isinstance(v, Ineligible) for v in verdicts),
         )
         self.on_jobs()
+
+    def _keep(self, row: StudyRow, model: str) -> None:
+        """The result of a model stays, and with it what was said about each series."""
+        studies = self._ledger.studies
+        studies.tell(row.study_uid, "result stays", f"{model}: its input did not change")
+        current = self._ledger.jobs.newest_with_results(row.study_uid, model)
+        if current is None:
+            return
+        now = {item.series_uid for item in studies.verdicts(row.study_uid, row.generation)}
+        for verdict in studies.verdicts(row.study_uid, current.generation):
+            if verdict.model == model and verdict.series_uid in now:
+                studies.set_verdict(row.study_uid, row.generation, replace(verdict, facts=""))
 
     def _prepared(self, row: StudyRow) -> CompletedStudy | None:
         """The study as it is to be judged; None when it is at rest, or to be tried again."""

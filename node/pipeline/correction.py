@@ -54,11 +54,14 @@ def rule(difference: Difference, *, in_series: int, held: Answer | None, confirm
     if confirmed:
         return Ruling(Decision.TAKEN, "taken by hand")
     if isinstance(held, Counts) and held.is_known:
-        if agrees(difference.newer_identity, held.identity):
+        newer = agrees(difference.newer_identity, held.identity)
+        earlier = agrees(difference.earlier_identity, held.identity)
+        if newer and not earlier:
             return Ruling(Decision.TAKEN, "the PACS holds the newer identity")
-        if agrees(difference.earlier_identity, held.identity):
+        if earlier and not newer:
             return Ruling(Decision.APART, "the PACS holds the identity of the first ones")
-        return Ruling(Decision.HELD, "the PACS holds a third identity")
+        if not newer:
+            return Ruling(Decision.HELD, "the PACS holds a third identity")
     number = len(difference.newer)
     if number < in_series:
         return Ruling(

@@ -314,6 +314,8 @@ def test_late_image_of_another_series_makes_no_new_result(tmp_path: Path) -> Non
     run_to_end(node)
     check(node)
     assert len(node.delivered) == 1
+    said = {v.series_uid: v.verdict for v in node.ledger.studies.verdicts(first.study_uid, 2)}
+    assert said[first.series_uid] == "done"
     told = [(e.what, e.detail) for e in node.ledger.studies.events(first.study_uid)]
     assert ("result stays", "body_composition: its input did not change") in told
 
