@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from config.crosscheck_alerts import alerts
+from config.crosscheck_asked import asked
 from config.crosscheck_names import Installed, models, repeats, routes, senders
 from config.draft import Draft, Faults, Unsettled, settled
 from config.fields import is_loopback
@@ -39,6 +40,7 @@ def contradictions(draft: Draft, installed_models: Installed) -> tuple[ConfigFau
         lambda draft: models(draft, installed_models),
         lambda draft: routes(draft, installed_models),
         senders,
+        asked,
         repeats,
         lambda draft: alerts(draft, installed_models),
     )

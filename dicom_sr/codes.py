@@ -87,6 +87,10 @@ NOT_ATTEMPTED = _code("111225", "DCM", "Not Attempted", "CID 6042")
 ACQUISITION_EQUIPMENT = _code("109101", "DCM", "Acquisition Equipment", "CID 7005")
 PROCESSING_EQUIPMENT = _code("109102", "DCM", "Processing Equipment", "CID 7005")
 
+# Titles of rejection notes
+REJECTED_FOR_QUALITY = _code("113001", "DCM", "Rejected for Quality Reasons", "CID 7010")
+INCORRECT_WORKLIST_ENTRY = _code("113038", "DCM", "Incorrect Modality Worklist Entry", "CID 7010")
+
 # Derivation and purpose of reference of a secondary capture
 SOURCE_IMAGE = _code("121322", "DCM", "Source image for image processing operation", "CID 7202")
 

@@ -176,7 +176,7 @@ def finish(data_set: Dataset, work: ResultInput, kind: Kind, number: int = 1) ->
     if "DimensionOrganizationSequence" in data_set:
         _dimension_uid(data_set, derived_uid("dimension", data_set.SOPInstanceUID))
     _private_schemes(data_set, work)
-    data_set.file_meta = _file_meta(data_set)
+    data_set.file_meta = file_meta(data_set)
 
 
 def _patient_and_study(data_set: Dataset, work: ResultInput) -> None:
@@ -291,7 +291,8 @@ def _designators(data_set: Dataset) -> Iterator[str]:
             yield str(element.value)
 
 
-def _file_meta(data_set: Dataset) -> FileMetaDataset:
+def file_meta(data_set: Dataset) -> FileMetaDataset:
+    """File meta information of an object that this package made (PS3.10 7.1)."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = UID(data_set.SOPClassUID)

@@ -35,6 +35,9 @@ class ResultContext:
         content_time: aware; the same for every retry of a job, so that a repeated job
             writes the same bytes.
         predecessor: the reports this one replaces; empty for a first report.
+        revision: instance number of a report that replaces others; None: one more than the
+            newest of them.
+        identity: values by keyword that take the place of those of the images.
     """
 
     software_version: str
@@ -50,6 +53,8 @@ class ResultContext:
     patient_identity_on_pages: bool = True
     content_time: datetime | None = None
     predecessor: tuple[Predecessor, ...] = ()
+    revision: int | None = None
+    identity: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.label == "cleared" and not self.responsible_person.strip():
@@ -58,10 +63,21 @@ class ResultContext:
             raise ResultError("content_time has no time zone; pass an aware datetime")
 
     def at(
-        self, content_time: datetime, *, predecessor: tuple[Predecessor, ...] = ()
+        self,
+        content_time: datetime,
+        *,
+        predecessor: tuple[Predecessor, ...] = (),
+        revision: int | None = None,
+        identity: tuple[tuple[str, str], ...] = (),
     ) -> ResultContext:
         """The same context for one job."""
-        return replace(self, content_time=content_time, predecessor=predecessor)
+        return replace(
+            self,
+            content_time=content_time,
+            predecessor=predecessor,
+            revision=revision,
+            identity=identity,
+        )
 
     @property
     def moment(self) -> datetime:
@@ -73,6 +89,8 @@ class ResultContext:
     @property
     def instance_number(self) -> int:
         """Of the new report: one more than the newest report it replaces."""
+        if self.revision is not None:
+            return self.revision
         return 1 + max((item.instance_number for item in self.predecessor), default=0)
 
     @property

@@ -62,6 +62,7 @@ class Node:
         self.receiver.on_commitment = lambda report: any(
             courier.hear(report) for courier in self.couriers
         )
+        self.receiver.notices = core.ledger.announcements
         self.web = Web(
             web_settings(appliance),
             Probes(metrics=core.metrics.text, faults=self.faults, unready=self.unready),
@@ -82,6 +83,8 @@ class Node:
             courier.loop.start()
         self.clock_watch.loop.start()
         self.retention.loop.start()
+        for archive in core.archives.values():
+            archive.loop.start()
         self.segments.start()
         self.alerting.start()
         self.receiver.start()
@@ -130,6 +133,7 @@ class Node:
         loops += [self.segments, self.clock_watch.loop]
         loops += [courier.loop for courier in self.couriers]
         loops += self.alerting.loops
+        loops += [archive.loop for archive in self.core.archives.values()]
         return faults | {loop.name: loop.fault for loop in loops if loop.fault}
 
     def _wake(self) -> None:

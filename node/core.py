@@ -23,14 +23,21 @@ from node.ledger import Ledger
 from node.metrics import Metrics
 from node.packages import MODELS_FOLDER
 from node.pipeline.analysis import open_models
-from node.pipeline.completion import Completion, CompletionSettings
+from node.pipeline.archive import Archive
+from node.pipeline.completion import Completion
 from node.pipeline.conductor import Conductor
+from node.pipeline.expectation import Expecting
 from node.pipeline.fallback import FallbackTask, write_fallback
+from node.pipeline.identity import HeldIdentity
+from node.pipeline.pace import Pace
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject
 from node.settings import (
     GIGABYTE,
+    archive_settings,
+    completion_settings,
+    noting_destinations,
     result_context,
     routed,
     routes_of,
@@ -82,11 +89,9 @@ class Core:
             )
         self.metrics.watch_store(self.indexer.waiting, self.store.pool.retired)
         self.completion = Completion(
-            CompletionSettings(
-                quiet_time_s=appliance.completion.quiet_time_s,
-                interrupted_quiet_time_s=appliance.completion.interrupted_quiet_time_s,
-            )
+            completion_settings(appliance), pace=Pace(self.ledger.paces.load())
         )
+        self.archives = self._archives()
         self.workers = WorkerPool(
             appliance.workers.count,
             initializer=open_models,
@@ -101,6 +106,7 @@ class Core:
                 owner=f"{os.getpid()}-{uuid.uuid4().hex[:8]}",
                 results_folder=self.results_folder,
                 context=lambda model: result_context(appliance, model),
+                noting=noting_destinations(appliance),
             ),
             self.metrics,
         )
@@ -109,6 +115,33 @@ class Core:
         )
         self.conductor.routes_for = lambda study: routed(appliance, self.routes, study)
         self.conductor.on_jobs = self.scheduler.wake
+        self._watch_identity()
+        counting = self.archives.get(appliance.completion.ask or "")
+        if counting is not None:
+            self.conductor.expect = Expecting(self.ledger, counting.study)
+
+    def _watch_identity(self) -> None:
+        """Let the PACS say whose study it is, where one is asked."""
+        archive = self.archives.get(self.appliance.results.identity_from or "")
+        held = HeldIdentity(self.ledger, archive)
+        self.scheduler.identity = self.conductor.identity = held
+        self.conductor.corrections.noting = noting_destinations(self.appliance)
+        if archive is not None:
+            self.conductor.corrections.ask = archive.ask_now
+
+    def _archives(self) -> dict[str, Archive]:
+        """Every PACS that is asked about studies, by the name of its destination."""
+        appliance = self.appliance
+        names = {appliance.completion.ask, appliance.results.identity_from} - {None}
+        archives = {}
+        for name in names:
+            assert name is not None
+            archive = Archive(archive_settings(appliance, name))
+            archive.on_answer = lambda answered: self.metrics.archive_questions.labels(
+                "answered" if answered else "not answered"
+            ).inc()
+            archives[name] = archive
+        return archives
 
     def start_workers(self) -> None:
         """Start the processes; returns when every model is warm and reproduces its golden case.
@@ -129,6 +162,8 @@ class Core:
     def stop(self) -> None:
         """End the threads and processes; what was running is taken up at the next start."""
         self.conductor.loop.stop()
+        for archive in self.archives.values():
+            archive.loop.stop()
         self.scheduler.stop(0.0)
         self.workers.stop()
         self.readers.stop()

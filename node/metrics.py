@@ -111,6 +111,24 @@ class Metrics:
             ["model"],
             registry=r,
         )
+        self.completions = Counter(
+            "vigie_studies_completed_total",
+            "Studies taken as complete, by how sure it was that nothing more would come",
+            ["certainty"],
+            registry=r,
+        )
+        self.discrepancies = Counter(
+            "vigie_discrepancies_total",
+            "Series that came again with other bytes, by what differs and what was decided",
+            ["kind", "decision"],
+            registry=r,
+        )
+        self.archive_questions = Counter(
+            "vigie_archive_questions_total",
+            "Questions to the PACS about a study, by whether it answered",
+            ["outcome"],
+            registry=r,
+        )
         self.alerts = Counter(
             "vigie_alerts_total", "Alerts by outcome", ["channel", "outcome"], registry=r
         )

@@ -18,7 +18,9 @@ from node.domain.study import CompletedStudy
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.analysis import WorkerSetup
+from node.pipeline.archive import ArchiveSettings
 from node.pipeline.breaker import RetryPolicy
+from node.pipeline.completion import CompletionSettings
 from node.pipeline.delivery import DAY_S, Courier, Destination
 from node.pipeline.dicomweb import WebPeer
 from node.pipeline.dimse import DicomPeer
@@ -33,6 +35,8 @@ from scp.receiver import ReceiverSettings
 from scp.storage import Watermark
 
 GIGABYTE = 1_000_000_000
+#: Longest wait for a PACS that is asked about a study.
+ARCHIVE_TIMEOUT_S = 20.0
 
 
 def routes_of(
@@ -146,6 +150,40 @@ def receiver_settings(appliance: Appliance) -> ReceiverSettings:
         max_object_bytes=int(limits.max_object_gb * GIGABYTE),
         private_classes=frozenset(receiver.private_sop_classes),
         data_path=receiver.data_path,
+    )
+
+
+def completion_settings(appliance: Appliance) -> CompletionSettings:
+    """How long to wait for more of a study."""
+    completion = appliance.completion
+    return CompletionSettings(
+        quiet_time_s=completion.quiet_time_s,
+        interrupted_quiet_time_s=completion.interrupted_quiet_time_s,
+        shortest_s=min(completion.shortest_quiet_time_s, completion.quiet_time_s),
+        longest_s=max(completion.longest_quiet_time_s, completion.quiet_time_s),
+        learns=completion.learn,
+    )
+
+
+def archive_settings(appliance: Appliance, name: str) -> ArchiveSettings:
+    """How the PACS behind a destination is asked; an answer is small and comes soon or never."""
+    entry = appliance.destinations[name]
+    # `config.crosscheck_asked` refuses every other kind.
+    assert isinstance(entry, DicomDestination)
+    return ArchiveSettings(
+        ae_title=entry.ae_title,
+        host=entry.host,
+        port=entry.port,
+        calling_ae_title=appliance.calling_ae_title(name),
+        connect_timeout_s=min(entry.connect_timeout_s, ARCHIVE_TIMEOUT_S),
+        response_timeout_s=min(entry.response_timeout_s, ARCHIVE_TIMEOUT_S),
+    )
+
+
+def noting_destinations(appliance: Appliance) -> frozenset[str]:
+    """Destinations that get a note when a result is replaced or withdrawn."""
+    return frozenset(
+        name for name, entry in appliance.destinations.items() if entry.rejection_notes
     )
 
 

@@ -47,15 +47,14 @@ class Arrivals:
         instance, filing = stored.instance, stored.filing
         self._metrics.instances.labels(filing.value).inc()
         self._metrics.bytes.inc(instance.size_bytes)
-        if filing is Filing.NEW or self._completion.is_receiving(instance.study_uid):
-            self._completion.arrived(instance.study_uid, association_id)
+        if filing is not Filing.DUPLICATE or self._completion.is_receiving(instance.study_uid):
+            self._completion.arrived(instance.study_uid, association_id, instance.calling_ae_title)
         if filing is Filing.CONFLICT:
-            log.error(
+            log.warning(
                 "instance.conflict",
                 association=association_id,
                 study_uid=instance.study_uid,
                 sop_instance_uid=instance.sop_instance_uid,
-                remedy="the same UID came with other bytes; both are kept, the first is analysed",
             )
 
     def instance_refused(self, association_id: str, status: int, reason: str) -> None:
@@ -70,8 +69,8 @@ class Arrivals:
         self._metrics.associations_open.dec()
         self._metrics.associations.labels("released" if clean else "aborted").inc()
         for study_uid in self._completion.association_ended(association_id, clean=clean):
-            if clean:
-                self._ledger.studies.calm(study_uid)
-            else:
+            if not clean:
                 self._ledger.studies.interrupt(study_uid, f"association {association_id}")
+            elif not self._completion.is_interrupted(study_uid):
+                self._ledger.studies.calm(study_uid)
         log.info("association.closed", association=association_id, clean=clean)

@@ -1,4 +1,4 @@
-"""The DICOM storage provider: C-ECHO, C-STORE and commitment reports (PS3.4 A, B, J; PS3.8).
+"""The DICOM storage provider: C-ECHO, C-STORE, notices, reports (PS3.4 A, B, F, J, R; PS3.8).
 
 pynetdicom negotiates and ends associations; in between `scp.transfer` serves them, or, when
 `data_path` says so, pynetdicom itself. Both write through the same intake.
@@ -28,6 +28,7 @@ from scp.admission import LOCAL_LIMIT_EXCEEDED, Admission, Rejection, is_listed,
 from scp.classes import VERIFICATION, register, supported
 from scp.commitment import Reported, answer_report, reporting_context
 from scp.contracts import Intake, IntakeStore, ReceiverEvents, StoreCommand
+from scp.notices import Notices, answer_create, answer_set, notice_contexts
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from scp.takeover import (
     PYNETDICOM,
@@ -96,6 +97,8 @@ class Receiver:
         self._events = events
         #: Told of every storage commitment report.
         self.on_commitment: Reported = lambda _report: False
+        #: Who keeps what modalities and archives announce; None: no notice is taken.
+        self.notices: Notices | None = None
         self._open: dict[int, _Open] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -121,6 +124,11 @@ class Receiver:
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_N_EVENT_REPORT, lambda event: answer_report(event, self.on_commitment)),
         ]
+        if self.notices is not None:
+            handlers += [
+                (evt.EVT_N_CREATE, answer_create, [self.notices]),
+                (evt.EVT_N_SET, answer_set, [self.notices]),
+            ]
         try:
             server = self._entity.make_server(
                 (settings.host, settings.port),
@@ -281,6 +289,7 @@ class Receiver:
         association.acceptor.supported_contexts = [
             *supported(proposed, self._settings.private_classes),
             *reporting_context(association, proposed),
+            *(notice_contexts(proposed) if self.notices is not None else ()),
         ]
         return None
 

@@ -127,6 +127,12 @@ class _Destination(Section):
         title="Class of the report",
         description="'comprehensive' for an old PACS that refuses Comprehensive 3D SR.",
     )
+    rejection_notes: bool = Field(
+        default=False,
+        title="Rejection notes",
+        description="Send a Key Object Selection that rejects what a newer result replaced or "
+        "somebody withdrew (IHE IOCM). Only for a PACS that honours it.",
+    )
 
 
 class DicomDestination(_Destination):

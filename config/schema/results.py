@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from config.fields import DicomText
+from config.fields import DicomText, EntryName
 from config.schema.base import Section
 
 
@@ -23,6 +23,14 @@ class Results(Section):
         default=True,
         title="Name and ID on the pages",
         description="Burn patient name and ID into the capture pages (BurnedInAnnotation YES).",
+    )
+    identity_from: EntryName | None = Field(
+        default=None,
+        title="PACS to ask whose study it is",
+        description="Name of a DICOM destination that answers C-FIND. Results then carry the "
+        "patient and the accession number that it holds when they are written. Left out: those of "
+        "the images.",
+        examples=["pacs"],
     )
     manufacturer: DicomText = Field(
         default="Vigie",

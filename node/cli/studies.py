@@ -11,9 +11,14 @@ from config.load import load_appliance
 from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, tally
+from node.cli.known import completeness, told_knowledge
 from node.ledger import Ledger
+from node.ledger.states import JobState
 from node.ledger.studies import StudyRow
 from node.packages import installed_models
+
+#: Longest cause in the table of `status`.
+CAUSE_CHARACTERS = 60
 
 
 def _ledger(options: argparse.Namespace, *, read_only: bool = True) -> Ledger:
@@ -46,6 +51,7 @@ def status(options: argparse.Namespace) -> int:
             {
                 "study": study.study_uid,
                 "state": study.state.value,
+                "why": study.cause if options.json else _short(study.cause),
                 "last image": when(study.last_at),
                 "images": len(ledger.instances.of_study(study.study_uid)),
                 "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
@@ -60,6 +66,11 @@ def status(options: argparse.Namespace) -> int:
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
+
+
+def _short(cause: str) -> str:
+    """A cause in a table; `explain` has all of it."""
+    return cause if len(cause) <= CAUSE_CHARACTERS else f"{cause[: CAUSE_CHARACTERS - 3]}..."
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -88,6 +99,8 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
             "verdicts": [asdict(v) for v in ledger.studies.verdicts(uid, study.generation)],
             "jobs": [asdict(job) for job in ledger.jobs.of_study(uid)],
             "deliveries": [asdict(item) for item in ledger.outbox.of_study(uid)],
+            "complete": completeness(study),
+            "known": list(told_knowledge(ledger, uid)),
             "alerts": [asdict(alert) for alert in ledger.alerts.of_study(uid)],
             "events": [asdict(event) for event in ledger.studies.events(uid)],
         }
@@ -102,8 +115,12 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
     print(f"study {uid}: {study.state.value}" + (f" ({study.cause})" if study.cause else ""))
     print(f"  {len(instances)} images, from {', '.join(senders) or '-'}")
     print(f"  first {when(study.first_at)}, last {when(study.last_at)}")
-    completed = f"{when(study.completed_at)} ({study.confidence})" if study.completed_at else "no"
+    completed = (
+        f"{when(study.completed_at)} ({completeness(study)})" if study.completed_at else "no"
+    )
     print(f"  complete: {completed}")
+    for told in told_knowledge(ledger, uid):
+        print(f"  {told}")
     series_uid = ""
     for verdict in sorted(
         ledger.studies.verdicts(uid, study.generation), key=lambda v: (v.series_uid, v.model)
@@ -129,6 +146,10 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
 def resend(options: argparse.Namespace) -> int:
     """Queue the results of one study for every destination again."""
     ledger = _ledger(options, read_only=False)
+    if any(job.state is JobState.WITHDRAWN for job in ledger.jobs.current(options.study)):
+        ledger.close()
+        complain("a result of this study was withdrawn; `rerun` makes a new one")
+        return Exit.FAILURES
     queued = ledger.outbox.resend(options.study)
     if queued:
         # What was refused once is offered again as it is.
@@ -153,7 +174,10 @@ def rerun(options: argparse.Namespace) -> int:
     if study is None:
         complain(f"no study {options.study} in the ledger (`status` lists the studies)")
     else:
-        complain(f"the study is {study.state.value}: only an ended or failed one is run again")
+        complain(
+            f"the study is {study.state.value}: only one that ended, failed or is held back is run "
+            "again"
+        )
     return Exit.FAILURES
 
 

@@ -7,6 +7,7 @@ NodeError
     CannotUnderstand   the data set cannot be read far enough to file it (0xC000)
     InvalidInstance    its SOP Instance UID breaks the rules for UIDs (0x0117)
     ClassMismatch      the data set does not match its SOP class or command (0xA900)
+    NoticeRefused      an announcement (MPPS, instance availability) cannot be taken
   SeriesError        a series cannot be described (its headers contradict each other)
   VolumeError        a series cannot become a volume (geometry, units): not eligible
     PixelDataError     its pixel data are missing, cut off or cannot be decoded: failed
@@ -127,6 +128,20 @@ class InvalidInstance(CannotUnderstand):
     """The SOP Instance UID breaks the rules for UIDs: invalid object instance, PS3.7 annex C."""
 
     status = 0x0117
+
+
+class NoticeRefused(ReceiveError):
+    """An announcement of a modality or an archive cannot be taken.
+
+    Attributes:
+        status: of the N-CREATE or N-SET response (PS3.7 annex C).
+        error_id: Error ID (0000,0903), None where there is none.
+    """
+
+    def __init__(self, message: str, status: int, error_id: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_id = error_id
 
 
 class SeriesError(NodeError):

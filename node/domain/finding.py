@@ -100,6 +100,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """Where a finding of a result lies, so that the next result knows it again.
+
+    Attributes:
+        finding: "value scheme" of what it is. laterality: the same, "" for none.
+        centre_mm: (3,) x, y, z, LPS mm of the frame of reference.
+        radius_mm: farthest distance of its contours from the centre.
+    """
+
+    tracking_uid: str
+    identifier: str
+    finding: str
+    laterality: str
+    frame_of_reference_uid: str
+    centre_mm: tuple[float, float, float]
+    radius_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """One binary segment on the source grid.
 

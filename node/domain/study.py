@@ -7,6 +7,7 @@ nobody reads a DICOM attribute again.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -29,6 +30,17 @@ class Filing(Enum):
     DUPLICATE = "duplicate"
     #: Same UID, other bytes: kept apart, the first stays current.
     CONFLICT = "conflict"
+
+
+class Certainty(Enum):
+    """How sure it is that nothing more of a study will come."""
+
+    #: What was announced, or what the PACS counts, has come.
+    CERTAIN = "certain"
+    #: Its sender usually sends nothing after such a pause, or each received series is whole.
+    LIKELY = "likely"
+    #: Nothing came for a while, and nobody told.
+    ASSUMED = "assumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +190,13 @@ class Series:
     @property
     def digest(self) -> str:
         """SHA-256 over the sorted digests of its instances: changes iff the input changes."""
-        joined = "\n".join(sorted(i.digest for i in self.instances))
-        return hashlib.sha256(joined.encode("ascii")).hexdigest()
+        return digest_of(self.instances)
+
+
+def digest_of(instances: Iterable[Instance]) -> str:
+    """SHA-256, hex, over the sorted digests of instances: changes iff their bytes change."""
+    joined = "\n".join(sorted(item.digest for item in instances))
+    return hashlib.sha256(joined.encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,14 +49,15 @@ class Instances:
     def record(self, instance: Instance) -> Filing:
         """File one stored instance; durable when this returns.
 
-        A new instance puts its study into RECEIVING, whatever state it was in (a late
-        image reopens it).
+        An instance that is not a duplicate puts its study into RECEIVING, whatever state it
+        was in (a late image reopens it).
         """
         return self._file([instance])[0]
 
     def _file(self, instances: Sequence[Instance]) -> list[Filing]:
         filings: list[Filing] = []
         latest: dict[str, float] = {}
+        conflicts: dict[str, int] = {}
         rows: list[tuple[str | int | float | None, ...]] = []
         with self._database.transaction() as db:
             known = _digests(db, [instance.sop_instance_uid for instance in instances])
@@ -70,19 +71,20 @@ class Instances:
                 filings.append(filing)
                 rows.append(self._row(instance, filing))
                 at = instance.received_at.timestamp()
-                if filing is Filing.NEW:
-                    latest[instance.study_uid] = at
-                else:
-                    self._studies.tell(
-                        instance.study_uid,
-                        "instance in conflict",
-                        f"{instance.sop_instance_uid} came again with other bytes; "
-                        "the first one stays current, both are kept",
-                        at=at,
-                    )
+                latest[instance.study_uid] = at
+                if filing is Filing.CONFLICT:
+                    conflicts[instance.study_uid] = conflicts.get(instance.study_uid, 0) + 1
             _insert(db, rows)
             for study_uid, at in latest.items():
                 self._studies.touch(study_uid, at)
+            for study_uid, number in conflicts.items():
+                self._studies.tell(
+                    study_uid,
+                    "instance in conflict",
+                    f"{number} came again with other bytes; all are kept, and compared when the "
+                    "study is complete",
+                    at=latest[study_uid],
+                )
         return filings
 
     def _row(self, instance: Instance, filing: Filing) -> tuple[str | int | float | None, ...]:
@@ -149,6 +151,36 @@ class Instances:
             (study_uid,),
         )
         return tuple(self._instance(row) for row in rows)
+
+    def disputed(self, study_uid: str) -> tuple[tuple[Instance, Instance], ...]:
+        """(newest, current) of every instance of which newer bytes came in this study."""
+        rows = self._database.rows(
+            "SELECT n.* FROM instance n JOIN instance c USING (sop_instance_uid) "
+            "WHERE n.study_uid=? AND n.current=0 AND c.current=1 AND n.received_at>=c.received_at "
+            "AND NOT EXISTS (SELECT 1 FROM instance m WHERE m.sop_instance_uid=n.sop_instance_uid "
+            "AND m.received_at>n.received_at) ORDER BY n.series_uid, n.sop_instance_uid",
+            (study_uid,),
+        )
+        newest = [self._instance(row) for row in rows]
+        return tuple((item, self.find(item.sop_instance_uid)[0]) for item in newest)
+
+    def adopt(self, instances: Iterable[Instance]) -> None:
+        """Make these the current ones of their SOP Instance UIDs."""
+        with self._database.transaction() as db:
+            for item in instances:
+                db.execute(
+                    "UPDATE instance SET current=(digest=?) WHERE sop_instance_uid=?",
+                    (item.digest, item.sop_instance_uid),
+                )
+
+    def received(self, study_uid: str) -> dict[str, frozenset[str]]:
+        """SOP Instance UIDs of everything that came of a study, by series."""
+        found: dict[str, set[str]] = {}
+        for row in self._database.rows(
+            "SELECT series_uid, sop_instance_uid FROM instance WHERE study_uid=?", (study_uid,)
+        ):
+            found.setdefault(row["series_uid"], set()).add(row["sop_instance_uid"])
+        return {series_uid: frozenset(uids) for series_uid, uids in found.items()}
 
     def every(self) -> tuple[Instance, ...]:
         """All rows, for boot reconciliation."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from node.domain.study import SeriesUID, StudyUID
 from node.domain.verdict import Job, ModelName
 from node.ledger.database import Database
-from node.ledger.states import JobState
+from node.ledger.states import JobState, StudyState
 from node.ledger.studies import Studies
 
 OPEN = (JobState.WAITING, JobState.RUNNING)
@@ -62,9 +62,15 @@ class Jobs:
         """Queue a job; False when the same work is known already.
 
         Open jobs of the same model on the same study with another key are superseded: their
-        input is no longer what the study holds.
+        input is no longer what the study holds. A job that was superseded before it had a
+        result is begun anew.
         """
         with self._database.transaction() as db:
+            db.execute(
+                "DELETE FROM job WHERE key=? AND state=? AND NOT EXISTS "
+                "(SELECT 1 FROM result_object WHERE job_key=job.key)",
+                (job.key, JobState.SUPERSEDED),
+            )
             if db.execute("SELECT 1 FROM job WHERE key=?", (job.key,)).fetchone():
                 return False
             db.execute(
@@ -94,13 +100,19 @@ class Jobs:
             return True
 
     def claim(self, owner: str, lease_s: float) -> JobRow | None:
-        """Lease the most urgent waiting job, or one whose lease ran out."""
+        """Lease the most urgent waiting job, or one whose lease ran out.
+
+        Jobs of a study that is being received again, or judged anew, wait for the verdicts: their
+        input may be about to change.
+        """
         now = self._clock()
         with self._database.transaction() as db:
             row = db.execute(
                 "UPDATE job SET state=?, lease_owner=?, lease_until=?, attempts=attempts+1 "
-                "WHERE key = (SELECT key FROM job WHERE (state=? AND not_before<=?) "
-                "OR (state=? AND lease_until<?) "
+                "WHERE key = (SELECT key FROM job WHERE ((state=? AND not_before<=?) "
+                "OR (state=? AND lease_until<?)) AND NOT EXISTS (SELECT 1 FROM study s "
+                "WHERE s.study_uid=job.study_uid AND (s.state IN (?,?) "
+                "OR (s.state=? AND s.generation>job.generation))) "
                 "ORDER BY interruptions>=?, priority, created_at LIMIT 1) RETURNING *",
                 (
                     JobState.RUNNING,
@@ -110,6 +122,9 @@ class Jobs:
                     now,
                     JobState.RUNNING,
                     now,
+                    StudyState.RECEIVING,
+                    StudyState.HELD,
+                    StudyState.COMPLETED,
                     INTERRUPTIONS_BEFORE_LAST,
                 ),
             ).fetchone()
@@ -204,7 +219,7 @@ class Jobs:
     def of_study(self, study_uid: str) -> tuple[JobRow, ...]:
         """All jobs of a study, oldest first."""
         rows = self._database.rows(
-            "SELECT * FROM job WHERE study_uid=? ORDER BY created_at", (study_uid,)
+            "SELECT * FROM job WHERE study_uid=? ORDER BY created_at, generation", (study_uid,)
         )
         return tuple(_job(row) for row in rows)
 
@@ -217,6 +232,24 @@ class Jobs:
             (study_uid, model),
         )
         return _job(row) if row else None
+
+    def current(self, study_uid: str) -> tuple[JobRow, ...]:
+        """The newest job of each model on a study that no other one replaced."""
+        newest = {
+            job.model: job
+            for job in self.of_study(study_uid)
+            if job.state is not JobState.SUPERSEDED
+        }
+        return tuple(newest.values())
+
+    def replaced(self, key: str) -> None:
+        """The result of an ended job has a successor."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE job SET state=?, reason='replaced by a newer result' "
+                "WHERE key=? AND state NOT IN (?,?,?)",
+                (JobState.SUPERSEDED, key, JobState.WITHDRAWN, *OPEN),
+            )
 
     def open_count(self, study_uid: str) -> int:
         """Number of jobs of a study that have not ended."""

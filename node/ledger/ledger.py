@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.ledger.alerts import Alerts
+from node.ledger.announcements import Announcements
 from node.ledger.database import Database
+from node.ledger.discrepancies import Discrepancies
 from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
+from node.ledger.paces import Paces
 from node.ledger.peers import Peers
 from node.ledger.proofs import Proofs
+from node.ledger.results import Results
 from node.ledger.studies import Studies
 from node.ledger.troubles import Troubles
 
@@ -36,7 +40,9 @@ class Ledger:
         instances: stored instances. studies: studies, verdicts, events.
         jobs: analyses. outbox: result objects and deliveries. proofs: what destinations keep.
         peers: what was learnt about destinations. alerts: who is called about what.
-        troubles: what is wrong with the node itself.
+        troubles: what is wrong with the node itself. announcements: MPPS and availability.
+        paces: how each sender sends. results: what each result rests on.
+        discrepancies: what came again with other bytes.
     """
 
     def __init__(
@@ -53,6 +59,10 @@ class Ledger:
         self.peers = Peers(self._database, clock)
         self.alerts = Alerts(self._database, self.studies, clock)
         self.troubles = Troubles(self._database, clock)
+        self.announcements = Announcements(self._database, self.studies, clock)
+        self.paces = Paces(self._database)
+        self.results = Results(self._database, self.studies, clock)
+        self.discrepancies = Discrepancies(self._database, self.studies, clock)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -206,5 +206,119 @@ UPDATE delivery SET state='unproved', cause='it was sent before proof was asked 
     WHERE state='accepted';
 """
 
+_KNOWLEDGE = """
+-- why a study was taken as complete, each time it was
+CREATE TABLE IF NOT EXISTS completion (
+    study_uid TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    -- 'certain', 'likely' or 'assumed'
+    certainty TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (study_uid, generation)
+) WITHOUT ROWID;
+
+-- performed procedure steps that modalities announced (PS3.4 F.7)
+CREATE TABLE IF NOT EXISTS procedure_step (
+    step_uid TEXT PRIMARY KEY,
+    -- 'IN PROGRESS', 'COMPLETED' or 'DISCONTINUED'
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    calling_ae_title TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    ended_at REAL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS procedure_step_study (
+    study_uid TEXT NOT NULL,
+    step_uid TEXT NOT NULL,
+    PRIMARY KEY (study_uid, step_uid)
+) WITHOUT ROWID;
+
+-- instances that a step or an availability notification (PS3.4 R.3) names
+CREATE TABLE IF NOT EXISTS announced_series (
+    -- SOP Instance UID of the step or notification
+    notice_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL,
+    -- SOP Instance UIDs, one a line
+    instances TEXT NOT NULL,
+    PRIMARY KEY (notice_uid, series_uid)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS availability (
+    study_uid TEXT NOT NULL,
+    notice_uid TEXT NOT NULL,
+    calling_ae_title TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (study_uid, notice_uid)
+) WITHOUT ROWID;
+
+-- how a sender sends: a histogram of the gaps between its instances and associations
+CREATE TABLE IF NOT EXISTS pace (
+    calling_ae_title TEXT NOT NULL,
+    -- 'instance' or 'association'
+    kind TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (calling_ae_title, kind, bucket)
+) WITHOUT ROWID;
+
+-- what a job really looked at: the series up to the one that was analysed
+CREATE TABLE IF NOT EXISTS analysed (
+    job_key TEXT PRIMARY KEY,
+    series_uid TEXT NOT NULL,
+    -- how many of its candidates were looked at, and the digest of these
+    looked_at INTEGER NOT NULL,
+    input TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- findings of a result, so that the next one keeps their tracking identifiers
+CREATE TABLE IF NOT EXISTS tracked (
+    job_key TEXT NOT NULL,
+    tracking_uid TEXT NOT NULL,
+    identifier TEXT NOT NULL,
+    finding TEXT NOT NULL,
+    laterality TEXT NOT NULL,
+    frame_of_reference_uid TEXT NOT NULL,
+    x_mm REAL NOT NULL,
+    y_mm REAL NOT NULL,
+    z_mm REAL NOT NULL,
+    radius_mm REAL NOT NULL,
+    PRIMARY KEY (job_key, tracking_uid)
+) WITHOUT ROWID;
+
+-- results that somebody took back by hand
+CREATE TABLE IF NOT EXISTS withdrawal (
+    job_key TEXT PRIMARY KEY,
+    reason TEXT NOT NULL,
+    at REAL NOT NULL
+) WITHOUT ROWID;
+
+-- instances that came again with other bytes, by study and series of the newer ones
+CREATE TABLE IF NOT EXISTS discrepancy (
+    study_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL,
+    -- study in which the instances came first; the same, or the one they were moved from
+    earlier_study_uid TEXT NOT NULL,
+    -- 'identity' or 'content'
+    kind TEXT NOT NULL,
+    instances INTEGER NOT NULL,
+    -- keywords of the attributes that differ, by commas; never values
+    attributes TEXT NOT NULL,
+    -- 'taken', 'held back' or 'kept apart'
+    decision TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (study_uid, series_uid)
+) WITHOUT ROWID;
+
+-- whose study it is according to the PACS that was asked
+CREATE TABLE IF NOT EXISTS held_identity (
+    study_uid TEXT PRIMARY KEY,
+    -- JSON object of attributes by keyword; {} where it is that of the images
+    attributes TEXT NOT NULL,
+    differing TEXT NOT NULL,
+    at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
 #: Version -> what brings a ledger of the version before there.
-MIGRATIONS = {3: _ALERTS, 4: _PROOF}
+MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE}

@@ -12,8 +12,9 @@ class StudyState(StrEnum):
     COMPLETED = "completed"  # nothing more is expected; verdicts are due
     ANALYSING = "analysing"  # verdicts are written, jobs may be open
     DELIVERING = "delivering"  # every job ended, objects are on their way
+    HELD = "held back"  # nobody knows whose study it is; `rerun` takes the newest images
     ENDED = "ended"  # every job ended, every object proved, unproved, refused or set aside
-    FAILED = "failed"  # its headers could not be described; the cause is in the row
+    FAILED = "failed"  # headers not described, or every analysis failed; the cause is in the row
 
 
 class JobState(StrEnum):
@@ -25,6 +26,7 @@ class JobState(StrEnum):
     NOT_ELIGIBLE = "not eligible"
     FAILED = "failed"
     SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"  # its result was taken back by hand
 
 
 class DeliveryState(StrEnum):

@@ -6,18 +6,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.domain.study import StudyUID
+from node.domain.study import Certainty, StudyUID
 from node.domain.verdict import Eligibility, Ineligible
 from node.ledger.database import Database
 from node.ledger.states import StudyState
 
+#: States that a study leaves only when something comes, or by hand.
+AT_REST = (StudyState.ENDED, StudyState.FAILED, StudyState.HELD)
 #: What the event of a rerun is called.
 RERUN = "run again"
 
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """One study as the ledger knows it; times in seconds since the epoch."""
+    """One study as the ledger knows it; times in seconds since the epoch.
+
+    Attributes:
+        confidence: why it was taken as complete, in words. certainty: how sure that is;
+            None while it is not complete.
+    """
 
     study_uid: StudyUID
     state: StudyState
@@ -29,6 +36,7 @@ class StudyRow:
     confidence: str
     cause: str
     attempts: int
+    certainty: Certainty | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,8 @@ class Studies:
         self._database = database
         self._clock = clock
 
-    def touch(self, study_uid: str, at: float) -> None:
-        """A new instance arrived: the study is RECEIVING (again)."""
+    def touch(self, study_uid: str, at: float, why: str = "an instance arrived") -> None:
+        """Its instances changed: the study is RECEIVING (again)."""
         with self._database.transaction() as db:
             row = db.execute("SELECT state FROM study WHERE study_uid=?", (study_uid,)).fetchone()
             if row is None:
@@ -72,7 +80,7 @@ class Studies:
                 self.tell(study_uid, "first instance", at=at)
                 return
             if row["state"] != StudyState.RECEIVING:
-                self.tell(study_uid, "reopened", "a late instance arrived", at=at)
+                self.tell(study_uid, "reopened", why, at=at)
             db.execute(
                 "UPDATE study SET state=?, last_at=max(last_at, ?), attempts=0, cause='' "
                 "WHERE study_uid=?",
@@ -93,7 +101,9 @@ class Studies:
         with self._database.transaction() as db:
             db.execute("UPDATE study SET interrupted=0 WHERE study_uid=?", (study_uid,))
 
-    def complete(self, study_uid: str, confidence: str) -> int:
+    def complete(
+        self, study_uid: str, confidence: str, certainty: Certainty = Certainty.ASSUMED
+    ) -> int:
         """Nothing more is expected. Returns the generation, 1 the first time."""
         now = self._clock()
         with self._database.transaction() as db:
@@ -102,10 +112,14 @@ class Studies:
                 "interrupted=0, attempts=0 WHERE study_uid=?",
                 (StudyState.COMPLETED, now, confidence, study_uid),
             )
-            self.tell(study_uid, "completed", confidence)
+            self.tell(study_uid, "completed", f"{certainty.value}: {confidence}")
             row = db.execute(
                 "SELECT generation FROM study WHERE study_uid=?", (study_uid,)
             ).fetchone()
+            db.execute(
+                "INSERT OR REPLACE INTO completion VALUES (?,?,?,?,?)",
+                (study_uid, row["generation"], certainty.value, confidence, now),
+            )
             return int(row["generation"])
 
     def set_state(
@@ -122,23 +136,36 @@ class Studies:
                 self.tell(study_uid, state.value, cause)
             return bool(cursor.rowcount)
 
+    def settle(self, study_uid: str, state: StudyState, cause: str) -> None:
+        """Put a study at rest, whatever it was doing, with the cause in words."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE study SET state=?, cause=? WHERE study_uid=?", (state, cause, study_uid)
+            )
+            self.tell(study_uid, state.value, cause)
+
     def redeliver(self, study_uid: str) -> None:
         """Results of an ended study are on their way again."""
         with self._database.transaction() as db:
             db.execute(
-                "UPDATE study SET state=? WHERE study_uid=? AND state=?",
-                (StudyState.DELIVERING, study_uid, StudyState.ENDED),
+                "UPDATE study SET state=? WHERE study_uid=? AND state IN (?,?) AND generation>0",
+                (StudyState.DELIVERING, study_uid, StudyState.ENDED, StudyState.FAILED),
             )
 
     def rerun(self, study_uid: str) -> bool:
-        """Judge and analyse an ended or failed study again; False in any other state."""
+        """Judge and analyse an ended, failed or held study again; False in any other state."""
         with self._database.transaction():
             study = self.get(study_uid)
-            if study is None or study.state not in (StudyState.ENDED, StudyState.FAILED):
+            if study is None or study.state not in AT_REST:
                 return False
-            self.tell(study_uid, RERUN, "by hand")
-            self.complete(study_uid, "run again by hand")
+            self.run_again(study_uid, "by hand")
             return True
+
+    def run_again(self, study_uid: str, why: str) -> None:
+        """Judge and analyse a study again, though its images are the same."""
+        with self._database.transaction():
+            self.tell(study_uid, RERUN, why)
+            self.complete(study_uid, f"run again {why}")
 
     def reruns(self, study_uid: str) -> int:
         """How often the study was run again by hand."""
@@ -247,7 +274,11 @@ class Studies:
 
     def _rows(self, where: str, parameters: tuple[object, ...]) -> tuple[StudyRow, ...]:
         # `where` is one of the literals of this module; values are always bound.
-        rows = self._database.rows(f"SELECT * FROM study {where}", parameters)  # noqa: S608
+        rows = self._database.rows(
+            "SELECT *, (SELECT certainty FROM completion c WHERE c.study_uid=study.study_uid "  # noqa: S608
+            f"AND c.generation=study.generation) AS certainty FROM study {where}",
+            parameters,
+        )
         return tuple(
             StudyRow(
                 StudyUID(row["study_uid"]),
@@ -260,6 +291,7 @@ class Studies:
                 row["confidence"],
                 row["cause"],
                 row["attempts"],
+                Certainty(row["certainty"]) if row["certainty"] else None,
             )
             for row in rows
         )

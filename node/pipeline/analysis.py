@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import structlog
+from pydicom import Dataset
 
-from dicom_sr.context import ResultContext
+from dicom_sr.context import Predecessor, ResultContext
+from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
+from dicom_sr.tracking import keep_tracking, located
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
 from inference.engine import EngineOptions, open_network
@@ -28,7 +31,8 @@ from models.registry import load_manifest
 from node.domain.acute import Observation, observe
 from node.domain.analysis import Analyse, AnalysisRequest
 from node.domain.errors import ModelError, PixelDataError, VolumeError
-from node.domain.finding import Findings, Status
+from node.domain.finding import Findings, Status, Tracked
+from node.domain.identity import differing, stated_identity, with_identity
 from node.domain.imaging import Network
 from node.domain.study import CompletedStudy, Instance, SeriesUID, StudyUID
 from node.pipeline.writing import WrittenObject, write_folder
@@ -75,6 +79,8 @@ class AnalysisTask:
         status_only: with a reason: write a report of this status without any analysis.
         context: identity, label and predecessor of the result objects.
         folder: where the result objects appear, complete.
+        earlier: findings of the result that this one replaces.
+        rejected, rejection: objects to reject by a note of their own, and why.
     """
 
     study: StudyInput
@@ -85,6 +91,9 @@ class AnalysisTask:
     report_not_eligible: bool
     status_only: Status | None = None
     reason: str = ""
+    earlier: tuple[Tracked, ...] = ()
+    rejected: tuple[Predecessor, ...] = ()
+    rejection: Rejection = Rejection.NOT_TO_BE_USED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +103,9 @@ class AnalysisResult:
     Attributes:
         refusals: series whose pixels the model did not accept.
         observations: what it says about each acute finding of the package, found or not.
+        tracked: where its findings lie, for the result that may replace it.
+        identity: whose study the objects say it is, by keyword. differing: in which of these
+            the images say something else.
     """
 
     status: Status
@@ -104,6 +116,9 @@ class AnalysisResult:
     seconds: Mapping[str, float]
     summary: str
     observations: tuple[Observation, ...] = ()
+    tracked: tuple[Tracked, ...] = ()
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -178,7 +193,10 @@ class _Run:
             raise ModelError(f"model {task.model} is not loaded in this worker; is it enabled?")
         self.manifest = _resident.manifests[task.model]
         with self._timed("describe"):
-            self.study = task.study.describe()
+            described = task.study.describe()
+        held = dict(task.context.identity)
+        self.differing = differing(stated_identity(described), held)
+        self.study = with_identity(described, held)
         self.series = {series.series_uid: series for series in self.study.series}
 
     def analyse_series(self, uid: SeriesUID) -> Findings:
@@ -214,9 +232,10 @@ class _Run:
         reported = self.task.report_not_eligible or self.task.context.predecessor
         if findings.status is not Status.NOT_ELIGIBLE or reported:
             with self._timed("write"):
+                findings = keep_tracking(findings, self.series[uid], self.task.earlier)
                 data_sets = write_results(findings, self.study, self.series[uid], self.task.context)
                 validate(data_sets, self.study)
-                objects = write_folder(data_sets, self.task.folder)
+                objects = write_folder((*data_sets, *self._note(data_sets)), self.task.folder)
         self.seconds.update({f"model {name}": s for name, s in findings.seconds.items()})
         return AnalysisResult(
             status=findings.status,
@@ -227,7 +246,21 @@ class _Run:
             seconds=self.seconds,
             summary=summarise(findings),
             observations=observe(findings, self.manifest.acute, self.manifest.thresholds),
+            tracked=located(findings, self.series[uid]) if objects else (),
+            identity=stated_identity(self.study) if objects else {},
+            differing=self.differing,
         )
+
+    def _note(self, data_sets: Sequence[Dataset]) -> tuple[Dataset, ...]:
+        """The note that rejects what this result replaces, where a destination wants one."""
+        if not self.task.rejected:
+            return ()
+        note = Note(
+            rejection=self.task.rejection,
+            reason=f"Replaced by a newer result of {self.manifest.identity.title}.",
+            when=self.task.context.moment,
+        )
+        return (write_rejection_note(data_sets[-1], self.task.rejected, note),)
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
 
+from inference.differences import compare_series
+from node.domain.discrepancy import Difference
 from node.domain.errors import NodeError, WorkerError
-from node.domain.study import CompletedStudy, StudyUID
+from node.domain.study import CompletedStudy, Instance, StudyUID
 from node.domain.verdict import Ineligible
 from node.ledger import Ledger
-from node.ledger.states import StudyState
+from node.ledger.jobs import JobRow
+from node.ledger.states import JobState, StudyState
 from node.ledger.studies import StudyRow
 from node.metrics import Metrics
 from node.pipeline.analysis import StudyInput, describe
 from node.pipeline.completion import Completion
+from node.pipeline.correction import Corrections
 from node.pipeline.eligibility import facts, judge_study
+from node.pipeline.expectation import Expectation, Expecting
+from node.pipeline.identity import HeldIdentity
+from node.pipeline.inputs import replan
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, route
 from node.pipeline.scheduler import Workers
@@ -35,6 +42,18 @@ class ReadingLimits:
 
     time_limit_s: float = 120.0
     memory_mb: int = 2048
+
+
+def ending(jobs: Sequence[JobRow]) -> tuple[StudyState, str]:
+    """How a study ended whose jobs have ended, and which of them failed, in words."""
+    tried = [job for job in jobs if job.state is not JobState.NOT_ELIGIBLE]
+    failed = [job for job in tried if job.state is JobState.FAILED]
+    causes = "; ".join(f"{job.model} failed: {job.reason}" for job in failed)
+    if failed and len(failed) == len(tried):
+        return StudyState.FAILED, causes
+    if failed:
+        return StudyState.ENDED, f"{len(failed)} of {len(tried)} analyses failed; {causes}"
+    return StudyState.ENDED, ""
 
 
 class Conductor:
@@ -55,6 +74,12 @@ class Conductor:
         self.loop = Loop("conductor", self.step, interval_s=INTERVAL_S)
         #: The routes of a completed study, with the destinations that apply to it.
         self.routes_for: Callable[[CompletedStudy], Sequence[ModelRoute]] = lambda _study: routes
+        #: What more is expected of a study that is quiet.
+        self.expect: Callable[[StudyUID, float], Expectation] = Expecting(ledger)
+        #: What came again with other bytes.
+        self.corrections = Corrections(ledger, self._compare, metrics)
+        #: Whose study it is according to the PACS that is asked.
+        self.identity = HeldIdentity(ledger)
         #: Called when jobs were queued.
         self.on_jobs: Callable[[], None] = lambda: None
 
@@ -65,9 +90,16 @@ class Conductor:
             # a study that nobody waits for.
             if not self._completion.is_receiving(study.study_uid):
                 self._completion.resume(study.study_uid, interrupted=False)
-        for study_uid, confidence in self._completion.completed():
-            self._ledger.studies.complete(study_uid, confidence)
-            log.info("study.completed", study_uid=study_uid, confidence=confidence)
+        for done in self._completion.completed(self.expect):
+            self._ledger.studies.complete(done.study_uid, done.why, done.certainty)
+            self._metrics.completions.labels(done.certainty.value).inc()
+            log.info(
+                "study.completed",
+                study_uid=done.study_uid,
+                certainty=done.certainty.value,
+                confidence=done.why,
+            )
+        self._ledger.paces.save(self._completion.pace.changes())
         for study in self._ledger.studies.in_state(StudyState.COMPLETED):
             if self.loop.stopping:
                 return
@@ -76,16 +108,26 @@ class Conductor:
             if not self._ledger.jobs.open_count(study.study_uid):
                 self._move(study, StudyState.DELIVERING)
         for study in self._ledger.studies.in_state(StudyState.DELIVERING):
-            if not self._ledger.outbox.open_count(study.study_uid) and self._move(
-                study, StudyState.ENDED
-            ):
+            self._finish(study)
+
+    def _finish(self, study: StudyRow) -> None:
+        """End a study whose objects are all on their way no more, or correct what still waits."""
+        uid = study.study_uid
+        if not self._ledger.outbox.open_count(uid):
+            if self._move(study, *ending(self._ledger.jobs.current(uid))):
                 # A proof may take hours; the reader has the result from its acceptance on.
-                at = self._ledger.outbox.accepted_at(study.study_uid) or time.time()
+                at = self._ledger.outbox.accepted_at(uid) or time.time()
                 self._metrics.study_seconds.observe(max(0.0, at - study.last_at))
+            return
+        changed = self.identity.changed(uid)
+        if changed:
+            why = f"because the PACS corrected {', '.join(changed)}"
+            self._ledger.studies.run_again(uid, why)
+            log.warning("study.identity_corrected", study_uid=uid, attributes=list(changed))
 
     def _judge(self, row: StudyRow) -> None:
         started = time.perf_counter()
-        study = self._describe(row)
+        study = self._prepared(row)
         if study is None:
             return
         routes = self.routes_for(study)
@@ -115,11 +157,16 @@ class Conductor:
                 current_results=current,
                 reruns=self._ledger.studies.reruns(row.study_uid),
             )
-            self._ledger.jobs.supersede_others(row.study_uid, [item.job.key for item in planned])
-            for item in planned:
+            again = replan(
+                planned, study, {rule.manifest.identity.name: rule for rule in routes}, self._ledger
+            )
+            self._ledger.jobs.supersede_others(row.study_uid, again.wanted)
+            for item in again.due:
                 self._ledger.jobs.add(
                     item.job, destinations=item.destinations, report_reason=item.report_reason
                 )
+            for name in again.unchanged:
+                self._keep(row, name)
             if not routes:
                 self._ledger.studies.tell(
                     row.study_uid, "no model", "no model is enabled and named by a route"
@@ -130,25 +177,29 @@ class Conductor:
             "study.judged",
             study_uid=row.study_uid,
             series=len(study.series),
-            jobs=len(planned),
+            jobs=len(again.due),
             refused=sum(isinstance(v, Ineligible) for v in verdicts),
         )
         self.on_jobs()
 
-    def _describe(self, row: StudyRow) -> CompletedStudy | None:
-        instances = self._ledger.instances.of_study(row.study_uid)
-        study_input = StudyInput(
-            study_uid=StudyUID(row.study_uid),
-            instances=instances,
-            generation=row.generation,
-            completed_at=datetime.fromtimestamp(row.completed_at or row.last_at, tz=UTC),
-            confidence=row.confidence,
-        )
-        limits = ReadingLimits()
+    def _keep(self, row: StudyRow, model: str) -> None:
+        """The result of a model stays, and with it what was said about each series."""
+        studies = self._ledger.studies
+        studies.tell(row.study_uid, "result stays", f"{model}: its input did not change")
+        current = self._ledger.jobs.newest_with_results(row.study_uid, model)
+        if current is None:
+            return
+        now = {item.series_uid for item in studies.verdicts(row.study_uid, row.generation)}
+        for verdict in studies.verdicts(row.study_uid, current.generation):
+            if verdict.model == model and verdict.series_uid in now:
+                studies.set_verdict(row.study_uid, row.generation, replace(verdict, facts=""))
+
+    def _prepared(self, row: StudyRow) -> CompletedStudy | None:
+        """The study as it is to be judged; None when it is at rest, or to be tried again."""
         try:
-            study: CompletedStudy = self._readers.run(
-                describe, study_input, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
-            )
+            if not self.corrections.settle(row):
+                return None
+            return self._describe(row)
         except WorkerError as error:
             if self.loop.stopping:
                 return None
@@ -158,6 +209,27 @@ class Conductor:
         except NodeError as error:
             self._fail(row, str(error))
             return None
+
+    def _compare(self, pairs: tuple[tuple[Instance, Instance], ...]) -> tuple[Difference, ...]:
+        limits = ReadingLimits()
+        found: tuple[Difference, ...] = self._readers.run(
+            compare_series, pairs, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
+        )
+        return found
+
+    def _describe(self, row: StudyRow) -> CompletedStudy:
+        instances = self._ledger.instances.of_study(row.study_uid)
+        study_input = StudyInput(
+            study_uid=StudyUID(row.study_uid),
+            instances=instances,
+            generation=row.generation,
+            completed_at=datetime.fromtimestamp(row.completed_at or row.last_at, tz=UTC),
+            confidence=row.confidence,
+        )
+        limits = ReadingLimits()
+        study: CompletedStudy = self._readers.run(
+            describe, study_input, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
+        )
         return study
 
     def _fail(self, row: StudyRow, cause: str) -> None:

@@ -62,7 +62,7 @@ class Retention:
             return 0
         oldest = self._clock() - self._rule.days * DAY_S
         gone = 0
-        for study in self._ledger.studies.in_state(StudyState.ENDED):
+        for study in self._ledger.studies.in_state(StudyState.ENDED, StudyState.FAILED):
             if study.last_at < oldest and self._may_go(study):
                 gone += self._delete(study)
         if self._store.pool.release(self._ledger.instances.files_in_use):
@@ -71,6 +71,9 @@ class Retention:
 
     def _may_go(self, study: StudyRow) -> bool:
         if self._ledger.jobs.open_count(study.study_uid):
+            return False
+        if study.state is StudyState.FAILED and not self._ledger.outbox.of_study(study.study_uid):
+            # Nobody has been told of this failure.
             return False
         return all(
             item.is_kept or (item.state is DeliveryState.UNPROVED and self._rule.unproved_is_enough)

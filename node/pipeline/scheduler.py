@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 
-from dicom_sr.context import Predecessor, ResultContext
+from dicom_sr.context import ResultContext
 from node.domain.errors import NodeError, WorkerError
 from node.domain.finding import Status
-from node.domain.study import StudyUID
+from node.domain.study import SeriesUID, StudyUID
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.outbox import ResultObject
+from node.ledger.results import Analysed
 from node.ledger.states import JobState
 from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
+from node.pipeline.identity import HeldIdentity
+from node.pipeline.inputs import input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute
+from node.pipeline.succession import REJECTION_NOTE, succession, why_rejected
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +68,13 @@ class SchedulerSettings:
     Attributes:
         results_folder: where the objects of each job get a folder of their own.
         context: how results are labelled, without time and predecessor.
+        noting: destinations that get rejection notes.
     """
 
     owner: str
     results_folder: Path
     context: Callable[[str], ResultContext]
+    noting: frozenset[str] = frozenset()
 
 
 class Scheduler:
@@ -90,6 +96,8 @@ class Scheduler:
         self.loops: list[Loop] = []
         self._stopping = False
         self._in_hand: set[str] = set()
+        #: Whose study it is according to the PACS that is asked.
+        self.identity = HeldIdentity(ledger)
         #: Called when objects were queued for delivery.
         self.on_results: Callable[[], None] = lambda: None
         #: Called with a result that is the current one, inside the transaction that enters it.
@@ -149,7 +157,7 @@ class Scheduler:
         except NodeError as error:
             self._give_up(job, str(error))
         else:
-            self._settle(job, result)
+            self._settle(job, task, result)
         return True
 
     def _renew(self) -> None:
@@ -162,7 +170,7 @@ class Scheduler:
         study = self._ledger.studies.get(job.study_uid)
         if study is None:
             raise WorkerError("the ledger does not know the study of this job")
-        predecessor = self._predecessor(job)
+        replaces = succession(self._ledger, job, self._settings.noting)
         context = self._settings.context(job.model)
         return AnalysisTask(
             study=StudyInput(
@@ -175,30 +183,21 @@ class Scheduler:
             model=job.model,
             candidates=job.candidates,
             context=context.at(
-                datetime.fromtimestamp(job.created_at, tz=UTC), predecessor=predecessor
+                datetime.fromtimestamp(job.created_at, tz=UTC),
+                predecessor=replaces.reports,
+                revision=replaces.revision,
+                identity=tuple(sorted(self.identity.now(job.study_uid).items())),
             ),
             folder=self._settings.results_folder / job.key,
             report_not_eligible=route.report_not_eligible,
             status_only=Status.NOT_ELIGIBLE if job.report_reason else None,
             reason=job.report_reason,
+            earlier=self._ledger.results.tracked(job.predecessor),
+            rejected=replaces.rejected,
+            rejection=why_rejected(self._ledger, job),
         )
 
-    def _predecessor(self, job: JobRow) -> tuple[Predecessor, ...]:
-        if not job.predecessor:
-            return ()
-        return tuple(
-            Predecessor(
-                study_uid=item.study_uid,
-                series_uid=item.series_uid,
-                sop_class_uid=item.sop_class_uid,
-                sop_instance_uid=item.sop_instance_uid,
-                instance_number=item.instance_number,
-            )
-            for item in self._ledger.outbox.objects_of_job(job.predecessor)
-            if item.kind == "report"
-        )
-
-    def _settle(self, job: JobRow, result: AnalysisResult) -> None:
+    def _settle(self, job: JobRow, task: AnalysisTask, result: AnalysisResult) -> None:
         """Ledger rows of the verdicts, the objects and the end of the job, in one step."""
         objects = [
             ResultObject(
@@ -215,7 +214,7 @@ class Scheduler:
         ]
         state = OUTCOMES[result.status]
         with self._ledger.transaction():
-            stale = self._ledger.jobs.newer_exists(job)
+            stale = self._ledger.jobs.newer_exists(job) or self._is_outdated(task, result)
             if not self._ledger.jobs.finish(
                 job,
                 JobState.SUPERSEDED if stale else state,
@@ -226,10 +225,21 @@ class Scheduler:
                 return
             if not stale:
                 self._record_verdicts(job, result)
-                if job.predecessor:
+                self._record_input(job, task, result)
+                if objects:
+                    self.identity.written(job.study_uid, result.identity, result.differing)
+                if job.predecessor and objects:
                     self._ledger.outbox.withhold(job.predecessor)
-                self._ledger.outbox.add(objects, job.destinations)
+                    self._ledger.jobs.replaced(job.predecessor)
+                notes = [item for item in objects if item.kind == REJECTION_NOTE]
+                self._ledger.outbox.add(
+                    [item for item in objects if item not in notes], job.destinations
+                )
+                noted = [name for name in job.destinations if name in self._settings.noting]
+                self._ledger.outbox.add(notes, noted)
                 self.on_settled(job, result)
+        if stale:
+            state = JobState.SUPERSEDED
         self._metrics.jobs.labels(job.model, state.value).inc()
         for step, seconds in result.seconds.items():
             self._metrics.step_seconds.labels(step, job.model).observe(seconds)
@@ -245,6 +255,28 @@ class Scheduler:
             seconds={step: round(value, 2) for step, value in result.seconds.items()},
         )
         self.on_results()
+
+    def _is_outdated(self, task: AnalysisTask, result: AnalysisResult) -> bool:
+        """Did images of what was looked at come, or change, while it was looked at?"""
+        now = series_digests(self._ledger.instances.of_study(task.study.study_uid))
+        then = series_digests(task.study.instances)
+        return any(now.get(uid) != then.get(uid) for uid in _looked_at(task, result))
+
+    def _record_input(self, job: JobRow, task: AnalysisTask, result: AnalysisResult) -> None:
+        """What the result rests on; a failure rests on nothing and is tried with any change."""
+        if task.status_only is not None or result.status is Status.FAILED:
+            return
+        looked_at = _looked_at(task, result)
+        digest = input_digest(
+            looked_at,
+            series_digests(task.study.instances),
+            self._routes[job.model],
+            reruns=self._ledger.studies.reruns(job.study_uid),
+        )
+        analysed = Analysed(
+            series_uid=result.series_uid, looked_at=len(looked_at), input_digest=digest
+        )
+        self._ledger.results.record(job.key, analysed, result.tracked)
 
     def _record_verdicts(self, job: JobRow, result: AnalysisResult) -> None:
         studies = self._ledger.studies
@@ -267,19 +299,10 @@ class Scheduler:
         """Quarantine a job and say so in DICOM: a missing result must not read as negative."""
         log.error("job.failed", job=job.key, model=job.model, study_uid=job.study_uid, cause=cause)
         try:
-            base = self._task(job)
+            task = replace(self._task(job), status_only=Status.FAILED, reason=cause)
             result: AnalysisResult = self._workers.run(
                 analyse,
-                AnalysisTask(
-                    study=base.study,
-                    model=base.model,
-                    candidates=base.candidates,
-                    context=base.context,
-                    folder=base.folder,
-                    report_not_eligible=base.report_not_eligible,
-                    status_only=Status.FAILED,
-                    reason=cause,
-                ),
+                task,
                 time_limit_s=REPORT_TIME_LIMIT_S,
                 memory_mb=1024,
             )
@@ -295,4 +318,11 @@ class Scheduler:
                     self._ledger.studies.set_verdict(job.study_uid, job.generation, row)
             self._metrics.jobs.labels(job.model, JobState.FAILED.value).inc()
             return
-        self._settle(job, result)
+        self._settle(job, task, result)
+
+
+def _looked_at(task: AnalysisTask, result: AnalysisResult) -> tuple[SeriesUID, ...]:
+    """The candidates whose pixels decided: all that were refused, and the one that was not."""
+    if result.series_uid not in task.candidates or result.status is Status.NOT_ELIGIBLE:
+        return task.candidates
+    return task.candidates[: task.candidates.index(result.series_uid) + 1]

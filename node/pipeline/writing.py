@@ -14,6 +14,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -25,6 +26,7 @@ KINDS = {
     Comprehensive3DSRStorage: "report",
     SegmentationStorage: "segmentation",
     SecondaryCaptureImageStorage: "secondary capture",
+    KeyObjectSelectionDocumentStorage: "rejection note",
 }
 
 
@@ -53,25 +55,40 @@ def write_folder(data_sets: Sequence[Dataset], folder: Path) -> tuple[WrittenObj
     for number, data_set in enumerate(data_sets, start=1):
         kind = KINDS.get(data_set.SOPClassUID, "result")
         name = f"{number:02d}-{kind.replace(' ', '-')}.dcm"
-        with (draft / name).open("wb") as stream:
-            data_set.save_as(stream, enforce_file_format=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        written.append(
-            WrittenObject(
-                sop_instance_uid=str(data_set.SOPInstanceUID),
-                sop_class_uid=str(data_set.SOPClassUID),
-                series_uid=str(data_set.SeriesInstanceUID),
-                kind=kind,
-                instance_number=int(data_set.InstanceNumber),
-                path=folder / name,
-            )
-        )
+        _save(data_set, draft / name)
+        written.append(_written(data_set, folder / name))
     sync_folder(draft)
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
     sync_folder(folder.parent)
     return tuple(written)
+
+
+def write_object(data_set: Dataset, path: Path) -> WrittenObject:
+    """Write one more object beside those of a job; it appears whole."""
+    draft = path.with_name(path.name + ".draft")
+    _save(data_set, draft)
+    draft.rename(path)
+    sync_folder(path.parent)
+    return _written(data_set, path)
+
+
+def _save(data_set: Dataset, path: Path) -> None:
+    with path.open("wb") as stream:
+        data_set.save_as(stream, enforce_file_format=True)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _written(data_set: Dataset, path: Path) -> WrittenObject:
+    return WrittenObject(
+        sop_instance_uid=str(data_set.SOPInstanceUID),
+        sop_class_uid=str(data_set.SOPClassUID),
+        series_uid=str(data_set.SeriesInstanceUID),
+        kind=KINDS.get(data_set.SOPClassUID, "result"),
+        instance_number=int(data_set.InstanceNumber),
+        path=path,
+    )
 
 
 def sync_folder(folder: Path) -> None:

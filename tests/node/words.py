@@ -23,7 +23,10 @@ from node.domain.study import (
     StudyUID,
     TransferSyntaxUID,
 )
+from node.ledger.states import DeliveryState
 
+#: The state of an object that a destination took, when nothing more is asked of it.
+HANDED_OVER = next(s for s in DeliveryState if s.value in ("accepted", "unproved"))
 CT = ClassUID("1.2.840.10008.5.1.4.1.1.2")
 STUDY = StudyUID("1.2.826.0.1.3680043.10.7")
 

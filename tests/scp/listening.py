@@ -90,7 +90,9 @@ class Listening:
 
 
 @contextmanager
-def listening(root: Path, *, watermark: Watermark = ROOMY, **changes: Any) -> Iterator[Listening]:
+def listening(
+    root: Path, *, watermark: Watermark = ROOMY, notices: bool = False, **changes: Any
+) -> Iterator[Listening]:
     """Start a receiver; `changes` replace its settings."""
     root.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(root)
@@ -102,6 +104,8 @@ def listening(root: Path, *, watermark: Watermark = ROOMY, **changes: Any) -> It
     told = Told()
     indexer.events = told
     receiver = Receiver(replace(SETTINGS, **changes), store, told)
+    if notices:
+        receiver.notices = ledger.announcements
     receiver.start()
     try:
         yield Listening(receiver, store, indexer, ledger, told)

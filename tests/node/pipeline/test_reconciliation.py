@@ -74,7 +74,7 @@ def test_file_without_a_row_is_indexed_and_its_study_is_completed_later(
     outcome, completion = reconciled(ledger, store)
     assert (outcome.indexed, outcome.lost, outcome.studies_resumed) == (1, 0, 1)
     assert ledger.instances.of_study(STUDY)[0].calling_ae_title == "CT1"
-    assert [uid for uid, _ in completion.completed()] == [STUDY]
+    assert [done.study_uid for done in completion.completed()] == [STUDY]
     again, _ = reconciled(ledger, store)
     assert again.indexed == 0
 

@@ -180,6 +180,8 @@ def test_replacement_names_the_report_it_replaces_and_counts_on(ledger: Ledger) 
     workers = Workers([ended(Status.FINDINGS), ended(Status.FINDINGS, "again")])
     running = scheduler(ledger, workers)
     running.run_one()
+    (sent,) = ledger.outbox.of_study(words.STUDY)
+    ledger.outbox.settle(sent, words.HANDED_OVER)
     ledger.jobs.add(job("k2", generation=2, predecessor="k"), destinations=["pacs"])
     running.run_one()
     (replaced,) = workers.tasks[-1].context.predecessor

@@ -1,0 +1,64 @@
+"""Whose study it is: what the images state, what a PACS holds, and where the two differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from node.domain.study import CompletedStudy
+
+#: Keyword -> field of `Patient`.
+_OF_THE_PATIENT: Final = {
+    "PatientID": "patient_id",
+    "IssuerOfPatientID": "issuer_of_patient_id",
+    "PatientName": "patient_name",
+    "PatientBirthDate": "birth_date",
+    "PatientSex": "sex",
+}
+_ACCESSION_NUMBER: Final = "AccessionNumber"
+
+
+def stated_identity(study: CompletedStudy) -> dict[str, str]:
+    """Values by keyword, as the study has them."""
+    values = {
+        keyword: str(getattr(study.patient, field)) for keyword, field in _OF_THE_PATIENT.items()
+    }
+    return {**values, _ACCESSION_NUMBER: study.accession_number}
+
+
+def with_identity(study: CompletedStudy, held: Mapping[str, str]) -> CompletedStudy:
+    """The same study as the PACS holds it; what the PACS leaves empty stays as it is."""
+    patient = study.patient
+    return replace(
+        study,
+        patient=replace(
+            patient,
+            patient_id=held.get("PatientID") or patient.patient_id,
+            issuer_of_patient_id=held.get("IssuerOfPatientID") or patient.issuer_of_patient_id,
+            patient_name=held.get("PatientName") or patient.patient_name,
+            birth_date=held.get("PatientBirthDate") or patient.birth_date,
+            sex=held.get("PatientSex") or patient.sex,
+        ),
+        accession_number=held.get(_ACCESSION_NUMBER) or study.accession_number,
+    )
+
+
+def agrees(stated: Mapping[str, str], held: Mapping[str, str]) -> bool:
+    """Is what the images state what the PACS holds, in everything that the PACS says?"""
+    return not differing(stated, held)
+
+
+def differing(stated: Mapping[str, str], held: Mapping[str, str]) -> tuple[str, ...]:
+    """Keywords in which the PACS contradicts what is stated; what it leaves empty says nothing."""
+    return tuple(
+        keyword
+        for keyword, value in held.items()
+        if value and _plain(keyword, stated.get(keyword, "")) != _plain(keyword, value)
+    )
+
+
+def _plain(keyword: str, value: str) -> str:
+    """A value without the padding and the empty components that PS3.5 6.2 makes optional."""
+    text = value.strip(" \0")
+    return text.rstrip("^= ") if keyword == "PatientName" else text
