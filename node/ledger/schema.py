@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
 TABLES = """

@@ -119,7 +119,7 @@ def test_rerun_takes_an_ended_study_and_no_other(
 ) -> None:
     command = ["rerun", words.STUDY, "--config", str(received)]
     assert main(command) == FAILURES
-    assert "only an ended or failed one" in capsys.readouterr().err
+    assert "only one that ended, failed or is held back" in capsys.readouterr().err
     ledger = Ledger(tmp_path / "store")
     generation = ledger.studies.complete(words.STUDY, "quiet")
     ledger.studies.set_state(words.STUDY, StudyState.ENDED, generation=generation)
