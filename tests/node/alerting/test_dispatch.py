@@ -286,7 +286,7 @@ def test_a_destination_is_silent_since_it_last_took_something_while_results_wait
     add("1.1")
     clock.now += 100
     (first,) = ledger.outbox.due("pacs", 10)
-    ledger.outbox.settle(first, DeliveryState.ACCEPTED)
+    ledger.outbox.settle(first, DeliveryState.SENT)
     assert silent() == 0.0
     add("1.2")
     clock.now += 50

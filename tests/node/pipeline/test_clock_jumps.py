@@ -10,7 +10,7 @@ import pytest
 from node.ledger import Ledger
 from node.ledger.states import StudyState
 from node.pipeline.clock_jumps import DOUBT_S, ClockWatch
-from node.pipeline.retention import Retention
+from node.pipeline.retention import Retention, RetentionRule
 from tests.node.ledger.test_ledger import job
 from tests.node.pipeline.test_reconciliation import stored
 from tests.scp.sent import STUDY
@@ -100,7 +100,7 @@ def test_clock_set_a_year_ahead_deletes_nothing_for_a_day(ledger: Ledger, clocks
         ledger,
         store,
         ledger.root / "results",
-        days=30,
+        RetentionRule(days=30),
         clock=clocks.wall,
     )
     retention.is_clock_in_doubt = looking.is_in_doubt
