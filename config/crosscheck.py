@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from config.crosscheck_alerts import alerts
-from config.crosscheck_asked import asked
-from config.crosscheck_names import Installed, models, repeats, routes, senders
+from config.crosscheck_names import Installed, asked, models, repeats, routes, senders
 from config.draft import Draft, Faults, Unsettled, settled
 from config.fields import is_loopback
 from node.domain.errors import ConfigFault

@@ -116,6 +116,30 @@ def _repeated(draft: Draft, path: tuple[str, ...]) -> Faults:
             )
 
 
+def asked(draft: Draft) -> Faults:
+    """The PACS that is asked about studies: a destination that speaks C-FIND."""
+    for path in (("completion", "ask"), ("results", "identity_from")):
+        yield from settled(_asked(draft, path))
+
+
+def _asked(draft: Draft, path: tuple[str, str]) -> Faults:
+    name, known = draft.text(*path), draft.names("destinations")
+    if not name:
+        return
+    if name not in known:
+        yield draft.fault(
+            path,
+            "there is no such destination",
+            _instead(name, known, add=f"add '{name}:' below 'destinations:'"),
+        )
+    elif draft.text("destinations", name, "type") != "dicom":
+        yield draft.fault(
+            path,
+            "this destination does not answer C-FIND",
+            "name a destination of type dicom, or remove the line",
+        )
+
+
 def _instead(name: str, known: Sequence[str], *, add: str = "") -> str:
     meant = close_to(name, known)
     if meant is not None:

@@ -11,6 +11,7 @@ from node.pipeline.dimse import SENT_CLASSES, STUDY_ROOT_FIND, UNCOMPRESSED
 from node.version import VERSION
 from scp.classes import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from scp.commitment import PUSH_MODEL
+from scp.notices import INSTANCE_AVAILABILITY, PERFORMED_PROCEDURE_STEP
 from scp.record import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 
 STATUSES = (
@@ -19,6 +20,14 @@ STATUSES = (
     ("A900", "Error: data set does not match SOP class", "UIDs differ from the command set"),
     ("0117", "Error: invalid object instance", "the SOP Instance UID is no UID (PS3.5 9.1)"),
     ("C000", "Error: cannot understand", "the data set cannot be filed; kept in quarantine"),
+)
+NOTICE_STATUSES = (
+    ("0000", "Success", "kept, durable"),
+    ("0106", "Invalid attribute value", "status or UID is none, or the data set is unreadable"),
+    ("0110", "Processing failure", "the step has ended (Error ID A506), or the ledger failed"),
+    ("0111", "Duplicate SOP instance", "the step exists already"),
+    ("0112", "No such SOP instance", "N-SET of a step that was never created"),
+    ("0120", "Missing attribute", "no study or instance is named"),
 )
 
 
@@ -57,6 +66,24 @@ def _lines(appliance: Appliance) -> Iterator[str]:
         ("Transfer syntax", "UID"), ((UID(uid).name, uid) for uid in sorted(TRANSFER_SYNTAXES))
     )
     yield ""
+    yield "## Announcements as SCP"
+    yield ""
+    yield (
+        "Taken from the same peers, to know how many images a study has (PS3.4 F.7, R.3). Answers "
+        "carry no attribute list. Kept for 90 days."
+    )
+    yield ""
+    yield from _table(
+        ("SOP class", "UID", "Operations"),
+        (
+            (PERFORMED_PROCEDURE_STEP.name, PERFORMED_PROCEDURE_STEP, "N-CREATE, N-SET"),
+            (INSTANCE_AVAILABILITY.name, INSTANCE_AVAILABILITY, "N-CREATE"),
+        ),
+    )
+    yield ""
+    yield from _table(("Status", "Meaning", "When"), NOTICE_STATUSES)
+    yield ""
+    yield from _questions(appliance)
     yield from _sending(appliance)
 
 
@@ -84,6 +111,22 @@ def _sending(appliance: Appliance) -> Iterator[str]:
         "receiver.peers. A transaction that this node did not begin is answered 0112."
     )
     yield "Query: C-FIND at the IMAGE level, Study Root, with all three UIDs as unique keys."
+
+
+def _questions(appliance: Appliance) -> Iterator[str]:
+    """Study Root C-FIND, where a PACS is asked about studies."""
+    asked = {appliance.completion.ask, appliance.results.identity_from} - {None}
+    if not asked:
+        return
+    yield "## Query about studies as SCU"
+    yield ""
+    yield (
+        f"{STUDY_ROOT_FIND.name} ({STUDY_ROOT_FIND}), levels STUDY and SERIES, to "
+        f"{', '.join(sorted(str(name) for name in asked))}. Matching keys: Study Instance UID. "
+        "Return keys: Number of Series Related Instances; Patient ID with issuer, name, birth "
+        "date, sex, Accession Number."
+    )
+    yield ""
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -82,7 +82,13 @@ def _core(appliance: Appliance) -> Iterator[Core]:
         storage = appliance.storage.model_copy(
             update={"path": Path(scratch), "keep_free_gb": 0.0, "refuse_above_percent": 99.0}
         )
-        core = Core(appliance.model_copy(update={"storage": storage}))
+        # Nobody is asked about a folder: it is complete, and it is whose it says.
+        alone = {
+            "storage": storage,
+            "completion": appliance.completion.model_copy(update={"ask": None}),
+            "results": appliance.results.model_copy(update={"identity_from": None}),
+        }
+        core = Core(appliance.model_copy(update=alone))
         try:
             yield core
         finally:

@@ -50,7 +50,7 @@ class Arrivals:
         if filing is not Filing.DUPLICATE or self._completion.is_receiving(instance.study_uid):
             self._completion.arrived(instance.study_uid, association_id, instance.calling_ae_title)
         if filing is Filing.CONFLICT:
-            log.warning(
+            log.info(
                 "instance.conflict",
                 association=association_id,
                 study_uid=instance.study_uid,

@@ -38,8 +38,10 @@ def told_knowledge(ledger: Ledger, study_uid: str) -> Iterator[str]:
             yield (
                 f"identity: that of the PACS; the images differ in {', '.join(identity.differing)}"
             )
-        else:
+        elif identity.checked:
             yield "identity: the PACS holds the same as the images"
+        else:
+            yield "identity: that of the images; the PACS did not tell whose study it is"
 
 
 def _came_again(row: DiscrepancyRow, study_uid: str) -> str:

@@ -33,11 +33,12 @@ class WrittenIdentity:
 
     Attributes:
         attributes: values by keyword, as they were written. differing: keywords in which the
-            PACS contradicts the images.
+            PACS contradicts the images. checked: the PACS told.
     """
 
     attributes: Mapping[str, str]
     differing: tuple[str, ...]
+    checked: bool
     at: float
 
 
@@ -97,17 +98,23 @@ class Discrepancies:
         )
 
     def write_identity(
-        self, study_uid: str, attributes: Mapping[str, str], differing: tuple[str, ...]
+        self,
+        study_uid: str,
+        attributes: Mapping[str, str],
+        differing: tuple[str, ...],
+        *,
+        checked: bool,
     ) -> None:
         """Remember whose study a result says it is; the differing keywords go into its life."""
         known = self.identity(study_uid)
         with self._database.transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO held_identity VALUES (?,?,?,?)",
+                "INSERT OR REPLACE INTO held_identity VALUES (?,?,?,?,?)",
                 (
                     study_uid,
                     json.dumps(dict(attributes), ensure_ascii=False),
                     ",".join(differing),
+                    int(checked),
                     self._clock(),
                 ),
             )
@@ -125,9 +132,10 @@ class Discrepancies:
         if row is None:
             return None
         return WrittenIdentity(
-            json.loads(row["attributes"]),
-            tuple(filter(None, row["differing"].split(","))),
-            row["at"],
+            attributes=json.loads(row["attributes"]),
+            differing=tuple(filter(None, row["differing"].split(","))),
+            checked=bool(row["checked"]),
+            at=row["at"],
         )
 
     def _find(self, study_uid: str, series_uid: str) -> DiscrepancyRow | None:

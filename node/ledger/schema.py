@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
 TABLES = """
@@ -309,16 +309,21 @@ CREATE TABLE IF NOT EXISTS discrepancy (
     at REAL NOT NULL,
     PRIMARY KEY (study_uid, series_uid)
 ) WITHOUT ROWID;
+"""
 
--- whose study it is according to the PACS that was asked
+_IDENTITY = """
+DROP TABLE IF EXISTS held_identity;
+-- whose study the results say it is, where a PACS is asked
 CREATE TABLE IF NOT EXISTS held_identity (
     study_uid TEXT PRIMARY KEY,
-    -- JSON object of attributes by keyword; {} where it is that of the images
+    -- JSON object of attributes by keyword
     attributes TEXT NOT NULL,
     differing TEXT NOT NULL,
+    -- 1: the PACS told; 0: it did not know the study, or did not answer
+    checked INTEGER NOT NULL,
     at REAL NOT NULL
 ) WITHOUT ROWID;
 """
 
 #: Version -> what brings a ledger of the version before there.
-MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE}
+MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE, 6: _IDENTITY}

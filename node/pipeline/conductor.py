@@ -90,7 +90,8 @@ class Conductor:
             # a study that nobody waits for.
             if not self._completion.is_receiving(study.study_uid):
                 self._completion.resume(study.study_uid, interrupted=False)
-        for done in self._completion.completed(self.expect):
+        completed = self._completion.completed(self.expect)
+        for done in completed:
             self._ledger.studies.complete(done.study_uid, done.why, done.certainty)
             self._metrics.completions.labels(done.certainty.value).inc()
             log.info(
@@ -99,7 +100,8 @@ class Conductor:
                 certainty=done.certainty.value,
                 confidence=done.why,
             )
-        self._ledger.paces.save(self._completion.pace.changes())
+        if completed:
+            self._ledger.paces.save(self._completion.pace.changes())
         for study in self._ledger.studies.in_state(StudyState.COMPLETED):
             if self.loop.stopping:
                 return
@@ -113,17 +115,23 @@ class Conductor:
     def _finish(self, study: StudyRow) -> None:
         """End a study whose objects are all on their way no more, or correct what still waits."""
         uid = study.study_uid
-        if not self._ledger.outbox.open_count(uid):
-            if self._move(study, *ending(self._ledger.jobs.current(uid))):
-                # A proof may take hours; the reader has the result from its acceptance on.
-                at = self._ledger.outbox.accepted_at(uid) or time.time()
-                self._metrics.study_seconds.observe(max(0.0, at - study.last_at))
-            return
-        changed = self.identity.changed(uid)
+        if self._ledger.outbox.open_count(uid):
+            changed = self.identity.changed(uid)
+        else:
+            found = self.identity.settled(uid)
+            if found is None:
+                return
+            changed = found
         if changed:
             why = f"because the PACS corrected {', '.join(changed)}"
             self._ledger.studies.run_again(uid, why)
             log.warning("study.identity_corrected", study_uid=uid, attributes=list(changed))
+        elif not self._ledger.outbox.open_count(uid) and self._move(
+            study, *ending(self._ledger.jobs.current(uid))
+        ):
+            # A proof may take hours; the reader has the result from its acceptance on.
+            at = self._ledger.outbox.accepted_at(uid) or time.time()
+            self._metrics.study_seconds.observe(max(0.0, at - study.last_at))
 
     def _judge(self, row: StudyRow) -> None:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Whose study it is according to the PACS: asked when results are written, and while they wait."""
+"""Whose study it is according to the PACS: asked at writing, while objects wait, and at the end."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Final
 
 from node.domain.identity import differing
 from node.ledger import Ledger
-from node.pipeline.archive import Archive, Counts, NoAnswer
+from node.pipeline.analysis import AnalysisResult, AnalysisTask
+from node.pipeline.archive import Archive, Counts, NoAnswer, Pending
 
-#: While objects wait for a destination, the PACS is asked again this often.
+#: While objects are on their way, the PACS is asked again after this long, then twice as long.
 ASK_AGAIN_S: Final = 60.0
+LONGEST_PAUSE_S: Final = 3600.0
 _NOT_CHECKED: Final = "identity not checked"
 
 
@@ -28,6 +30,10 @@ class HeldIdentity:
         self._ledger = ledger
         self._archive = archive
         self._clock = clock
+        #: When to ask again about a study that waits, and the pause behind that.
+        self._waiting: dict[str, tuple[float, float]] = {}
+        #: Since when all objects of a study are delivered.
+        self._closing: dict[str, float] = {}
 
     def now(self, study_uid: str) -> Mapping[str, str]:
         """Values by keyword; empty where no PACS is configured, or it does not know the study.
@@ -43,21 +49,44 @@ class HeldIdentity:
         self._tell_once(study_uid, answer)
         return {}
 
-    def written(
-        self, study_uid: str, identity: Mapping[str, str], differs: tuple[str, ...]
-    ) -> None:
-        """A result was written with this identity."""
+    def written(self, task: AnalysisTask, result: AnalysisResult) -> None:
+        """A result was written: whose study does it say it is?"""
         if self._archive is not None:
-            self._ledger.discrepancies.write_identity(study_uid, identity, differs)
+            self._ledger.discrepancies.write_identity(
+                task.study.study_uid,
+                result.identity,
+                result.differing,
+                checked=bool(task.context.identity),
+            )
 
     def changed(self, study_uid: str) -> tuple[str, ...]:
-        """Keywords in which the PACS contradicts what was written; never waits."""
-        if self._archive is None:
+        """Keywords in which the PACS contradicts what was written; asked now and then."""
+        now = self._clock()
+        due, pause_s = self._waiting.setdefault(study_uid, (now + ASK_AGAIN_S, ASK_AGAIN_S))
+        if now < due:
             return ()
-        written = self._ledger.discrepancies.identity(study_uid)
-        if written is None:
+        found = self._contradicted(study_uid, due)
+        if found is not None:
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            self._waiting[study_uid] = (now + pause_s, pause_s)
+        return found or ()
+
+    def settled(self, study_uid: str) -> tuple[str, ...] | None:
+        """The same once more when everything is delivered; None while the PACS is asked."""
+        self._waiting.pop(study_uid, None)
+        since = self._closing.setdefault(study_uid, self._clock())
+        found = self._contradicted(study_uid, since)
+        if found is not None:
+            del self._closing[study_uid]
+        return found
+
+    def _contradicted(self, study_uid: str, since: float) -> tuple[str, ...] | None:
+        written = self._ledger.discrepancies.identity(study_uid) if self._archive else None
+        if self._archive is None or written is None:
             return ()
-        answer = self._archive.study(study_uid, self._clock() - ASK_AGAIN_S)
+        answer = self._archive.study(study_uid, since)
+        if isinstance(answer, Pending):
+            return None
         if not isinstance(answer, Counts) or not answer.is_known:
             return ()
         return differing(written.attributes, answer.identity)

@@ -83,7 +83,7 @@ class Retention:
     def _delete(self, study: StudyRow) -> bool:
         with self._ledger.transaction():
             now = self._ledger.studies.get(study.study_uid)
-            instances = self._ledger.instances.of_study(study.study_uid)
+            instances = self._ledger.instances.received(study.study_uid)
             # A late image may have reopened it since the sweep began.
             if now != study or not instances:
                 return False
@@ -91,5 +91,5 @@ class Retention:
             self._ledger.instances.remove_study(study.study_uid)
         for job in self._ledger.jobs.of_study(study.study_uid):
             shutil.rmtree(self._results_folder / job.key, ignore_errors=True)
-        log.info("study.deleted", study_uid=study.study_uid, instances=len(instances))
+        log.info("study.deleted", study_uid=study.study_uid, series=len(instances))
         return True

@@ -26,7 +26,7 @@ from node.pipeline.identity import HeldIdentity
 from node.pipeline.inputs import input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute
-from node.pipeline.succession import REJECTION_NOTE, succession, why_rejected
+from node.pipeline.succession import REJECTION_NOTE, holders, succession, why_rejected
 
 log = structlog.get_logger(__name__)
 
@@ -227,7 +227,7 @@ class Scheduler:
                 self._record_verdicts(job, result)
                 self._record_input(job, task, result)
                 if objects:
-                    self.identity.written(job.study_uid, result.identity, result.differing)
+                    self.identity.written(task, result)
                 if job.predecessor and objects:
                     self._ledger.outbox.withhold(job.predecessor)
                     self._ledger.jobs.replaced(job.predecessor)
@@ -235,7 +235,8 @@ class Scheduler:
                 self._ledger.outbox.add(
                     [item for item in objects if item not in notes], job.destinations
                 )
-                noted = [name for name in job.destinations if name in self._settings.noting]
+                noting = self._settings.noting
+                noted = holders(self._ledger, job.study_uid, task.rejected, noting)
                 self._ledger.outbox.add(notes, noted)
                 self.on_settled(job, result)
         if stale:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,6 +93,21 @@ def rejectable(
         and item.object.kind != REJECTION_NOTE
     }
     return tuple(_reference(item) for _, item in sorted(held.items()))
+
+
+def holders(
+    ledger: Ledger, study_uid: str, rejected: Sequence[Predecessor], noting: Collection[str]
+) -> tuple[str, ...]:
+    """Destinations with rejection notes that hold one of these objects."""
+    uids = {item.sop_instance_uid for item in rejected}
+    found = {
+        item.destination
+        for item in ledger.outbox.of_study(study_uid)
+        if item.object.sop_instance_uid in uids
+        and item.destination in noting
+        and item.state not in _ABSENT
+    }
+    return tuple(sorted(found))
 
 
 def _left(ledger: Ledger, study_uid: str, job_key: str) -> bool:

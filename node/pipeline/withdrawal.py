@@ -14,7 +14,7 @@ from node.domain.errors import ResultError
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.outbox import ResultObject
-from node.pipeline.succession import REJECTION_NOTE, REPORT, rejectable
+from node.pipeline.succession import REJECTION_NOTE, REPORT, holders, rejectable
 from node.pipeline.writing import write_object
 
 
@@ -69,16 +69,7 @@ def _take_back(
 ) -> Withdrawn:
     stopped = ledger.outbox.withhold(job.key)
     rejected = rejectable(ledger, job.study_uid, job.key, how.noting)
-    held = {item.sop_instance_uid for item in rejected}
-    noted = tuple(
-        sorted(
-            {
-                item.destination
-                for item in ledger.outbox.of_study(job.study_uid)
-                if item.destination in how.noting and item.object.sop_instance_uid in held
-            }
-        )
-    )
+    noted = holders(ledger, job.study_uid, rejected, how.noting)
     if not rejected:
         return Withdrawn(model=job.model, stopped=stopped, noted=())
     report = next(item for item in objects if item.kind == REPORT)

@@ -9,8 +9,13 @@ import pytest
 
 from inference.providers import Probe
 from node.cli.main import COMMANDS, main
+from node.domain.discrepancy import Decision, Difference, Kind
+from node.domain.study import Certainty, SeriesUID
+from node.domain.verdict import Job, ModelName
 from node.ledger import Ledger
-from node.ledger.states import StudyState
+from node.ledger.outbox import ResultObject
+from node.ledger.states import JobState, StudyState
+from scp.notices import ExpectedSeries, StepChange
 from tests.node import words
 
 GOOD, FAILURES, REFUSED = 0, 1, 2
@@ -133,6 +138,109 @@ def test_rerun_takes_an_ended_study_and_no_other(
     ledger.close()
     assert main(["rerun", "1.2.3", "--config", str(received)]) == FAILURES
     assert "no study 1.2.3" in capsys.readouterr().err
+
+
+def test_withdraw_marks_the_result_and_resend_then_refuses(
+    received: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["withdraw", words.STUDY, "--config", str(received)]
+    assert main(command) == FAILURES
+    assert "no current result to withdraw" in capsys.readouterr().err
+    assert main(["withdraw", "1.2.3", "--config", str(received)]) == FAILURES
+    assert "no study 1.2.3" in capsys.readouterr().err
+    assert main([*command, "--reason", "x" * 201]) == REFUSED
+    assert "at most 200" in capsys.readouterr().err
+    ledger = Ledger(tmp_path / "store")
+    generation = ledger.studies.complete(words.STUDY, "quiet", Certainty.LIKELY)
+    job = Job(
+        key="k",
+        study_uid=words.STUDY,
+        candidates=(SeriesUID("1"),),
+        model=ModelName("body_composition"),
+        generation=generation,
+        priority=1,
+    )
+    ledger.jobs.add(job, destinations=["pacs"])
+    claimed = ledger.jobs.claim("one", 30)
+    assert claimed is not None
+    ledger.jobs.finish(claimed, JobState.DONE)
+    report = ResultObject(
+        sop_instance_uid="2.25.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        study_uid=words.STUDY,
+        series_uid="2.25.2",
+        job_key="k",
+        kind="report",
+        instance_number=1,
+        path=tmp_path / "store" / "results" / "k" / "01-report.dcm",
+    )
+    ledger.outbox.add([report], ["pacs"])
+    ledger.studies.set_state(words.STUDY, StudyState.ENDED, generation=generation)
+    ledger.close()
+    assert main([*command, "--reason", "second reader disagrees"]) == GOOD
+    assert "1 objects will not be sent" in capsys.readouterr().out
+    assert main(["resend", words.STUDY, "--config", str(received)]) == FAILURES
+    assert "was withdrawn" in capsys.readouterr().err
+    assert main(["explain", words.STUDY, "--config", str(received)]) == GOOD
+    told = capsys.readouterr().out
+    assert "likely: quiet" in told
+    assert "job body_composition: withdrawn: second reader disagrees" in told
+
+
+def test_explain_tells_what_was_announced_and_what_came_again(
+    received: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = Ledger(tmp_path / "store")
+    ledger.announcements.step_began(
+        StepChange(
+            step_uid="9", calling_ae_title="CT1", status="IN PROGRESS", study_uids=(words.STUDY,)
+        )
+    )
+    ledger.announcements.step_changed(
+        StepChange(
+            step_uid="9",
+            calling_ae_title="CT1",
+            status="DISCONTINUED",
+            reason="Patient refused to continue",
+            series=(ExpectedSeries("1", ("1.1", "1.2")),),
+        )
+    )
+    difference = Difference(
+        kind=Kind.IDENTITY,
+        newer=(words.instance(1),),
+        earlier=(words.instance(1),),
+        keywords=("PatientID", "PatientName"),
+    )
+    ledger.discrepancies.record(difference, Decision.HELD, "only 1 of 40 images came again")
+    ledger.close()
+    assert main(["explain", words.STUDY, "--config", str(received)]) == GOOD
+    told = capsys.readouterr().out
+    assert (
+        "procedure step of CT1: discontinued (Patient refused to continue), 2 images in 1 series"
+        in told
+    )
+    assert (
+        "1 images came again; they differ in PatientID, PatientName; held back: only 1 of 40"
+        in told
+    )
+    assert main(["explain", words.STUDY, "--config", str(received), "--json"]) == GOOD
+    assert len(json.loads(capsys.readouterr().out)[0]["known"]) == 2
+
+
+def test_failed_study_says_why_in_status(
+    received: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = Ledger(tmp_path / "store")
+    cause = "body_composition failed: the worker was killed by signal 9 (2 attempts), and more"
+    ledger.studies.settle(words.STUDY, StudyState.FAILED, cause)
+    ledger.close()
+    assert main(["status", "--config", str(received)]) == GOOD
+    told = capsys.readouterr().out
+    assert "1 failed" in told
+    assert "body_composition failed: the worker was killed by" in told
+    assert main(["status", "--config", str(received), "--json"]) == GOOD
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["state"], row["why"]) == ("failed", cause)
 
 
 def test_status_and_explain_show_the_study(
