@@ -376,7 +376,7 @@ def test_acknowledged_instances_survive_kill_9_while_sending(tmp_path: Path) -> 
         import sys, time
         from pathlib import Path
         from tests.scp.listening import listening
-        with listening(Path(sys.argv[1])) as node:
+        with listening(Path(sys.argv[1]), idle_timeout_s=20) as node:
             print(node.port, flush=True)
             time.sleep(60)
         """

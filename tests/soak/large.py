@@ -19,9 +19,7 @@ from tests.scp.listening import listening
 from tests.scp.sent import content
 from tests.soak.receiving import PROGRAM
 
-ANY_SIZE = PROGRAM.replace(
-    "listening(Path(sys.argv[1]))", "listening(Path(sys.argv[1]), max_object_bytes=1 << 40)"
-)
+ANY_SIZE = PROGRAM.replace("idle_timeout_s=20", "idle_timeout_s=20, max_object_bytes=1 << 40")
 
 UID = "1.2.826.0.1.3680043.10.20.9"
 #: Growth that the receiver's buffers explain.

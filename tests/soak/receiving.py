@@ -27,7 +27,7 @@ PROGRAM = textwrap.dedent(
     import sys, time
     from pathlib import Path
     from tests.scp.listening import listening
-    with listening(Path(sys.argv[1])) as node:
+    with listening(Path(sys.argv[1]), idle_timeout_s=20) as node:
         print(node.port, flush=True)
         time.sleep(600)
     """
