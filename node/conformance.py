@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pydicom.uid import UID
+from pydicom.uid import UID, KeyObjectSelectionDocumentStorage
 
 from config.schema import Appliance, DicomDestination
 from node.pipeline.dimse import SENT_CLASSES, STUDY_ROOT_FIND, UNCOMPRESSED
@@ -99,7 +99,16 @@ def _sending(appliance: Appliance) -> Iterator[str]:
     yield ""
     yield from _table(
         ("SOP class", "UID"),
-        ((uid.name, uid) for uid in (*SENT_CLASSES, PUSH_MODEL, STUDY_ROOT_FIND, VERIFICATION)),
+        (
+            (uid.name, uid)
+            for uid in (
+                *SENT_CLASSES,
+                KeyObjectSelectionDocumentStorage,
+                PUSH_MODEL,
+                STUDY_ROOT_FIND,
+                VERIFICATION,
+            )
+        ),
     )
     yield ""
     yield "Transfer syntaxes: " + ", ".join(uid.name for uid in UNCOMPRESSED) + "."

@@ -122,8 +122,9 @@ class Core:
 
     def _watch_identity(self) -> None:
         """Let the PACS say whose study it is, where one is asked."""
-        archive = self.archives.get(self.appliance.results.identity_from or "")
-        held = HeldIdentity(self.ledger, archive)
+        name = self.appliance.results.identity_from or ""
+        archive = self.archives.get(name)
+        held = HeldIdentity(self.ledger, archive, destination=name)
         self.scheduler.identity = self.conductor.identity = held
         self.conductor.corrections.noting = noting_destinations(self.appliance)
         if archive is not None:

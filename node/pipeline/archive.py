@@ -76,9 +76,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The PACS could not be asked, with the cause."""
+    """The PACS could not be asked, with the cause; `reached`: it is there, but did not tell."""
 
     cause: str
+    reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Archive:
                 self._questions.waiting.setdefault(study_uid)
             if known is None or known.asked_at < since:
                 if not self._breaker.may_try(now):
-                    return NoAnswer(_last_cause(known))
+                    return _last(known)
                 answer: Answer | Pending = Pending()
             else:
                 answer = known.answer
@@ -166,25 +167,29 @@ class Archive:
                 cause=answer.cause,
                 remedy="check the PACS that completion.ask and results.identity_from name",
             )
+        self._remember(study_uid, answer, now)
+        return True
+
+    def _remember(self, study_uid: str, answer: Answer, asked_at: float) -> None:
         with self._lock:
             answers = self._questions.answers
             answers.pop(study_uid, None)
-            answers[study_uid] = _Known(answer, now)
+            answers[study_uid] = _Known(answer, asked_at)
             if len(answers) > MAX_REMEMBERED:
                 del answers[next(iter(answers))]
         self.on_answer(isinstance(answer, Counts))
-        return True
 
     def ask_now(self, study_uid: str) -> Answer:
         """Ask and wait for the answer, at most as long as the time-outs say."""
-        if not self._breaker.may_try(self._clock()):
+        now = self._clock()
+        if not self._breaker.may_try(now):
             return NoAnswer("it did not answer a moment ago")
         answer = self._query(self._settings, study_uid)
         if isinstance(answer, Counts):
             self._breaker.succeeded()
         else:
             self._breaker.failed(self._clock())
-        self.on_answer(isinstance(answer, Counts))
+        self._remember(study_uid, answer, now)
         return answer
 
 
@@ -200,12 +205,12 @@ def ask(settings: ArchiveSettings, study_uid: str) -> Answer:
     if not association.is_established:
         where = f"{settings.ae_title} at {settings.host}:{settings.port}"
         if association.is_rejected:
-            return NoAnswer(f"{where} rejected the association")
+            return NoAnswer(f"{where} rejected the association", reached=True)
         return NoAnswer(f"{where} does not answer")
     try:
         return _counts(association, study_uid)
     except _Unanswered as error:
-        return NoAnswer(str(error))
+        return NoAnswer(str(error), reached=True)
     finally:
         if association.is_established:
             association.release()
@@ -290,7 +295,7 @@ def _integer(data_set: Dataset, keyword: str) -> int | None:
         return None
 
 
-def _last_cause(known: _Known | None) -> str:
+def _last(known: _Known | None) -> NoAnswer:
     if known is not None and isinstance(known.answer, NoAnswer):
-        return known.answer.cause
-    return "it did not answer a moment ago"
+        return known.answer
+    return NoAnswer("it did not answer a moment ago")

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
 from dicom_sr.context import Predecessor
 from dicom_sr.rejection_note import Rejection
 from node.domain.discrepancy import Decision, Kind
@@ -18,7 +20,14 @@ from node.ledger.states import DeliveryState
 REJECTION_NOTE: Final = "rejection note"
 REPORT: Final = "report"
 #: The destination does not hold the object.
-_ABSENT: Final = (DeliveryState.WAITING, DeliveryState.REFUSED, DeliveryState.WITHHELD)
+_ABSENT: Final = (
+    DeliveryState.WAITING,
+    DeliveryState.REFUSED,
+    DeliveryState.SET_ASIDE,
+    DeliveryState.WITHHELD,
+)
+#: A report, in whatever form a destination took it.
+_REPORTS: Final = (Comprehensive3DSRStorage, ComprehensiveSRStorage)
 #: A chain of results is as long as the history of the study; never a circle.
 _LONGEST_CHAIN: Final = 1000
 
@@ -60,8 +69,7 @@ def succession(ledger: Ledger, job: JobRow, noting: Collection[str]) -> Successi
         earlier = ledger.jobs.get(key)
         key = earlier.predecessor if earlier is not None else ""
     if key:
-        objects = ledger.outbox.objects_of_job(key)
-        reports = tuple(_reference(item) for item in objects if item.kind == REPORT)
+        reports = _reports(ledger, job.study_uid, key)
     return Succession(
         reports=reports,
         revision=_revision(ledger, job),
@@ -108,6 +116,19 @@ def holders(
         and item.state not in _ABSENT
     }
     return tuple(sorted(found))
+
+
+def _reports(ledger: Ledger, study_uid: str, job_key: str) -> tuple[Predecessor, ...]:
+    """The reports of a result that a destination may hold, in each form that left."""
+    deliveries = _deliveries(ledger, study_uid, job_key)
+    kept_back = (DeliveryState.REFUSED, DeliveryState.WITHHELD)
+    left = {item.object.sop_instance_uid for item in deliveries if item.state not in kept_back}
+    return tuple(
+        _reference(item)
+        for item in ledger.outbox.objects_of_job(job_key)
+        if item.sop_class_uid in _REPORTS
+        and (item.sop_instance_uid in left or (not left and item.kind == REPORT))
+    )
 
 
 def _left(ledger: Ledger, study_uid: str, job_key: str) -> bool:

@@ -83,7 +83,7 @@ def test_pacs_that_refuses_or_is_not_there_gives_a_cause() -> None:
     with pacs(("1.1", 3), status=0xA700) as port:
         refused = ask(settings(port), STUDY)
     gone = ask(settings(port), STUDY)
-    assert refused == NoAnswer("C-FIND was not answered (status 0xA700)")
+    assert refused == NoAnswer("C-FIND was not answered (status 0xA700)", reached=True)
     assert gone == NoAnswer(f"PACS at 127.0.0.1:{port} does not answer")
 
 

@@ -15,7 +15,7 @@ from node.domain.study import CompletedStudy
 from node.ledger import Ledger
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput
 from node.pipeline.archive import Answer, Archive, ArchiveSettings, Counts, NoAnswer
-from node.pipeline.identity import HeldIdentity
+from node.pipeline.identity import HOLD_S, HeldIdentity
 from tests.node import words
 
 SETTINGS = ArchiveSettings(
@@ -56,7 +56,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def asking(ledger: Ledger, pacs: Pacs) -> tuple[HeldIdentity, Archive, Clock]:
     clock = Clock()
     archive = Archive(SETTINGS, clock=clock, query=pacs)
-    return HeldIdentity(ledger, archive, clock=clock), archive, clock
+    return HeldIdentity(ledger, archive, destination="pacs", clock=clock), archive, clock
 
 
 def write(held: HeldIdentity, identity: dict[str, str], *differing: str) -> None:
@@ -179,3 +179,53 @@ def test_without_a_pacs_to_ask_nothing_is_asked_or_kept(ledger: Ledger) -> None:
     assert ledger.discrepancies.identity(words.STUDY) is None
     assert held.changed(words.STUDY) == ()
     assert held.settled(words.STUDY) == ()
+
+
+def test_object_leaves_only_while_the_pacs_holds_what_was_written(ledger: Ledger) -> None:
+    pacs = Pacs(PatientID="P1")
+    held, archive, clock = asking(ledger, pacs)
+    write(held, {"PatientID": "P1"})
+    assert not held.may_leave(words.STUDY, "pacs")
+    archive.step()
+    assert held.may_leave(words.STUDY, "pacs")
+    pacs.answer = Counts(is_known=True, by_series={}, identity={"PatientID": "P2"})
+    clock.now += 61
+    assert not held.may_leave(words.STUDY, "pacs")
+    archive.step()
+    assert not held.may_leave(words.STUDY, "pacs")
+    assert held.changed(words.STUDY) == ("PatientID",)
+
+
+def test_object_waits_for_a_pacs_that_is_down_and_elsewhere_only_for_a_while(
+    ledger: Ledger,
+) -> None:
+    pacs = Pacs()
+    pacs.answer = NoAnswer("it does not answer")
+    held, archive, clock = asking(ledger, pacs)
+    write(held, {"PatientID": "P1"})
+    held.may_leave(words.STUDY, "viewer")
+    archive.step()
+    assert not held.may_leave(words.STUDY, "viewer")
+    clock.now += HOLD_S + 1
+    held.may_leave(words.STUDY, "viewer")
+    archive.step()
+    assert held.may_leave(words.STUDY, "viewer")
+    assert not held.may_leave(words.STUDY, "pacs")
+
+
+def test_pacs_that_answers_no_question_holds_up_for_a_while_only(ledger: Ledger) -> None:
+    pacs = Pacs()
+    pacs.answer = NoAnswer("C-FIND was not answered", reached=True)
+    held, archive, clock = asking(ledger, pacs)
+    write(held, {"PatientID": "P1"})
+    held.may_leave(words.STUDY, "pacs")
+    archive.step()
+    assert not held.may_leave(words.STUDY, "pacs")
+    clock.now += HOLD_S + 1
+    held.may_leave(words.STUDY, "pacs")
+    archive.step()
+    assert held.may_leave(words.STUDY, "pacs")
+
+
+def test_object_of_a_study_that_nobody_is_asked_about_leaves_at_once(ledger: Ledger) -> None:
+    assert HeldIdentity(ledger).may_leave(words.STUDY, "pacs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,15 +127,7 @@ def test_result_after_a_withdrawal_counts_on_and_names_the_withdrawn_one(
     send(ledger, "pacs")
     withdraw(ledger, study, HOW)
     send(ledger, "pacs")
-    again = Job(
-        key="k2",
-        study_uid=job.study_uid,
-        candidates=job.candidates,
-        model=job.model,
-        generation=2,
-        priority=50,
-        predecessor="k",
-    )
+    again = replace(job_of(job), key="k2", generation=2, predecessor="k")
     ledger.jobs.add(again, destinations=["pacs"])
     row = ledger.jobs.get("k2")
     assert row is not None
@@ -143,6 +136,44 @@ def test_result_after_a_withdrawal_counts_on_and_names_the_withdrawn_one(
     assert len(found.reports) == 1
     notes = [d.object for d in ledger.outbox.of_study(study) if d.object.kind == "rejection note"]
     assert not {n.sop_instance_uid for n in notes} & {r.sop_instance_uid for r in found.rejected}
+
+
+def test_report_that_a_destination_took_in_another_form_is_named_in_that_form(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    job, _ = done(ledger, tmp_path)
+    for delivery in ledger.outbox.due("deaf", 100):
+        ledger.outbox.settle(delivery, DeliveryState.REFUSED)
+    for delivery in ledger.outbox.due("pacs", 100):
+        if delivery.object.kind != "report":
+            ledger.outbox.settle(delivery, words.HANDED_OVER)
+            continue
+        other = replace(
+            delivery.object,
+            sop_instance_uid="2.25.4711",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",
+            kind="report as Comprehensive SR",
+        )
+        ledger.outbox.replace(delivery, [other], DeliveryState.REFUSED, "class not accepted")
+    send(ledger, "pacs")
+    again = replace(job_of(job), key="k2", generation=2, predecessor="k")
+    ledger.jobs.add(again, destinations=["pacs"])
+    row = ledger.jobs.get("k2")
+    assert row is not None
+    found = succession(ledger, row, frozenset())
+    assert [item.sop_instance_uid for item in found.reports] == ["2.25.4711"]
+    assert found.revision == 2
+
+
+def job_of(row: JobRow) -> Job:
+    return Job(
+        key=row.key,
+        study_uid=row.study_uid,
+        candidates=row.candidates,
+        model=row.model,
+        generation=row.generation,
+        priority=row.priority,
+    )
 
 
 def row(model: str, state: JobState, reason: str = "") -> JobRow:
