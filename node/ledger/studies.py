@@ -164,8 +164,10 @@ class Studies:
     def run_again(self, study_uid: str, why: str) -> None:
         """Judge and analyse a study again, though its images are the same."""
         with self._database.transaction():
+            study = self.get(study_uid)
+            certainty = study.certainty if study is not None else None
             self.tell(study_uid, RERUN, why)
-            self.complete(study_uid, f"run again {why}")
+            self.complete(study_uid, f"run again {why}", certainty or Certainty.ASSUMED)
 
     def reruns(self, study_uid: str) -> int:
         """How often the study was run again by hand."""

@@ -126,7 +126,7 @@ def test_rerun_takes_an_ended_study_and_no_other(
     assert main(command) == FAILURES
     assert "only one that ended, failed or is held back" in capsys.readouterr().err
     ledger = Ledger(tmp_path / "store")
-    generation = ledger.studies.complete(words.STUDY, "quiet")
+    generation = ledger.studies.complete(words.STUDY, "quiet", Certainty.CERTAIN)
     ledger.studies.set_state(words.STUDY, StudyState.ENDED, generation=generation)
     ledger.close()
     assert main(command) == GOOD
@@ -134,6 +134,7 @@ def test_rerun_takes_an_ended_study_and_no_other(
     study = ledger.studies.get(words.STUDY)
     assert study is not None
     assert (study.state, study.generation) == (StudyState.COMPLETED, generation + 1)
+    assert study.certainty is Certainty.CERTAIN
     assert ledger.studies.reruns(words.STUDY) == 1
     ledger.close()
     assert main(["rerun", "1.2.3", "--config", str(received)]) == FAILURES
