@@ -164,32 +164,37 @@ class Outbox:
             return cursor.rowcount
 
     def withhold_unknown(self, destinations: Sequence[str]) -> int:
-        """Give up what waits for destinations that are no longer configured; returns how many."""
+        """Give up what waits for destinations that are no longer configured; returns how many.
+
+        What was sent to one and not proved yet stays unproved.
+        """
+        cause = "the destination is no longer in appliance.yaml"
+        given_up = 0
         with self._database.transaction() as db:
             rows = db.execute(
-                "SELECT DISTINCT destination, study_uid FROM delivery WHERE state=?",
-                (DeliveryState.WAITING,),
+                "SELECT DISTINCT destination, study_uid, state FROM delivery WHERE state IN (?,?)",
+                UNDER_WAY,
             ).fetchall()
-            given_up = 0
             for row in rows:
                 if row["destination"] in destinations:
                     continue
-                cause = "the destination is no longer in appliance.yaml"
+                waits = row["state"] == DeliveryState.WAITING
                 cursor = db.execute(
                     "UPDATE delivery SET state=?, finished_at=?, cause=? "
                     "WHERE destination=? AND study_uid=? AND state=?",
                     (
-                        DeliveryState.WITHHELD,
+                        DeliveryState.WITHHELD if waits else DeliveryState.UNPROVED,
                         self._clock(),
                         cause,
                         row["destination"],
                         row["study_uid"],
-                        DeliveryState.WAITING,
+                        row["state"],
                     ),
                 )
                 given_up += cursor.rowcount
-                self._studies.tell(row["study_uid"], "not delivered", f"{cause}")
-            return given_up
+                what = "not delivered" if waits else "not proved"
+                self._studies.tell(row["study_uid"], what, f"to {row['destination']}: {cause}")
+        return given_up
 
     def due(self, destination: str, limit: int) -> tuple[Delivery, ...]:
         """What may be sent to a destination now: the most urgent job first, then the oldest.

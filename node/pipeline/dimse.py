@@ -40,6 +40,7 @@ from node.pipeline.answers import (
     judge_status,
     meaning_of,
 )
+from node.pipeline.turns import Turns
 from scp.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Reported, answer_report
 
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
@@ -142,6 +143,7 @@ class DimseLink:
 
     def __init__(self, association: Association) -> None:
         self._association = association
+        self._turns = Turns(association)
         self._syntaxes: dict[str, list[UID]] = {}
         for context in association.accepted_contexts:
             if context.abstract_syntax is not None and context.as_scu:
@@ -153,7 +155,7 @@ class DimseLink:
     @property
     def is_open(self) -> bool:
         """Does the association stand?"""
-        return bool(self._association.is_established)
+        return self._turns.is_open
 
     @is_open.setter
     def is_open(self, _value: bool) -> None:
@@ -174,7 +176,8 @@ class DimseLink:
             return refusal
         try:
             self._transcode(data_set)
-            response = self._association.send_c_store(data_set)
+            with self._turns.ours():
+                response = self._association.send_c_store(data_set)
         except _UNSENDABLE as error:
             if not self.is_open:
                 return judge_status(None)
@@ -194,11 +197,13 @@ class DimseLink:
         query.SOPInstanceUID = item.sop_instance_uid
         found, last = False, None
         try:
-            for status, identifier in self._association.send_c_find(query, STUDY_ROOT_FIND):
-                last = _status(status)
-                if last in PENDING and identifier is not None:
-                    # Providers that do not know the level answer with the series or the study.
-                    found |= str(identifier.get("SOPInstanceUID", "")) == item.sop_instance_uid
+            with self._turns.ours():
+                for status, identifier in self._association.send_c_find(query, STUDY_ROOT_FIND):
+                    last = _status(status)
+                    if last in PENDING and identifier is not None:
+                        # Some providers answer with all of the series, or with the series.
+                        uid = str(identifier.get("SOPInstanceUID", ""))
+                        found |= uid == item.sop_instance_uid
         except _UNSENDABLE as error:
             raise DeliveryError(f"C-FIND could not be sent ({type(error).__name__})") from error
         if last is None:
@@ -218,9 +223,10 @@ class DimseLink:
             reference.ReferencedSOPInstanceUID = item.sop_instance_uid
             request.ReferencedSOPSequence.append(reference)
         try:
-            response, _ = self._association.send_n_action(
-                request, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE
-            )
+            with self._turns.ours():
+                response, _ = self._association.send_n_action(
+                    request, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE
+                )
         except _UNSENDABLE as error:
             return Passing(f"N-ACTION could not be sent ({type(error).__name__})", broke_off=True)
         status = _status(response)
@@ -239,8 +245,7 @@ class DimseLink:
     def close(self) -> None:
         """Release it."""
         with suppress(RuntimeError, OSError):
-            if self.is_open:
-                self._association.release()
+            self._turns.release()
 
     def _missing(self, uid: UID, service: str) -> str:
         return "" if str(uid) in self._syntaxes else f"the destination does not accept {service}"

@@ -34,7 +34,7 @@ LISTEN_S: Final = 1.0
 #: when they do not know who asks.
 MOST_REQUESTS: Final = 3
 #: So many queries that failed are one too, while none was ever answered.
-MOST_QUERIES: Final = 4
+MOST_QUERIES: Final = 3
 SWITCHED_OFF: Final = "proof is switched off for this destination (proof: none)"
 
 
@@ -118,16 +118,20 @@ class Prover:
 
     def work(self, link: Link, deliveries: Sequence[Delivery]) -> None:
         """Take each of these (SENT, due) one step further over an open link."""
-        fresh = [item for item in deliveries if not item.how]
-        if fresh:
-            self._begin(link, fresh)
         for item in deliveries:
-            if item.how == "commitment":
+            silent = self._remembered(QUERY) if item.how == "query" else ""
+            if silent:
+                self._unproved(item, silent)
+            elif item.how == "commitment":
                 self._overdue(link, item)
             elif item.how == "query":
                 self._look(link, item)
             if not link.is_open:
                 return
+        # Last, because the report of a commitment may come on this association.
+        fresh = [item for item in deliveries if not item.how]
+        if fresh:
+            self._begin(link, fresh)
 
     def reported(self, report: CommitmentReport, asked: Sequence[Delivery]) -> None:
         """A commitment report has come for objects of this destination (PS3.4 J.3.3)."""

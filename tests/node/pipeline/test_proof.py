@@ -232,3 +232,12 @@ def test_kind_of_proof(mode: str, commitment: str, query: str, how: str) -> None
     chosen, why = choose(mode, why_no_commitment=commitment, why_no_query=query)  # type: ignore[arg-type]
     assert chosen == how
     assert bool(why) != bool(how)
+
+
+def test_destination_that_is_removed_keeps_nothing_under_way(tmp_path: Path) -> None:
+    with running(tmp_path, HostilePacs(commits="never")) as rig:
+        rig.run(1)
+        rig.queue(capture(tmp_path))
+        rig.ledger.outbox.withhold_unknown(["another"])
+        assert rig.states() == [DeliveryState.UNPROVED, DeliveryState.WITHHELD]
+        assert rig.ledger.outbox.open_count(rig.deliveries()[0].object.study_uid) == 0

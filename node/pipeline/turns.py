@@ -1,0 +1,64 @@
+"""Both sides may ask on one association; this keeps their requests apart.
+
+A destination reports a storage commitment on the association of the request when it likes. In
+pynetdicom the association's own thread answers it, while the caller's thread may send the next
+request or the release: both are then under way at once, which the state machine does not
+survive (an A-RELEASE-RQ before the N-EVENT-REPORT-RSP, PS3.8 9.2.3), and a caller that waits for
+a thread that is over waits for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from pynetdicom.association import Association
+
+
+class Turns:
+    """The turns of one requested association."""
+
+    def __init__(self, association: Association) -> None:
+        """From here on its incoming requests wait for their turn."""
+        self._association = cast(Any, association)
+        self._lock = threading.Lock()
+        self._closing = False
+        self._serve = self._association._serve_request
+        self._association._serve_request = self._incoming
+        threading.Thread(target=self._watch, name="association-end", daemon=True).start()
+
+    @property
+    def is_open(self) -> bool:
+        """Does it stand, with both of its threads?"""
+        association = self._association
+        return bool(
+            association.is_established and association.is_alive() and association.dul.is_alive()
+        )
+
+    @contextmanager
+    def ours(self) -> Iterator[None]:
+        """Our request and its response; nothing that comes is answered meanwhile."""
+        with self._lock:
+            yield
+
+    def release(self) -> None:
+        """Release it, when what is being answered has been; what comes later is left to abort."""
+        with self._lock:
+            self._closing = True
+            if self.is_open:
+                self._association.release()
+
+    def _incoming(self, message: object, context_id: int) -> None:
+        # The word of pynetdicom for: this thread takes nothing that the other one waits for.
+        self._association._is_paused = True
+        with self._lock:
+            if not self._closing:
+                self._serve(message, context_id)
+        self._association._is_paused = False
+
+    def _watch(self) -> None:
+        """Nobody waits for the association's thread once it is over."""
+        self._association.join()
+        self._association._is_paused = True
