@@ -106,10 +106,15 @@ def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
 
 @contextmanager
 def serving(
-    folder: Path, *, pacs_port: int, pacs_title: str = "PACS", report: bool = False
+    folder: Path,
+    *,
+    pacs_port: int,
+    pacs_title: str = "PACS",
+    report: bool = False,
+    dicom_port: int = 0,
 ) -> Iterator[Serving]:
     """Start a node and wait until it is ready."""
-    dicom, http = free_port(), free_port()
+    dicom, http = dicom_port or free_port(), free_port()
     config = folder / "appliance.yaml"
     config.write_text(
         CONFIGURATION.format(
@@ -169,7 +174,8 @@ class Orthanc:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Orthanc]:
+def orthanc(folder: Path, *, node_port: int = 0) -> Iterator[Orthanc]:
+    """Start it; with the port of the node's receiver it knows whom to commit to."""
     program = shutil.which("Orthanc")
     assert program is not None
     running = Orthanc(free_port(), free_port())
@@ -185,6 +191,8 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
         "DicomAlwaysAllowStore": True,
         "Plugins": [],
     }
+    if node_port:
+        configuration["DicomModalities"] = {"vigie": ["VIGIE", "127.0.0.1", node_port]}
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)

@@ -14,7 +14,7 @@ from pydicom import dcmread
 
 from node.demo.pacs import SmallPacs
 from node.demo.simulated import simulate
-from tests.node.serving import orthanc, serving, wait_for
+from tests.node.serving import free_port, orthanc, serving, wait_for
 
 NEEDED = ("dcmsend", "Orthanc")
 missing = [program for program in NEEDED if shutil.which(program) is None]
@@ -27,9 +27,10 @@ pytestmark = [
 
 def test_simulated_study_comes_back_as_report_segmentation_and_capture(tmp_path: Path) -> None:
     simulated = simulate(0, tmp_path / "study", matrix=256)
+    port = free_port()
     with (
-        orthanc(tmp_path) as pacs,
-        serving(tmp_path, pacs_port=pacs.dicom_port, pacs_title="ORTHANC") as node,
+        orthanc(tmp_path, node_port=port) as pacs,
+        serving(tmp_path, pacs_port=pacs.dicom_port, pacs_title="ORTHANC", dicom_port=port) as node,
     ):
         node.send(simulated.folder)
         assert wait_for(lambda: set(node.states().values()) == {"ended"}, 240), node.states()
@@ -45,7 +46,8 @@ def test_simulated_study_comes_back_as_report_segmentation_and_capture(tmp_path:
         explained = node.command("explain", study_uid)
         assert explained.returncode == 0
         assert "body_composition: done" in explained.stdout
-        assert "accepted" in explained.stdout
+        assert "report to pacs: proved" in explained.stdout
+        assert "(storage commitment)" in explained.stdout
         _, metrics = node.get("/metrics")
         assert 'vigie_studies{state="ended"} 1.0' in metrics
         assert 'vigie_jobs_total{model="body_composition",outcome="done"} 1.0' in metrics
