@@ -45,6 +45,8 @@ class Node:
             appliance, core.ledger, core.metrics, core.write_fallback
         )
         self.clock_watch = ClockWatch(core.ledger)
+        for courier in self.couriers:
+            courier.may_leave = core.scheduler.identity.may_leave
         self.retention = Retention(
             core.ledger,
             core.store,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from node.core import Core
+from node.ledger.states import StudyState
 
 HOUR_S = 3600.0
 
@@ -26,6 +27,12 @@ def troubles_of(
         found["segment_retired", "storage"] = (
             f"the disk failed {retired} times while images were written to it (they were refused, "
             "not lost); check it (dmesg, smartctl), then start Vigie again"
+        )
+    held = len(core.ledger.studies.in_state(StudyState.HELD))
+    if held:
+        found["result_held_back", "identity"] = (
+            f"{held} studies came again with other patient data and are not analysed; "
+            "`explain STUDY` says what differs, `rerun STUDY` takes the newest images"
         )
     dead_after_s = core.appliance.alerts.destination_dead_after_hours * HOUR_S
     for name in core.appliance.destinations:

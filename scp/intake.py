@@ -81,20 +81,21 @@ class SegmentIntake:
         Raises:
             OutOfResources: above the watermark, or the index or the disk does not keep up.
         """
-        refusal = self._store.refusal()
-        if refusal:
-            raise OutOfResources(refusal)
         try:
-            if self._segment is None:
+            refusal = self._store.refusal()
+            if not refusal and self._segment is None:
                 self._segment = self._store.pool.take()
         except OSError as error:
             raise _not_taken(error) from error
+        if refusal:
+            raise OutOfResources(refusal)
         head = part10_head(
             sop_class_uid=command.sop_class_uid,
             sop_instance_uid=command.sop_instance_uid,
             transfer_syntax_uid=command.transfer_syntax_uid,
             calling_ae_title=command.calling_ae_title,
         )
+        assert self._segment is not None
         self._command = command
         self._arrival.begin(self._segment, head)
         self._head_bytes = len(head)

@@ -48,7 +48,7 @@ class SegmentPool:
         *,
         may_grow: Callable[[int], bool] = lambda _size: True,
     ) -> None:
-        """Open what is there.
+        """Find what is there.
 
         Args:
             may_grow: may spare segments of so many bytes be written, or is the disk too full?
@@ -68,11 +68,11 @@ class SegmentPool:
         self._last = 0
         folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            self._open(path)
+            self._find(path)
         _sync(folder)
 
-    def _open(self, path: Path) -> None:
-        segment = Segment.open(path)
+    def _find(self, path: Path) -> None:
+        segment = Segment.find(path)
         self._last = max(self._last, int(path.stem))
         if segment is None:
             # The key page is made durable before anything is appended: nothing is lost here.
@@ -99,13 +99,14 @@ class SegmentPool:
             OSError: a new one is needed and the disk does not take it.
         """
         with self._lock:
-            if self._available:
-                chosen = min(self._available, key=lambda segment: segment.position)
-                self._available.remove(chosen)
-            else:
-                chosen = self._create()
+            self._forget_the_deleted()
+            known = min(self._available, key=lambda segment: segment.position, default=None)
+            chosen = known or self._create()
+            chosen.open()
             if not chosen.is_named:
                 chosen.give_name()
+            if known is not None:
+                self._available.remove(known)
             self._taken.add(chosen)
             return chosen
 
@@ -113,6 +114,7 @@ class SegmentPool:
         """The association is over, or the segment is full."""
         with self._lock:
             self._taken.discard(segment)
+            segment.close()
             if segment.path.name not in self._retired and not self.is_full(segment):
                 self._available.append(segment)
 
@@ -129,6 +131,7 @@ class SegmentPool:
         """The disk failed under it: it is read, never written to again while the node runs."""
         with self._lock:
             self._taken.discard(segment)
+            segment.close()
             self._retired.add(segment.path.name)
         log.error(
             "segment.retired",
@@ -149,7 +152,11 @@ class SegmentPool:
             if not settled:
                 return 0
             names = in_use()
-            free = [segment for segment in settled if segment.path.name not in names]
+            free = [
+                segment
+                for segment in settled
+                if segment.path.name not in names and self._is_there(segment)
+            ]
             for segment in free:
                 segment.renew(self._settings.capacity_bytes)
                 if segment not in self._available:
@@ -166,6 +173,7 @@ class SegmentPool:
             OSError: the disk did not take it.
         """
         with self._lock:
+            self._forget_the_deleted()
             segment = None if self._taken else self._to_blank()
             if segment is None:
                 return False
@@ -175,6 +183,7 @@ class SegmentPool:
             segment.blank_out(self._settings.capacity_bytes)
         finally:
             with self._lock:
+                segment.close()
                 self._available.append(segment)
         return True
 
@@ -188,9 +197,24 @@ class SegmentPool:
         """Close every file."""
         with self._lock:
             for segment in self._every.values():
-                segment.close()
+                segment.discard()
             self._every.clear()
             self._available.clear()
+
+    def _forget_the_deleted(self) -> None:
+        self._available = [segment for segment in self._available if self._is_there(segment)]
+
+    def _is_there(self, segment: Segment) -> bool:
+        """Has nobody deleted its file? Else it is forgotten, and the node goes on with others."""
+        if segment.size:
+            return True
+        if self._every.pop(segment.path.name, None):
+            log.error(
+                "segment.missing",
+                file=segment.path.name,
+                remedy="only Vigie may change files below storage.path; send its studies again",
+            )
+        return False
 
     def _settled(self) -> list[Segment]:
         """Segments that nobody writes to, full ones too."""

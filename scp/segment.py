@@ -15,6 +15,7 @@ import os
 import secrets
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from node.domain.extent import Extent
@@ -31,10 +32,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Segment:
-    """An open segment. Its writer is one thread at a time; `position` is where it goes on."""
+    """A segment. Its writer is one thread at a time; `position` is where it goes on.
+
+    Its file is open while somebody writes to it: a store of years has more segments than a
+    process may have open files.
+    """
 
     def __init__(self, path: Path, descriptor: int, key: bytes, *, blank: bool) -> None:
-        """Use `create` or `open`.
+        """Use `create` or `find`.
 
         Args:
             blank: nothing of an earlier use lies behind the key page.
@@ -48,8 +53,9 @@ class Segment:
         self.is_named = True
         #: Durable records whose rows the index does not have yet.
         self.unindexed = 0
-        self._descriptor = descriptor
-        self._direct = _reopened_past_the_page_cache(descriptor)
+        self._descriptor: int | None = descriptor
+        # A second way into the open file, past the page cache, where the file system has one.
+        self._direct: int | None = None
         self._written_behind = PAGE
 
     @classmethod
@@ -80,7 +86,7 @@ class Segment:
         try:
             # With a directory Python calls linkat(2), which alone follows the link of /proc.
             os.link(
-                f"/proc/self/fd/{self._descriptor}",
+                f"/proc/self/fd/{self._file}",
                 self.path.name,
                 src_dir_fd=here,
                 dst_dir_fd=here,
@@ -92,25 +98,68 @@ class Segment:
         self.is_named = True
 
     @classmethod
-    def open(cls, path: Path) -> Segment | None:
+    def find(cls, path: Path) -> Segment | None:
         """An existing file; None when it has no valid key page (its creation was cut short).
 
         Raises:
             OSError: it cannot be read.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        page = os.pread(descriptor, _KEY_PAGE.size, 0)
+        try:
+            page = os.pread(descriptor, _KEY_PAGE.size, 0)
+        finally:
+            os.close(descriptor)
         if len(page) == _KEY_PAGE.size:
             magic, key, blank, check = _KEY_PAGE.unpack(page)
             if magic == _MAGIC and _check(key, blank) == check:
-                return cls(path, descriptor, key, blank=bool(blank))
-        os.close(descriptor)
+                segment = cls(path, descriptor, key, blank=bool(blank))
+                segment._descriptor = None
+                return segment
         return None
+
+    def open(self) -> None:
+        """Let it be written to. Raises OSError."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self._written_behind = self.position
+        if self._direct is None:
+            self._direct = _reopened_past_the_page_cache(self._descriptor)
+
+    def close(self) -> None:
+        """Nobody writes to it any more. What has no name yet stays: it would be lost."""
+        if self.is_named:
+            self.discard()
+
+    def discard(self) -> None:
+        """Close it, even when nobody can ever open it again."""
+        for descriptor in (self._descriptor, self._direct):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._direct = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Open for as long as a step of its own takes."""
+        was_open = self._descriptor is not None
+        self.open()
+        try:
+            yield
+        finally:
+            if not was_open:
+                self.close()
+
+    @property
+    def _file(self) -> int:
+        assert self._descriptor is not None, "the segment is not open"
+        return self._descriptor
 
     @property
     def size(self) -> int:
-        """Length of the file."""
-        return os.fstat(self._descriptor).st_size
+        """Length of the file; 0 when somebody deleted it."""
+        try:
+            return os.stat(self.path if self._descriptor is None else self._descriptor).st_size
+        except FileNotFoundError:
+            return 0
 
     def append(self, piece: bytes | memoryview, at: int) -> None:
         """Write bytes at an offset through the page cache. Not yet durable.
@@ -120,7 +169,7 @@ class Segment:
         """
         rest = memoryview(piece)
         while rest:
-            written = os.pwrite(self._descriptor, rest, at)
+            written = os.pwrite(self._file, rest, at)
             at, rest = at + written, rest[written:]
         if at - self._written_behind >= WRITE_BEHIND_BYTES:
             self._write_behind(at)
@@ -149,12 +198,13 @@ class Segment:
 
     def make_durable(self) -> None:
         """Everything written so far is on the disk. Raises OSError when it is not."""
-        os.fdatasync(self._descriptor)
+        os.fdatasync(self._file)
         self._written_behind = self.position
 
     def read(self, size: int, at: int) -> bytes:
         """At most `size` bytes from an offset."""
-        return os.pread(self._descriptor, size, at)
+        with self._opened():
+            return os.pread(self._file, size, at)
 
     def records(self, start: int = PAGE) -> Iterator[tuple[int, Description]]:
         """The records from an offset on, each with its own; `position` ends behind the last.
@@ -164,15 +214,18 @@ class Segment:
         """
         at, end = start, self.size
         self.position = max(self.position, start)
-        while at + PAGE <= end:
-            description = decode(self.read(PAGE, at), self.key)
-            if description is None:
-                at = self._next_written(at + PAGE, end)
-                continue
-            behind = at + description.record_bytes
-            if at + PAGE + description.part10_bytes <= end:
-                yield at, description
-            at = self.position = behind
+        if not end:
+            return
+        with self._opened():
+            while at + PAGE <= end:
+                description = decode(self.read(PAGE, at), self.key)
+                if description is None:
+                    at = self._next_written(at + PAGE, end)
+                    continue
+                behind = at + description.record_bytes
+                if at + PAGE + description.part10_bytes <= end:
+                    yield at, description
+                at = self.position = behind
 
     def extent(self, at: int, description: Description) -> Extent:
         """Where the Part 10 stream of a record lies."""
@@ -183,9 +236,10 @@ class Segment:
         self.key = secrets.token_bytes(_KEY_BYTES)
         self._name_use()
         self.position, self.blank = PAGE, False
-        self._write_key()
-        if self.size > capacity:
-            os.ftruncate(self._descriptor, capacity)
+        with self._opened():
+            self._write_key()
+            if self.size > capacity:
+                os.ftruncate(self._file, capacity)
 
     def blank_out(self, capacity: int) -> None:
         """Write zeros from the key page to the capacity, durably.
@@ -194,19 +248,14 @@ class Segment:
         then `fdatasync` needs no commit of the file system's journal.
         """
         at = PAGE
-        while at < capacity:
-            at += os.pwrite(self._descriptor, _ZEROS[: capacity - at], at)
-        os.fdatasync(self._descriptor)
-        # Records are written past the page cache: these pages would only have to be discarded.
-        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        self.blank = True
-        self._write_key()
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-        if self._direct is not None:
-            os.close(self._direct)
+        with self._opened():
+            while at < capacity:
+                at += os.pwrite(self._file, _ZEROS[: capacity - at], at)
+            os.fdatasync(self._file)
+            # Records are written past the page cache: these pages would only be discarded.
+            os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
+            self.blank = True
+            self._write_key()
 
     def _next_written(self, at: int, end: int) -> int:
         """The next page that is not all zeros, or the end."""
@@ -224,7 +273,7 @@ class Segment:
         """Start the writing of finished pages; says nothing about durability."""
         start = self._written_behind
         _libc.sync_file_range(
-            self._descriptor,
+            self._file,
             ctypes.c_long(start),
             ctypes.c_long(end - start),
             _SYNC_FILE_RANGE_WRITE,
@@ -237,8 +286,8 @@ class Segment:
 
     def _write_key(self) -> None:
         page = _KEY_PAGE.pack(_MAGIC, self.key, self.blank, _check(self.key, self.blank))
-        os.pwrite(self._descriptor, page.ljust(PAGE, b"\0"), 0)
-        os.fsync(self._descriptor)
+        os.pwrite(self._file, page.ljust(PAGE, b"\0"), 0)
+        os.fsync(self._file)
 
 
 def _reopened_past_the_page_cache(descriptor: int) -> int | None:

@@ -119,7 +119,8 @@ class InstanceStore:
                     study_uid=instance.study_uid,
                     segment=segment.path.name,
                     offset=at,
-                    remedy="send the study again",
+                    cause="a crash cut it off before it was acknowledged, or the disk is damaged",
+                    remedy="send the study again; if it happens without a crash, check the disk",
                 )
             self.pool.scanned(segment.path.name)
         self._scanned = True

@@ -42,6 +42,8 @@ PYNETDICOM = "3.0.4"
 ESTABLISHED = "Sta6"
 _PARK_TIMEOUT_S = 10.0
 _WAKE_S = 0.5
+#: How long a peer that was aborted may take to close its connection (ARTIM, PS3.8 9.1.4).
+_FAREWELL_S = 2.0
 
 
 def is_supported() -> bool:
@@ -114,6 +116,7 @@ class TransferredAssociation(Association):
             connection.handed_back += handover.rest
             if handover.violation:
                 log.warning("association.violation", reason=handover.violation)
+                provider.artim_timer.timeout = _FAREWELL_S
                 self.abort(block=False)
             provider.resumed.set()
         if handover.violation:

@@ -71,9 +71,9 @@ class EventRule(Section):
     events: tuple[Event, ...] = Field(
         title="Events",
         description="'disk_full': new images are refused. 'segment_retired': the disk failed. "
-        "'result_held_back': a destination refused a result for good, or one is held. "
-        "'destination_dead': see alerts.destination_dead_after_hours. 'model_out_of_service': a "
-        "model cannot be used.",
+        "'result_held_back': a destination refused a result for good, or a study is held because "
+        "its patient data differ. 'destination_dead': see alerts.destination_dead_after_hours. "
+        "'model_out_of_service': a model cannot be used.",
         min_length=1,
         examples=["[disk_full, destination_dead]"],
     )

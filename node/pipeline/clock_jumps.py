@@ -48,13 +48,15 @@ class ClockWatch:
         jump_s = offset - self._offset
         if abs(jump_s) >= SMALLEST_JUMP_S:
             self._ledger.shift_waits(jump_s)
+            is_far = abs(jump_s) >= DOUBTFUL_JUMP_S
+            if is_far:
+                self._in_doubt_until = self._steady() + DOUBT_S
             log.warning(
                 "clock.jumped",
                 seconds=round(jump_s),
+                consequence="no study is deleted for a day" if is_far else "",
                 remedy="see that the computer is connected to a time server (timedatectl)",
             )
-            if abs(jump_s) >= DOUBTFUL_JUMP_S:
-                self._in_doubt_until = self._steady() + DOUBT_S
         self._offset = offset
         return False
 

@@ -108,6 +108,7 @@ class Courier:
         self._streak: set[str] = set()
         self._next_association = 0.0
         self.loop = Loop(f"courier {destination.name}", self._step, interval_s=1.0)
+        self.may_leave: Callable[[str, str], bool] = lambda _study, _name: True
 
     def wake(self) -> None:
         """Look at the outbox now instead of at the next interval."""
@@ -152,7 +153,8 @@ class Courier:
             kept = self._as_it_takes_them(due)
             if len(kept) == len(due):
                 break
-        return kept
+        name = self.destination.name
+        return [item for item in kept if self.may_leave(item.object.study_uid, name)]
 
     def _step(self) -> int:
         sent = self.drain()

@@ -5,17 +5,22 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from node.ledger.states import StudyState
 from node.troubles import troubles_of
 
 
 def core(**changes: Any) -> Any:
     """A core as `troubles_of` asks it; all is well unless changed."""
-    well: dict[str, Any] = {"refusal": "", "retired": 0, "held": {}, "silent": {}} | changes
+    well: dict[str, Any] = {"refusal": "", "retired": 0, "held": {}, "silent": {}, "studies": 0}
+    well |= changes
     return SimpleNamespace(
         store=SimpleNamespace(
             refusal=lambda: well["refusal"], pool=SimpleNamespace(retired=lambda: well["retired"])
         ),
         ledger=SimpleNamespace(
+            studies=SimpleNamespace(
+                in_state=lambda state: ["?"] * well["studies"] if state is StudyState.HELD else []
+            ),
             troubles=SimpleNamespace(
                 held_back=lambda name: well["held"].get(name, (0, 0)),
                 silent_for=lambda name, at_least_s: well["silent"].get(name, 0.0),
@@ -39,11 +44,14 @@ def test_each_trouble_says_what_to_do() -> None:
             retired=2,
             held={"pacs": (3, 1)},
             silent={"archive": 5 * 3600.0},
+            studies=2,
         ),
         lambda: {"pe": "golden case not reproduced"},
     )
     assert found["disk_full", "storage"].endswith("free space")
     assert "smartctl" in found["segment_retired", "storage"]
     assert "3 result objects of 1 studies" in found["result_held_back", "pacs"]
+    assert "2 studies came again" in found["result_held_back", "identity"]
+    assert "rerun STUDY" in found["result_held_back", "identity"]
     assert "5 hours" in found["destination_dead", "archive"]
     assert found["model_out_of_service", "pe"] == "golden case not reproduced"

@@ -220,6 +220,36 @@ def test_write_that_is_cut_short_goes_on(
         intake.close(clean=True)
 
 
+def test_segments_that_nobody_writes_to_are_not_kept_open(tmp_path: Path) -> None:
+    """A store of years has thousands of them, a process may open 1,024 files."""
+    tiny = SegmentSettings(capacity_bytes=1 << 13, spare=0)
+    before = len(os.listdir("/proc/self/fd"))
+    with opened(tmp_path, tiny) as (store, ledger):
+        intake = store.open("a")
+        for _ in range(40):
+            put(intake, content(note="x" * 9000))
+        assert len(store.pool.segments()) == 40
+        assert len(os.listdir("/proc/self/fd")) < before + 20
+        intake.close(clean=True)
+    with opened(tmp_path, tiny) as (store, ledger):
+        assert ledger.instances.count() == 40
+        assert len(os.listdir("/proc/self/fd")) < before + 20
+
+
+def test_segment_that_somebody_deleted_does_not_stop_the_node(tmp_path: Path) -> None:
+    with opened(tmp_path) as (store, ledger):
+        intake = store.open("a")
+        put(intake, content())
+        intake.close(clean=True)
+        for segment in store.pool.segments():
+            segment.path.unlink()
+        assert not store.refusal()
+        intake = store.open("a")
+        put(intake, content())
+        intake.close(clean=True)
+        assert len(store.pool.segments()) == 1
+
+
 def test_without_access_past_the_page_cache_records_are_written_through_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -224,6 +224,13 @@ def test_peer_that_drips_for_ever_is_ended(tmp_path: Path) -> None:
         assert ended
 
 
+def test_violator_that_does_not_close_gives_its_place_back_soon(tmp_path: Path) -> None:
+    with listening(tmp_path / "store", association_timeout_s=60, idle_timeout_s=60) as node:
+        sender = RawSender(node.port, [content()])
+        wire(sender).sendall(b"\xff" * 5000)
+        assert eventually(lambda: not node.receiver._open, timeout_s=8)
+
+
 def test_two_requests_cannot_take_the_last_place(tmp_path: Path) -> None:
     with listening(tmp_path / "store", admission=replace(ADMISSION, max_associations=3)) as node:
         established = []

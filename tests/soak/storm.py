@@ -88,8 +88,7 @@ def storm(
             kept = node.ledger.instances.find(uid)
             if len(kept) != 1 or data_set_of(kept[0]) != data_set:
                 faults.append(f"{uid}: acknowledged, not stored once as it was sent")
-    # Each sender may have left a segment behind, which is open in two ways.
-    if after.threads > before.threads or after.files > before.files + 2 * SENDERS:
+    if after.threads > before.threads or after.files > before.files + SENDERS:
         faults.append(f"leaked: {before} became {after}")
     return Stormed(len(sent), before, after, faults)
 

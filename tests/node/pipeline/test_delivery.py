@@ -287,3 +287,24 @@ def test_services_are_asked_for_without_storing_anything(pacs: HostilePacs) -> N
     assert found.why_no_commitment == "the destination does not accept storage commitment"
     assert len(found.syntaxes) == 4
     assert not pacs.received
+
+
+def test_object_whose_identity_is_asked_for_waits_and_leaves_after_the_answer(
+    rig: Rig, pacs: HostilePacs
+) -> None:
+    item = capture(rig.folder)
+    rig.queue(item)
+    asked: list[tuple[str, str]] = []
+
+    def not_yet(study_uid: str, destination: str) -> bool:
+        asked.append((study_uid, destination))
+        return False
+
+    rig.courier.may_leave = not_yet
+    assert rig.run(30) == 0
+    assert not pacs.received
+    assert rig.states() == [DeliveryState.WAITING]
+    assert set(asked) == {(item.study_uid, rig.courier.destination.name)}
+    rig.courier.may_leave = lambda _study, _name: True
+    assert rig.run(30) == 1
+    assert pacs.received == [item.sop_instance_uid]
