@@ -70,6 +70,7 @@ $(TRAIN_STAMP): requirements/train.txt requirements/dev.lock
 
 schema: setup ## write the JSON Schema of appliance.yaml for editors
 	$(RUN) -m config.json_schema
+	$(RUN) -m config.rules_page
 
 lock: setup ## pin the dependencies anew
 	@test -x $(VENV)/bin/uv || $(RUN) -m pip install --quiet uv

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -71,8 +72,14 @@ def settings_of(loaded: Loaded, installed_models: Installed | None = None) -> tu
 
 def _settings(document: Document, value: object, steps: tuple[Step, ...]) -> Iterator[Setting]:
     if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _settings(document, getattr(value, name), (*steps, name))
+        sparse = getattr(type(value), "sparse", False)
+        for name, own in type(value).model_fields.items():
+            if not sparse or name in value.model_fields_set:
+                key = own.alias or name
+                yield from _settings(document, getattr(value, name), (*steps, key))
+    elif _holds_sections(value):
+        for number, below in enumerate(value):
+            yield from _settings(document, below, (*steps, number))
     elif isinstance(value, Mapping) and value:
         for name, below in value.items():
             yield from _settings(document, below, (*steps, name))
@@ -84,6 +91,10 @@ def _settings(document: Document, value: object, steps: tuple[Step, ...]) -> Ite
             origin=_origin(document, steps),
             meaning=(field.description or "") if field else "",
         )
+
+
+def _holds_sections(value: object) -> TypeGuard[tuple[BaseModel, ...]]:
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], BaseModel)
 
 
 def _origin(document: Document, steps: tuple[Step, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import zoneinfo
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from config.messages import refusal
+from config.messages import close_to, refusal
 from config.places import usable_folder
 from config.secret import SecretFile, read_reference
 
@@ -171,6 +172,17 @@ def _person(text: str) -> str:
     return text
 
 
+def _time_zone(text: str) -> str:
+    known = zoneinfo.available_timezones()
+    if text in known:
+        return text
+    meant = close_to(text, known)
+    raise refusal(
+        "there is no such time zone",
+        f"did you mean '{meant}'?" if meant else "write one as Europe/Berlin or America/New_York",
+    )
+
+
 def _beside(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder", Path())
     return Path(os.path.normpath(folder / path.expanduser()))
@@ -233,6 +245,8 @@ Uid = Annotated[str, AfterValidator(_uid)]
 ModalityCode = Annotated[str, AfterValidator(_code)]
 #: For an attribute of VR SH or LO.
 DicomText = Annotated[str, AfterValidator(_dicom_text)]
+#: A name of the IANA time zone database.
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 PersonName = Annotated[str, AfterValidator(_person)]
 #: Absolute path of a folder that exists or whose parent does; relative to the file's folder.
 FolderPath = Annotated[Path, AfterValidator(_folder)]

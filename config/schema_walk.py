@@ -64,13 +64,16 @@ def sections_with(schema: type[BaseModel], key: str) -> tuple[str, ...]:
 
 def _sections_with(schema: type[BaseModel], key: str, steps: tuple[str, ...]) -> Iterator[str]:
     fields = fields_of(schema)
-    if key in fields:
+    # A word such as `any` or `from` belongs where it stands; it is no name to move.
+    if key in fields and fields[key].alias is None:
         yield ".".join(steps)
-    if len(steps) > 6:
+    # A condition may stand in a condition: its keys are the same at every depth.
+    if len(steps) > 6 or getattr(schema, "sparse", False):
         return
     for name, field in fields.items():
         for place in _models(field.annotation, 0):
-            yield from _sections_with(place.model, key, (*steps, name, *("*",) * place.containers))
+            inner = (*steps, name, *("*",) * place.containers)
+            yield from _sections_with(place.model, key, inner)
 
 
 def _models(annotation: object, containers: int) -> Iterator[_Inside]:

@@ -43,6 +43,8 @@ class PlaneFacts:
         pixel_spacing_mm: (between rows, between columns).
         label: for people, e.g. "image 12".
         order: for planes without a position, and between planes at one position.
+        kind: values 1 and 3 of ImageType (PS3.3 C.7.6.1.1.2). kernel: ConvolutionKernel.
+        phase_marks: what may set apart images at one place, most telling first; "" if absent.
     """
 
     position: Vector | None
@@ -53,6 +55,10 @@ class PlaneFacts:
     frame_of_reference_uid: str
     label: str
     order: tuple[int, int, str]
+    thickness_mm: float | None = None
+    kind: str = ""
+    kernel: str = ""
+    phase_marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,21 @@ MAX_FRAMES = 20_000
 #: A coordinate beyond ten metres is no place in a patient.
 FARTHEST_MM = 10_000.0
 
+#: What sets apart the phases of one series, most telling first: (macro, keyword).
+PHASE_MARKS = (
+    ("FrameContentSequence", "TemporalPositionIndex"),
+    ("TemporalPositionSequence", "TemporalPositionIdentifier"),
+    ("MRDiffusionSequence", "DiffusionBValue"),
+    ("MREchoSequence", "EchoTime"),
+    ("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+    ("CardiacSynchronizationSequence", "TriggerTime"),
+    ("FrameContentSequence", "FrameAcquisitionNumber"),
+    ("", "AcquisitionNumber"),
+    ("", "SeriesTime"),
+    ("", "AcquisitionTime"),
+)
+PHASE_KEYWORDS = tuple(dict.fromkeys(keyword for _, keyword in PHASE_MARKS))
+
 _STUDY_KEYWORDS = (
     "PatientName",
     "PatientID",
@@ -32,6 +47,7 @@ _STUDY_KEYWORDS = (
     "AccessionNumber",
     "ReferringPhysicianName",
     "StudyDescription",
+    "QualityControlSubject",
 )
 _IMAGE_KEYWORDS = (
     "SpecificCharacterSet",
@@ -49,6 +65,19 @@ _IMAGE_KEYWORDS = (
     "ManufacturerModelName",
     "ConvolutionKernel",
     "ContrastBolusAgent",
+    "ContrastBolusVolume",
+    "ContrastBolusAgentSequence",
+    "AnatomicRegionSequence",
+    "StationName",
+    "InstitutionName",
+    "InstitutionalDepartmentName",
+    "QualityControlImage",
+    "ImageLaterality",
+    "Laterality",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "PatientOrientation",
+    "Units",
     "SliceThickness",
     "FrameOfReferenceUID",
     "InstanceNumber",
@@ -64,6 +93,7 @@ _IMAGE_KEYWORDS = (
     "BurnedInAnnotation",
     "RescaleSlope",
     "RescaleIntercept",
+    *PHASE_KEYWORDS,
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
@@ -178,6 +208,8 @@ def _plane(header: Header, number: int | None) -> tuple[Plane, PlaneFacts]:
         extent=instance.extent,
         instance_number=instance_number,
     )
+    image_type = tuple(t.upper() for t in _frame_type(frame)) or header.image_type
+    thickness = frame.number("PixelMeasuresSequence", "SliceThickness")
     facts = PlaneFacts(
         position=position,
         cosines=cosines if cosines and max(map(abs, cosines)) < 2 else None,
@@ -187,8 +219,21 @@ def _plane(header: Header, number: int | None) -> tuple[Plane, PlaneFacts]:
         frame_of_reference_uid=values.text("FrameOfReferenceUID"),
         label=f"frame {number}" if number is not None else label,
         order=(instance_number or 0, number or 0, instance.sop_instance_uid),
+        thickness_mm=thickness if thickness and thickness > 0 else None,
+        kind=" ".join(filter(None, (image_type[:1] + image_type[2:3]))),
+        kernel=frame.text("CTReconstructionSequence", "ConvolutionKernel"),
+        phase_marks=tuple(frame.text(macro, keyword) for macro, keyword in PHASE_MARKS),
     )
     return plane, facts
+
+
+def _frame_type(frame: Frame) -> tuple[str, ...]:
+    """FrameType of an enhanced image (PS3.3 C.8.16.1), else nothing."""
+    for macro in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence"):
+        found = frame.find(macro, "FrameType").texts("FrameType")
+        if found:
+            return found
+    return ()
 
 
 def _vector(values: tuple[float, ...] | None) -> Vector | None:

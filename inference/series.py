@@ -16,11 +16,16 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from inference.attributes import quiet_pydicom
-from inference.geometry import Stack, stack_planes
+from inference.facts import StudyTexts, facts_of
+from inference.geometry import PlaneFacts, Stack, stack_planes
 from inference.header import CT_IMAGE_STORAGE, Header, open_header, planes_of
+from inference.sight import PIXEL_FACTS, look_at, with_pixels
+from inference.stacks import split_stacks
+from node.domain.facts import SeriesFacts, StudyFacts
 from node.domain.study import (
     ClassUID,
     CompletedStudy,
@@ -45,49 +50,115 @@ def describe_study(
         generation, completed_at, confidence: as in `CompletedStudy`.
 
     Returns:
-        The study with its series sorted by series number, then UID. A series of which no
-        instance is readable is there too, without modality and geometry.
+        The study with its series sorted by series number, then UID; a mixed series is there
+        once for each of its stacks. A series of which no instance is readable is there too,
+        without modality and geometry.
 
     Raises:
         ValueError: no instances.
     """
+    with quiet_pydicom():
+        stacks = _read(instances)
+        return _study(stacks, generation, completed_at, confidence)
+
+
+def describe_with_facts(
+    instances: Sequence[Instance],
+    *,
+    generation: int,
+    completed_at: datetime,
+    confidence: str,
+    pixels: bool = True,
+) -> tuple[CompletedStudy, StudyFacts]:
+    """The same, with the typed facts of each series.
+
+    Args:
+        pixels: look at a few slices of each axial CT as well.
+    """
+    with quiet_pydicom():
+        stacks = _read(instances)
+        study = _study(stacks, generation, completed_at, confidence)
+        texts = StudyTexts(
+            description=study.study_description,
+            patient=study.patient,
+            quality_control=any(
+                header.values.text("QualityControlSubject").upper() == "YES"
+                for stack in stacks
+                for header in stack.headers
+            ),
+        )
+        facts = []
+        for stack in stacks:
+            found = facts_of(stack.series, stack.images, texts)
+            facts.append(_seen(found, stack.series) if pixels else _blind(found))
+    return study, StudyFacts(
+        study_uid=study.study_uid,
+        series=tuple(facts),
+        generation=generation,
+        at=completed_at,
+        patient_id=study.patient.patient_id,
+        issuer_of_patient_id=study.patient.issuer_of_patient_id,
+        birth_date=study.patient.birth_date,
+        study_date=study.study_date,
+        study_time=study.study_time,
+        faults=study.specific_faults,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """One described stack. `headers`: of all its files; `images`: of those that are judged."""
+
+    series: Series
+    headers: tuple[Header, ...]
+    images: tuple[Header, ...]
+
+
+def _read(instances: Sequence[Instance]) -> tuple[_Stack, ...]:
     groups: dict[SeriesUID, list[Instance]] = defaultdict(list)
     for instance in instances:
         groups[instance.series_uid].append(instance)
-    headers: list[Header] = []
-    series: list[Series] = []
-    with quiet_pydicom():
-        for uid, members in groups.items():
-            read = [(member, open_header(member)) for member in members]
-            found = [header for _, header in read if header is not None]
-            series.append(_series(uid, members, found))
-            headers += found
-        series.sort(key=lambda one: (one.series_number is None, one.series_number, one.series_uid))
-        if not series:
-            raise ValueError("a study has at least one instance")
-        return CompletedStudy(
-            study_uid=instances[0].study_uid,
-            series=tuple(series),
-            patient=_patient(headers),
-            completed_at=completed_at,
-            generation=generation,
-            confidence=confidence,
-            study_id=_usual(headers, "StudyID"),
-            study_date=_usual(headers, "StudyDate"),
-            study_time=_usual(headers, "StudyTime"),
-            accession_number=_usual(headers, "AccessionNumber"),
-            referring_physician=_usual(headers, "ReferringPhysicianName"),
-            study_description=_usual(headers, "StudyDescription"),
-            specific_faults=_contradictions(headers),
-        )
+    stacks: list[_Stack] = []
+    for uid, members in groups.items():
+        read = [(member, open_header(member)) for member in members]
+        stacks += _series(uid, members, [header for _, header in read if header is not None])
+    if not stacks:
+        raise ValueError("a study has at least one instance")
+    stacks.sort(key=lambda one: _place(one.series))
+    return tuple(stacks)
 
 
-def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Header]) -> Series:
-    study_uid = members[0].study_uid
+def _place(series: Series) -> tuple[bool, int, str, int]:
+    number = series.series_number
+    return number is None, number or 0, series.series_uid, series.stack
+
+
+def _study(
+    stacks: Sequence[_Stack], generation: int, completed_at: datetime, confidence: str
+) -> CompletedStudy:
+    headers = [header for stack in stacks if stack.series.stack == 1 for header in stack.headers]
+    return CompletedStudy(
+        study_uid=stacks[0].series.study_uid,
+        series=tuple(stack.series for stack in stacks),
+        patient=_patient(headers),
+        completed_at=completed_at,
+        generation=generation,
+        confidence=confidence,
+        study_id=_usual(headers, "StudyID"),
+        study_date=_usual(headers, "StudyDate"),
+        study_time=_usual(headers, "StudyTime"),
+        accession_number=_usual(headers, "AccessionNumber"),
+        referring_physician=_usual(headers, "ReferringPhysicianName"),
+        study_description=_usual(headers, "StudyDescription"),
+        specific_faults=_contradictions(headers),
+    )
+
+
+def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Header]) -> list[_Stack]:
     unreadable = len(members) - len(headers)
     if not headers:
-        return Series(
-            study_uid=study_uid,
+        series = Series(
+            study_uid=members[0].study_uid,
             series_uid=uid,
             modality="",
             sop_class_uid=ClassUID(_listed(member.sop_class_uid for member in members)),
@@ -97,13 +168,38 @@ def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Heade
             has_pixels=False,
             unreadable=unreadable,
         )
+        return [_Stack(series, (), ())]
     images = [header for header in headers if not header.is_localizer] or list(headers)
-    planes, stack = _stack(images)
+    placed = [(header, *pair) for header in images for pair in planes_of(header)]
+    groups = split_stacks([facts for _, _, facts in placed])
+    if len(groups) < 2:
+        planes = [(plane, facts) for _, plane, facts in placed]
+        series = _described(members, images, planes, headers)
+        return [_Stack(replace(series, unreadable=unreadable), tuple(headers), tuple(images))]
+    found = []
+    for number, group in enumerate(groups, 1):
+        parts = [placed[index] for index in group]
+        own = list({id(header): header for header, _, _ in parts}.values())
+        planes = [(plane, facts) for _, plane, facts in parts]
+        series = _described([header.instance for header in own], own, planes, own)
+        # Which stack the unreadable images belong to is not known: each may lack slices.
+        series = replace(series, unreadable=unreadable, stack=number, stacks=len(groups))
+        found.append(_Stack(series, tuple(headers), tuple(own)))
+    return found
+
+
+def _described(
+    members: Sequence[Instance],
+    images: Sequence[Header],
+    placed: Sequence[tuple[Plane, PlaneFacts]],
+    headers: Sequence[Header],
+) -> Series:
+    planes, stack = _stack(placed)
     fault = stack.fault or _mixed_kinds(images)
     class_uid, inference = _sop_class(images)
     return Series(
-        study_uid=study_uid,
-        series_uid=uid,
+        study_uid=members[0].study_uid,
+        series_uid=members[0].series_uid,
         modality=_listed(h.values.text("Modality").upper() for h in images),
         sop_class_uid=class_uid,
         class_inference=inference,
@@ -117,11 +213,11 @@ def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Heade
         body_part=_agreed(images, "BodyPartExamined").upper(),
         description=_agreed(images, "SeriesDescription"),
         protocol=_agreed(images, "ProtocolName"),
-        kernel=_agreed(images, "ConvolutionKernel"),
+        kernel=_agreed(images, "ConvolutionKernel") or _kernel(placed),
         contrast_agent=_agreed(images, "ContrastBolusAgent"),
         manufacturer=_agreed(images, "Manufacturer"),
         model_name=_agreed(images, "ManufacturerModelName"),
-        slice_thickness_mm=_thickness(images),
+        slice_thickness_mm=_thickness(placed),
         bits_allocated=_largest(images, "BitsAllocated"),
         samples_per_pixel=_largest(images, "SamplesPerPixel"),
         photometric_interpretation=_listed(
@@ -130,12 +226,24 @@ def _series(uid: SeriesUID, members: Sequence[Instance], headers: Sequence[Heade
         has_pixels=any(header.has_pixels for header in images),
         burned_in_annotation=_burned_in(images),
         series_number=_series_number(images),
-        unreadable=unreadable,
     )
 
 
-def _stack(headers: Sequence[Header]) -> tuple[tuple[Plane, ...], Stack]:
-    pairs = [pair for header in headers for pair in planes_of(header)]
+def _seen(facts: SeriesFacts, series: Series) -> SeriesFacts:
+    return with_pixels(facts, look_at(series))
+
+
+def _blind(facts: SeriesFacts) -> SeriesFacts:
+    return replace(facts, untold=facts.untold | PIXEL_FACTS)
+
+
+def _kernel(placed: Sequence[tuple[Plane, PlaneFacts]]) -> str:
+    """Of the frames of an enhanced image, which say it one by one."""
+    stated = {facts.kernel for _, facts in placed} - {""}
+    return stated.pop() if len(stated) == 1 else ""
+
+
+def _stack(pairs: Sequence[tuple[Plane, PlaneFacts]]) -> tuple[tuple[Plane, ...], Stack]:
     stack = stack_planes([facts for _, facts in pairs])
     return tuple(pairs[index][0] for index in stack.order), stack
 
@@ -207,16 +315,12 @@ def _largest(headers: Iterable[Header], keyword: str) -> int | None:
     return max((value for value in stated if value is not None), default=None)
 
 
-def _thickness(headers: Sequence[Header]) -> float | None:
+def _thickness(placed: Sequence[tuple[Plane, PlaneFacts]]) -> float | None:
     """The slice thickness that all images share, within 1 %."""
-    stated = [
-        thickness
-        for header in headers
-        if (thickness := header.frame(1).number("PixelMeasuresSequence", "SliceThickness"))
-    ]
-    if not stated or max(stated) - min(stated) > 0.01 * max(stated):
+    stated = sorted(facts.thickness_mm for _, facts in placed if facts.thickness_mm)
+    if not stated or stated[-1] - stated[0] > 0.01 * stated[-1]:
         return None
-    return sorted(stated)[len(stated) // 2]
+    return stated[len(stated) // 2]
 
 
 def _burned_in(headers: Sequence[Header]) -> str:

@@ -39,7 +39,6 @@ from node.settings import (
     completion_settings,
     noting_destinations,
     result_context,
-    routed,
     routes_of,
     segment_settings,
     watermark,
@@ -113,7 +112,6 @@ class Core:
         self.conductor = Conductor(
             self.ledger, self.completion, self.readers, self.routes, self.metrics
         )
-        self.conductor.routes_for = lambda study: routed(appliance, self.routes, study)
         self.conductor.on_jobs = self.scheduler.wake
         self._watch_identity()
         counting = self.archives.get(appliance.completion.ask or "")

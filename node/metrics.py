@@ -49,7 +49,10 @@ class Metrics:
             "vigie_jobs_total", "Jobs ended, by model and outcome", ["model", "outcome"], registry=r
         )
         self.verdicts = Counter(
-            "vigie_verdicts_total", "Series judged", ["model", "verdict"], registry=r
+            "vigie_verdicts_total",
+            "Stacks of images judged; one that ran counts again when pixels or a fault end it",
+            ["model", "verdict", "reason_code"],
+            registry=r,
         )
         self.step_seconds = Histogram(
             "vigie_step_seconds",

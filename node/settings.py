@@ -6,15 +6,13 @@ import hashlib
 import ipaddress
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 from config.schema import Appliance, DicomDestination, DicomwebDestination
 from dicom_sr.context import ResultContext
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
-from node.domain.study import CompletedStudy
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.analysis import WorkerSetup
@@ -27,6 +25,7 @@ from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import WriteFallback
 from node.pipeline.proof import ProofPolicy
 from node.pipeline.routing import ModelRoute
+from node.pipeline.rules import rules_of
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
@@ -43,9 +42,10 @@ def routes_of(
     appliance: Appliance, manifests: Mapping[str, ModelManifest]
 ) -> tuple[ModelRoute, ...]:
     """One resolved route for each enabled model that a route names."""
+    rules = rules_of(appliance.routes, appliance.node.time_zone)
     routes = []
     for name, manifest in manifests.items():
-        naming = [route for route in appliance.routes.values() if name in route.models]
+        naming = tuple(rule for rule in rules if name in rule.models)
         if not naming:
             continue
         model = appliance.models[name]
@@ -53,10 +53,8 @@ def routes_of(
         routes.append(
             ModelRoute(
                 manifest=manifest,
+                rules=naming,
                 priority=manifest.priority if model.priority is None else model.priority,
-                destinations=tuple(
-                    dict.fromkeys(d for route in naming for d in route.destinations)
-                ),
                 report_not_eligible=manifest.triage if reported is None else reported,
                 configuration_digest=configuration_digest(appliance, name),
             )
@@ -64,35 +62,10 @@ def routes_of(
     return tuple(routes)
 
 
-def routed(
-    appliance: Appliance, routes: Sequence[ModelRoute], study: CompletedStudy
-) -> tuple[ModelRoute, ...]:
-    """Every model, with the destinations of the rules that hold for this study.
-
-    A model of which no rule holds keeps no destination; `unrouted` then says why, and each
-    series still gets its verdict.
-    """
-    resolved = []
-    for route in routes:
-        name = route.manifest.identity.name
-        rules = [rule for rule in appliance.routes.values() if name in rule.models]
-        unmet = [rule.when.unmet(study) for rule in rules]
-        holding = [rule for rule, why in zip(rules, unmet, strict=True) if not why]
-        destinations = [name for rule in holding for name in rule.destinations]
-        resolved.append(
-            replace(
-                route,
-                destinations=tuple(dict.fromkeys(destinations)),
-                unrouted="" if holding else "; ".join(dict.fromkeys(unmet)),
-            )
-        )
-    return tuple(resolved)
-
-
 def configuration_digest(appliance: Appliance, model: str) -> str:
     """Hex digest of every configured value that changes a result object of the model."""
     relevant = {
-        "node": appliance.node.model_dump(mode="json"),
+        "node": appliance.node.model_dump(mode="json", exclude={"time_zone"}),
         "results": appliance.results.model_dump(mode="json"),
         "thresholds": dict(appliance.models[model].thresholds),
         "version": VERSION,

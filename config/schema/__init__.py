@@ -6,13 +6,16 @@ from config.schema.alert_channels import EmailChannel, Hl7Channel, WebhookChanne
 from config.schema.alerts import Alerts, EventRule, FindingRule, Templates
 from config.schema.appliance import CURRENT_VERSION, Appliance
 from config.schema.completion import Completion
+from config.schema.conditions import Conditions, NumberRange
 from config.schema.destinations import AnyDestination, DicomDestination, DicomwebDestination
 from config.schema.identity import Identity
 from config.schema.logs import Logs
 from config.schema.models import Model
+from config.schema.needs import Need
 from config.schema.receiver import Limits, Peer, Receiver
 from config.schema.results import Results
 from config.schema.routes import Route, When
+from config.schema.schedule import Schedule
 from config.schema.storage import Storage
 from config.schema.web import Web
 from config.schema.workers import Provider, Workers
@@ -23,6 +26,7 @@ __all__ = [
     "AnyDestination",
     "Appliance",
     "Completion",
+    "Conditions",
     "DicomDestination",
     "DicomwebDestination",
     "EmailChannel",
@@ -33,11 +37,14 @@ __all__ = [
     "Limits",
     "Logs",
     "Model",
+    "Need",
+    "NumberRange",
     "Peer",
     "Provider",
     "Receiver",
     "Results",
     "Route",
+    "Schedule",
     "Storage",
     "Templates",
     "Web",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from config.fields import AETitle, DicomText, PersonName
+from config.fields import AETitle, DicomText, PersonName, TimeZone
 from config.schema.base import Section
 
 
@@ -40,6 +40,12 @@ class Identity(Section):
         examples=["A-1234"],
         min_length=1,
         max_length=64,
+    )
+    time_zone: TimeZone | None = Field(
+        default=None,
+        title="Time zone",
+        description="Of the schedules of routes; left out: that of this computer.",
+        examples=["Europe/Berlin"],
     )
     label: Literal["research", "cleared"] = Field(
         default="research",

@@ -1,16 +1,22 @@
-"""`routes:` which studies which models look at, and where the results go."""
+"""`routes:` which series which models look at, and where the results go."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+
+from pydantic import Field, model_validator
 
 from config.fields import AETitle, EntryName, ModalityCode
+from config.messages import refusal
 from config.schema.base import Section
-from node.domain.study import CompletedStudy
+from config.schema.conditions import Conditions
+from config.schema.needs import Need
+from config.schema.preferences import Preference
+from config.schema.schedule import Schedule
 
 
-class When(Section):
-    """Conditions on a completed study; all that are given must hold."""
+class When(Conditions):
+    """Conditions on the study and on the series; all that are given must hold."""
 
     modalities: tuple[ModalityCode, ...] = Field(
         default=(),
@@ -21,23 +27,19 @@ class When(Section):
     calling_ae_titles: tuple[AETitle, ...] = Field(
         default=(),
         title="Calling AE titles",
-        description="At least one instance was sent by one of these.",
+        description="At least one instance of the study was sent by one of these.",
         examples=["[CT1]"],
     )
-
-    def unmet(self, study: CompletedStudy) -> str:
-        """Why the study does not meet the conditions, in words; "" when it does."""
-        modalities = {series.modality for series in study.series}
-        if self.modalities and modalities.isdisjoint(self.modalities):
-            return f"the study has no series of modality {', '.join(self.modalities)}"
-        senders = {i.calling_ae_title for series in study.series for i in series.instances}
-        if self.calling_ae_titles and senders.isdisjoint(self.calling_ae_titles):
-            return f"the study was not sent by {', '.join(self.calling_ae_titles)}"
-        return ""
+    study_has: Conditions | None = Field(
+        default=None,
+        title="The study has",
+        description="Some series of the study, this or another, meets these conditions.",
+        examples=["{modality: PT}"],
+    )
 
 
 class Route(Section):
-    """These models look at these studies and send their results there."""
+    """These models look at these series and send their results there."""
 
     models: tuple[str, ...] = Field(
         title="Models",
@@ -46,13 +48,60 @@ class Route(Section):
         examples=["[body_composition]"],
     )
     destinations: tuple[EntryName, ...] = Field(
+        default=(),
         title="Destinations",
-        description="Names from 'destinations:'.",
-        min_length=1,
+        description="Names from 'destinations:'; may only be left out with 'shadow: true'.",
         examples=["[pacs]"],
     )
     when: When = Field(
         default_factory=When,
         title="Conditions",
-        description="Left out: every study. What a series must be is the model's own affair.",
+        description="Left out: every series. What a model can read is its own affair besides.",
     )
+    prefer: tuple[Preference, ...] = Field(
+        default=(),
+        title="Prefer",
+        description="When several series qualify: the first word that tells two apart decides; "
+        "left out: the longest series with the thinnest slices.",
+        examples=["[thinnest, soft_kernel]"],
+    )
+    needs: Mapping[EntryName, Need] = Field(
+        default_factory=dict,
+        title="Needs",
+        description="Other series that are analysed together with the first, by role.",
+    )
+    schedule: Schedule | None = Field(
+        default=None,
+        title="Schedule",
+        description="Hours in which the route applies; left out: always.",
+        examples=['{from: "20:00", to: "07:00"}'],
+    )
+    priority: int | None = Field(
+        default=None,
+        title="Priority",
+        description="Smaller runs first; left out: that of the model.",
+        ge=0,
+        le=1000,
+        examples=[20],
+    )
+    shadow: bool = Field(
+        default=False,
+        title="Shadow",
+        description="true: results are made and kept, and sent to nobody.",
+    )
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Route:
+        if self.shadow and self.destinations:
+            raise refusal(
+                "results of a shadow route are sent to nobody, but it names destinations",
+                "delete 'destinations', or write shadow: false",
+                at="shadow",
+            )
+        if not self.shadow and not self.destinations:
+            raise refusal(
+                "the results of this route would go nowhere",
+                "add 'destinations: [pacs]', or 'shadow: true' to keep them without sending",
+                at="destinations",
+            )
+        return self

@@ -22,6 +22,7 @@ from node.doctor import examine
 from node.domain.errors import ConfigFault
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
+from node.pipeline.unreachable import leading_nowhere
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +53,9 @@ def check(options: argparse.Namespace) -> int:
     for note in loaded.notes:
         print(note)
     enabled = [name for name, model in loaded.appliance.models.items() if model.enabled]
-    for name in enabled:
-        load_manifest(MODELS_FOLDER / name)
+    manifests = {name: load_manifest(MODELS_FOLDER / name) for name in enabled}
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
-    warnings = _warnings(loaded)
-    for warning in warnings:
+    for warning in (*_warnings(loaded), *leading_nowhere(loaded, manifests)):
         print(f"warning: {warning}")
     print(
         f"{options.config}: good ({len(peers)} peers, {len(enabled)} models, "

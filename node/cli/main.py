@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from node.cli import appliance, corrections, demonstration, folder, packages, studies
+from node.cli import appliance, corrections, demonstration, folder, packages, plan, studies
 from node.cli.command import Command, Exit, complain
 from node.domain.errors import ConfigError, NodeError
 from node.guard import check_environment
@@ -15,6 +15,7 @@ COMMANDS: tuple[Command, ...] = (
     *appliance.COMMANDS,
     *folder.COMMANDS,
     *demonstration.COMMANDS,
+    *plan.COMMANDS,
     *studies.COMMANDS,
     *corrections.COMMANDS,
     *packages.COMMANDS,

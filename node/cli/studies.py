@@ -12,6 +12,7 @@ from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, tally
 from node.cli.known import completeness, told_knowledge
+from node.domain.study import StackID
 from node.ledger import Ledger
 from node.ledger.states import JobState
 from node.ledger.studies import StudyRow
@@ -121,18 +122,22 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
     print(f"  complete: {completed}")
     for told in told_knowledge(ledger, uid):
         print(f"  {told}")
+    facts = ledger.facts.get(uid)
+    labels = {one.stack_id: one.label for one in facts.series} if facts is not None else {}
     series_uid = ""
     for verdict in sorted(
         ledger.studies.verdicts(uid, study.generation), key=lambda v: (v.series_uid, v.model)
     ):
         if verdict.series_uid != series_uid:
             series_uid = verdict.series_uid
-            print(f"  series {series_uid}: {verdict.facts}")
+            label = labels.get(StackID(series_uid), "series")
+            print(f"  {label} ({series_uid}): {verdict.facts}")
         reason = f": {verdict.reason}" if verdict.reason else ""
         print(f"    {verdict.model}: {verdict.verdict}{reason}")
     for job in ledger.jobs.of_study(uid):
         told = job.reason or job.summary
-        print(f"  job {job.model}: {job.state.value}" + (f": {told}" if told else ""))
+        shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
+        print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
     for item in ledger.outbox.of_study(uid):
         for line in explained(item, when):
             print(f"  {line}")

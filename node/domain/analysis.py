@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.domain.finding import Findings, ModelIdentity
 from node.domain.imaging import Network, Progress, Volume
@@ -15,6 +15,18 @@ def silent(stage: str, **facts: object) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionSeries:
+    """A series that is analysed together with the first, by the role that a rule gives it.
+
+    Attributes:
+        load: reads its pixels; raises VolumeError as the first series would.
+    """
+
+    series: Series
+    load: Callable[[], Volume]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisRequest:
     """One eligible series, loaded, with the resident networks of the package.
 
@@ -22,6 +34,7 @@ class AnalysisRequest:
         networks: by the name in the manifest.
         thresholds: the manifest's thresholds, by name.
         progress: called with the name of each stage as it starts.
+        companions: by role: the CT of a PET, the prior of a scan.
     """
 
     volume: Volume
@@ -31,6 +44,7 @@ class AnalysisRequest:
     networks: Mapping[str, Network]
     thresholds: Mapping[str, float]
     progress: Progress = silent
+    companions: Mapping[str, CompanionSeries] = field(default_factory=dict)
 
 
 #: The one function of a package. It returns `Findings` with status NOT_ELIGIBLE (and the

@@ -17,6 +17,8 @@ from node.domain.extent import Extent
 
 StudyUID = NewType("StudyUID", str)
 SeriesUID = NewType("SeriesUID", str)
+#: The Series Instance UID, with "#2" behind it for the second stack of a mixed series.
+StackID = NewType("StackID", str)
 InstanceUID = NewType("InstanceUID", str)
 ClassUID = NewType("ClassUID", str)
 TransferSyntaxUID = NewType("TransferSyntaxUID", str)
@@ -137,9 +139,13 @@ class SeriesGeometry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One series of a study with the typed facts that verdicts are made of.
+    """One homogeneous stack of images; nearly always a whole series of a study.
+
+    A series that mixes orientations, thicknesses, kernels, matrices or phases is several of
+    these with one `series_uid`.
 
     Attributes:
+        stack, stacks: this is stack so-and-so, from 1, of so many in the series.
         sop_class_uid: of its instances; "" when the images do not say (then
             `class_is_inferred` is True and `class_inference` says why CT was assumed).
         image_type: values of ImageType common to all instances, upper case.
@@ -177,10 +183,17 @@ class Series:
     burned_in_annotation: str = ""
     series_number: int | None = None
     unreadable: int = 0
+    stack: int = 1
+    stacks: int = 1
 
     def __post_init__(self) -> None:
         if not self.instances:
             raise ValueError("a Series has at least one instance")
+
+    @property
+    def stack_id(self) -> StackID:
+        """What verdicts and jobs name it by."""
+        return StackID(self.series_uid if self.stacks == 1 else f"{self.series_uid}#{self.stack}")
 
     @property
     def class_is_inferred(self) -> bool:
@@ -191,6 +204,11 @@ class Series:
     def digest(self) -> str:
         """SHA-256 over the sorted digests of its instances: changes iff the input changes."""
         return digest_of(self.instances)
+
+
+def series_of(stack_id: StackID) -> SeriesUID:
+    """The Series Instance UID in the name of a stack."""
+    return SeriesUID(stack_id.partition("#")[0])
 
 
 def digest_of(instances: Iterable[Instance]) -> str:

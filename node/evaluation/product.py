@@ -11,7 +11,7 @@ from pathlib import Path
 
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
-from inference.series import describe_study
+from inference.series import describe_with_facts
 from inference.volume import load_volume
 from models.manifest import ModelManifest
 from models.registry import load_manifest
@@ -52,14 +52,16 @@ class Product:
     def look(self, paths: Iterable[Path]) -> Look:
         """Analyse the longest series among some files."""
         started = time.perf_counter()
-        study = describe_study(
+        study, facts = describe_with_facts(
             instances_of(paths),
             generation=1,
             completed_at=datetime.now(UTC),
             confidence="a folder, complete as it is",
+            pixels=False,
         )
         series = max(study.series, key=lambda one: len(one.planes))
-        verdict = judge(series, study.patient, self.manifest)
+        (own,) = (one for one in facts.series if one.stack_id == series.stack_id)
+        verdict = judge(own, self.manifest)
         reason = verdict.reason if isinstance(verdict, Ineligible) else ""
         try:
             volume = load_volume(series)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from node.domain.study import SeriesUID, StudyUID
-from node.domain.verdict import Job, ModelName
+from node.domain.study import StackID, StudyUID
+from node.domain.verdict import Companion, Job, ModelName
 from node.ledger.database import Database
 from node.ledger.states import JobState, StudyState
 from node.ledger.studies import Studies
@@ -32,7 +32,7 @@ class JobRow:
 
     key: str
     study_uid: StudyUID
-    candidates: tuple[SeriesUID, ...]
+    candidates: tuple[StackID, ...]
     model: ModelName
     generation: int
     priority: int
@@ -80,8 +80,8 @@ class Jobs:
             )
             db.execute(
                 "INSERT INTO job (key, study_uid, candidates, model, generation, priority, "
-                "predecessor, destinations, report_reason, state, created_at) "
-                "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                "predecessor, destinations, report_reason, state, created_at, not_before) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     job.key,
                     job.study_uid,
@@ -94,7 +94,15 @@ class Jobs:
                     report_reason,
                     JobState.WAITING,
                     self._clock(),
+                    job.not_before,
                 ),
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO companion VALUES (?,?,?,?,?)",
+                [
+                    (job.key, candidate, one.role, one.study_uid, one.stack_id)
+                    for candidate, one in job.companions
+                ],
             )
             self._studies.tell(job.study_uid, "job queued", job.model)
             return True
@@ -211,6 +219,19 @@ class Jobs:
             )
             return cursor.rowcount
 
+    def companions(self, key: str) -> tuple[tuple[StackID, Companion], ...]:
+        """What is analysed with each candidate of a job."""
+        rows = self._database.rows(
+            "SELECT * FROM companion WHERE job_key=? ORDER BY candidate, role", (key,)
+        )
+        return tuple(
+            (
+                StackID(row["candidate"]),
+                Companion(row["role"], StudyUID(row["study_uid"]), StackID(row["stack_id"])),
+            )
+            for row in rows
+        )
+
     def get(self, key: str) -> JobRow | None:
         """One job."""
         row = self._database.row("SELECT * FROM job WHERE key=?", (key,))
@@ -277,7 +298,7 @@ def _job(row: sqlite3.Row) -> JobRow:
     return JobRow(
         key=row["key"],
         study_uid=StudyUID(row["study_uid"]),
-        candidates=tuple(SeriesUID(uid) for uid in row["candidates"].split("\n") if uid),
+        candidates=tuple(StackID(uid) for uid in row["candidates"].split("\n") if uid),
         model=ModelName(row["model"]),
         generation=row["generation"],
         priority=row["priority"],

@@ -11,6 +11,7 @@ from node.ledger.alerts import Alerts
 from node.ledger.announcements import Announcements
 from node.ledger.database import Database
 from node.ledger.discrepancies import Discrepancies
+from node.ledger.facts import FactTable
 from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
@@ -38,6 +39,7 @@ class Ledger:
 
     Attributes:
         instances: stored instances. studies: studies, verdicts, events.
+        facts: typed facts of each study.
         jobs: analyses. outbox: result objects and deliveries. proofs: what destinations keep.
         peers: what was learnt about destinations. alerts: who is called about what.
         troubles: what is wrong with the node itself. announcements: MPPS and availability.
@@ -53,6 +55,7 @@ class Ledger:
         self._database = Database(root / FILE_NAME, read_only=read_only)
         self.studies = Studies(self._database, clock)
         self.instances = Instances(self._database, self.studies, root)
+        self.facts = FactTable(self._database)
         self.jobs = Jobs(self._database, self.studies, clock)
         self.outbox = Outbox(self._database, self.studies, root, clock)
         self.proofs = Proofs(self._database, self.studies, self.outbox, clock)

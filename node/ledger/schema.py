@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
 TABLES = """
@@ -325,5 +325,47 @@ CREATE TABLE IF NOT EXISTS held_identity (
 ) WITHOUT ROWID;
 """
 
+_FACTS = """
+-- typed facts of the newest generation of each study, which `plan` replays
+CREATE TABLE IF NOT EXISTS study_facts (
+    study_uid TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    -- when the study was complete here
+    at REAL NOT NULL,
+    -- what finds its priors; patient data
+    patient_id TEXT NOT NULL,
+    issuer_of_patient_id TEXT NOT NULL,
+    birth_date TEXT NOT NULL,
+    study_date TEXT NOT NULL,
+    study_time TEXT NOT NULL,
+    faults TEXT NOT NULL,
+    -- JSON: a list with one object a stack
+    series TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS study_facts_by_time ON study_facts (at);
+CREATE INDEX IF NOT EXISTS study_facts_by_patient ON study_facts (patient_id, study_date);
+
+-- code of the reason of a verdict; `series_uid` of a verdict and `candidates` of a job: "#2"
+-- behind a UID is its second stack
+CREATE TABLE IF NOT EXISTS verdict_reason (
+    study_uid TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    series_uid TEXT NOT NULL,
+    model TEXT NOT NULL,
+    code TEXT NOT NULL,
+    PRIMARY KEY (study_uid, generation, series_uid, model)
+) WITHOUT ROWID;
+
+-- what a job analyses together with each of its candidates
+CREATE TABLE IF NOT EXISTS companion (
+    job_key TEXT NOT NULL,
+    candidate TEXT NOT NULL,
+    role TEXT NOT NULL,
+    study_uid TEXT NOT NULL,
+    stack_id TEXT NOT NULL,
+    PRIMARY KEY (job_key, candidate, role)
+) WITHOUT ROWID;
+"""
+
 #: Version -> what brings a ledger of the version before there.
-MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE, 6: _IDENTITY}
+MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE, 6: _IDENTITY, 7: _FACTS}

@@ -41,7 +41,13 @@ class StudyRow:
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
-    """What one model was told about one series; `facts` describes the series in a line."""
+    """What one model was told about one stack; `facts` describes it in a line.
+
+    Attributes:
+        series_uid: with "#2" behind it for the second stack of a mixed series.
+        verdict: "run", "not eligible" or "failed"; "done" once the analysis has ended.
+        reason_code: of `node.domain.verdict.ReasonCode`; "" without a reason.
+    """
 
     series_uid: str
     model: str
@@ -50,6 +56,7 @@ class VerdictRow:
     facts: str
     generation: int
     at: float
+    reason_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,18 +212,18 @@ class Studies:
     ) -> None:
         """Write what a model was told about a series; the last word counts."""
         refused = isinstance(eligibility, Ineligible)
-        reason = eligibility.reason if isinstance(eligibility, Ineligible) else ""
         self.set_verdict(
             study_uid,
             generation,
             VerdictRow(
-                eligibility.series_uid,
+                eligibility.stack_id,
                 eligibility.model,
                 "not eligible" if refused else "run",
-                reason,
+                eligibility.reason if isinstance(eligibility, Ineligible) else "",
                 facts,
                 generation,
                 self._clock(),
+                eligibility.code if isinstance(eligibility, Ineligible) else "",
             ),
         )
 
@@ -239,11 +246,17 @@ class Studies:
                     row.at,
                 ),
             )
+            db.execute(
+                "INSERT OR REPLACE INTO verdict_reason VALUES (?,?,?,?,?)",
+                (study_uid, generation, row.series_uid, row.model, row.reason_code),
+            )
 
     def verdicts(self, study_uid: str, generation: int) -> tuple[VerdictRow, ...]:
         """Every series x model of one generation."""
         rows = self._database.rows(
-            "SELECT * FROM verdict WHERE study_uid=? AND generation=? ORDER BY model, series_uid",
+            "SELECT verdict.*, coalesce(code, '') AS code FROM verdict LEFT JOIN verdict_reason "
+            "USING (study_uid, generation, series_uid, model) "
+            "WHERE study_uid=? AND generation=? ORDER BY model, series_uid",
             (study_uid, generation),
         )
         return tuple(
@@ -255,6 +268,7 @@ class Studies:
                 row["facts"],
                 row["generation"],
                 row["at"],
+                row["code"],
             )
             for row in rows
         )

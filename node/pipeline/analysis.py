@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -24,17 +25,19 @@ from dicom_sr.validation import validate
 from dicom_sr.write import write_results
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
-from inference.series import describe_study
+from inference.series import describe_study, describe_with_facts
 from inference.volume import load_volume
 from models.manifest import ModelManifest
 from models.registry import load_manifest
 from node.domain.acute import Observation, observe
-from node.domain.analysis import Analyse, AnalysisRequest
+from node.domain.analysis import Analyse, AnalysisRequest, CompanionSeries
 from node.domain.errors import ModelError, PixelDataError, VolumeError
+from node.domain.facts import StudyFacts
 from node.domain.finding import Findings, Status, Tracked
 from node.domain.identity import differing, stated_identity, with_identity
 from node.domain.imaging import Network
-from node.domain.study import CompletedStudy, Instance, SeriesUID, StudyUID
+from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
+from node.domain.verdict import Companion
 from node.pipeline.writing import WrittenObject, write_folder
 
 log = structlog.get_logger(__name__)
@@ -59,6 +62,24 @@ class StudyInput:
             confidence=self.confidence,
         )
 
+    def facts(self, *, pixels: bool) -> tuple[CompletedStudy, StudyFacts]:
+        """Read the headers, and look at a few slices of each axial CT unless told not to."""
+        return describe_with_facts(
+            self.instances,
+            generation=self.generation,
+            completed_at=self.completed_at,
+            confidence=self.confidence,
+            pixels=pixels,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsTask:
+    """A study to be described; `pixels`: look at a few slices too."""
+
+    study: StudyInput
+    pixels: bool = True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSetup:
@@ -75,7 +96,9 @@ class AnalysisTask:
     """One job, ready to run in a worker.
 
     Attributes:
-        candidates: series to try, best first.
+        candidates: stacks to try, best first.
+        companions: of each candidate, what is analysed with it.
+        others: the other studies that companions are from.
         status_only: with a reason: write a report of this status without any analysis.
         context: identity, label and predecessor of the result objects.
         folder: where the result objects appear, complete.
@@ -85,7 +108,7 @@ class AnalysisTask:
 
     study: StudyInput
     model: str
-    candidates: tuple[SeriesUID, ...]
+    candidates: tuple[StackID, ...]
     context: ResultContext
     folder: Path
     report_not_eligible: bool
@@ -94,6 +117,8 @@ class AnalysisTask:
     earlier: tuple[Tracked, ...] = ()
     rejected: tuple[Predecessor, ...] = ()
     rejection: Rejection = Rejection.NOT_TO_BE_USED
+    companions: tuple[tuple[StackID, Companion], ...] = ()
+    others: tuple[StudyInput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +134,9 @@ class AnalysisResult:
     """
 
     status: Status
-    series_uid: SeriesUID
+    stack_id: StackID
     reason: str
-    refusals: tuple[tuple[SeriesUID, str], ...]
+    refusals: tuple[tuple[StackID, str], ...]
     objects: tuple[WrittenObject, ...]
     seconds: Mapping[str, float]
     summary: str
@@ -158,9 +183,9 @@ def open_models(setup: WorkerSetup) -> tuple[str, ...]:
     return tuple(providers)
 
 
-def describe(study: StudyInput) -> CompletedStudy:
-    """Read the headers of a study in a worker."""
-    return study.describe()
+def describe(task: FactsTask) -> tuple[CompletedStudy, StudyFacts]:
+    """Describe a study in a worker."""
+    return task.study.facts(pixels=task.pixels)
 
 
 def analyse(task: AnalysisTask) -> AnalysisResult:
@@ -187,7 +212,7 @@ class _Run:
 
     def __init__(self, task: AnalysisTask) -> None:
         self.task = task
-        self.refusals: list[tuple[SeriesUID, str]] = []
+        self.refusals: list[tuple[StackID, str]] = []
         self.seconds: dict[str, float] = {}
         if task.model not in _resident.manifests:
             raise ModelError(f"model {task.model} is not loaded in this worker; is it enabled?")
@@ -197,11 +222,18 @@ class _Run:
         held = dict(task.context.identity)
         self.differing = differing(stated_identity(described), held)
         self.study = with_identity(described, held)
-        self.series = {series.series_uid: series for series in self.study.series}
+        self.series = {series.stack_id: series for series in self.study.series}
+        self._others: dict[StudyUID, dict[StackID, Series]] = {task.study.study_uid: self.series}
 
-    def analyse_series(self, uid: SeriesUID) -> Findings:
+    def analyse_series(self, uid: StackID) -> Findings:
         """Load one series and look at it."""
         series = self.series[uid]
+        companions = {}
+        for role, found in self._companions(uid):
+            if found is None:
+                reason = f"the series for the role '{role}' is no longer stored"
+                return self.status(Status.NOT_ELIGIBLE, reason)
+            companions[role] = CompanionSeries(series=found, load=partial(load_volume, found))
         with self._timed("load"):
             try:
                 volume = load_volume(series)
@@ -218,15 +250,30 @@ class _Run:
             model=self.manifest.identity,
             networks=_resident.networks[self.task.model],
             thresholds=self.manifest.thresholds,
+            companions=companions,
         )
         with self._timed("analyse"):
             return _resident.pipelines[self.task.model](request)
+
+    def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | None]]:
+        for candidate, companion in self.task.companions:
+            if candidate != uid:
+                continue
+            if companion.study_uid not in self._others:
+                self._describe_other(companion.study_uid)
+            yield companion.role, self._others[companion.study_uid].get(companion.stack_id)
+
+    def _describe_other(self, study_uid: StudyUID) -> None:
+        found = [other for other in self.task.others if other.study_uid == study_uid]
+        with self._timed("describe"):
+            series = found[0].describe().series if found else ()
+        self._others[study_uid] = {one.stack_id: one for one in series}
 
     def status(self, status: Status, reason: str) -> Findings:
         """Findings that only say how it ended."""
         return Findings(model=self.manifest.identity, status=status, reason=reason)
 
-    def write(self, uid: SeriesUID, findings: Findings) -> AnalysisResult:
+    def write(self, uid: StackID, findings: Findings) -> AnalysisResult:
         """Write and validate the objects, unless a refusal is to be kept in the ledger only."""
         objects: tuple[WrittenObject, ...] = ()
         reported = self.task.report_not_eligible or self.task.context.predecessor
@@ -239,7 +286,7 @@ class _Run:
         self.seconds.update({f"model {name}": s for name, s in findings.seconds.items()})
         return AnalysisResult(
             status=findings.status,
-            series_uid=uid,
+            stack_id=uid,
             reason=findings.reason,
             refusals=tuple(self.refusals),
             objects=objects,

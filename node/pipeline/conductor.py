@@ -12,23 +12,25 @@ import structlog
 from inference.differences import compare_series
 from node.domain.discrepancy import Difference
 from node.domain.errors import NodeError, WorkerError
-from node.domain.study import CompletedStudy, Instance, StudyUID
+from node.domain.facts import StudyFacts
+from node.domain.study import Instance, StudyUID
 from node.domain.verdict import Ineligible
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.states import JobState, StudyState
 from node.ledger.studies import StudyRow
 from node.metrics import Metrics
-from node.pipeline.analysis import StudyInput, describe
+from node.pipeline.analysis import FactsTask, StudyInput, describe
 from node.pipeline.completion import Completion
 from node.pipeline.correction import Corrections
-from node.pipeline.eligibility import facts, judge_study
 from node.pipeline.expectation import Expectation, Expecting
 from node.pipeline.identity import HeldIdentity
 from node.pipeline.inputs import replan
+from node.pipeline.judging import Judgement, judge_study
 from node.pipeline.loop import Loop
-from node.pipeline.routing import ModelRoute, route
+from node.pipeline.routing import ModelRoute, PlannedJob, route
 from node.pipeline.scheduler import Workers
+from node.pipeline.wording import facts_line
 
 log = structlog.get_logger(__name__)
 
@@ -72,8 +74,10 @@ class Conductor:
         self._readers = readers
         self._metrics = metrics
         self.loop = Loop("conductor", self.step, interval_s=INTERVAL_S)
-        #: The routes of a completed study, with the destinations that apply to it.
-        self.routes_for: Callable[[CompletedStudy], Sequence[ModelRoute]] = lambda _study: routes
+        self._routes = tuple(routes)
+        self._asks_for_priors = any(
+            role.prior for route in routes for rule in route.rules for role in rule.roles
+        )
         #: What more is expected of a study that is quiet.
         self.expect: Callable[[StudyUID, float], Expectation] = Expecting(ledger)
         #: What came again with other bytes.
@@ -138,57 +142,75 @@ class Conductor:
         study = self._prepared(row)
         if study is None:
             return
-        routes = self.routes_for(study)
-        verdicts = []
-        current = {}
+        priors = self._ledger.facts.priors(study) if self._asks_for_priors else ()
+        judgements = [
+            judge_study(study, rule.manifest, rule.rules, priors) for rule in self._routes
+        ]
+        current: dict[str, str] = {}
         with self._ledger.transaction():
-            for rule in routes:
-                name = rule.manifest.identity.name
-                for series, verdict in zip(
-                    study.series,
-                    judge_study(study, rule.manifest, unrouted=rule.unrouted),
-                    strict=True,
-                ):
-                    verdicts.append(verdict)
-                    self._ledger.studies.record_verdict(
-                        row.study_uid, row.generation, verdict, facts(series)
-                    )
-                    refused = isinstance(verdict, Ineligible)
-                    self._metrics.verdicts.labels(name, "not eligible" if refused else "run").inc()
-                earlier = self._ledger.jobs.newest_with_results(row.study_uid, name)
+            self._ledger.facts.record(study)
+            for judgement in judgements:
+                self._record(row, study, judgement)
+                earlier = self._ledger.jobs.newest_with_results(row.study_uid, judgement.model)
                 if earlier is not None:
-                    current[name] = earlier.key
+                    current[judgement.model] = earlier.key
             planned = route(
                 study,
-                verdicts,
-                routes,
+                judgements,
+                self._routes,
                 current_results=current,
                 reruns=self._ledger.studies.reruns(row.study_uid),
             )
-            again = replan(
-                planned, study, {rule.manifest.identity.name: rule for rule in routes}, self._ledger
-            )
+            rules = {rule.manifest.identity.name: rule for rule in self._routes}
+            again = replan(planned, study.study_uid, rules, self._ledger)
             self._ledger.jobs.supersede_others(row.study_uid, again.wanted)
             for item in again.due:
-                self._ledger.jobs.add(
-                    item.job, destinations=item.destinations, report_reason=item.report_reason
-                )
+                self._queue(row, item)
             for name in again.unchanged:
                 self._keep(row, name)
-            if not routes:
+            if not self._routes:
                 self._ledger.studies.tell(
                     row.study_uid, "no model", "no model is enabled and named by a route"
                 )
             self._move(row, StudyState.ANALYSING)
+        refused = self._count(judgements)
         self._metrics.step_seconds.labels("judge", "").observe(time.perf_counter() - started)
         log.info(
             "study.judged",
             study_uid=row.study_uid,
             series=len(study.series),
             jobs=len(again.due),
-            refused=sum(isinstance(v, Ineligible) for v in verdicts),
+            refused=refused,
         )
         self.on_jobs()
+
+    def _record(self, row: StudyRow, study: StudyFacts, judgement: Judgement) -> None:
+        for series, verdict in zip(study.series, judgement.settled, strict=True):
+            self._ledger.studies.record_verdict(
+                row.study_uid, row.generation, verdict, facts_line(series)
+            )
+
+    def _count(self, judgements: Sequence[Judgement]) -> int:
+        """Count the verdicts by their reason; returns how many were refused."""
+        refused = 0
+        for verdict in (verdict for judgement in judgements for verdict in judgement.settled):
+            code = verdict.code.value if isinstance(verdict, Ineligible) else ""
+            told = "not eligible" if code else "run"
+            refused += bool(code)
+            self._metrics.verdicts.labels(verdict.model, told, code).inc()
+        return refused
+
+    def _queue(self, row: StudyRow, item: PlannedJob) -> None:
+        self._ledger.jobs.add(
+            item.job, destinations=item.destinations, report_reason=item.report_reason
+        )
+        if not item.destinations:
+            detail = f"{item.job.model}: results are kept and sent to nobody"
+            self._ledger.studies.tell(row.study_uid, "shadow", detail)
+        if item.job.not_before:
+            begin = datetime.fromtimestamp(item.job.not_before, tz=UTC).astimezone()
+            detail = f"{item.job.model}: waits for its hours, until {begin:%Y-%m-%d %H:%M}"
+            self._ledger.studies.tell(row.study_uid, "scheduled", detail)
 
     def _keep(self, row: StudyRow, model: str) -> None:
         """The result of a model stays, and with it what was said about each series."""
@@ -202,7 +224,7 @@ class Conductor:
             if verdict.model == model and verdict.series_uid in now:
                 studies.set_verdict(row.study_uid, row.generation, replace(verdict, facts=""))
 
-    def _prepared(self, row: StudyRow) -> CompletedStudy | None:
+    def _prepared(self, row: StudyRow) -> StudyFacts | None:
         """The study as it is to be judged; None when it is at rest, or to be tried again."""
         try:
             if not self.corrections.settle(row):
@@ -225,7 +247,7 @@ class Conductor:
         )
         return found
 
-    def _describe(self, row: StudyRow) -> CompletedStudy:
+    def _describe(self, row: StudyRow) -> StudyFacts:
         instances = self._ledger.instances.of_study(row.study_uid)
         study_input = StudyInput(
             study_uid=StudyUID(row.study_uid),
@@ -235,10 +257,17 @@ class Conductor:
             confidence=row.confidence,
         )
         limits = ReadingLimits()
-        study: CompletedStudy = self._readers.run(
-            describe, study_input, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
+        # A damaged code stream can end the process that decodes it: then headers have to do.
+        task = FactsTask(study=study_input, pixels=row.attempts == 0)
+        _, facts = self._readers.run(
+            describe, task, time_limit_s=limits.time_limit_s, memory_mb=limits.memory_mb
         )
-        return study
+        assert isinstance(facts, StudyFacts)
+        # What no one could look at is not known, for or against.
+        return replace(
+            facts,
+            series=tuple(replace(series, untold=frozenset()) for series in facts.series),
+        )
 
     def _fail(self, row: StudyRow, cause: str) -> None:
         log.error("study.failed", study_uid=row.study_uid, cause=cause)

@@ -1,188 +1,218 @@
-"""Series x manifest -> verdict, from facts of the whole series, with a reason for every refusal.
+"""Facts x manifest -> verdict, with a reason in a radiologist's words for every refusal.
 
-Only headers are judged here. The pixels have their say in the model's pipeline, which may
-still refuse; both reasons end in the ledger word for word.
+Only facts are judged here. The pixels have their say in the model's pipeline, which may still
+refuse; both reasons end in the ledger word for word. Where the source cannot tell a fact (a
+table of headers), nothing is decided on it: the verdict is then `Undecided`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from pydicom.uid import UID
+
 from models.manifest import InputLimits, ModelManifest
-from node.domain.study import CompletedStudy, Patient, Series, SeriesGeometry
-from node.domain.verdict import Eligibility, Eligible, Ineligible, ModelName
+from node.domain.facts import SeriesFacts
+from node.domain.verdict import Eligible, Ineligible, ModelName, ReasonCode, Undecided
 
 #: A spacing this much above the limit is rounding of the scanner, not a wider series.
 SPACING_TOLERANCE_MM = 0.05
 
+#: Why not, and its code; None where the rule has nothing against it.
+Refusal = tuple[str, ReasonCode]
+_Rule = Callable[[SeriesFacts, InputLimits], Refusal | None]
 
-def judge(series: Series, patient: Patient, manifest: ModelManifest) -> Eligibility:
-    """May this model look at this series? The first rule that refuses gives the reason."""
+
+def judge(facts: SeriesFacts, manifest: ModelManifest) -> Eligible | Ineligible | Undecided:
+    """May this model look at this stack? The first rule that refuses gives the reason."""
     name = ModelName(manifest.identity.name)
-    limits = manifest.inputs
-    for rule in (_kind, _readable, _age(patient), _image_type, _stack):
-        reason = rule(series, limits)
-        if reason:
-            return Ineligible(model=name, series_uid=series.series_uid, reason=reason)
-    return Eligible(model=name, series_uid=series.series_uid, rank=_rank(series, limits))
+    untold: list[str] = []
+    for needed, rule in _RULES:
+        missing = [fact for fact in needed if fact in facts.untold]
+        untold += missing
+        refusal = None if missing else rule(facts, manifest.inputs)
+        if refusal is not None:
+            reason, code = refusal
+            return Ineligible(model=name, stack_id=facts.stack_id, reason=reason, code=code)
+    if untold:
+        listed = tuple(dict.fromkeys(untold))
+        return Undecided(model=name, stack_id=facts.stack_id, untold=listed)
+    return Eligible(model=name, stack_id=facts.stack_id, rank=_rank(facts, manifest.inputs))
 
 
-def judge_study(
-    study: CompletedStudy, manifest: ModelManifest, *, unrouted: str = ""
-) -> tuple[Eligibility, ...]:
-    """One verdict for each series; none is analysed where the study contradicts itself.
-
-    Images of two patients under one Study Instance UID would give a result to the wrong one.
-
-    Args:
-        unrouted: why no routing rule sends the study to this model. A series that is unfit by
-            itself keeps its own reason; this one is for those that would have been fit.
-    """
-    if study.specific_faults:
-        reason = "; ".join(study.specific_faults)
-        name = ModelName(manifest.identity.name)
-        return tuple(
-            Ineligible(model=name, series_uid=series.series_uid, reason=reason)
-            for series in study.series
-        )
-    verdicts = []
-    for series in study.series:
-        verdict = judge(series, study.patient, manifest)
-        if unrouted and isinstance(verdict, Eligible):
-            reason = f"no routing rule applies: {unrouted}"
-            verdict = Ineligible(model=verdict.model, series_uid=series.series_uid, reason=reason)
-        verdicts.append(verdict)
-    return tuple(verdicts)
+def class_name(sop_class_uid: str) -> str:
+    """Name of a SOP class, or of several joined by commas; the UID of a private one."""
+    names = [UID(uid).name for uid in sop_class_uid.split(", ") if uid]
+    return ", ".join(names)
 
 
-def facts(series: Series) -> str:
-    """One line that says what a series is, without anything that identifies a patient."""
-    parts = [series.modality or "modality not stated", _counted(len(series.planes), "image")]
-    geometry = series.geometry
-    if geometry is not None:
-        parts.append(geometry.orientation)
-        if geometry.spacing_mm is not None:
-            parts.append(f"every {geometry.spacing_mm:.2f} mm over {geometry.extent_mm:.0f} mm")
-        if geometry.rows and geometry.columns:
-            parts.append(f"{geometry.columns} x {geometry.rows}")
-        if geometry.pixel_spacing_mm:
-            parts.append(f"pixel {geometry.pixel_spacing_mm[0]:.2f} mm")
-    if series.slice_thickness_mm is not None:
-        parts.append(f"slice {series.slice_thickness_mm:g} mm")
-    if series.class_is_inferred:
-        parts.append("SOP class inferred")
-    if series.unreadable:
-        parts.append(f"{series.unreadable} unreadable")
-    return ", ".join(parts)
+def _modality(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if facts.modality not in limits.modalities:
+        found = facts.modality or "not stated"
+        return f"modality {found}; the model reads {_or(limits.modalities)}", ReasonCode.MODALITY
+    return None
 
 
-def _kind(series: Series, limits: InputLimits) -> str:
-    if series.modality not in limits.modalities:
-        found = series.modality or "not stated"
-        return f"modality {found}; the model reads {_or(limits.modalities)}"
-    if series.sop_class_uid not in limits.sop_class_uids:
-        found = series.sop_class_uid or "not stated"
-        return f"SOP class {found} is not an image class the model reads"
-    if not series.has_pixels:
-        return "no image pixels in the series"
-    if series.samples_per_pixel not in (None, 1):
-        return "colour images; the model reads grey values in HU"
-    return ""
+def _class(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if facts.sop_class_uid not in limits.sop_class_uids:
+        found = class_name(facts.sop_class_uid) or "images whose class is not stated"
+        read = _or(dict.fromkeys(class_name(uid) for uid in limits.sop_class_uids))
+        return f"{found}; the model reads {read}", ReasonCode.SOP_CLASS
+    return None
 
 
-def _readable(series: Series, limits: InputLimits) -> str:
-    if series.unreadable:
-        return (
-            f"{_counted(series.unreadable, 'image')} of the series cannot be read, "
-            "so slices are missing"
-        )
-    return ""
+def _pixels_there(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if not facts.has_pixels:
+        return "no image pixels in the series", ReasonCode.NO_PIXELS
+    if facts.samples_per_pixel not in (None, 1):
+        return "colour images; the model reads grey values", ReasonCode.COLOUR
+    return None
 
 
-def _age(patient: Patient) -> Callable[[Series, InputLimits], str]:
-    def rule(series: Series, limits: InputLimits) -> str:
-        youngest = limits.min_age_years
-        if youngest is not None and patient.age_years is not None and patient.age_years < youngest:
-            return (
-                f"patient is {patient.age_years:.0f} years old; "
-                f"the model was made for {youngest:.0f} and older"
-            )
-        return ""
-
-    return rule
+def _readable(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if not facts.unreadable:
+        return None
+    images = _counted(facts.unreadable, "image")
+    return (
+        f"{images} of the series cannot be read, so slices are missing",
+        ReasonCode.UNREADABLE,
+    )
 
 
-def _image_type(series: Series, limits: InputLimits) -> str:
-    refused = [value for value in series.image_type if value in limits.refused_image_types]
-    if refused:
-        return f"image type {refused[0]}; the model reads original axial images"
-    return ""
+def _age(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    youngest, age = limits.min_age_years, facts.patient_age_years
+    if youngest is None or age is None or age >= youngest:
+        return None
+    return (
+        f"patient is {age:.0f} years old; the model was made for {youngest:.0f} and older",
+        ReasonCode.AGE,
+    )
 
 
-def _stack(series: Series, limits: InputLimits) -> str:
-    geometry = series.geometry
-    if geometry is None:
-        return series.geometry_fault or "the images carry no position in the patient"
-    if geometry.orientation not in limits.orientations:
-        return f"{geometry.orientation} images; the model reads {_or(limits.orientations)} images"
-    if len(series.planes) < limits.min_planes:
-        return (
-            f"only {_counted(len(series.planes), 'image')}; "
-            f"the model needs at least {limits.min_planes}"
-        )
-    if series.geometry_fault:
-        return series.geometry_fault
-    return _distances(geometry, limits)
+def _image_type(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    refused = [value for value in facts.image_type or () if value in limits.refused_image_types]
+    if not refused:
+        return None
+    return f"image type {refused[0]}; the model reads original images", ReasonCode.IMAGE_TYPE
 
 
-def _distances(geometry: SeriesGeometry, limits: InputLimits) -> str:
-    spacing = geometry.spacing_mm
+def _orientation(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if not limits.orientations:
+        return None
+    if facts.orientation is None:
+        fault = facts.geometry_fault or "the images carry no position in the patient"
+        return fault, ReasonCode.NO_GEOMETRY
+    if facts.orientation in limits.orientations:
+        return None
+    return (
+        f"{facts.orientation} images; the model reads {_or(limits.orientations)} images",
+        ReasonCode.ORIENTATION,
+    )
+
+
+def _slices(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if (facts.slices or 0) >= limits.min_planes:
+        return None
+    return (
+        f"only {_counted(facts.slices or 0, 'image')}; "
+        f"the model needs at least {limits.min_planes}",
+        ReasonCode.TOO_FEW_SLICES,
+    )
+
+
+def _sound(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if limits.orientations and facts.geometry_fault:
+        return facts.geometry_fault, ReasonCode.GEOMETRY
+    return None
+
+
+def _spacing(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if not limits.orientations:
+        return None
+    spacing = facts.slice_spacing_mm
     if spacing is None or spacing <= 0:
-        return "the distance between the slices cannot be determined"
+        return "the distance between the slices cannot be determined", ReasonCode.SLICE_DISTANCE
     if spacing > limits.max_spacing_mm + SPACING_TOLERANCE_MM:
         return (
             f"slices lie {spacing:.1f} mm apart; "
-            f"the model was validated to {limits.max_spacing_mm:.1f} mm"
+            f"the model was validated to {limits.max_spacing_mm:.1f} mm",
+            ReasonCode.SLICE_DISTANCE,
         )
-    gap, after = geometry.largest_gap_mm, geometry.largest_gap_after
-    if gap is not None and after is not None and gap > limits.max_gap_factor * spacing:
-        return (
-            f"slice gap {gap:.1f} mm after slice {after + 1} "
-            f"(others {spacing:.1f} mm): a slice is missing"
-        )
-    if geometry.extent_mm < limits.min_extent_mm:
-        return (
-            f"the series covers {geometry.extent_mm:.0f} mm; "
-            f"the model needs at least {limits.min_extent_mm:.0f} mm"
-        )
-    if abs(geometry.tilt_degrees) > limits.max_tilt_degrees:
-        return (
-            f"gantry tilt {geometry.tilt_degrees:.1f} degrees; "
-            f"the model was validated to {limits.max_tilt_degrees:.1f} degrees"
-        )
-    return _pixels(geometry, limits)
+    return None
 
 
-def _pixels(geometry: SeriesGeometry, limits: InputLimits) -> str:
-    if geometry.pixel_spacing_mm is None:
-        return "no pixel spacing, so nothing can be measured"
+def _gap(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    gap, after, spacing = facts.largest_gap_mm, facts.gap_after, facts.slice_spacing_mm
+    if not limits.orientations or gap is None or after is None or spacing is None:
+        return None
+    if gap <= limits.max_gap_factor * spacing:
+        return None
+    return (
+        f"slice gap {gap:.1f} mm after slice {after} (others {spacing:.1f} mm): a slice is missing",
+        ReasonCode.MISSING_SLICE,
+    )
+
+
+def _coverage(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if not limits.orientations or (facts.coverage_mm or 0.0) >= limits.min_extent_mm:
+        return None
+    return (
+        f"the series covers {facts.coverage_mm or 0.0:.0f} mm; "
+        f"the model needs at least {limits.min_extent_mm:.0f} mm",
+        ReasonCode.COVERAGE,
+    )
+
+
+def _tilt(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if not limits.orientations or abs(facts.tilt_degrees or 0.0) <= limits.max_tilt_degrees:
+        return None
+    return (
+        f"gantry tilt {facts.tilt_degrees:.1f} degrees; "
+        f"the model was validated to {limits.max_tilt_degrees:.1f} degrees",
+        ReasonCode.TILT,
+    )
+
+
+def _pixel_spacing(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
+    if not limits.orientations:
+        return None
+    if facts.pixel_spacing_mm is None:
+        return "no pixel spacing, so nothing can be measured", ReasonCode.PIXEL_SPACING
     smallest, largest = limits.pixel_spacing_mm
-    for spacing in geometry.pixel_spacing_mm:
+    for spacing in (facts.smallest_pixel_mm or facts.pixel_spacing_mm, facts.pixel_spacing_mm):
         if not smallest <= spacing <= largest:
             return (
                 f"pixel spacing {spacing:.2f} mm; "
-                f"the model was validated from {smallest:.2f} to {largest:.2f} mm"
+                f"the model was validated from {smallest:.2f} to {largest:.2f} mm",
+                ReasonCode.PIXEL_SPACING,
             )
-    return ""
+    return None
 
 
-def _rank(series: Series, limits: InputLimits) -> float:
+#: Facts that a rule needs, and the rule; in the order in which a person would ask.
+_RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
+    (("modality",), _modality),
+    (("sop_class_uid",), _class),
+    ((), _pixels_there),
+    ((), _readable),
+    (("patient_age_years",), _age),
+    (("image_type",), _image_type),
+    (("orientation",), _orientation),
+    (("slices",), _slices),
+    ((), _sound),
+    (("slice_spacing_mm",), _spacing),
+    (("largest_gap_mm",), _gap),
+    (("coverage_mm",), _coverage),
+    (("tilt_degrees",), _tilt),
+    (("pixel_spacing_mm",), _pixel_spacing),
+)
+
+
+def _rank(facts: SeriesFacts, limits: InputLimits) -> tuple[float, ...]:
     """Lower is better: a stated body part first, then the longest, then the thinnest stack."""
-    geometry = series.geometry
-    assert geometry is not None  # `_stack` refuses a series without geometry
-    rank = 0.0 if series.body_part in limits.body_parts_hint else 1000.0
-    rank -= min(geometry.extent_mm, 900.0)
-    return rank + (geometry.spacing_mm or 0.0)
+    hinted = facts.body_part in limits.body_parts_hint
+    length = min(facts.coverage_mm or 0.0, 900.0)
+    return (0.0 if hinted else 1.0, (facts.slice_spacing_mm or 0.0) - length)
 
 
 def _or(values: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from node.domain.study import CompletedStudy, Instance, SeriesUID, digest_of
+from node.domain.study import Instance, SeriesUID, StackID, StudyUID, digest_of, series_of
+from node.domain.verdict import Companion
 from node.ledger import Ledger
 from node.ledger.jobs import OPEN, JobRow
 from node.ledger.states import JobState
@@ -21,17 +22,36 @@ def series_digests(instances: Iterable[Instance]) -> dict[SeriesUID, str]:
     return {uid: digest_of(items) for uid, items in members.items()}
 
 
-def input_digest(
-    looked_at: Sequence[SeriesUID],
-    digests: Mapping[SeriesUID, str],
-    rule: ModelRoute,
-    *,
-    reruns: int,
-) -> str:
-    """SHA-256, hex, over the series that were looked at, the model and the configuration."""
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What an analysis looks at, or looked at.
+
+    Attributes:
+        stacks: the candidates whose pixels decided. companions: what goes with each.
+        digests: of each series of the study. others: the same, of the studies of priors.
+    """
+
+    stacks: Sequence[StackID]
+    companions: Sequence[tuple[StackID, Companion]]
+    digests: Mapping[SeriesUID, str]
+    others: Mapping[StudyUID, Mapping[SeriesUID, str]]
+
+    def parts(self) -> list[str]:
+        """Each stack with the digest of its series: a late image of another stack counts too."""
+        found = [f"{uid} {self.digests.get(series_of(uid), '')}" for uid in self.stacks]
+        for uid, one in self.companions:
+            if uid in self.stacks:
+                digests = self.others.get(one.study_uid, self.digests)
+                digest = digests.get(series_of(one.stack_id), "")
+                found.append(f"{uid} {one.role} {one.stack_id} {digest}")
+        return found
+
+
+def input_digest(looked_at: Input, rule: ModelRoute, *, reruns: int) -> str:
+    """SHA-256, hex, over what was looked at, the model and the configuration."""
     parts = [rule.manifest.identity.name, rule.manifest.identity.digest]
     parts += [rule.configuration_digest, f"rerun {reruns}"]
-    parts += [f"{uid} {digests.get(uid, '')}" for uid in looked_at]
+    parts += looked_at.parts()
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -51,14 +71,14 @@ class Replanned:
 
 def replan(
     planned: Sequence[PlannedJob],
-    study: CompletedStudy,
+    study_uid: StudyUID,
     rules: Mapping[str, ModelRoute],
     ledger: Ledger,
 ) -> Replanned:
     """Leave out what would only repeat the current result, and revive what was given up early."""
     facts = _Facts(
-        digests={series.series_uid: series.digest for series in study.series},
-        reruns=ledger.studies.reruns(study.study_uid),
+        digests=series_digests(ledger.instances.of_study(study_uid)),
+        reruns=ledger.studies.reruns(study_uid),
         ledger=ledger,
     )
     due: list[PlannedJob] = []
@@ -104,8 +124,18 @@ def _repeats(item: PlannedJob, current: JobRow | None, rule: ModelRoute, facts: 
     refused_all = current.state is JobState.NOT_ELIGIBLE
     if refused_all and len(candidates) != analysed.looked_at:
         return False
-    looked_at = candidates[: analysed.looked_at]
-    digest = input_digest(looked_at, facts.digests, rule, reruns=facts.reruns)
+    # In the order in which the ledger tells them of a job that ran.
+    companions = sorted(item.job.companions, key=lambda pair: (pair[0], pair[1].role))
+    studies = {one.study_uid for _, one in companions} - {item.job.study_uid}
+    looked_at = Input(
+        stacks=candidates[: analysed.looked_at],
+        companions=companions,
+        digests=facts.digests,
+        others={
+            uid: series_digests(facts.ledger.instances.of_study(uid)) for uid in sorted(studies)
+        },
+    )
+    digest = input_digest(looked_at, rule, reruns=facts.reruns)
     return digest == analysed.input_digest
 
 

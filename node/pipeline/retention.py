@@ -89,6 +89,7 @@ class Retention:
                 return False
             # The rows only: a segment is overwritten when the last of its instances has gone.
             self._ledger.instances.remove_study(study.study_uid)
+            self._ledger.facts.remove(study.study_uid)
         for job in self._ledger.jobs.of_study(study.study_uid):
             shutil.rmtree(self._results_folder / job.key, ignore_errors=True)
         log.info("study.deleted", study_uid=study.study_uid, series=len(instances))

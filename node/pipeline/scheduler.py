@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,8 @@ import structlog
 from dicom_sr.context import ResultContext
 from node.domain.errors import NodeError, WorkerError
 from node.domain.finding import Status
-from node.domain.study import SeriesUID, StudyUID
+from node.domain.study import StackID, StudyUID, series_of
+from node.domain.verdict import Companion, ReasonCode
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.outbox import ResultObject
@@ -23,7 +24,7 @@ from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
 from node.pipeline.identity import HeldIdentity
-from node.pipeline.inputs import input_digest, series_digests
+from node.pipeline.inputs import Input, input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute
 from node.pipeline.succession import REJECTION_NOTE, holders, succession, why_rejected
@@ -172,6 +173,7 @@ class Scheduler:
             raise WorkerError("the ledger does not know the study of this job")
         replaces = succession(self._ledger, job, self._settings.noting)
         context = self._settings.context(job.model)
+        companions = self._ledger.jobs.companions(job.key)
         return AnalysisTask(
             study=StudyInput(
                 study_uid=StudyUID(job.study_uid),
@@ -195,7 +197,27 @@ class Scheduler:
             earlier=self._ledger.results.tracked(job.predecessor),
             rejected=replaces.rejected,
             rejection=why_rejected(self._ledger, job),
+            companions=companions,
+            others=tuple(self._others(job, companions)),
         )
+
+    def _others(
+        self, job: JobRow, companions: Sequence[tuple[StackID, Companion]]
+    ) -> Iterator[StudyInput]:
+        """The prior studies that companions are from."""
+        for study_uid in {one.study_uid for _, one in companions} - {job.study_uid}:
+            study = self._ledger.studies.get(study_uid)
+            instances = self._ledger.instances.of_study(study_uid)
+            if study is not None and instances:
+                yield StudyInput(
+                    study_uid=study_uid,
+                    instances=instances,
+                    generation=study.generation,
+                    completed_at=datetime.fromtimestamp(
+                        study.completed_at or study.last_at, tz=UTC
+                    ),
+                    confidence=study.confidence,
+                )
 
     def _settle(self, job: JobRow, task: AnalysisTask, result: AnalysisResult) -> None:
         """Ledger rows of the verdicts, the objects and the end of the job, in one step."""
@@ -249,9 +271,10 @@ class Scheduler:
             job=job.key,
             model=job.model,
             study_uid=job.study_uid,
-            series_uid=result.series_uid,
+            series_uid=result.stack_id,
             outcome=state.value,
-            reason=result.reason,
+            # A reason for a whole study names series by their descriptions, which are free text.
+            reason="" if job.report_reason else result.reason,
             objects=len(objects),
             seconds={step: round(value, 2) for step, value in result.seconds.items()},
         )
@@ -261,7 +284,14 @@ class Scheduler:
         """Did images of what was looked at come, or change, while it was looked at?"""
         now = series_digests(self._ledger.instances.of_study(task.study.study_uid))
         then = series_digests(task.study.instances)
-        return any(now.get(uid) != then.get(uid) for uid in _looked_at(task, result))
+        looked_at = _looked_at(task, result)
+        series = {series_of(uid) for uid in looked_at}
+        series |= {
+            series_of(one.stack_id)
+            for uid, one in task.companions
+            if uid in looked_at and one.study_uid == task.study.study_uid
+        }
+        return any(now.get(uid) != then.get(uid) for uid in series)
 
     def _record_input(self, job: JobRow, task: AnalysisTask, result: AnalysisResult) -> None:
         """What the result rests on; a failure rests on nothing and is tried with any change."""
@@ -269,13 +299,17 @@ class Scheduler:
             return
         looked_at = _looked_at(task, result)
         digest = input_digest(
-            looked_at,
-            series_digests(task.study.instances),
+            Input(
+                stacks=looked_at,
+                companions=task.companions,
+                digests=series_digests(task.study.instances),
+                others={one.study_uid: series_digests(one.instances) for one in task.others},
+            ),
             self._routes[job.model],
             reruns=self._ledger.studies.reruns(job.study_uid),
         )
         analysed = Analysed(
-            series_uid=result.series_uid, looked_at=len(looked_at), input_digest=digest
+            series_uid=result.stack_id, looked_at=len(looked_at), input_digest=digest
         )
         self._ledger.results.record(job.key, analysed, result.tracked)
 
@@ -283,18 +317,24 @@ class Scheduler:
         studies = self._ledger.studies
         now = datetime.now(UTC).timestamp()
 
-        def note(series_uid: str, verdict: str, reason: str) -> None:
-            row = VerdictRow(series_uid, job.model, verdict, reason, "", job.generation, now)
+        def note(stack_id: str, verdict: str, reason: str, code: str) -> None:
+            row = VerdictRow(stack_id, job.model, verdict, reason, "", job.generation, now, code)
             studies.set_verdict(job.study_uid, job.generation, row)
+            if code:
+                self._metrics.verdicts.labels(job.model, verdict, code).inc()
 
+        if job.report_reason and result.status is Status.NOT_ELIGIBLE:
+            return  # a report of verdicts that stand in the ledger already
         refused = dict(result.refusals)
-        for series_uid in job.candidates:
-            if series_uid in refused:
-                note(series_uid, "not eligible", refused[series_uid])
-            elif series_uid == result.series_uid:
-                note(series_uid, OUTCOMES[result.status].value, result.reason)
+        for stack_id in job.candidates:
+            if stack_id in refused:
+                note(stack_id, "not eligible", refused[stack_id], ReasonCode.PIXELS)
+            elif stack_id == result.stack_id:
+                code = ReasonCode.FAILURE if result.status is Status.FAILED else ""
+                note(stack_id, OUTCOMES[result.status].value, result.reason, code)
             else:
-                note(series_uid, "not eligible", "another series of this study is a better input")
+                reason = "another series of this study is a better input"
+                note(stack_id, "not eligible", reason, ReasonCode.BETTER_SERIES)
 
     def _give_up(self, job: JobRow, cause: str) -> None:
         """Quarantine a job and say so in DICOM: a missing result must not read as negative."""
@@ -314,7 +354,14 @@ class Scheduler:
                 now = datetime.now(UTC).timestamp()
                 for series_uid in job.candidates:
                     row = VerdictRow(
-                        series_uid, job.model, "failed", reason, "", job.generation, now
+                        series_uid,
+                        job.model,
+                        "failed",
+                        reason,
+                        "",
+                        job.generation,
+                        now,
+                        ReasonCode.FAILURE,
                     )
                     self._ledger.studies.set_verdict(job.study_uid, job.generation, row)
             self._metrics.jobs.labels(job.model, JobState.FAILED.value).inc()
@@ -322,8 +369,8 @@ class Scheduler:
         self._settle(job, task, result)
 
 
-def _looked_at(task: AnalysisTask, result: AnalysisResult) -> tuple[SeriesUID, ...]:
+def _looked_at(task: AnalysisTask, result: AnalysisResult) -> tuple[StackID, ...]:
     """The candidates whose pixels decided: all that were refused, and the one that was not."""
-    if result.series_uid not in task.candidates or result.status is Status.NOT_ELIGIBLE:
+    if result.stack_id not in task.candidates or result.status is Status.NOT_ELIGIBLE:
         return task.candidates
-    return task.candidates[: task.candidates.index(result.series_uid) + 1]
+    return task.candidates[: task.candidates.index(result.stack_id) + 1]

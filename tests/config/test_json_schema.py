@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from config.json_schema import SCHEMA_FILE, json_schema, write_json_schema
+from node.domain.facts import FACTS
 
 
 def test_the_schema_file_is_current() -> None:
@@ -35,9 +36,13 @@ def test_every_quantity_has_its_unit_in_its_name() -> None:
     counts |= {"max_associations", "max_associations_per_peer", "spare_segments"}
     counts |= {"at_least"}  # in the unit that the model package states
     counts |= {"associations_per_minute", "resends", "set_aside_after"}
-    units = ("_s", "_mm", "_gb", "_mb", "_bytes", "_hours", "_days", "_percent")
+    counts |= {name for name, fact in FACTS.items() if not fact.unit}
+    units = ("_s", "_mm", "_gb", "_mb", "_bytes", "_hours", "_days", "_percent", "_years")
+    units += ("_degrees", "_hu", "_kg", "_m")
     for section in (schema, *schema["$defs"].values()):
         for key, described in section["properties"].items():
             kinds = [described, *described.get("anyOf", ())]
             if any(kind.get("type") in ("integer", "number") for kind in kinds):
+                if section["title"] == "NumberRange":
+                    continue  # its unit is that of the key it stands under
                 assert key in counts or key.endswith(units), key

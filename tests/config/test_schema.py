@@ -1,9 +1,7 @@
-"""What the sections themselves can tell: conditions of routes, AE titles, paths."""
+"""What the sections themselves can tell: AE titles, marks, networks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,22 +9,8 @@ import pytest
 from config.explain import explain_rows
 from config.installed import InstalledModel
 from config.load import load_appliance
-from config.schema import When
 from node.domain.errors import ConfigError
-from node.domain.extent import Extent
-from node.domain.study import (
-    ClassUID,
-    CompletedStudy,
-    Instance,
-    InstanceUID,
-    Patient,
-    Series,
-    SeriesUID,
-    StudyUID,
-    TransferSyntaxUID,
-)
 
-STUDY = StudyUID("1.2.3")
 HEAD = """\
 version: 1
 receiver:
@@ -34,66 +18,6 @@ receiver:
     ct1: {addresses: [10.0.0.1], ae_titles: [CT1]}
 storage: {path: ./var}
 """
-
-
-def series(modality: str, sender: str) -> Series:
-    """A series of one instance."""
-    uid = SeriesUID(f"{STUDY}.{len(modality)}")
-    instance = Instance(
-        sop_instance_uid=InstanceUID(f"{uid}.1"),
-        sop_class_uid=ClassUID("1.2.840.10008.5.1.4.1.1.2"),
-        study_uid=STUDY,
-        series_uid=uid,
-        transfer_syntax_uid=TransferSyntaxUID("1.2.840.10008.1.2.1"),
-        extent=Extent(Path("/nowhere")),
-        digest="0" * 64,
-        size_bytes=1,
-        calling_ae_title=sender,
-        received_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-    return Series(
-        study_uid=STUDY,
-        series_uid=uid,
-        modality=modality,
-        sop_class_uid=instance.sop_class_uid,
-        instances=(instance,),
-    )
-
-
-def study(*members: Series) -> CompletedStudy:
-    """A completed study."""
-    return CompletedStudy(
-        study_uid=STUDY,
-        series=members,
-        patient=Patient(),
-        completed_at=datetime(2026, 1, 1, tzinfo=UTC),
-        generation=1,
-        confidence="quiet",
-    )
-
-
-@pytest.mark.parametrize(
-    ("when", "unmet"),
-    [
-        (When(), ""),
-        (When(modalities=("PT",)), ""),
-        (When(modalities=("MR", "CT")), ""),
-        (When(modalities=("MR", "MG")), "the study has no series of modality MR, MG"),
-        (When(calling_ae_titles=("CT1",)), ""),
-        (When(calling_ae_titles=("CT9",)), "the study was not sent by CT9"),
-        (
-            When(modalities=("CT",), calling_ae_titles=("CT9", "CT8")),
-            "the study was not sent by CT9, CT8",
-        ),
-    ],
-)
-def test_a_route_says_why_a_study_does_not_meet_its_conditions(when: When, unmet: str) -> None:
-    assert when.unmet(study(series("CT", "CT1"), series("PT", "PETCT"))) == unmet
-
-
-def test_a_condition_looks_at_every_series_and_not_at_the_first(tmp_path: Path) -> None:
-    first = replace(series("SR", "PACS"), series_uid=SeriesUID("1.2.3.9"))
-    assert When(modalities=("CT",)).unmet(study(first, series("CT", "CT1"))) == ""
 
 
 def test_ae_titles_follow_the_node_unless_they_are_set(tmp_path: Path) -> None:

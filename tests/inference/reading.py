@@ -23,6 +23,11 @@ def describe(rows: Iterable[Instance]) -> CompletedStudy:
     )
 
 
+def stacks_of(data_sets: Iterable[FileDataset], folder: Path) -> tuple[Series, ...]:
+    """The stacks that these data sets are."""
+    return describe(instances(write(data_sets, folder))).series
+
+
 def series_of(data_sets: Iterable[FileDataset], folder: Path) -> Series:
     """The one series that these data sets are."""
     (series,) = describe(instances(write(data_sets, folder))).series

@@ -17,7 +17,7 @@ import inference.attributes
 from inference.header import CT_IMAGE_STORAGE
 from node.domain.study import ClassUID, Instance
 from tests.dicom_factory import ct_series, dx_instance, enhanced_ct, instances, uid, write
-from tests.inference.reading import describe, files_under, series_of
+from tests.inference.reading import describe, files_under, series_of, stacks_of
 
 CORONAL = [1, 0, 0, 0, 0, -1]
 
@@ -73,10 +73,8 @@ def test_age_as_written_is_read_in_months_and_weeks(tmp_path: Path) -> None:
 def test_a_value_that_images_disagree_on_is_not_the_first_files(tmp_path: Path) -> None:
     images = ct_series(slices=4)
     images[0].SeriesDescription = "Dose report"
-    images[0].SliceThickness = "10"
     series = series_of(images, tmp_path)
     assert series.description == ""
-    assert series.slice_thickness_mm is None
 
 
 def test_a_scout_marked_as_localizer_is_set_aside(tmp_path: Path) -> None:
@@ -87,12 +85,14 @@ def test_a_scout_marked_as_localizer_is_set_aside(tmp_path: Path) -> None:
     assert series.image_type == ("ORIGINAL", "PRIMARY", "AXIAL")
 
 
-def test_a_scout_that_is_not_marked_is_a_fault_that_names_it(tmp_path: Path) -> None:
+def test_a_scout_that_is_not_marked_is_a_stack_of_its_own(tmp_path: Path) -> None:
     images = [scout(["ORIGINAL", "PRIMARY", "AXIAL"]), *ct_series(slices=40)]
-    series = series_of(images, tmp_path)
-    assert series.geometry is None
-    assert "1 of 41 images lie in another plane" in series.geometry_fault
-    assert "40 axial, 1 coronal" in series.geometry_fault
+    stacks = stacks_of(images, tmp_path)
+    assert [(s.stack, s.stacks, len(s.instances)) for s in stacks] == [(1, 2, 1), (2, 2, 40)]
+    assert [s.geometry.orientation for s in stacks if s.geometry] == ["coronal", "axial"]
+    assert [s.stack_id.partition("#")[2] for s in stacks] == ["1", "2"]
+    assert len({s.series_uid for s in stacks}) == 1
+    assert len({s.digest for s in stacks}) == 2
 
 
 def test_a_series_of_localizers_only_stays_a_localizer_series(tmp_path: Path) -> None:
@@ -101,11 +101,63 @@ def test_a_series_of_localizers_only_stays_a_localizer_series(tmp_path: Path) ->
     assert len(series.planes) == 1
 
 
-def test_reformats_among_original_images_are_a_fault(tmp_path: Path) -> None:
+def test_reformats_among_original_images_are_a_stack_of_their_own(tmp_path: Path) -> None:
     images = ct_series(slices=6)
     for image in images[:5]:
         image.ImageType = ["DERIVED", "PRIMARY", "MPR"]
-    assert "different kinds (5 DERIVED, 1 ORIGINAL)" in series_of(images, tmp_path).geometry_fault
+    stacks = stacks_of(images, tmp_path)
+    assert [s.image_type[0] for s in stacks] == ["DERIVED", "ORIGINAL"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"SliceThickness": "5"},
+        {"ConvolutionKernel": "B70f"},
+        {"PixelSpacing": ["0.5", "0.5"]},
+        {"FrameOfReferenceUID": "2.25.77"},
+    ],
+)
+def test_images_that_differ_for_good_are_parted(tmp_path: Path, changes: dict[str, Any]) -> None:
+    images = [*ct_series(slices=10), *ct_series(slices=10, series_uid="2.25.8", changes=changes)]
+    for image in images:
+        image.SeriesInstanceUID = "2.25.9"
+    stacks = stacks_of(images, tmp_path)
+    assert [len(s.planes) for s in stacks] == [10, 10]
+    assert all(s.geometry_fault == "" for s in stacks)
+
+
+def test_phases_at_the_same_places_are_parted_by_what_sets_them_apart(tmp_path: Path) -> None:
+    images = []
+    for phase in (1, 2, 3):
+        changes = {"AcquisitionNumber": phase, "SeriesInstanceUID": "2.25.9"}
+        images += ct_series(slices=8, series_uid=f"2.25.9{phase}", changes=changes)
+    stacks = stacks_of(images, tmp_path)
+    assert [len(s.planes) for s in stacks] == [8, 8, 8]
+    assert [s.geometry.duplicates for s in stacks if s.geometry] == [0, 0, 0]
+
+
+def test_acquisition_numbers_part_no_stack_in_which_nothing_is_double(tmp_path: Path) -> None:
+    images = ct_series(slices=8)
+    for number, image in enumerate(images):
+        image.AcquisitionNumber = number
+    assert len(stacks_of(images, tmp_path)) == 1
+
+
+def test_doubles_that_nothing_sets_apart_stay_together_and_are_counted(tmp_path: Path) -> None:
+    images = [*ct_series(slices=8), *ct_series(slices=8, series_uid="2.25.8")]
+    for image in images:
+        image.SeriesInstanceUID = "2.25.9"
+    (series,) = stacks_of(images, tmp_path)
+    assert series.geometry is not None
+    assert series.geometry.duplicates == 16
+
+
+def test_an_unreadable_image_may_be_missing_in_each_stack(tmp_path: Path) -> None:
+    paths = write([scout(["ORIGINAL", "PRIMARY", "AXIAL"]), *ct_series(slices=9)], tmp_path)
+    rows = instances(paths)
+    paths[5].write_bytes(b"\0" * 500)
+    assert [series.unreadable for series in describe(rows).series] == [1, 1]
 
 
 def test_mixed_modalities_match_no_single_one(tmp_path: Path) -> None:

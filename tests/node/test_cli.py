@@ -86,7 +86,8 @@ def test_check_warns_of_providers_that_this_computer_lacks(
     more = "models: {body_composition: {enabled: true}}\nworkers: {providers: [tensorrt]}\n"
     config.write_text(config.read_text() + more, encoding="utf-8")
     assert main(["check", "--config", str(config)]) == GOOD
-    warning, good = capsys.readouterr().out.splitlines()
+    warning, idle, good = capsys.readouterr().out.splitlines()
+    assert "models.body_composition: no route names this model" in idle
     assert warning.startswith("warning: ")
     assert "appliance.yaml:5:22: workers.providers: nothing could be analysed" in warning
     assert "add cpu" in warning

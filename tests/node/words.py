@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from config.schema import Route
 from models.manifest import InputLimits, ModelManifest
 from node.domain.extent import Extent
+from node.domain.facts import SeriesFacts, StudyFacts
 from node.domain.finding import ModelIdentity
 from node.domain.study import (
     ClassUID,
@@ -20,10 +23,12 @@ from node.domain.study import (
     Series,
     SeriesGeometry,
     SeriesUID,
+    StackID,
     StudyUID,
     TransferSyntaxUID,
 )
 from node.ledger.states import DeliveryState
+from node.pipeline.rules import Rule, rules_of
 
 #: The state of an object that a destination took, when nothing more is asked of it.
 HANDED_OVER = next(s for s in DeliveryState if s.value in ("accepted", "unproved"))
@@ -103,6 +108,59 @@ def study(*members: Series, generation: int = 1) -> CompletedStudy:
         generation=generation,
         confidence="quiet",
     )
+
+
+def facts(name: str = "1", **changes: object) -> SeriesFacts:
+    """The facts of a CT series that the model of `manifest` accepts."""
+    base = SeriesFacts(
+        study_uid=STUDY,
+        series_uid=SeriesUID(f"{STUDY}.{name}"),
+        stack_id=StackID(f"{STUDY}.{name}"),
+        digest=f"digest of {name}",
+        sop_class_uid=CT,
+        samples_per_pixel=1,
+        gap_after=1,
+        smallest_pixel_mm=0.8,
+        modality="CT",
+        orientation="axial",
+        slices=60,
+        slice_thickness_mm=5.0,
+        slice_spacing_mm=5.0,
+        coverage_mm=295.0,
+        largest_gap_mm=5.0,
+        missing_slices=False,
+        duplicate_positions=0,
+        tilt_degrees=0.0,
+        pixel_spacing_mm=0.8,
+        rows=512,
+        columns=512,
+        image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
+        image_kind="original",
+        patient_age_years=60.0,
+        series_number=2,
+        sender=("SENDER",),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def study_facts(*members: SeriesFacts, **changes: object) -> StudyFacts:
+    """The facts of a study, complete on a Friday morning."""
+    base = StudyFacts(
+        study_uid=STUDY,
+        series=members or (facts(),),
+        at=datetime(2026, 1, 2, 9, 30, tzinfo=UTC),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def rule(name: str = "all", place: int = 0, **route: object) -> Rule:
+    """A routing rule as the configuration would make it; `route`: keys of `routes:`."""
+    given = {"models": ["body_composition"], "destinations": ["pacs"], **route}
+    if given.get("shadow"):
+        del given["destinations"]
+    parsed = Route.model_validate_json(json.dumps(given), strict=True)
+    (made,) = rules_of({name: parsed}, "UTC")
+    return replace(made, place=place)
 
 
 def manifest(name: str = "body_composition", **limits: object) -> ModelManifest:

@@ -10,7 +10,7 @@ import pytest
 
 from node.domain.acute import AcuteFinding, Observation, Severity, observe
 from node.domain.finding import CodedConcept, Evaluation, Findings, Measurement, Status
-from node.domain.study import SeriesUID
+from node.domain.study import SeriesUID, StackID
 from node.domain.verdict import ModelName
 from node.ledger import Ledger
 from node.ledger.alerts import AlertKind, AlertRow, AlertState
@@ -97,7 +97,7 @@ def job(key: str = "k") -> JobRow:
 def result(*observations: Observation, status: Status = Status.FINDINGS) -> AnalysisResult:
     return AnalysisResult(
         status=status,
-        series_uid=SeriesUID("1.1"),
+        stack_id=StackID("1.1"),
         reason="" if status in (Status.FINDINGS, Status.NO_FINDINGS) else "no contrast",
         refusals=(),
         objects=(),

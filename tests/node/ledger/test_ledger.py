@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import LedgerError
-from node.domain.study import Filing, SeriesUID
+from node.domain.study import Filing, StackID
 from node.domain.verdict import Job, ModelName
 from node.ledger import Ledger
 from node.ledger.states import JobState, StudyState
@@ -44,7 +44,7 @@ def job(key: str, *, priority: int = 50, generation: int = 1) -> Job:
     return Job(
         key=key,
         study_uid=words.STUDY,
-        candidates=(SeriesUID("1"), SeriesUID("2")),
+        candidates=(StackID("1"), StackID("2")),
         model=ModelName("m"),
         generation=generation,
         priority=priority,

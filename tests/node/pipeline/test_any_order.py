@@ -20,21 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicom_sr.context import ResultContext
+from node.domain.facts import SeriesFacts, StudyFacts
 from node.domain.finding import Status, derived_uid
-from node.domain.study import (
-    CompletedStudy,
-    Instance,
-    InstanceUID,
-    Patient,
-    Plane,
-    Series,
-    SeriesUID,
-    StudyUID,
-)
+from node.domain.study import Instance, InstanceUID, SeriesUID, StackID, StudyUID, digest_of
 from node.ledger import Ledger
 from node.ledger.states import JobState, StudyState
 from node.metrics import Metrics
-from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput
+from node.pipeline.analysis import AnalysisResult, AnalysisTask, FactsTask, StudyInput
 from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.conductor import Conductor
 from node.pipeline.routing import ModelRoute
@@ -54,40 +46,35 @@ class Clock:
         return self.now
 
 
-def described(study: StudyInput) -> CompletedStudy:
-    """What `describe_study` would make of it."""
+def described(study: StudyInput) -> StudyFacts:
+    """What `describe_with_facts` would make of it."""
     members: dict[SeriesUID, list[Instance]] = {}
     for instance in study.instances:
         members.setdefault(instance.series_uid, []).append(instance)
-    return CompletedStudy(
+    return StudyFacts(
         study_uid=study.study_uid,
         series=tuple(_series(study.study_uid, uid, items) for uid, items in members.items()),
-        patient=Patient(age_years=60.0),
-        completed_at=study.completed_at,
         generation=study.generation,
-        confidence=study.confidence,
+        at=study.completed_at,
     )
 
 
-def _series(study_uid: StudyUID, uid: SeriesUID, items: list[Instance]) -> Series:
-    planes = tuple(
-        Plane(
-            sop_instance_uid=item.sop_instance_uid,
-            frame_number=None,
-            position_mm=(0.0, 0.0, 5.0 * number),
-            extent=item.extent,
-        )
-        for number, item in enumerate(items)
-    )
-    return replace(
-        words.series(), study_uid=study_uid, series_uid=uid, instances=tuple(items), planes=planes
+def _series(study_uid: StudyUID, uid: SeriesUID, items: list[Instance]) -> SeriesFacts:
+    return words.facts(
+        study_uid=study_uid,
+        series_uid=uid,
+        stack_id=StackID(uid),
+        digest=digest_of(items),
+        slices=len(items),
     )
 
 
 @dataclass
 class Readers:
-    def run(self, function: object, argument: StudyInput, **limits: float) -> CompletedStudy:
-        return described(argument)
+    def run(
+        self, function: object, argument: FactsTask, **limits: float
+    ) -> tuple[None, StudyFacts]:
+        return None, described(argument.study)
 
 
 @dataclass
@@ -132,7 +119,7 @@ class Workers:
         )
         return AnalysisResult(
             status=Status.FINDINGS,
-            series_uid=task.candidates[0],
+            stack_id=task.candidates[0],
             reason="",
             refusals=(),
             objects=(written,),
@@ -156,8 +143,8 @@ class Node:
         self.arrivals = Arrivals(self.ledger, self.completion, metrics)
         route = ModelRoute(
             manifest=words.manifest(min_planes=1),
+            rules=(words.rule(),),
             priority=50,
-            destinations=("pacs",),
             report_not_eligible=False,
             configuration_digest="c",
         )

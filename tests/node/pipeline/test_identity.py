@@ -81,7 +81,7 @@ def write(held: HeldIdentity, identity: dict[str, str], *differing: str) -> None
     )
     result = AnalysisResult(
         status=Status.FINDINGS,
-        series_uid=words.series().series_uid,
+        stack_id=words.facts().stack_id,
         reason="",
         refusals=(),
         objects=(),

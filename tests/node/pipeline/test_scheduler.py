@@ -11,7 +11,7 @@ import pytest
 from dicom_sr.context import ResultContext
 from node.domain.errors import ResultError, WorkerError
 from node.domain.finding import Status
-from node.domain.study import SeriesUID
+from node.domain.study import StackID
 from node.domain.verdict import Job, ModelName
 from node.ledger import Ledger
 from node.ledger.states import DeliveryState, JobState
@@ -23,7 +23,7 @@ from node.pipeline.writing import WrittenObject
 from tests.node import words
 
 MODEL = ModelName("body_composition")
-FIRST, SECOND = SeriesUID("1.1"), SeriesUID("1.2")
+FIRST, SECOND = StackID("1.1"), StackID("1.2")
 
 
 @dataclass
@@ -53,7 +53,7 @@ def ended(status: Status, reason: str = "") -> Callable[[AnalysisTask], Analysis
         )
         return AnalysisResult(
             status=status,
-            series_uid=task.candidates[-1],
+            stack_id=task.candidates[-1],
             reason=told,
             refusals=tuple((uid, "no abdomen") for uid in task.candidates[:-1]),
             objects=(written,),
@@ -96,8 +96,8 @@ def job(key: str = "k", *, generation: int = 1, predecessor: str = "") -> Job:
 def scheduler(ledger: Ledger, workers: Workers) -> Scheduler:
     route = ModelRoute(
         manifest=words.manifest(),
+        rules=(words.rule(),),
         priority=50,
-        destinations=("pacs",),
         report_not_eligible=False,
         configuration_digest="c",
     )

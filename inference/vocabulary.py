@@ -1,0 +1,195 @@
+"""What words in descriptions mean: body regions, contrast, phases, views, phantoms.
+
+English, German, French, Italian, Spanish, Portuguese and Dutch, as radiographers write them. A
+word ending in * stands for all words that begin so. What is ambiguous stands in no list.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+from node.domain.facts import LATERALITIES, REGIONS, VIEWS
+
+#: Longer texts are no descriptions (LO has 64 characters, PS3.5 table 6.2-1).
+MOST_LETTERS = 256
+
+_REGION_WORDS = {
+    "head": "head kopf tete cabeza testa capo cabeca hoofd brain hirn gehirn cereb* cerveau "
+    "cran* schadel* skull crane schaedel* neuro* ccct orbit* sinus* nnh sella iac petrous "
+    "felsenbein mastoid* facial face gesicht maxill* mandib* headneck nasopharynx",
+    "neck": "neck hals cou cuello collo pescoco thyro* schilddruse larynx carot* headneck "
+    "neckchest* hnc",
+    "chest": "chest thora* torax torace tor thx lung lunge lungen lungs poumon* pulm* polm* longen "
+    "brustkorb mediast* chestabd* neckchest* tap cap tkap cta-pe lae embolie* oesoph* esoph* rib "
+    "ribs rippen bronch* chestabdpel* ldct lung-screening",
+    "heart": "heart herz coeur cuore corazon coracao hart cardia* "
+    "coronary coronaries coronarie* coronaire* koronarangio* kardia* calcium-score "
+    "cacs tavi",
+    "breast": "breast* mamm* sein seno mama borst brust",
+    "abdomen": "abdom* addome abd bauch buik liver leber foie fegato higado figado lever hepat* "
+    "kidney* niere* rein reins rene renal* urogram* pancrea* pankreas spleen milz stomach magen "
+    "colon kolon bowel darm adrenal nebenniere* chestabd* abdpel* abdopel* abdomenpel* tap cap "
+    "tkap triphasic gallblad* galle* urogr* uro neckchestabd* ventre",
+    "pelvis": "pelvi* becken bassin bacino pelvico bekken abdpel* abdopel* abdomenpel* prosta* "
+    "bladder blase vessie vescica vejiga uter* ovar* rectum rekt* rectal cervix chestabdpel* tap "
+    "cap hip hips hufte* huft hanche* anca cadera bonypelvis neckchestabdpel* sacr* isg",
+    "spine": "spine *spine wirbel* columna colonna rachis coluna wervel* lws bws hws lumb* lomb* "
+    "lenden* cspine tspine lspine tlspine cervical zervikal* lsp tsp csp vertebr* myelo*",
+    "upper_limb": "shoulder schulter epaule spalla hombro ombro arm elbow ellbogen coude gomito "
+    "codo hand main mano wrist handgelenk poignet polso muneca humer* radius ulna finger* forearm "
+    "unterarm oberarm",
+    "lower_limb": "leg legs bein jambe gamba pierna perna been knee knie genou ginocchio rodilla "
+    "joelho foot fuss pied piede pie voet ankle sprunggelenk cheville caviglia tobillo femur tibia "
+    "thigh calf unterschenkel oberschenkel runoff beckenbein* lowerlimb",
+    "whole_body": "wholebody ganzkorper* ganzkoerper* gk wb polytrauma polytraum* corps-entier",
+}
+#: Words of two or three parts, as they stand after the separators are gone.
+_PHRASES = {
+    "whole body": "whole_body",
+    "total body": "whole_body",
+    "corps entier": "whole_body",
+    "cuerpo entero": "whole_body",
+    "skull base thigh": "whole_body",
+    "eyes to thigh": "whole_body",
+}
+#: What `whole_body` surely holds.
+_WHOLE_BODY = ("chest", "abdomen", "pelvis")
+
+#: "CHEST_TO_PELVIS" goes through the abdomen.
+_BETWEEN = (({"chest", "pelvis"}, "abdomen"), ({"head", "chest"}, "neck"))
+
+_WITHOUT = re.compile(
+    r"\b(w ?/? ?o|without|ohne|sans|senza|sin|zonder|non ?-? ?(con|contrast|enhanced|ce)\w*|"
+    r"unenhanced|nativ\w*|natif|basale|plain|nect|ncct|nc|pre ?-?(contrast|gad\w*|gd|km)|"
+    r"no (iv )?contrast)\b|"
+    r"(?<![\w/])c ?-(?!\w)|(?<!\S)-c\b",
+)
+_WITH = re.compile(
+    r"\b(contrast\w*|kontrast\w*|km|mdc|mdk|cect|post ?-?(contrast|gd|gad\w*)|"
+    r"w ?/ ?(iv|c|con|contrast)|gad\w*|enhanced|inj|injecte|arteri\w*|portal\w*|portov\w*|venos\w*|"
+    r"veineu\w*|venous|cta|angio\w*|pv|nephrogra\w*|urograph\w*|excret\w*)\b|(?<!\w)c ?\+|\+ ?c\b",
+)
+#: "with and without" says nothing of this series.
+_BOTH = re.compile(r"\b(w|with|mit) ?(and|und|et|&|\+|/)? ?(w ?/? ?o|without|ohne)\b")
+_PHASES = (
+    ("native", re.compile(r"\b(nativ\w*|natif|basale|unenhanced|nect|ncct|non ?-?con\w*)\b")),
+    ("arterial", re.compile(r"\b(art|arteri\w*|arter|cta|aortic phase|early)\b")),
+    ("venous", re.compile(r"\b(ven|veno\w*|veineu\w*|portal\w*|portov\w*|pv|pvp|nephrogr\w*)\b")),
+    ("delayed", re.compile(r"\b(delay\w*|late|spat\w*|tardi\w*|excret\w*|urograph\w*)\b")),
+)  # fmt: skip
+_PHANTOM = re.compile(
+    r"\b(phantom\w*|fantom\w*|fantoma|catphan\w*|acr qc|qa|qc|qualitatskontrolle|konstanz\w*|"
+    r"constancy|daily check|water cal\w*)\b"
+)
+_VIEW = re.compile(rf"(?<![a-z])([rl])? ?-?({'|'.join(VIEWS).lower()})(?![a-z])")
+_SIDES = {
+    "l": "left", "left": "left", "links": "left", "gauche": "left", "sinistra": "left",
+    "izquierda": "left", "li": "left", "lt": "left",
+    "r": "right", "right": "right", "rechts": "right", "droite": "right", "destra": "right",
+    "derecha": "right", "re": "right", "rt": "right",
+    "b": "both", "bilateral": "both", "u": "unpaired",
+}  # fmt: skip
+
+_EXACT: dict[str, set[str]] = {}
+_BEGINS: list[tuple[str, str]] = []
+_ENDS: list[tuple[str, str]] = []
+for _region, _words in _REGION_WORDS.items():
+    for _word in _words.split():
+        if _word.startswith("*"):
+            _ENDS.append((_word[1:], _region))
+        elif _word.endswith("*"):
+            _BEGINS.append((_word[:-1], _region))
+        else:
+            _EXACT.setdefault(_word, set()).add(_region)
+
+
+@lru_cache(maxsize=16384)
+def folded(text: str) -> str:
+    """Lower case, without accents, separators as single spaces; + - / stay."""
+    plain = unicodedata.normalize("NFKD", text[:MOST_LETTERS].lower().replace("ß", "ss"))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return " ".join(re.sub(r"[_^,;:.()\[\]\\|]+", " ", plain).split())
+
+
+def regions_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """The body regions that the texts name, from head to foot."""
+    found: set[str] = set()
+    for text in texts:
+        found |= _named_in(text)
+    if "whole_body" in found:
+        found.update(_WHOLE_BODY)
+    for ends, between in _BETWEEN:
+        if found >= ends:
+            found.add(between)
+    return tuple(region for region in REGIONS if region in found)
+
+
+@lru_cache(maxsize=16384)
+def _named_in(text: str) -> frozenset[str]:
+    spaced = re.sub(r"[-+/&]", " ", folded(text))
+    found = {region for phrase, region in _PHRASES.items() if phrase in spaced}
+    for word in spaced.split():
+        found |= _regions_of(word)
+    return frozenset(found)
+
+
+def _regions_of(word: str) -> set[str]:
+    word = word.rstrip("0123456789")
+    found = set(_EXACT.get(word, ()))
+    found.update(region for start, region in _BEGINS if word.startswith(start))
+    found.update(region for end, region in _ENDS if word.endswith(end))
+    return found
+
+
+@lru_cache(maxsize=16384)
+def contrast_in(text: str) -> bool | None:
+    """Do the words say that contrast was given; None where they do not, or say both."""
+    line = folded(text)
+    if _BOTH.search(line):
+        return None
+    without = _WITHOUT.search(line)
+    if without:
+        rest = line[: without.start()] + " " + line[without.end() :]
+        # "ohne KM" names the agent that was not given; a phase beside it contradicts.
+        return None if _phase(rest) not in (None, "native") else False
+    return True if _WITH.search(line) else None
+
+
+def phase_in(text: str) -> str | None:
+    """The contrast phase that the words name; None where they name none or several."""
+    return _phase(folded(text))
+
+
+@lru_cache(maxsize=16384)
+def _phase(line: str) -> str | None:
+    found = [phase for phase, words in _PHASES if words.search(line)]
+    return found[0] if len(found) == 1 else None
+
+
+def is_phantom(texts: Iterable[str]) -> bool:
+    """Do the words speak of a phantom or of quality control?"""
+    return any(map(_speaks_of_phantom, texts))
+
+
+@lru_cache(maxsize=16384)
+def _speaks_of_phantom(text: str) -> bool:
+    return bool(_PHANTOM.search(folded(text).replace("-", " ")))
+
+
+def view_in(text: str) -> tuple[str | None, str | None]:
+    """View and side of a mammogram: "R MLO" -> ("MLO", "right")."""
+    found = _VIEW.search(folded(text))
+    if not found:
+        return None, None
+    return found[2].upper(), _SIDES[found[1]] if found[1] else None
+
+
+def side_of(text: str) -> str | None:
+    """`LATERALITIES` from a code (L, R, B, U) or from a word."""
+    sides = {_SIDES[word] for word in folded(text).split() if word in _SIDES}
+    found = sides.pop() if len(sides) == 1 else None
+    assert found is None or found in LATERALITIES
+    return found

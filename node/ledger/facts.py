@@ -1,0 +1,96 @@
+"""Rows of typed facts: what `plan` replays, and where the priors of a study are found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from node.domain.facts import StudyFacts, plain, revived
+from node.domain.study import StudyUID
+from node.ledger.database import Database
+
+#: Priors that are looked at, newest first: a role wants the last ones, not a life's archive.
+PRIORS = 20
+
+
+class FactTable:
+    """The study_facts table: one row a study, of its newest generation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, facts: StudyFacts) -> None:
+        """Write or replace the facts of a study."""
+        at = facts.at.timestamp() if facts.at is not None else 0.0
+        with self._database.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO study_facts VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (
+                    facts.study_uid,
+                    facts.generation,
+                    at,
+                    facts.patient_id,
+                    facts.issuer_of_patient_id,
+                    facts.birth_date,
+                    facts.study_date,
+                    facts.study_time,
+                    json.dumps(facts.faults),
+                    json.dumps([plain(series) for series in facts.series]),
+                ),
+            )
+
+    def get(self, study_uid: str) -> StudyFacts | None:
+        """The facts of one study."""
+        row = self._database.row("SELECT * FROM study_facts WHERE study_uid=?", (study_uid,))
+        return _study(row) if row else None
+
+    def since(self, at: float) -> Iterator[StudyFacts]:
+        """Every study that was complete at this time (seconds since the epoch) or later."""
+        rows = self._database.rows("SELECT * FROM study_facts WHERE at>=? ORDER BY at", (at,))
+        yield from map(_study, rows)
+
+    def priors(self, study: StudyFacts) -> tuple[StudyFacts, ...]:
+        """Earlier studies of the same patient whose images are still here, newest first.
+
+        The same patient: identifier, its issuer and the birth date agree. Without an identifier
+        nothing is a prior.
+        """
+        if not study.patient_id:
+            return ()
+        rows = self._database.rows(
+            "SELECT * FROM study_facts WHERE patient_id=? AND issuer_of_patient_id=? "
+            "AND birth_date=? AND study_uid<>? AND study_date||study_time<? AND study_date<>'' "
+            "AND EXISTS (SELECT 1 FROM instance WHERE instance.study_uid=study_facts.study_uid) "
+            "ORDER BY study_date||study_time DESC LIMIT ?",
+            (
+                study.patient_id,
+                study.issuer_of_patient_id,
+                study.birth_date,
+                study.study_uid,
+                study.study_date + study.study_time,
+                PRIORS,
+            ),
+        )
+        return tuple(map(_study, rows))
+
+    def remove(self, study_uid: str) -> None:
+        """The images of the study are gone: so is what identifies its patient."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM study_facts WHERE study_uid=?", (study_uid,))
+
+
+def _study(row: sqlite3.Row) -> StudyFacts:
+    return StudyFacts(
+        study_uid=StudyUID(row["study_uid"]),
+        series=tuple(revived(series) for series in json.loads(row["series"])),
+        generation=row["generation"],
+        at=datetime.fromtimestamp(row["at"], tz=UTC),
+        patient_id=row["patient_id"],
+        issuer_of_patient_id=row["issuer_of_patient_id"],
+        birth_date=row["birth_date"],
+        study_date=row["study_date"],
+        study_time=row["study_time"],
+        faults=tuple(json.loads(row["faults"])),
+    )

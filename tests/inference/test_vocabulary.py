@@ -1,0 +1,143 @@
+"""Words in descriptions, in several languages, and the names of kernels."""
+
+from __future__ import annotations
+
+import pytest
+
+from inference.kernels import kernel_class
+from inference.vocabulary import contrast_in, is_phantom, phase_in, regions_in, side_of, view_in
+
+
+@pytest.mark.parametrize(
+    ("text", "regions"),
+    [
+        ("CHESTABDPELVIS", ("chest", "abdomen", "pelvis")),
+        ("CHEST_TO_PELVIS", ("chest", "abdomen", "pelvis")),
+        ("Thorax 1.0 Br40 S3", ("chest",)),
+        ("CT Schädel nativ", ("head",)),
+        ("TDM THORACO-ABDOMINO-PELVIEN", ("chest", "abdomen", "pelvis")),
+        ("TC addome completo", ("abdomen",)),
+        ("TAC TÓRAX", ("chest",)),
+        ("LSPINE", ("spine",)),
+        ("HWS sag", ("spine",)),
+        ("Knie re.", ("lower_limb",)),
+        ("whole body FDG", ("chest", "abdomen", "pelvis", "whole_body")),
+        ("CTA coronary", ("heart",)),
+        ("Lung Coronal MPR", ("chest",)),
+        ("Ganzkoerper nativ", ("chest", "abdomen", "pelvis", "whole_body")),
+        ("Left Breast", ("breast",)),
+        ("Smart Prep Series", ()),
+        ("Dose Report", ()),
+        ("PHANTOM", ()),
+        ("", ()),
+    ],
+)
+def test_regions_are_read_in_the_language_of_the_radiographer(
+    text: str, regions: tuple[str, ...]
+) -> None:
+    assert regions_in([text]) == regions
+
+
+@pytest.mark.parametrize(
+    ("text", "contrast"),
+    [
+        ("Abdomen portalvenös 3.0", True),
+        ("CT Thorax mit KM", True),
+        ("CHEST W/CONTRAST", True),
+        ("Thorax C+", True),
+        ("CTA Aorta", True),
+        ("Abdomen ohne KM", False),
+        ("NON CONTRAST HEAD", False),
+        ("Thorax nativ", False),
+        ("CHEST W/O", False),
+        ("CAP WO", False),
+        ("SAG T1 PRE GAD", False),
+        ("SAG T1 POST GAD", True),
+        ("ReconFilter-C", None),
+        ("CT ABD WWO", None),
+        ("sans injection", False),
+        ("Abd C-", False),
+        ("CT ABD W AND W/O", None),
+        ("Thorax 1.0", None),
+        ("C-SPINE", None),
+        ("", None),
+    ],
+)
+def test_contrast_is_read_from_words_and_left_open_where_they_say_both(
+    text: str, contrast: bool | None
+) -> None:
+    assert contrast_in(text) is contrast
+
+
+@pytest.mark.parametrize(
+    ("text", "phase"),
+    [
+        ("Leber arteriell", "arterial"),
+        ("Abdomen ven. 3mm", "venous"),
+        ("portal venous", "venous"),
+        ("nativ", "native"),
+        ("LATE 5min", "delayed"),
+        ("arterial and venous", None),
+        ("Lung", None),
+    ],
+)
+def test_one_phase_is_read_and_two_are_none(text: str, phase: str | None) -> None:
+    assert phase_in(text) == phase
+
+
+@pytest.mark.parametrize(
+    ("text", "view", "side"),
+    [
+        ("R MLO", "MLO", "right"),
+        ("LCC", "CC", "left"),
+        ("L-XCCL Tomo", "XCCL", "left"),
+        ("MLO", "MLO", None),
+        ("accession", None, None),
+    ],
+)
+def test_views_of_mammograms(text: str, view: str | None, side: str | None) -> None:
+    assert view_in(text) == (view, side)
+
+
+def test_sides_are_codes_or_words() -> None:
+    assert [side_of(text) for text in ("L", "RIGHT", "Left Breast", "B", "")] == [
+        "left",
+        "right",
+        "left",
+        "both",
+        None,
+    ]
+
+
+def test_phantoms_are_known_by_their_words() -> None:
+    assert is_phantom(["QA^Daily"])
+    assert is_phantom(["Konstanzprüfung Phantom"])
+    assert not is_phantom(["Thorax", "Qadir^A", "Calibration Scan"])
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("B30f", "soft"),
+        ("B70f", "lung"),
+        ("['Br40f', '3']", "soft"),
+        ("Br38f\\3", "soft"),
+        ("Bl57d\\3", "lung"),
+        ("H60s", "bone"),
+        ("U90u", "bone"),
+        ("STANDARD", "soft"),
+        ("LUNG", "lung"),
+        ("BONEPLUS", "bone"),
+        ("FC17", "soft"),
+        ("FC51", "lung"),
+        ("FC30", "bone"),
+        ("L", "lung"),
+        ("YA", "lung"),
+        ("C", "soft"),
+        ("T20s", "unknown"),
+        ("OPA", "unknown"),
+        ("", None),
+    ],
+)
+def test_kernels_of_four_manufacturers(name: str, found: str | None) -> None:
+    assert kernel_class(name) == found

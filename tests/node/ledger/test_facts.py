@@ -1,0 +1,120 @@
+"""Facts survive in the ledger; priors are those of the same patient, earlier, still stored."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from node.domain.facts import StudyFacts
+from node.domain.study import StudyUID
+from node.domain.verdict import Companion, Ineligible, Job, ModelName, ReasonCode
+from node.ledger import Ledger
+from node.ledger.schema import SCHEMA_VERSION, TABLES
+from tests.node import words
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path)
+    yield opened
+    opened.close()
+
+
+def study(uid: str, date: str = "20260101", **changes: object) -> StudyFacts:
+    facts = words.study_facts(words.facts(uid), study_uid=StudyUID(uid), study_date=date)
+    patient = {"patient_id": "P1", "birth_date": "19600101", "issuer_of_patient_id": "H"}
+    return replace(facts, **(patient | changes))  # type: ignore[arg-type]
+
+
+def stored(ledger: Ledger, facts: StudyFacts) -> StudyFacts:
+    instance = replace(words.instance(1, series=facts.study_uid), study_uid=facts.study_uid)
+    ledger.instances.record(instance)
+    ledger.facts.record(facts)
+    return facts
+
+
+def test_facts_come_back_as_they_were(ledger: Ledger) -> None:
+    facts = study("1", faults=("two patients",), study_time="0830")
+    ledger.facts.record(facts)
+    assert ledger.facts.get("1") == facts
+    newer = replace(facts, generation=2, series=())
+    ledger.facts.record(newer)
+    assert ledger.facts.get("1") == newer
+
+
+def test_studies_since_a_time(ledger: Ledger) -> None:
+    for day in (1, 2, 3):
+        ledger.facts.record(study(str(day), at=datetime(2026, 1, day, tzinfo=UTC)))
+    since = datetime(2026, 1, 2, tzinfo=UTC).timestamp()
+    assert [facts.study_uid for facts in ledger.facts.since(since)] == ["2", "3"]
+
+
+def test_priors_are_earlier_studies_of_the_same_patient_newest_first(ledger: Ledger) -> None:
+    now = stored(ledger, study("now", "20260301"))
+    for uid, date in (("old", "20240101"), ("new", "20260201"), ("later", "20260401")):
+        stored(ledger, study(uid, date))
+    stored(ledger, study("other", "20250101", patient_id="P2"))
+    stored(ledger, study("reused", "20250101", birth_date="19990101"))
+    stored(ledger, study("elsewhere", "20250101", issuer_of_patient_id="X"))
+    ledger.facts.record(study("deleted", "20250101"))
+    assert [prior.study_uid for prior in ledger.facts.priors(now)] == ["new", "old"]
+    assert ledger.facts.priors(replace(now, patient_id="")) == ()
+
+
+def test_facts_go_with_the_images(ledger: Ledger) -> None:
+    ledger.facts.record(study("1"))
+    ledger.facts.remove("1")
+    assert ledger.facts.get("1") is None
+
+
+def test_a_verdict_keeps_the_code_of_its_reason(ledger: Ledger) -> None:
+    facts = words.facts()
+    verdict = Ineligible(
+        model=ModelName("m"), stack_id=facts.stack_id, reason="why", code=ReasonCode.TILT
+    )
+    ledger.studies.record_verdict(facts.study_uid, 1, verdict, "line")
+    (row,) = ledger.studies.verdicts(facts.study_uid, 1)
+    assert (row.verdict, row.reason, row.reason_code) == ("not eligible", "why", "tilt")
+
+
+def test_a_job_keeps_its_companions_and_waits_for_its_hours(tmp_path: Path) -> None:
+    now = 1000.0
+    ledger = Ledger(tmp_path, clock=lambda: now)
+    facts = words.facts()
+    companions = ((facts.stack_id, Companion("ct", StudyUID("9"), words.facts("2").stack_id)),)
+    job = Job(
+        key="k",
+        study_uid=facts.study_uid,
+        candidates=(facts.stack_id,),
+        model=ModelName("m"),
+        generation=1,
+        priority=1,
+        companions=companions,
+        not_before=2000.0,
+    )
+    ledger.jobs.add(job, destinations=())
+    assert ledger.jobs.claim("me", 30) is None
+    now = 2000.0
+    claimed = ledger.jobs.claim("me", 30)
+    assert claimed is not None
+    assert ledger.jobs.companions("k") == companions
+    ledger.close()
+
+
+def test_a_ledger_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "ledger.sqlite")
+    old.executescript(TABLES)
+    old.execute("INSERT INTO meta VALUES ('version', '2')")
+    old.execute("INSERT INTO verdict VALUES ('1', 1, '1.1', 'm', 'run', '', 'f', 0.0)")
+    old.commit()
+    old.close()
+    ledger = Ledger(tmp_path)
+    assert [row.reason_code for row in ledger.studies.verdicts("1", 1)] == [""]
+    assert ledger.facts.get("1") is None
+    ledger.close()
+    assert SCHEMA_VERSION > 2
