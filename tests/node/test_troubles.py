@@ -24,7 +24,7 @@ def core(**changes: Any) -> Any:
             troubles=SimpleNamespace(
                 held_back=lambda name: well["held"].get(name, (0, 0)),
                 silent_for=lambda name, at_least_s: well["silent"].get(name, 0.0),
-            )
+            ),
         ),
         appliance=SimpleNamespace(
             alerts=SimpleNamespace(destination_dead_after_hours=4.0),

@@ -237,7 +237,7 @@ def test_segments_that_nobody_writes_to_are_not_kept_open(tmp_path: Path) -> Non
 
 
 def test_segment_that_somebody_deleted_does_not_stop_the_node(tmp_path: Path) -> None:
-    with opened(tmp_path) as (store, ledger):
+    with opened(tmp_path) as (store, _ledger):
         intake = store.open("a")
         put(intake, content())
         intake.close(clean=True)
