@@ -22,6 +22,7 @@ from dicom_sr import codes
 from dicom_sr.common import clipped, code_item
 from dicom_sr.fallback_pages import IN_PLACE_OF, sources_of
 from dicom_sr.page import Page
+from dicom_sr.repeated import EQUIPMENT, IDENTITY
 from dicom_sr.report_rules import named, walk
 from dicom_sr.secondary_capture import PAGES_PER_RESULT, put_page
 from dicom_sr.validation import validate_alone
@@ -32,40 +33,20 @@ from node.domain.study import Plane
 #: What every object of a result repeats: Patient, General Study, General Equipment and SOP
 #: Common modules, and the times.
 REPEATED: Final = (
-    "SpecificCharacterSet",
+    *IDENTITY,
+    *EQUIPMENT,
     "InstanceCreationDate",
     "InstanceCreationTime",
     "ContentDate",
     "ContentTime",
     "TimezoneOffsetFromUTC",
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
     "PatientBirthTime",
-    "PatientSex",
     "PatientAge",
     "PatientSize",
     "PatientWeight",
     "PatientIdentityRemoved",
     "DeidentificationMethod",
     "DeidentificationMethodCodeSequence",
-    "StudyInstanceUID",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "StudyDescription",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "SoftwareVersions",
-    "DeviceSerialNumber",
-    "DeviceUID",
-    "StationName",
-    "InstitutionName",
-    "ContributingEquipmentSequence",
-    "ContentQualification",
 )
 #: Behind the series number of the object that is replaced, in the block of its task.
 SERIES_STEP: Final = 5

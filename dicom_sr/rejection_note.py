@@ -23,6 +23,7 @@ from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import Kind, clipped, file_meta
 from dicom_sr.context import Predecessor
+from dicom_sr.repeated import EQUIPMENT, IDENTITY
 from node.domain.errors import ResultError
 from node.domain.finding import CodedConcept, derived_uid
 
@@ -41,33 +42,9 @@ _OF_THE_PATIENT: Final = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-#: Copied from the template, verbatim: identity, equipment and labels.
-_COPIED: Final = (
-    "SpecificCharacterSet",
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "StudyDescription",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "SoftwareVersions",
-    "DeviceSerialNumber",
-    "DeviceUID",
-    "StationName",
-    "InstitutionName",
-    "ContributingEquipmentSequence",
-    "ContentQualification",
-    "TimezoneOffsetFromUTC",
-    "ReferencedRequestSequence",
-)
+#: Copied from the template, verbatim: identity, equipment and labels; not what tells of the
+#: person's state or of an instant, which a note about objects has its own of.
+_COPIED: Final = (*IDENTITY, *EQUIPMENT, "TimezoneOffsetFromUTC", "ReferencedRequestSequence")
 #: Objects that are referenced as images; everything else is a composite object (TID 2010).
 _IMAGES: Final = (SecondaryCaptureImageStorage, SegmentationStorage)
 
