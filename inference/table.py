@@ -195,7 +195,7 @@ def _series(row: Mapping[str, str], columns: frozenset[str], untold: frozenset[s
 
 
 #: Facts with several sources: the header is silent only when each is there and holds nothing.
-_OF_SEVERAL = ("header_region", "header_contrast", "phase", "view", "laterality")
+_OF_SEVERAL = ("image_kind", "header_region", "header_contrast", "phase", "view", "laterality")
 
 
 def _stated(said: Said) -> dict[str, Any]:

@@ -24,18 +24,18 @@ _REGION_WORDS = {
     "neckchest* hnc",
     "chest": "chest thora* torax torace tor thx lung lunge lungen lungs poumon* pulm* polm* longen "
     "brustkorb mediast* chestabd* neckchest* tap cap tkap cta-pe lae embolie* oesoph* esoph* rib "
-    "ribs rippen bronch* chestabdpel* ldct lung-screening",
+    "ribs rippen bronch* chestabdpel* chabd* ldct lung-screening",
     "heart": "heart herz coeur cuore corazon coracao hart cardia* "
     "coronary coronaries coronarie* coronaire* koronarangio* kardia* calcium-score "
     "cacs tavi",
     "breast": "breast* mamm* sein seno mama borst brust",
     "abdomen": "abdom* addome abd bauch buik liver leber foie fegato higado figado lever hepat* "
     "kidney* niere* rein reins rene renal* urogram* pancrea* pankreas spleen milz stomach magen "
-    "colon kolon bowel darm adrenal nebenniere* chestabd* abdpel* abdopel* abdomenpel* tap cap "
-    "tkap triphasic gallblad* galle* urogr* uro neckchestabd* ventre",
+    "colon kolon bowel darm adrenal nebenniere* chestabd* chabd* abdpel* abdopel* abdomenpel* tap "
+    "cap tkap triphasic gallblad* galle* urogr* uro neckchestabd* ventre",
     "pelvis": "pelvi* becken bassin bacino pelvico bekken abdpel* abdopel* abdomenpel* prosta* "
     "bladder blase vessie vescica vejiga uter* ovar* rectum rekt* rectal cervix chestabdpel* tap "
-    "cap hip hips hufte* huft hanche* anca cadera bonypelvis neckchestabdpel* sacr* isg",
+    "cap hip hips hufte* huft hanche* anca cadera chabdpel* bonypelvis neckchestabdpel* sacr* isg",
     "spine": "spine *spine wirbel* columna colonna rachis coluna wervel* lws bws hws lumb* lomb* "
     "lenden* cspine tspine lspine tlspine cervical zervikal* lsp tsp csp vertebr* myelo*",
     "upper_limb": "shoulder schulter epaule spalla hombro ombro arm elbow ellbogen coude gomito "

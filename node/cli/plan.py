@@ -28,6 +28,8 @@ from node.pipeline.routing import ModelRoute
 from node.settings import routes_of
 
 DAY_S = 86400.0
+#: More would hide the studies that are printed behind.
+REASONS_SHOWN = 12
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -133,6 +135,10 @@ def _as_json(found: Plan, options: argparse.Namespace) -> dict[str, object]:
         "studies": found.studies,
         "series": found.series,
         "models": _summary(found),
+        "reasons": [
+            {"model": model, "change": change, "reason": reason, "studies": count}
+            for model, change, reason, count in found.reasons()
+        ],
         "differences": [asdict(one) for one in found.differences],
     }
 
@@ -148,6 +154,12 @@ def _print(found: Plan, options: argparse.Namespace) -> None:
     if not found.differences:
         print("no difference")
         return
+    print("why, by number of studies:")
+    reasons = found.reasons()
+    for model, change, reason, count in reasons[:REASONS_SHOWN]:
+        print(f"  {count} {model} {change.value}: {reason}")
+    if len(reasons) > REASONS_SHOWN:
+        print(f"  ... and {len(reasons) - REASONS_SHOWN} more reasons (--json tells all)")
     print()
     shown = found.differences if options.show < 0 else found.differences[: options.show]
     for one in shown:

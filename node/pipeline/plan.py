@@ -54,11 +54,15 @@ class Decision:
     priority: int | None = None
     reasons: tuple[tuple[str, str], ...] = ()
 
+    def reason(self, other: Decision) -> str:
+        """Why; of what is not eligible, why the series of the other decision are not."""
+        asked = [reason for stack, reason in self.reasons if stack in other.stacks]
+        return _most_frequent(asked) or self.why
+
     def told(self, other: Decision) -> str:
-        """In one line; of what is not eligible, why the series of the other decision are not."""
+        """In one line, with the names of the series."""
         if self.outcome is Outcome.NONE:
-            asked = [reason for stack, reason in self.reasons if stack in other.stacks]
-            return f"not eligible: {_most_frequent(asked) or self.why}"
+            return f"not eligible: {self.reason(other)}"
         if self.outcome is Outcome.OPEN:
             return f"unknown for {_few(self.stacks)}: {self.why}"
         where = ", ".join(self.destinations) or "nobody (shadow)"
@@ -69,13 +73,18 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One study and model that the new configuration treats in another way."""
+    """One study and model that the new configuration treats in another way.
+
+    Attributes:
+        reason: of the new decision, without the names of this study's series.
+    """
 
     study_uid: str
     model: str
     change: Change
     now: str
     then: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -90,6 +99,11 @@ class Plan:
     series: int = 0
     differences: list[Difference] = field(default_factory=list)
     outcomes: Counter[tuple[str, str, Outcome]] = field(default_factory=Counter)
+
+    def reasons(self) -> list[tuple[str, Change, str, int]]:
+        """(model, change, reason, number of studies), most frequent first."""
+        counted = Counter((one.model, one.change, one.reason) for one in self.differences)
+        return [(*key, count) for key, count in counted.most_common()]
 
 
 def compare(
@@ -116,6 +130,7 @@ def compare(
                         change=change,
                         now=old.told(new),
                         then=new.told(old),
+                        reason=new.reason(old),
                     )
                 )
     return plan

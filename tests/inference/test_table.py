@@ -55,6 +55,14 @@ def test_a_fact_of_several_columns_is_told_when_one_of_them_tells_it(tmp_path: P
     assert {"body_region", "contrast"} <= silent.untold
 
 
+def test_kind_of_image_is_untold_where_the_image_type_is_not_in_the_table(tmp_path: Path) -> None:
+    silent, scout = series_of(tmp_path, "SeriesDescription", "CT,Abdomen", "CT,Scout")
+    assert silent.image_kind is None
+    assert "image_kind" in silent.untold
+    assert scout.image_kind == "localizer"
+    assert "image_kind" not in scout.untold
+
+
 @pytest.mark.parametrize("cell", ["\"['ORIGINAL', 'PRIMARY']\"", "ORIGINAL\\PRIMARY"])
 def test_lists_are_read_as_pandas_or_as_dicom_writes_them(tmp_path: Path, cell: str) -> None:
     (facts,) = series_of(tmp_path, "ImageType", f"CT,{cell}")

@@ -53,7 +53,8 @@ def test_no_difference_is_0_and_a_difference_is_1(
     assert plan(folder, "new.yaml", *table) == 1
     told = capsys.readouterr().out
     assert "1.1  body_composition  MAY LOSE" in told
-    assert "body region chest; the rule asks for body region abdomen" in told
+    reason = "body region chest; the rule asks for body region abdomen"
+    assert f"  1 body_composition may lose: no routing rule applies: {reason}" in told
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ def test_json_holds_every_difference(folder: Path, capsys: pytest.CaptureFixture
     assert (found["studies"], found["series"]) == (2, 2)
     assert found["models"][0]["unknown"] == [1, 0]
     assert [one["change"] for one in found["differences"]] == ["may lose"]
+    assert [(one["change"], one["studies"]) for one in found["reasons"]] == [("may lose", 1)]
 
 
 def test_received_studies_are_replayed_from_the_ledger(

@@ -97,3 +97,19 @@ def test_the_same_configuration_makes_no_difference_and_is_counted() -> None:
     assert plan.differences == []
     assert (plan.studies, plan.series) == (2, 2)
     assert sorted(plan.outcomes.values()) == [1, 1, 1, 1]
+
+
+def test_studies_that_change_for_one_reason_are_counted_together() -> None:
+    lung = [
+        replace(words.study_facts(words.facts("1", kernel_class="lung", series_number=number)))
+        for number in (3, 4)
+    ]
+    bone = words.study_facts(words.facts("1", kernel_class="bone"))
+    plan = compare([*lung, bone], routes(), routes(**SOFT))
+    (first, second) = plan.reasons()
+    assert first[1:] == (
+        Change.LOSES,
+        "no routing rule applies: kernel class lung; the rule asks for kernel class soft",
+        2,
+    )
+    assert second[-1] == 1
