@@ -133,8 +133,10 @@ def modality_of(text: str) -> str | None:
 def image_kind(said: Said) -> str | None:
     """`facts.IMAGE_KINDS` from ImageType, SOP class and description, the most telling first."""
     values = set(said("ImageType").upper().split("\\")) - {""}
-    words = set(folded(said("SeriesDescription")).replace("-", " ").split())
-    capture = said("SOPClassUID").startswith(_SECONDARY_CAPTURE)
+    line = folded(said("SeriesDescription"))
+    words = set(line.replace("-", " ").split()) | set(line.replace("-", "").split())
+    # With the dot: 7.1 to 7.4 are the multi-frame captures, 77.1.6 is a whole slide.
+    capture = f"{said('SOPClassUID')}.".startswith(f"{_SECONDARY_CAPTURE}.")
     dose = {"dose", "dosis", "dosisinfo"} & words and ({"report", "info", "protocol"} & words)
     signs = (
         ("dose_report", bool(dose) or "DOSE_INFO" in values or "dosisinfo" in words),
@@ -151,11 +153,12 @@ def image_kind(said: Said) -> str | None:
 
 _LOCALIZER = {
     "scout", "topogram", "topogramm", "surview", "localizer", "localiser", "scanogram", "loc",
-    "survey", "scano", "scouts", "topo",
+    "survey", "scano", "scouts", "topo", "locator", "locators",
 }  # fmt: skip
 _SUBTRACTIONS = {"SUBTRACTION", "SUBTRACT", "SUB"}
 _PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP", "VOLUME RENDERED", "VRT"}
-_PROJECTION_WORDS = {"mip", "mips", "minip", "vrt", "3dmip"}
+#: "projections": the detector's own readings, which some archives keep as CT images.
+_PROJECTION_WORDS = {"mip", "mips", "minip", "vrt", "3dmip", "aveip", "avip", "projections"}
 
 
 def phantom(said: Said) -> bool:

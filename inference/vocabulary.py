@@ -70,7 +70,8 @@ _WITHOUT = re.compile(
 _WITH = re.compile(
     r"\b(contrast\w*|kontrast\w*|km|mdc|mdk|cect|post ?-?(contrast|gd|gad\w*)|"
     r"w ?/ ?(iv|c|con|contrast)|gad\w*|enhanced|inj|injecte|arteri\w*|portal\w*|portov\w*|venos\w*|"
-    r"veineu\w*|venous|cta|angio\w*|pv|nephrogra\w*|urograph\w*|excret\w*)\b|(?<!\w)c ?\+|\+ ?c\b",
+    r"veineu\w*|venous|ven|cta|angio\w*|pv|pvp|nephrogra\w*|urograph\w*|excret\w*)\b|"
+    r"(?<!\w)c ?\+|\+ ?c\b",
 )
 #: "with and without" says nothing of this series.
 _BOTH = re.compile(r"\b(w|with|mit) ?(and|und|et|&|\+|/)? ?(w ?/? ?o|without|ohne)\b")
@@ -78,7 +79,7 @@ _PHASES = (
     ("native", re.compile(r"\b(nativ\w*|natif|basale|unenhanced|nect|ncct|non ?-?con\w*)\b")),
     ("arterial", re.compile(r"\b(art|arteri\w*|arter|cta|aortic phase|early)\b")),
     ("venous", re.compile(r"\b(ven|veno\w*|veineu\w*|portal\w*|portov\w*|pv|pvp|nephrogr\w*)\b")),
-    ("delayed", re.compile(r"\b(delay\w*|late|spat\w*|tardi\w*|excret\w*|urograph\w*)\b")),
+    ("delayed", re.compile(r"(?<!no )\b(delay\w*|late|spat\w*|tardi\w*|excret\w*|urograph\w*)\b")),
 )  # fmt: skip
 _PHANTOM = re.compile(
     r"\b(phantom\w*|fantom\w*|fantoma|catphan\w*|acr qc|qa|qc|qualitatskontrolle|konstanz\w*|"

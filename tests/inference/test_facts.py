@@ -101,7 +101,12 @@ def test_contrast_is_told_by_agent_volume_or_words(
         ({"ImageType": ["DERIVED", "SECONDARY"]}, "derived"),
         ({"SeriesDescription": "Dose Report"}, "dose_report"),
         ({"SeriesDescription": "Patient Protocol"}, "original"),
+        ({"SeriesDescription": "locator"}, "localizer"),
+        ({"SeriesDescription": "Ave-IP(10) 0%_10%"}, "projection"),
+        ({"SeriesDescription": "Low Dose Projections"}, "projection"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "screen"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.4"}, "screen"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6"}, "original"),
         ({"ImageType": None}, None),
     ],
 )

@@ -44,6 +44,7 @@ def test_regions_are_read_in_the_language_of_the_radiographer(
         ("Abdomen portalvenös 3.0", True),
         ("CT Thorax mit KM", True),
         ("CHEST W/CONTRAST", True),
+        ("THORAX VEN AXIAL 3X3", True),
         ("Thorax C+", True),
         ("CTA Aorta", True),
         ("Abdomen ohne KM", False),
@@ -79,6 +80,7 @@ def test_contrast_is_read_from_words_and_left_open_where_they_say_both(
         ("LATE 5min", "delayed"),
         ("arterial and venous", None),
         ("Lung", None),
+        ("Ax dyn mp NO DELAY", None),
     ],
 )
 def test_one_phase_is_read_and_two_are_none(text: str, phase: str | None) -> None:
