@@ -23,17 +23,20 @@ _REGION_WORDS = {
     "neck": "neck hals cou cuello collo pescoco thyro* schilddruse larynx carot* headneck "
     "neckchest* hnc",
     "chest": "chest thora* torax torace tor thx lung lunge lungen lungs poumon* pulm* polm* longen "
-    "brustkorb mediast* chestabd* neckchest* tap cap tkap cta-pe lae embolie* oesoph* esoph* rib "
+    "brustkorb klatk* piersiow* mediast* chestabd* neckchest* tap cap tkap cta-pe lae embolie* "
+    "oesoph* esoph* rib "
     "ribs rippen bronch* chestabdpel* chabd* ldct lung-screening",
     "heart": "heart herz coeur cuore corazon coracao hart cardia* "
     "coronary coronaries coronarie* coronaire* koronarangio* kardia* calcium-score "
     "cacs tavi",
     "breast": "breast* mamm* sein seno mama borst brust",
-    "abdomen": "abdom* addome abd bauch buik liver leber foie fegato higado figado lever hepat* "
+    "abdomen": "abdom* brzuch* brzusz* addome abd bauch buik liver leber foie fegato higado "
+    "figado lever hepat* "
     "kidney* niere* rein reins rene renal* urogram* pancrea* pankreas spleen milz stomach magen "
     "colon kolon bowel darm adrenal nebenniere* chestabd* chabd* abdpel* abdopel* abdomenpel* tap "
     "cap tkap triphasic gallblad* galle* urogr* uro neckchestabd* ventre",
-    "pelvis": "pelvi* becken bassin bacino pelvico bekken abdpel* abdopel* abdomenpel* prosta* "
+    "pelvis": "pelvi* pel miednic* becken bassin bacino pelvico bekken abdpel* abdopel* "
+    "abdomenpel* prosta* "
     "bladder blase vessie vescica vejiga uter* ovar* rectum rekt* rectal cervix chestabdpel* tap "
     "cap hip hips hufte* huft hanche* anca cadera chabdpel* bonypelvis neckchestabdpel* sacr* isg",
     "spine": "spine *spine wirbel* columna colonna rachis coluna wervel* lws bws hws lumb* lomb* "
@@ -54,6 +57,9 @@ _PHRASES = {
     "cuerpo entero": "whole_body",
     "skull base thigh": "whole_body",
     "eyes to thigh": "whole_body",
+    # Short for the chest only beside another region.
+    "ch abd": "chest",
+    "ch pel": "chest",
 }
 #: What `whole_body` surely holds.
 _WHOLE_BODY = ("chest", "abdomen", "pelvis")
@@ -70,7 +76,7 @@ _WITHOUT = re.compile(
 _WITH = re.compile(
     r"\b(contrast\w*|kontrast\w*|km|mdc|mdk|cect|post ?-?(contrast|gd|gad\w*)|"
     r"w ?/ ?(iv|c|con|contrast)|gad\w*|enhanced|inj|injecte|arteri\w*|portal\w*|portov\w*|venos\w*|"
-    r"veineu\w*|venous|ven|cta|angio\w*|pv|pvp|nephrogra\w*|urograph\w*|excret\w*)\b|"
+    r"veineu\w*|venous|ven|cta|angio\w*|p ?v|pvp|ce|nephrogra\w*|urograph\w*|excret\w*)\b|"
     r"(?<!\w)c ?\+|\+ ?c\b",
 )
 #: "with and without" says nothing of this series.
@@ -78,7 +84,7 @@ _BOTH = re.compile(r"\b(w|with|mit) ?(and|und|et|&|\+|/)? ?(w ?/? ?o|without|ohn
 _PHASES = (
     ("native", re.compile(r"\b(nativ\w*|natif|basale|unenhanced|nect|ncct|non ?-?con\w*)\b")),
     ("arterial", re.compile(r"\b(art|arteri\w*|arter|cta|aortic phase|early)\b")),
-    ("venous", re.compile(r"\b(ven|veno\w*|veineu\w*|portal\w*|portov\w*|pv|pvp|nephrogr\w*)\b")),
+    ("venous", re.compile(r"\b(ven|veno\w*|veineu\w*|portal\w*|portov\w*|p ?v|pvp|nephrogr\w*)\b")),
     ("delayed", re.compile(r"(?<!no )\b(delay\w*|late|spat\w*|tardi\w*|excret\w*|urograph\w*)\b")),
 )  # fmt: skip
 _PHANTOM = re.compile(
