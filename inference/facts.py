@@ -17,6 +17,7 @@ from inference.vocabulary import (
     side_of,
     view_in,
 )
+from inference.written import positive_number
 from node.domain.facts import MODALITIES, PET_UNITS, SEXES, VIEWS, SeriesFacts
 from node.domain.study import Patient, Series, SeriesGeometry
 
@@ -112,8 +113,8 @@ def header_facts(said: Said) -> dict[str, Any]:
         "pet_units": _among(PET_UNITS, said("Units").upper()),
         "image_kind": image_kind(said),
         "patient_sex": _among(SEXES, said("PatientSex").upper()),
-        "patient_height_m": _positive(said("PatientSize")),
-        "patient_weight_kg": _positive(said("PatientWeight")),
+        "patient_height_m": positive_number(said("PatientSize")),
+        "patient_weight_kg": positive_number(said("PatientWeight")),
         "manufacturer": said("Manufacturer") or None,
         "scanner": said("ManufacturerModelName") or None,
         "station": said("StationName") or None,
@@ -227,7 +228,7 @@ def _contrast(said: Said) -> bool | None:
     agent = folded(said("ContrastBolusAgent"))
     if agent in _NO_AGENT:
         return False
-    volume = _positive(said("ContrastBolusVolume"))
+    volume = positive_number(said("ContrastBolusVolume"))
     if agent or said("ContrastBolusAgentSequence") or volume:
         return True
     found = contrast_in(said("SeriesDescription"))
@@ -284,11 +285,3 @@ def _among(known: tuple[str, ...], text: str) -> str | None:
 
 def _yes_no(text: str) -> bool | None:
     return {"YES": True, "NO": False}.get(text)
-
-
-def _positive(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if 0 < number < float("inf") else None

@@ -13,7 +13,6 @@ the series keeps both, so that no model accepts it. `Series.class_inference` say
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from inference.geometry import PlaneFacts, Stack, stack_planes
 from inference.header import CT_IMAGE_STORAGE, Header, open_header, planes_of
 from inference.sight import PIXEL_FACTS, look_at, with_pixels
 from inference.stacks import split_stacks
+from inference.written import age_in_years, positive_number
 from node.domain.facts import SeriesFacts, StudyFacts
 from node.domain.study import (
     ClassUID,
@@ -35,9 +35,6 @@ from node.domain.study import (
     Series,
     SeriesUID,
 )
-
-#: Years in one unit of an age string (AS, PS3.5 table 6.2-1).
-_AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
 def describe_study(
@@ -341,8 +338,8 @@ def _patient(headers: Sequence[Header]) -> Patient:
         birth_date=_usual(headers, "PatientBirthDate"),
         sex=_usual(headers, "PatientSex"),
         age_years=_age_years(headers),
-        size_m=_positive(_usual(headers, "PatientSize")),
-        weight_kg=_positive(_usual(headers, "PatientWeight")),
+        size_m=positive_number(_usual(headers, "PatientSize")),
+        weight_kg=positive_number(_usual(headers, "PatientWeight")),
     )
 
 
@@ -351,9 +348,9 @@ def _age_years(headers: Sequence[Header]) -> float | None:
 
     In this order, because archives that hide a birth date put another one in its place.
     """
-    written = re.fullmatch(r"(\d{3})([YMWD])", _usual(headers, "PatientAge"))
-    if written:
-        return int(written[1]) * _AGE_UNITS[written[2]]
+    written = age_in_years(_usual(headers, "PatientAge"))
+    if written is not None:
+        return written
     born = _date(_usual(headers, "PatientBirthDate"))
     seen = _date(_usual(headers, "StudyDate"))
     return (seen - born).days / 365.25 if born and seen and born <= seen else None
@@ -364,14 +361,6 @@ def _date(text: str) -> date | None:
         return date(int(text[:4]), int(text[4:6]), int(text[6:8])) if len(text) == 8 else None
     except ValueError:
         return None
-
-
-def _positive(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if 0 < number < float("inf") else None
 
 
 def _contradictions(headers: Sequence[Header]) -> tuple[str, ...]:

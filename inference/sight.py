@@ -18,10 +18,10 @@ from scipy import ndimage
 from inference.attributes import UNREADABLE, Frames
 from inference.codecs import PixelFile
 from inference.rescale import apply_rescale, read_rescale
-from inference.vessels import Vessel, same_vessel, vessel_in
+from inference.vessels import Vessel, same_vessel, spine_in, vessel_in
 from node.domain.errors import VolumeError
 from node.domain.facts import FACTS, REGIONS, SeriesFacts
-from node.domain.study import Plane, Series
+from node.domain.study import Plane, Series, SeriesGeometry
 
 #: Names of the facts that only pixels tell.
 PIXEL_FACTS = frozenset(name for name, fact in FACTS.items() if fact.pixels)
@@ -52,10 +52,16 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """One looked-at slice. `cut_mm`: longest stretch of body on the edge of the field."""
+    """One looked-at slice.
+
+    Attributes:
+        has_spine: a vessel would have been found; without a spine it is not known.
+        cut_mm: longest stretch of body on the edge of the field.
+    """
 
     region: str
     vessel: Vessel | None
+    has_spine: bool
     cut_mm: float
 
 
@@ -72,7 +78,7 @@ def look_at(series: Series) -> Sight:
     for plane in _spread(series.planes):
         image = _read(plane, series)
         if image is not None:
-            found = _slice(image, spacing)
+            found = _slice(*_from_front_to_back(image, spacing, geometry))
             seen += [found] if found is not None else []
     return _together(seen) if seen else Sight()
 
@@ -141,6 +147,20 @@ def _read(plane: Plane, series: Series) -> NDArray[np.float32] | None:
     return image
 
 
+def _from_front_to_back(
+    image: NDArray[np.float32], spacing: tuple[float, float], geometry: SeriesGeometry
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Rows from anterior to posterior, however the patient lay on the couch.
+
+    Returns:
+        The image, (row, column), and its spacing, (between rows, between columns), mm.
+    """
+    down = geometry.column_cosines
+    if abs(down[1]) < abs(geometry.row_cosines[1]):
+        image, spacing, down = image.T, (spacing[1], spacing[0]), geometry.row_cosines
+    return (image if down[1] > 0 else image[::-1]), spacing
+
+
 def _slice(image: NDArray[np.float32], spacing: tuple[float, float]) -> _Slice | None:
     """Region, vessel and cut of one slice; None where there is no body in it."""
     step = max(1, round(PIXEL_MM / min(spacing)))
@@ -158,8 +178,9 @@ def _slice(image: NDArray[np.float32], spacing: tuple[float, float]) -> _Slice |
     cut = _cut_mm(body, field, pixel)
     region = _region(image, body, pixel) if cut < CROPPED_MM else ""
     trunk = region in ("chest", "abdomen", "pelvis")
-    vessel = vessel_in(image, body, pixel) if trunk else None
-    return _Slice(region, vessel, cut)
+    spine = spine_in(image, body, pixel) if trunk else None
+    vessel = vessel_in(image, body, pixel, spine) if spine is not None else None
+    return _Slice(region, vessel, spine is not None, cut)
 
 
 def _field(image: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -268,7 +289,8 @@ def _together(seen: Sequence[_Slice]) -> Sight:
     kept = same_vessel(vessels)
     if len(kept) >= 2:
         contrast, hu = True, float(np.median([vessel.hu for vessel in kept]))
-    elif not vessels and len([s for s in trunk if s.region != "pelvis"]) >= SLICES_FOR_CONTRAST:
-        contrast = False
+    elif not vessels:
+        seen_through = [one for one in trunk if one.has_spine and one.region != "pelvis"]
+        contrast = False if len(seen_through) >= SLICES_FOR_CONTRAST else None
     cut = sum(one.cut_mm > CUT_MM for one in seen)
     return Sight(found or None, contrast, hu, cut * 3 >= len(seen))

@@ -21,6 +21,7 @@ import numpy as np
 
 from inference.facts import Said, header_facts, modality_of, phantom
 from inference.geometry import orientation_of
+from inference.written import age_in_years
 from node.domain.errors import ConfigError
 from node.domain.facts import FACTS, SeriesFacts, StudyFacts
 from node.domain.study import SeriesUID, StackID, StudyUID
@@ -45,7 +46,6 @@ _BESIDES = (
 _OF_POSITIONS = ("largest_gap_mm", "missing_slices", "duplicate_positions")
 #: Where the header is silent, the pixels would have their say.
 _BY_PIXELS_TOO = ("body_region", "contrast")
-_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 #: A cell of a CSV file longer than this is no header.
 _LARGEST_CELL = 1_000_000
 
@@ -218,7 +218,7 @@ def _stated(said: Said) -> dict[str, Any]:
         "columns": _integer(said("Columns")),
         "burned_in_annotation": {"YES": True, "NO": False}.get(said("BurnedInAnnotation").upper()),
         "phantom": phantom(said),
-        "patient_age_years": _age(said("PatientAge")),
+        "patient_age_years": age_in_years(said("PatientAge")),
         "series_number": _integer(said("SeriesNumber")),
         "sender": tuple(filter(None, said("CallingAETitle").split("\\"))) or None,
     }
@@ -232,11 +232,6 @@ def _orientation(text: str) -> str | None:
     if cosines.shape != (6,) or not np.isfinite(cosines).all():
         return None
     return orientation_of(np.cross(cosines[:3], cosines[3:]))
-
-
-def _age(text: str) -> float | None:
-    written = re.fullmatch(r"(\d{3})([YMWD])", text.strip().upper())
-    return int(written[1]) * _YEARS[written[2]] if written else None
 
 
 def _number(text: str) -> float | None:

@@ -34,17 +34,17 @@ class Vessel:
 
 
 def vessel_in(
-    image: NDArray[np.float32], body: NDArray[np.bool_], pixel: tuple[float, float]
+    image: NDArray[np.float32],
+    body: NDArray[np.bool_],
+    pixel: tuple[float, float],
+    spine: tuple[float, float],
 ) -> Vessel | None:
     """The brightest even, round piece at the place of the aorta; None where there is none.
 
     Args:
         image: (row, column) HU, row 0 anterior. body: where the patient is.
-        pixel: (between rows, between columns), mm.
+        pixel: (between rows, between columns), mm. spine: from `spine_in`.
     """
-    spine = _spine(image, body, pixel)
-    if spine is None:
-        return None
     smooth = ndimage.uniform_filter(image, 3)
     square = ndimage.uniform_filter(image * image, 3)
     deviation = np.sqrt(np.maximum(0.0, square - smooth * smooth))
@@ -73,10 +73,13 @@ def same_vessel(vessels: Sequence[Vessel]) -> list[Vessel]:
     ]
 
 
-def _spine(
+def spine_in(
     image: NDArray[np.float32], body: NDArray[np.bool_], pixel: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """(row, column) of the front of the vertebra: middle of the bone near the middle, behind."""
+    """(row, column) of the front of the vertebra: middle of the bone near the middle, behind.
+
+    None where there is not enough bone; image, body and pixel as for `vessel_in`.
+    """
     rows, columns = np.nonzero(body)
     middle = (columns.min() + columns.max()) / 2
     back = rows.min() + 0.45 * (rows.max() - rows.min())

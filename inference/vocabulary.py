@@ -57,9 +57,11 @@ _PHRASES = {
     "cuerpo entero": "whole_body",
     "skull base thigh": "whole_body",
     "eyes to thigh": "whole_body",
-    # Short for the chest only beside another region.
-    "ch abd": "chest",
-    "ch pel": "chest",
+    # Short for a region only beside another one.
+    " ch ab": "chest abdomen",
+    " ch pel": "chest pelvis",
+    " ab pel": "abdomen pelvis",
+    " c a p ": "chest abdomen pelvis",
 }
 #: What `whole_body` surely holds.
 _WHOLE_BODY = ("chest", "abdomen", "pelvis")
@@ -136,8 +138,13 @@ def regions_in(texts: Iterable[str]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=16384)
 def _named_in(text: str) -> frozenset[str]:
-    spaced = re.sub(r"[-+/&]", " ", folded(text))
-    found = {region for phrase, region in _PHRASES.items() if phrase in spaced}
+    spaced = f" {re.sub(r'[-+/&]', ' ', folded(text))} "
+    found = {
+        region
+        for phrase, regions in _PHRASES.items()
+        if phrase in spaced
+        for region in regions.split()
+    }
     for word in spaced.split():
         found |= _regions_of(word)
     return frozenset(found)

@@ -63,8 +63,16 @@ def _studies(options: argparse.Namespace, appliance: Appliance) -> Iterator[Stud
         yield from _of_folder(options.folder)
     else:
         ledger = Ledger(appliance.storage.path, read_only=True)
+        since = time.time() - options.days * DAY_S
         try:
-            yield from ledger.facts.since(time.time() - options.days * DAY_S)
+            untold = ledger.facts.untold_since(since)
+            if untold:
+                complain(
+                    f"{untold} studies of these days are left out: their facts are not kept (an "
+                    "older Vigie received them, they cannot be read, or their images were "
+                    "deleted); `rerun STUDY` reads them again while the images are here"
+                )
+            yield from ledger.facts.since(since)
         finally:
             ledger.close()
 

@@ -51,6 +51,15 @@ class FactTable:
         rows = self._database.rows("SELECT * FROM study_facts WHERE at>=? ORDER BY at", (at,))
         yield from map(_study, rows)
 
+    def untold_since(self, at: float) -> int:
+        """Number of studies complete at this time or later whose facts are not here."""
+        row = self._database.row(
+            "SELECT count(*) AS number FROM study WHERE completed_at>=? "
+            "AND study_uid NOT IN (SELECT study_uid FROM study_facts)",
+            (at,),
+        )
+        return int(row["number"]) if row else 0
+
     def priors(self, study: StudyFacts) -> tuple[StudyFacts, ...]:
         """Earlier studies of the same patient whose images are still here, newest first.
 

@@ -168,6 +168,9 @@ class Conductor:
                 self._queue(row, item)
             for name in again.unchanged:
                 self._keep(row, name)
+            for name in current.keys() - {item.job.model for item in planned}:
+                detail = f"{name}: no route asks for it any more; the earlier result was not redone"
+                self._ledger.studies.tell(row.study_uid, "result stays", detail)
             if not self._routes:
                 self._ledger.studies.tell(
                     row.study_uid, "no model", "no model is enabled and named by a route"

@@ -11,6 +11,7 @@ from node.domain.facts import FACTS, StudyFacts
 from node.domain.verdict import Ineligible, Undecided
 from node.pipeline.judging import judge_study
 from node.pipeline.routing import ModelRoute, destinations_of
+from node.pipeline.wording import few
 
 #: Reasons and series that are told of a study; reasons most frequent first.
 REASONS = 3
@@ -64,11 +65,11 @@ class Decision:
         if self.outcome is Outcome.NONE:
             return f"not eligible: {self.reason(other)}"
         if self.outcome is Outcome.OPEN:
-            return f"unknown for {_few(self.stacks)}: {self.why}"
+            return f"unknown for {few(self.stacks, REASONS)}: {self.why}"
         where = ", ".join(self.destinations) or "nobody (shadow)"
         urgent = other.priority is not None and other.priority != self.priority
         urgency = f", priority {self.priority}" if urgent else ""
-        return f"run on {_few(self.stacks)} to {where}{urgency}, {self.why}"
+        return f"run on {few(self.stacks, REASONS)} to {where}{urgency}, {self.why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,8 +203,3 @@ def _title(name: str) -> str:
 
 def _most_frequent(reasons: Iterable[str]) -> str:
     return "; ".join(reason for reason, _ in Counter(reasons).most_common(REASONS))
-
-
-def _few(stacks: Sequence[str]) -> str:
-    rest = f" and {len(stacks) - REASONS} more" if len(stacks) > REASONS else ""
-    return ", ".join(stacks[:REASONS]) + rest

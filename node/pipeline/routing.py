@@ -12,6 +12,7 @@ from node.domain.study import StackID
 from node.domain.verdict import Ineligible, Job, ModelName
 from node.pipeline.judging import Judgement
 from node.pipeline.rules import Rule
+from node.pipeline.wording import few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +134,8 @@ def joined(study: StudyFacts, refusals: Sequence[Ineligible]) -> str:
         by_reason.setdefault(refusal.reason, []).append(labels[refusal.stack_id])
     if len(by_reason) == 1:
         return f"none of {len(refusals)} series qualifies: {refusals[0].reason}"
-    told = [f"{', '.join(names[:3])}: {reason}" for reason, names in by_reason.items()]
-    return f"none of {len(refusals)} series qualifies: " + "; ".join(told[:4])
+    told = [f"{few(names, 3)}: {reason}" for reason, names in by_reason.items()]
+    return f"none of {len(refusals)} series qualifies: {few(told, 4, '; ', ' other reasons')}"
 
 
 def _priority(rule: ModelRoute, holding: Sequence[Rule]) -> int:

@@ -1,8 +1,17 @@
-"""Facts as a line for people: what a series is, without anything that identifies a patient."""
+"""Facts and lists as a line for people, without anything that identifies a patient."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from node.domain.facts import SeriesFacts
+
+
+def few(texts: Sequence[str], most: int, separator: str = ", ", rest: str = " more") -> str:
+    """The first texts, and how many are left out."""
+    left_out = len(texts) - most
+    end = f" and {left_out}{rest}" if left_out > 0 else ""
+    return separator.join(texts[:most]) + end
 
 
 def facts_line(facts: SeriesFacts) -> str:

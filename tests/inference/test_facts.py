@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,31 @@ def test_pixels_show_region_and_contrast(
     assert facts.pixel_contrast is contrast
     assert facts.truncated is False
     assert facts.vessel_hu == (pytest.approx(240, abs=10) if contrast else None)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "turned"),
+    [
+        ([-1, 0, 0, 0, -1, 0], lambda hu: hu[:, ::-1, ::-1]),
+        ([0, -1, 0, 1, 0, 0], lambda hu: hu.transpose(0, 2, 1)[:, :, ::-1]),
+    ],
+)
+def test_a_patient_who_lies_otherwise_shows_the_same(
+    tmp_path: Path, cosines: list[int], turned: Callable[[NDArray[np.int16]], NDArray[np.int16]]
+) -> None:
+    hu = np.ascontiguousarray(turned(trunk(vessel=240, lungs=False)))
+    facts = look(hu, tmp_path, ImageOrientationPatient=cosines)
+    assert facts.orientation == "axial"
+    assert (facts.pixel_region, facts.pixel_contrast) == (("abdomen",), True)
+    assert facts.vessel_hu == pytest.approx(240, abs=10)
+
+
+def test_where_no_spine_is_seen_contrast_is_not_denied(tmp_path: Path) -> None:
+    hu = trunk(vessel=None, lungs=True)
+    hu[hu > 100] = 40
+    facts = look(hu, tmp_path)
+    assert facts.pixel_region == ("chest",)
+    assert facts.pixel_contrast is None
 
 
 def test_header_and_pixels_are_both_kept_where_they_disagree(tmp_path: Path) -> None:

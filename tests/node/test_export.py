@@ -10,7 +10,7 @@ from node.cli.command import Exit
 from node.cli.main import main
 from node.intake import FileContent, read_file
 from tests.scp.sent import STUDY, content
-from tests.scp.test_storage import opened, put
+from tests.scp.storing import opened, put
 
 
 def test_images_are_exported_as_they_were_sent(

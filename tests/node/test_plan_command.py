@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.cli.main import main
+from node.domain.study import StudyUID
 from node.ledger import Ledger
 from tests.dicom_factory import ct_series, write
 from tests.node import words
@@ -92,12 +93,19 @@ def test_received_studies_are_replayed_from_the_ledger(
 ) -> None:
     (folder / "var").mkdir()
     ledger = Ledger(folder / "var")
+    ledger.instances.record(words.instance(1))
+    ledger.studies.complete(words.instance(1).study_uid, confidence="assumed")
     ledger.facts.record(
-        words.study_facts(words.facts(body_region=("chest",)), at=datetime.now(UTC))
+        words.study_facts(
+            words.facts(body_region=("chest",)), study_uid=StudyUID("1.1"), at=datetime.now(UTC)
+        )
     )
     ledger.close()
     assert plan(folder, "new.yaml", "--days", "1") == 1
-    assert "LOSES" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "LOSES" in told.out
+    assert "1 studies of these days are left out" in told.err
+    assert "`rerun STUDY`" in told.err
 
 
 def test_a_folder_is_described_as_a_node_does_it(

@@ -54,6 +54,17 @@ def test_studies_since_a_time(ledger: Ledger) -> None:
     assert [facts.study_uid for facts in ledger.facts.since(since)] == ["2", "3"]
 
 
+def test_studies_without_facts_are_counted(ledger: Ledger) -> None:
+    known = stored(ledger, study("1"))
+    instance = replace(words.instance(1, series="2"), study_uid=StudyUID("2"))
+    ledger.instances.record(instance)
+    assert ledger.facts.untold_since(0.0) == 0, "neither is complete yet"
+    for uid in (known.study_uid, "2"):
+        assert ledger.studies.complete(uid, confidence="assumed")
+    assert ledger.facts.untold_since(0.0) == 1
+    assert ledger.facts.untold_since(9e12) == 0
+
+
 def test_priors_are_earlier_studies_of_the_same_patient_newest_first(ledger: Ledger) -> None:
     now = stored(ledger, study("now", "20260301"))
     for uid, date in (("old", "20240101"), ("new", "20260201"), ("later", "20260401")):

@@ -131,7 +131,8 @@ class Workers:
 class Node:
     """Everything between the index and the PACS, driven by hand."""
 
-    def __init__(self, root: Path, chance: random.Random) -> None:
+    def __init__(self, root: Path, chance: random.Random, **when: Any) -> None:
+        """`when`: conditions of the one routing rule."""
         self.chance = chance
         self.clock = Clock()
         self.ledger = Ledger(root, clock=self.clock)
@@ -143,7 +144,7 @@ class Node:
         self.arrivals = Arrivals(self.ledger, self.completion, metrics)
         route = ModelRoute(
             manifest=words.manifest(min_planes=1),
-            rules=(words.rule(),),
+            rules=(words.rule(when=when),),
             priority=50,
             report_not_eligible=False,
             configuration_digest="c",
@@ -305,6 +306,24 @@ def test_late_image_of_another_series_makes_no_new_result(tmp_path: Path) -> Non
     assert said[first.series_uid] == "done"
     told = [(e.what, e.detail) for e in node.ledger.studies.events(first.study_uid)]
     assert ("result stays", "body_composition: its input did not change") in told
+
+
+def test_result_that_no_route_asks_for_any_more_stays_and_that_is_told(tmp_path: Path) -> None:
+    node = Node(tmp_path, random.Random(1), slices={"max": 1})
+    first, late = images(1, 1, 2)
+    for image in (first, late):
+        node.to_come = [image]
+        node.arrive()
+        run_to_end(node)
+    assert len(node.delivered) == 1
+    (verdict,) = node.ledger.studies.verdicts(first.study_uid, 2)
+    assert verdict.verdict == "not eligible"
+    told = [
+        e.detail for e in node.ledger.studies.events(first.study_uid) if e.what == "result stays"
+    ]
+    assert told == [
+        "body_composition: no route asks for it any more; the earlier result was not redone"
+    ]
 
 
 def test_late_image_of_the_analysed_series_supersedes_the_result(tmp_path: Path) -> None:

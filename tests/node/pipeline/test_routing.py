@@ -63,6 +63,18 @@ def test_a_report_names_the_series_that_each_reason_is_about() -> None:
     )
 
 
+def test_a_report_says_how_much_it_leaves_out() -> None:
+    modalities = ("MR", "PT", "US", "NM", "XA", "CR")
+    alike = [words.facts(f"9{n}", modality="MR", series_number=90 + n) for n in range(3)]
+    others = [words.facts(str(n), modality=m, series_number=n) for n, m in enumerate(modalities)]
+    study = words.study_facts(*others, *alike)
+    (item,) = planned(study, replace(RULE, report_not_eligible=True))
+    assert "none of 9 series qualifies: series 0, series 90, series 91 and 1 more: modality MR" in (
+        item.report_reason
+    )
+    assert item.report_reason.endswith("and 2 other reasons")
+
+
 def test_result_whose_input_became_unfit_is_replaced_by_a_report() -> None:
     study = words.study_facts(words.facts(unreadable=1))
     (item,) = planned(study, current={"body_composition": "earlier"})
