@@ -111,6 +111,7 @@ def load_manifest(folder: Path) -> ModelManifest:
         job_memory_mb=package.limits.job_memory_mb,
         acute=_acute(package),
         source=_source(package.source),
+        needs=dict(package.needs),
     )
 
 

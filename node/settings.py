@@ -26,7 +26,7 @@ from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import WriteFallback
 from node.pipeline.proof import ProofPolicy
 from node.pipeline.routing import ModelRoute
-from node.pipeline.rules import rules_of
+from node.pipeline.rules import rules_of, with_needs
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
@@ -46,7 +46,7 @@ def routes_of(
     rules = rules_of(appliance.routes, appliance.node.time_zone)
     routes = []
     for name, manifest in manifests.items():
-        naming = tuple(rule for rule in rules if name in rule.models)
+        naming = tuple(with_needs(rule, manifest.needs) for rule in rules if name in rule.models)
         if not naming:
             continue
         model = appliance.models[name]
