@@ -82,12 +82,31 @@ def test_what_is_not_said_is_none(tmp_path: Path) -> None:
         ({"ContrastBolusAgent": "", "ContrastBolusVolume": "90"}, True),
         ({"SeriesDescription": "Abdomen nativ"}, False),
         ({"ProtocolName": "Abdomen portalvenoes"}, True),
+        ({"SeriesDescription": "SAG ART PANCREAS"}, True),
+        ({"SeriesDescription": "DELAY KIDNEY"}, True),
+        ({"SeriesDescription": "DELAY", "Modality": "PT"}, None),
     ],
 )
 def test_contrast_is_told_by_agent_volume_or_words(
     tmp_path: Path, changes: dict[str, Any], contrast: bool | None
 ) -> None:
     assert ct(tmp_path, **changes).header_contrast is contrast
+
+
+def test_a_ct_without_contrast_is_in_the_native_phase(tmp_path: Path) -> None:
+    assert ct(tmp_path / "a", SeriesDescription="ABD W/O").phase == "native"
+    assert ct(tmp_path / "b", ContrastBolusAgent="NONE").phase == "native"
+    assert ct(tmp_path / "c", SeriesDescription="ABD").phase is None
+
+
+def test_a_and_p_are_abdomen_and_pelvis_on_a_ct_that_is_no_scout(tmp_path: Path) -> None:
+    organ = {**BARE, "BodyPartExamined": "UTERUS"}
+    series = ct(tmp_path / "a", **{**organ, "SeriesDescription": "Cor A/P  3.0"})
+    assert series.header_region == ("abdomen", "pelvis")
+    chest = ct(tmp_path / "b", **{**BARE, "SeriesDescription": "CT C/A"})
+    assert chest.header_region == ("chest", "abdomen")
+    scout = ct(tmp_path / "c", **{**BARE, "SeriesDescription": "SCOUT A/P"})
+    assert scout.header_region is None
 
 
 @pytest.mark.parametrize(
@@ -102,6 +121,13 @@ def test_contrast_is_told_by_agent_volume_or_words(
         ({"SeriesDescription": "Dose Report"}, "dose_report"),
         ({"SeriesDescription": "Patient Protocol"}, "original"),
         ({"SeriesDescription": "locator"}, "localizer"),
+        ({"SeriesDescription": "Smart Prep Series"}, "monitoring"),
+        ({"SeriesDescription": "PreMonitoring  10.0  B40s"}, "monitoring"),
+        ({"SeriesDescription": "Test_bolus"}, "monitoring"),
+        ({"SeriesDescription": "ep2d_perf BOLUS"}, "original"),
+        ({"SeriesDescription": "COR<MPR Range[1]>"}, "reformat"),
+        ({"SeriesDescription": "Reformatted"}, "reformat"),
+        ({"SeriesDescription": "sT1_FFE_Subtr"}, "subtraction"),
         ({"SeriesDescription": "Ave-IP(10) 0%_10%"}, "projection"),
         ({"SeriesDescription": "Low Dose Projections"}, "projection"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "screen"),
