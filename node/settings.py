@@ -19,7 +19,8 @@ from node.pipeline.analysis import WorkerSetup
 from node.pipeline.archive import ArchiveSettings
 from node.pipeline.breaker import RetryPolicy
 from node.pipeline.completion import CompletionSettings
-from node.pipeline.delivery import DAY_S, Courier, Destination
+from node.pipeline.delivery import Courier
+from node.pipeline.destination import DAY_S, Destination
 from node.pipeline.dicomweb import WebPeer
 from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import WriteFallback

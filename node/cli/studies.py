@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from config.load import load_appliance
+from config.schema import Appliance
 from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
-from node.cli.deliveries import destination_rows, explained, tally
+from node.cli.deliveries import destination_rows, explained, numbers, tally, trouble_with
 from node.cli.known import completeness, told_knowledge
 from node.domain.study import StackID
 from node.ledger import Ledger
@@ -63,7 +65,8 @@ def status(options: argparse.Namespace) -> int:
         totals = ledger.studies.totals_by_state()
         print("studies: " + ", ".join(f"{n} {state.value}" for state, n in totals.items()))
         for row in destinations:
-            print(f"to {row['destination']}: {row['objects']}")
+            trouble = f" ({row['trouble']})" if row["trouble"] else ""
+            print(f"to {row['destination']}: {row['objects']}{trouble}")
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
@@ -76,7 +79,8 @@ def _short(cause: str) -> str:
 
 def explain(options: argparse.Namespace) -> int:
     """The whole life of one study."""
-    ledger = _ledger(options)
+    appliance = load_appliance(options.config, installed_models())
+    ledger = Ledger(appliance.storage.path, read_only=True)
     study = ledger.studies.get(options.study)
     if study is None:
         complain(
@@ -87,7 +91,7 @@ def explain(options: argparse.Namespace) -> int:
     if options.json:
         _explain_json(ledger, study)
     else:
-        _explain_text(ledger, study)
+        _explain_text(ledger, appliance, study)
     ledger.close()
     return Exit.GOOD
 
@@ -109,7 +113,7 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
     print_rows(rows, as_json=True)
 
 
-def _explain_text(ledger: Ledger, study: StudyRow) -> None:
+def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None:
     uid = study.study_uid
     instances = ledger.instances.of_study(uid)
     senders = sorted({item.calling_ae_title for item in instances})
@@ -138,14 +142,24 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
         told = job.reason or job.summary
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
         print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
-    for item in ledger.outbox.of_study(uid):
-        for line in explained(item, when):
+    deliveries = ledger.outbox.of_study(uid)
+    places = numbers(deliveries)
+    names = {item.destination for item in deliveries}
+    troubles = {name: trouble_with(ledger, appliance, name, when) for name in names}
+    for item in deliveries:
+        number = places.get((item.object.sop_instance_uid, item.destination), 0)
+        trouble = troubles[item.destination]
+        for line in explained(item, when, number=number, trouble=trouble):
             print(f"  {line}")
     for told in told_alerts(ledger, uid):
         print(f"  alert: {told}")
     print("  life:")
-    for event in ledger.studies.events(uid):
-        print(f"    {when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else ""))
+    lines = (
+        f"{when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else "")
+        for event in ledger.studies.events(uid)
+    )
+    for line, times in Counter(lines).items():
+        print(f"    {line}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def resend(options: argparse.Namespace) -> int:

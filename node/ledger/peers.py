@@ -18,6 +18,8 @@ SYNTAX = "transfer syntax"
 STATUS = "status"
 COMMITMENT = "storage commitment"
 QUERY = "query"
+#: Nobody answers there, or nothing gets a good answer.
+TROUBLE = "trouble"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

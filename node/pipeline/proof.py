@@ -163,7 +163,10 @@ class Prover:
     def _remembered(self, subject: str) -> str:
         # What was learnt decides only where the site left the choice to this node.
         fact = self.known().get(subject) if self._policy.mode == "automatic" else None
-        return f"{subject}: {fact.cause} (remembered)" if fact is not None else ""
+        if fact is None:
+            return ""
+        told = "it could not be read back" if subject == QUERY else "no storage commitment"
+        return f"{told}: {fact.cause} (remembered)"
 
     def _ask(self, link: Link, fresh: Sequence[Delivery]) -> None:
         # Not to be guessed: who knows it can declare the objects safe.

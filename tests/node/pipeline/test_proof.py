@@ -89,7 +89,7 @@ def test_query_that_fails_is_no_proof_and_no_loss(tmp_path: Path) -> None:
         rig.run(HOUR_S, step_s=20)
         delivery = rig.only()
         assert delivery.state is DeliveryState.UNPROVED
-        assert "C-FIND was answered with cannot understand (0xC001)" in delivery.cause
+        assert "C-FIND was answered with unable to process (0xC001)" in delivery.cause
         assert len(pacs.received) == 1
 
 
