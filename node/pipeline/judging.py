@@ -114,9 +114,18 @@ def _verdict(
             return _open(facts, manifest, verdict, untold)
         reasons = {r.name: a.reason for r, a in zip(rules, answers, strict=True)}
         return _unrouted(facts, manifest, reasons)
+    # Whether an exclusive rule holds decides where results go: it must be known.
+    open_ = [
+        answer
+        for rule, answer in zip(rules, answers, strict=True)
+        if rule.exclusive and answer.truth is Truth.OPEN
+    ]
+    if open_:
+        return _open(facts, manifest, verdict, [name for one in open_ for name in one.untold])
     if isinstance(verdict, Undecided):
         return verdict
-    return _accompanied(verdict, facts, study, holding, priors)
+    alone = [rule for rule in holding if rule.exclusive][:1]
+    return _accompanied(verdict, facts, study, alone or holding, priors)
 
 
 def _accompanied(
