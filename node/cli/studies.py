@@ -13,6 +13,7 @@ from config.schema import Appliance
 from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, numbers, tally, trouble_with
+from node.cli.facts import plain_facts, told_facts
 from node.cli.known import completeness, told_knowledge
 from node.domain.study import StackID
 from node.ledger import Ledger
@@ -88,7 +89,10 @@ def explain(options: argparse.Namespace) -> int:
             "Study Instance UID (`status` lists the studies)"
         )
         return Exit.FAILURES
-    if options.json:
+    if options.facts and not options.json:
+        for line in told_facts(ledger.facts.get(options.study)):
+            print(line)
+    elif options.json:
         _explain_json(ledger, study)
     else:
         _explain_text(ledger, appliance, study)
@@ -98,6 +102,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def _explain_json(ledger: Ledger, study: StudyRow) -> None:
     uid = study.study_uid
+    found = ledger.facts.get(uid)
     rows = [
         {
             "study": asdict(study),
@@ -105,6 +110,10 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
             "jobs": [asdict(job) for job in ledger.jobs.of_study(uid)],
             "deliveries": [asdict(item) for item in ledger.outbox.of_study(uid)],
             "complete": completeness(study),
+            "facts": [
+                {"series": one.stack_id, "facts": plain_facts(one)}
+                for one in (found.series if found is not None else ())
+            ],
             "known": list(told_knowledge(ledger, uid)),
             "alerts": [asdict(alert) for alert in ledger.alerts.of_study(uid)],
             "events": [asdict(event) for event in ledger.studies.events(uid)],
@@ -230,6 +239,13 @@ def _study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY_UID", help="Study Instance UID")
 
 
+def _explained(parser: argparse.ArgumentParser) -> None:
+    _study(parser)
+    parser.add_argument(
+        "--facts", action="store_true", help="the facts of each series instead, as rules ask them"
+    )
+
+
 def _export(parser: argparse.ArgumentParser) -> None:
     _study(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder, made when it is missing")
@@ -240,7 +256,7 @@ COMMANDS = (
     Command(
         name="explain",
         summary="the life of one study, with every verdict and time",
-        arguments=_study,
+        arguments=_explained,
         run=explain,
     ),
     Command(
