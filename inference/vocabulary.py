@@ -122,7 +122,7 @@ _WITH = re.compile(
 _BOTH = re.compile(
     r"\b(w ?/? ?o|without|ohne|bez) ?(and|und|et|i|&|\+|/) ?"
     r"(w|with|mit|z)\b|"
-    r"\b(w|with|mit) ?(and|und|et|&|\+|/)? ?(w ?/? ?o|without|ohne)\b|"
+    r"\b(w|with|mit|z) ?(and|und|et|i|&|\+|/)? ?(w ?/? ?o|without|ohne|bez)\b|"
     r"\bpost ?-?(contrast|gad\w*|gd|km)?\b.*\bpre ?-?(contrast|gad\w*|gd|km)\b|"
     r"\bpre ?-?(contrast|gad\w*|gd|km)?\b.*\bpost ?-?(contrast|gad\w*|gd|km)\b"
 )

@@ -98,6 +98,7 @@ def test_regions_are_read_in_the_language_of_the_radiographer(
         ("toraks kontrasts\u0131z", False),
         ("Jama brzuszna natywnie", False),
         ("KL.P BEZ I Z CE", None),
+        ("z i bez kontrastu", None),
         ("PRZED KONTRASTEM", False),
         ("PO KONTRASCIE", True),
         ("vor KM", False),
