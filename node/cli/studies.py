@@ -9,11 +9,13 @@ from pathlib import Path
 
 from config.load import load_appliance
 from node.cli.alerted import told_alerts
+from node.cli.answered import feedback_line, told_answers
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, tally
 from node.cli.known import completeness, told_knowledge
 from node.domain.study import StackID
 from node.ledger import Ledger
+from node.ledger.feedback import Wanted
 from node.ledger.states import JobState
 from node.ledger.studies import StudyRow
 from node.packages import installed_models
@@ -64,6 +66,7 @@ def status(options: argparse.Namespace) -> int:
         print("studies: " + ", ".join(f"{n} {state.value}" for state, n in totals.items()))
         for row in destinations:
             print(f"to {row['destination']}: {row['objects']}")
+        print(feedback_line(ledger))
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
@@ -103,6 +106,9 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
             "complete": completeness(study),
             "known": list(told_knowledge(ledger, uid)),
             "alerts": [asdict(alert) for alert in ledger.alerts.of_study(uid)],
+            "findings": [asdict(item) for item in ledger.findings.of_study(uid)],
+            "feedback": [asdict(item) for item in ledger.feedback.answers(Wanted(study_uid=uid))],
+            "documents": [asdict(item) for item in ledger.documents.of_study(uid)],
             "events": [asdict(event) for event in ledger.studies.events(uid)],
         }
     ]
@@ -141,6 +147,8 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
     for item in ledger.outbox.of_study(uid):
         for line in explained(item, when):
             print(f"  {line}")
+    for told in told_answers(ledger, uid, when):
+        print(f"  {told}")
     for told in told_alerts(ledger, uid):
         print(f"  alert: {told}")
     print("  life:")
