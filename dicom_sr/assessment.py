@@ -82,19 +82,40 @@ class Assessed:
 
 
 def assess(
-    document: ReportContent, ours: ReportContent, vocabulary: Vocabulary
+    document: ReportContent,
+    ours: Sequence[TrackedGroup],
+    vocabulary: Vocabulary,
+    *,
+    outlines_known: bool = True,
 ) -> tuple[Assessed, ...]:
-    """What a document says about each finding of one report of ours that it names."""
-    known = {group.tracking_uid: group for group in ours.groups}
+    """What a document says about each finding of one report of ours that it names.
+
+    Args:
+        ours: what our report says of each finding.
+        outlines_known: False where our report is gone and `ours` has no regions; then nobody
+            can tell whether an outline is unchanged.
+    """
+    known = {group.tracking_uid: group for group in ours}
     return tuple(
-        _assess(group, known[group.tracking_uid], verified=document.verified, words=vocabulary)
+        _assess(
+            group,
+            known[group.tracking_uid],
+            words=vocabulary,
+            verified=document.verified,
+            comparable=outlines_known or not group.regions,
+        )
         for group in document.groups
         if group.tracking_uid in known
     )
 
 
 def _assess(
-    theirs: TrackedGroup, ours: TrackedGroup, *, verified: bool, words: Vocabulary
+    theirs: TrackedGroup,
+    ours: TrackedGroup,
+    *,
+    words: Vocabulary,
+    verified: bool,
+    comparable: bool,
 ) -> Assessed:
     changed, added = _numbers(theirs.measurements, ours.measurements)
     moved = _is_moved(theirs.regions, ours.regions)
@@ -113,6 +134,8 @@ def _assess(
         answer = Answer.CORRECTED
         told = [*(["the outline"] if moved else []), *(item.name for item in changed)]
         why = f"changed: {', '.join(told)}"
+    elif not comparable:
+        why = "our result is no longer on the disk, so its outline cannot be compared"
     elif verified:
         answer = Answer.ACCEPTED
         why = "repeated unchanged in a verified document"

@@ -18,7 +18,7 @@ import structlog
 
 from dicom_sr.assessment import STANDARD_VOCABULARY, Assessed
 from node.domain.errors import DocumentError, NodeError, WorkerError
-from node.domain.feedback import Answer, ReaderAnswer, ResultFinding, Source
+from node.domain.feedback import Answer, ReaderAnswer, ReportedFinding, ResultFinding, Source
 from node.ledger import Ledger
 from node.ledger.documents import DocumentRow, DocumentState
 from node.ledger.findings import Report
@@ -166,8 +166,15 @@ class Feedback:
         about = self._about(named, results)
         if not about:
             return self._unanswered(named, results)
-        reports = self._report_paths({finding.result for finding in about.values()})
-        task = AssessTask(document=extent, reports=reports, words=self._words)
+        known: dict[str, list[ReportedFinding]] = {}
+        for one in about.values():
+            known.setdefault(one.result, []).append(one.finding)
+        task = AssessTask(
+            document=extent,
+            reports=self._report_paths(known),
+            findings={key: tuple(items) for key, items in known.items()},
+            words=self._words,
+        )
         found: Assessment = self._run(assess_document, task)
         return self._answered(row, named, about, found)
 
@@ -210,7 +217,7 @@ class Feedback:
             (about[item.tracking_uid], item)
             for key, items in found.findings.items()
             for item in items
-            if about[item.tracking_uid].result == key
+            if item.tracking_uid in about and about[item.tracking_uid].result == key
         ]
         answers = tuple(
             ReaderAnswer(
@@ -234,11 +241,6 @@ class Feedback:
             if item.answer is not None
         )
         told = [*_counted(answers), *_left_open(said)]
-        if found.unreadable:
-            told.append(
-                f"{len(found.unreadable)} results that it refers to are no longer on the disk, so "
-                "nothing could be compared"
-            )
         told += _strangers(named, about)
         if not answers and self._ledger.findings.results_of((named.sop_instance_uid,)):
             return _Outcome(DocumentState.OWN, "it came back unchanged")

@@ -13,11 +13,11 @@ import pydicom
 from pydicom import Dataset
 
 from dicom_sr.assessment import Assessed, assess
-from dicom_sr.reading import ReportContent, read_content
+from dicom_sr.reading import ReportContent, TrackedGroup, read_content
 from inference.attributes import UNREADABLE, quiet_pydicom
 from node.domain.errors import DocumentError
 from node.domain.extent import Extent
-from node.domain.feedback import Answer
+from node.domain.feedback import Answer, ReportedFinding
 from node.ledger.findings import Report
 
 #: A structured report is text and contours; a larger one is not read.
@@ -42,10 +42,15 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssessTask:
-    """A received document and the reports of ours that it may answer, by key of the job."""
+    """A received document and the reports of ours that it may answer, by key of the job.
+
+    Attributes:
+        findings: what the ledger knows of each report, for one that is gone from the disk.
+    """
 
     document: Extent
     reports: Mapping[str, Path]
+    findings: Mapping[str, tuple[ReportedFinding, ...]]
     words: Mapping[tuple[str, str], Answer]
 
 
@@ -55,13 +60,12 @@ class Assessment:
 
     Attributes:
         reader: opaque, never for logs. at: seconds since the epoch, None where it is not stated.
-        findings: by key of the job. unreadable: reports of ours that are gone or damaged.
+        findings: by key of the job.
     """
 
     reader: str
     at: float | None
     findings: Mapping[str, tuple[Assessed, ...]]
-    unreadable: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +91,29 @@ def assess_document(task: AssessTask) -> Assessment:
     """What a document says about our reports; raises DocumentError when it cannot be read."""
     document = _content(task.document)
     findings: dict[str, tuple[Assessed, ...]] = {}
-    unreadable = []
-    for key, path in task.reports.items():
-        try:
-            findings[key] = assess(document, _content(Extent(path)), task.words)
-        except DocumentError:
-            unreadable.append(key)
+    for key, known in task.findings.items():
+        ours, is_there = _ours(task.reports.get(key), known)
+        findings[key] = assess(document, ours, task.words, outlines_known=is_there)
     return Assessment(
         reader=document.reader,
         at=document.at.timestamp() if document.at is not None else None,
         findings=findings,
-        unreadable=tuple(unreadable),
     )
+
+
+def _ours(
+    path: Path | None, known: tuple[ReportedFinding, ...]
+) -> tuple[tuple[TrackedGroup, ...], bool]:
+    """What our report says, and whether it is still there; else what the ledger knows of it."""
+    if path is not None:
+        try:
+            return _content(Extent(path)).groups, True
+        except DocumentError:
+            pass
+    groups = (
+        TrackedGroup(tracking_uid=one.tracking_uid, measurements=one.measurements) for one in known
+    )
+    return tuple(groups), False
 
 
 def read_own(report: OwnReport) -> Report:
