@@ -160,10 +160,8 @@ class Api:
         with self._ledger.transaction():
             is_new = self._ledger.feedback.add(answer)
             if is_new:
-                told = f"{answer.finding or answer.tracking_uid} of {answer.model}"
-                self._ledger.studies.tell(
-                    answer.study_uid, f"finding {answer.answer.value}", f"by a reader: {told}"
-                )
+                told = f"{answer.finding or answer.tracking_uid} of {answer.model}, by the API"
+                self._ledger.studies.tell(answer.study_uid, f"finding {answer.answer.value}", told)
         log.info(
             "feedback.answer",
             study_uid=answer.study_uid,

@@ -30,7 +30,7 @@ def told_answers(ledger: Ledger, study_uid: str, when: When) -> Iterator[str]:
     for row in ledger.documents.of_study(study_uid):
         outcome = f": {row.outcome}" if row.outcome else ""
         yield (
-            f"report {row.sop_instance_uid} from {row.calling_ae_title}, received "
+            f"reader's report {row.sop_instance_uid} from {row.calling_ae_title}, received "
             f"{when(row.received_at)}: {row.state.value}{outcome}"
         )
 

@@ -13,7 +13,8 @@ from node.cli.answered import feedback_line, told_answers
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, tally
 from node.cli.known import completeness, told_knowledge
-from node.domain.study import StackID
+from node.domain.feedback import READER_DOCUMENTS
+from node.domain.study import Instance, StackID
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
 from node.ledger.states import JobState
@@ -56,7 +57,7 @@ def status(options: argparse.Namespace) -> int:
                 "state": study.state.value,
                 "why": study.cause if options.json else _short(study.cause),
                 "last image": when(study.last_at),
-                "images": len(ledger.instances.of_study(study.study_uid)),
+                "images": len(images_of(ledger, study.study_uid)),
                 "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
                 "results": tally(deliveries),
             }
@@ -70,6 +71,12 @@ def status(options: argparse.Namespace) -> int:
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
+
+
+def images_of(ledger: Ledger, study_uid: str) -> tuple[Instance, ...]:
+    """What came of a study without structured reports, which are told by themselves."""
+    found = ledger.instances.of_study(study_uid)
+    return tuple(item for item in found if item.sop_class_uid not in READER_DOCUMENTS)
 
 
 def _short(cause: str) -> str:
@@ -117,7 +124,7 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
 
 def _explain_text(ledger: Ledger, study: StudyRow) -> None:
     uid = study.study_uid
-    instances = ledger.instances.of_study(uid)
+    instances = images_of(ledger, uid)
     senders = sorted({item.calling_ae_title for item in instances})
     print(f"study {uid}: {study.state.value}" + (f" ({study.cause})" if study.cause else ""))
     print(f"  {len(instances)} images, from {', '.join(senders) or '-'}")

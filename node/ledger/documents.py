@@ -83,6 +83,13 @@ class Documents:
         """Every one that was filed under this study, oldest first."""
         return self._rows("WHERE study_uid=? ORDER BY received_at", (study_uid,))
 
+    def last_at(self, study_uid: str) -> float:
+        """When the last one of a study came, seconds since the epoch; 0 where none did."""
+        row = self._database.row(
+            "SELECT max(received_at) AS at FROM reader_document WHERE study_uid=?", (study_uid,)
+        )
+        return float(row["at"] or 0.0) if row else 0.0
+
     def settle(self, row: DocumentRow, state: DocumentState, outcome: str) -> None:
         """Write what came of it, and tell it in the life of its study."""
         with self._database.transaction() as db:

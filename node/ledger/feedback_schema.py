@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS finding (
     PRIMARY KEY (job_key, tracking_uid)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS finding_by_study ON finding (study_uid);
+CREATE INDEX IF NOT EXISTS finding_by_model ON finding (model, model_version);
 CREATE INDEX IF NOT EXISTS finding_by_report_study ON finding (report_study_uid);
 
 -- reports of ours whose findings stand above; `cause`: why they cannot

@@ -82,8 +82,9 @@ class Instances:
                 if filing is Filing.CONFLICT:
                     number, _ = conflicts.get(instance.study_uid, (0, at))
                     conflicts[instance.study_uid] = number + 1, at
+                # A structured report is part of a study that is being received; it reopens none.
                 if instance.sop_class_uid not in READER_DOCUMENTS or not (
-                    self._studies.note_document(instance.study_uid, at)
+                    self._studies.is_at_work(instance.study_uid)
                 ):
                     latest[instance.study_uid] = at
             _insert(db, rows)

@@ -94,24 +94,10 @@ class Studies:
                 (StudyState.RECEIVING, at, study_uid),
             )
 
-    def note_document(self, study_uid: str, at: float) -> bool:
-        """A structured report came: it reopens no study, and is kept as long as its images.
-
-        Returns:
-            False for a study that is unknown, or being received: there it is part of the study.
-        """
-        with self._database.transaction() as db:
-            row = db.execute("SELECT state FROM study WHERE study_uid=?", (study_uid,)).fetchone()
-            if row is None or row["state"] == StudyState.RECEIVING:
-                return False
-            marks = ",".join("?" * len(AT_REST))
-            db.execute(
-                # The text holds nothing but placeholders.
-                "UPDATE study SET last_at=max(last_at, ?) "  # noqa: S608
-                f"WHERE study_uid=? AND state IN ({marks})",
-                (at, study_uid, *AT_REST),
-            )
-            return True
+    def is_at_work(self, study_uid: str) -> bool:
+        """Is it known, and not being received?"""
+        row = self._database.row("SELECT state FROM study WHERE study_uid=?", (study_uid,))
+        return row is not None and row["state"] != StudyState.RECEIVING
 
     def interrupt(self, study_uid: str, detail: str) -> None:
         """An association that was sending this study broke off: its sender will try again."""

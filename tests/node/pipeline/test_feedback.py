@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,9 @@ from node.ledger.documents import DocumentState
 from node.ledger.outbox import ResultObject
 from node.ledger.states import JobState, StudyState
 from node.pipeline.feedback import ATTEMPTS, Feedback
+from node.pipeline.retention import Retention, RetentionRule
+from scp.indexing import Indexer
+from scp.storage import InstanceStore, Watermark
 from tests.dicom_sr.results import CONTEXT, Case, case
 from tests.node.reader_sr import Options, Said, answer_to, verified_copy
 
@@ -204,10 +208,25 @@ def test_a_document_reopens_nothing_and_is_kept(ward: Ward) -> None:
     ward.settle()
     study = ward.ledger.studies.get(ward.study_uid)
     assert study is not None
-    assert (study.state, study.generation) == (StudyState.ENDED, 1)
+    assert (study.state, study.generation, study.last_at) == (StudyState.ENDED, 1, 1.0)
     assert [item.sop_instance_uid for item in ward.ledger.instances.find(uid)] == [uid]
-    # Retention counts from what came last.
-    assert study.last_at > 1.0
+    # Retention counts from what came last: the images are old, the report is not.
+    room = Watermark(refuse_above_percent=100, keep_free_bytes=0)
+    store = InstanceStore(ward.folder, Indexer(ward.ledger.instances), room)
+    try:
+        for later_s, kept in ((0.0, 1), (2 * 86400.0, 0)):
+            now = time.time() + later_s
+            retention = Retention(
+                ward.ledger,
+                store,
+                ward.folder / "results",
+                RetentionRule(days=1),
+                clock=lambda now=now: now,  # type: ignore[misc]
+            )
+            retention.sweep()
+            assert len(ward.ledger.instances.find(uid)) == kept
+    finally:
+        store.close()
 
 
 def test_the_same_document_sent_again_or_read_again_answers_once(ward: Ward) -> None:
