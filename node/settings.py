@@ -13,6 +13,8 @@ from config.schema import Appliance, DicomDestination, DicomwebDestination
 from dicom_sr.context import ResultContext
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
+from node.access import Tokens
+from node.domain.feedback import Answer
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.analysis import WorkerSetup
@@ -242,6 +244,26 @@ def web_settings(appliance: Appliance) -> WebSettings:
         metrics_token=token,
         metrics_open=not token and (local or web.open_metrics),
     )
+
+
+def api_settings(appliance: Appliance) -> Tokens:
+    """Who may use the API."""
+    web = appliance.http
+    return Tokens(
+        shared=web.api_token.read() if web.api_token is not None else "",
+        named={name: secret.read() for name, secret in web.api_tokens.items()},
+    )
+
+
+def assessment_words(appliance: Appliance) -> Mapping[tuple[str, str], Answer]:
+    """What the codes of the site's viewers say of a finding, by code value and scheme."""
+    codes = appliance.feedback.assessment_codes
+    words: dict[tuple[str, str], Answer] = {}
+    for answer in Answer:
+        for text in getattr(codes, answer.value):
+            value, _, scheme = text.partition("^")
+            words[value, scheme] = answer
+    return words
 
 
 def worker_setup(appliance: Appliance, models: tuple[str, ...], folder: Path) -> WorkerSetup:

@@ -6,7 +6,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from node.cli import appliance, corrections, demonstration, folder, packages, plan, studies
+from node.cli import (
+    appliance,
+    corrections,
+    demonstration,
+    feedback,
+    folder,
+    packages,
+    plan,
+    studies,
+)
 from node.cli.command import Command, Exit, complain
 from node.domain.errors import ConfigError, NodeError
 from node.guard import check_environment
@@ -18,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     *plan.COMMANDS,
     *studies.COMMANDS,
     *corrections.COMMANDS,
+    *feedback.COMMANDS,
     *packages.COMMANDS,
 )
 

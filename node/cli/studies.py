@@ -11,12 +11,15 @@ from pathlib import Path
 from config.load import load_appliance
 from config.schema import Appliance
 from node.cli.alerted import told_alerts
+from node.cli.answered import feedback_line, told_answers
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, numbers, tally, trouble_with
 from node.cli.facts import plain_facts, told_facts
 from node.cli.known import completeness, told_knowledge
-from node.domain.study import StackID
+from node.domain.feedback import READER_DOCUMENTS
+from node.domain.study import Instance, StackID
 from node.ledger import Ledger
+from node.ledger.feedback import Wanted
 from node.ledger.states import JobState
 from node.ledger.studies import StudyRow
 from node.packages import installed_models
@@ -57,7 +60,7 @@ def status(options: argparse.Namespace) -> int:
                 "state": study.state.value,
                 "why": study.cause if options.json else _short(study.cause),
                 "last image": when(study.last_at),
-                "images": len(ledger.instances.of_study(study.study_uid)),
+                "images": len(images_of(ledger, study.study_uid)),
                 "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
                 "results": tally(deliveries),
             }
@@ -68,9 +71,16 @@ def status(options: argparse.Namespace) -> int:
         for row in destinations:
             trouble = f" ({row['trouble']})" if row["trouble"] else ""
             print(f"to {row['destination']}: {row['objects']}{trouble}")
+        print(feedback_line(ledger))
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
+
+
+def images_of(ledger: Ledger, study_uid: str) -> tuple[Instance, ...]:
+    """What came of a study without structured reports, which are told by themselves."""
+    found = ledger.instances.of_study(study_uid)
+    return tuple(item for item in found if item.sop_class_uid not in READER_DOCUMENTS)
 
 
 def _short(cause: str) -> str:
@@ -116,6 +126,9 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
             ],
             "known": list(told_knowledge(ledger, uid)),
             "alerts": [asdict(alert) for alert in ledger.alerts.of_study(uid)],
+            "findings": [asdict(item) for item in ledger.findings.of_study(uid)],
+            "feedback": [asdict(item) for item in ledger.feedback.answers(Wanted(study_uid=uid))],
+            "documents": [asdict(item) for item in ledger.documents.of_study(uid)],
             "events": [asdict(event) for event in ledger.studies.events(uid)],
         }
     ]
@@ -124,7 +137,7 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
 
 def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None:
     uid = study.study_uid
-    instances = ledger.instances.of_study(uid)
+    instances = images_of(ledger, uid)
     senders = sorted({item.calling_ae_title for item in instances})
     print(f"study {uid}: {study.state.value}" + (f" ({study.cause})" if study.cause else ""))
     print(f"  {len(instances)} images, from {', '.join(senders) or '-'}")
@@ -160,6 +173,8 @@ def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None
         trouble = troubles[item.destination]
         for line in explained(item, when, number=number, trouble=trouble):
             print(f"  {line}")
+    for told in told_answers(ledger, uid, when):
+        print(f"  {told}")
     for told in told_alerts(ledger, uid):
         print(f"  alert: {told}")
     print("  life:")

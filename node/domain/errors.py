@@ -14,6 +14,7 @@ NodeError
   ModelError         a network or a model package failed
     GoldenMismatch     a package no longer reproduces its golden case
   WorkerError        a worker process died, hung or passed its memory limit
+  DocumentError      a structured report that was sent here cannot be read
   ResultError        a result object is not valid and was not sent
   DeliveryError      a destination could not be reached or refused an object
   LedgerError        the ledger is missing, locked or of another version
@@ -169,6 +170,10 @@ class GoldenMismatch(ModelError):
 
 class WorkerError(NodeError):
     """A worker process died, hung, or passed its memory limit."""
+
+
+class DocumentError(NodeError):
+    """A structured report that was sent here, or one of ours on the disk, cannot be read."""
 
 
 class ResultError(NodeError):

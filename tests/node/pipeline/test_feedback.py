@@ -1,0 +1,378 @@
+"""Structured reports that come back are read once, answer about their result, and start nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import generate_uid
+
+from node.domain.errors import WorkerError
+from node.domain.extent import Extent
+from node.domain.feedback import Answer, ReaderAnswer, Source
+from node.domain.study import (
+    ClassUID,
+    Instance,
+    InstanceUID,
+    SeriesUID,
+    StackID,
+    StudyUID,
+    TransferSyntaxUID,
+)
+from node.domain.verdict import Job, ModelName
+from node.ledger import Ledger
+from node.ledger.documents import DocumentState
+from node.ledger.outbox import ResultObject
+from node.ledger.states import JobState, StudyState
+from node.pipeline.feedback import ATTEMPTS, Feedback
+from node.pipeline.retention import Retention, RetentionRule
+from scp.indexing import Indexer
+from scp.storage import InstanceStore, Watermark
+from tests.dicom_sr.results import CONTEXT, Case, case
+from tests.node.reader_sr import Options, Said, answer_to, verified_copy
+
+MUSCLE = "L3 skeletal muscle"
+
+
+class Here:
+    """Workers that run in this process."""
+
+    def run(
+        self,
+        function: Callable[[Any], Any],
+        argument: object,
+        *,
+        time_limit_s: float,
+        memory_mb: int,
+    ) -> Any:
+        assert time_limit_s
+        assert memory_mb
+        return function(argument)
+
+
+class Dying:
+    """Workers that never come back."""
+
+    def run(self, function: Callable[[Any], Any], argument: object, **_limits: object) -> Any:
+        raise WorkerError(f"the worker of {function.__name__} died over {type(argument).__name__}")
+
+
+@dataclass
+class Ward:
+    """A ledger with one study of which a result has been reported."""
+
+    folder: Path
+    ledger: Ledger
+    case: Case
+    images: list[Dataset]
+
+    def __post_init__(self) -> None:
+        self.study_uid = str(self.case.study.study_uid)
+        self.feedback = Feedback(self.ledger, Here())
+        self.number = 0
+
+    def report(self, key: str, **context: Any) -> Dataset:
+        """Write a result of the study, as `key`, and enter it as the newest one."""
+        before = self.ledger.jobs.newest_with_results(self.study_uid, "body_composition")
+        self.ledger.jobs.add(
+            Job(
+                key=key,
+                study_uid=StudyUID(self.study_uid),
+                candidates=(StackID(self.case.series.series_uid),),
+                model=ModelName("body_composition"),
+                generation=1 + (before.generation if before else 0),
+                priority=1,
+                predecessor=before.key if before else "",
+            ),
+            destinations=(),
+        )
+        job = self.ledger.jobs.claim("test", 60)
+        assert job is not None
+        (report,) = (
+            item
+            for item in self.case.results(CONTEXT.at(CONTEXT.moment, **context))
+            if item.Modality == "SR"
+        )
+        path = self.folder / "results" / key / "report.dcm"
+        path.parent.mkdir(parents=True)
+        report.save_as(path, enforce_file_format=True)
+        self.ledger.jobs.finish(job, JobState.DONE)
+        if before is not None:
+            self.ledger.jobs.replaced(before.key)
+        self.ledger.outbox.add(
+            [
+                ResultObject(
+                    sop_instance_uid=str(report.SOPInstanceUID),
+                    sop_class_uid=str(report.SOPClassUID),
+                    study_uid=self.study_uid,
+                    series_uid=str(report.SeriesInstanceUID),
+                    job_key=key,
+                    kind="report",
+                    instance_number=1,
+                    path=path,
+                )
+            ],
+            (),
+        )
+        return report
+
+    def receive(self, document: Dataset | bytes, **changes: str) -> str:
+        """As the receiver files it; returns its UID."""
+        self.number += 1
+        path = self.folder / f"received-{self.number}.dcm"
+        if isinstance(document, bytes):
+            path.write_bytes(document)
+            uid = str(generate_uid())
+        else:
+            document.save_as(path, enforce_file_format=True)
+            uid = str(document.SOPInstanceUID)
+        stated = {"study_uid": self.study_uid, "class_uid": "1.2.840.10008.5.1.4.1.1.88.33"}
+        stated |= changes
+        self.ledger.instances.record(
+            Instance(
+                sop_instance_uid=InstanceUID(uid),
+                sop_class_uid=ClassUID(stated["class_uid"]),
+                study_uid=StudyUID(stated["study_uid"]),
+                series_uid=SeriesUID("1.2.3"),
+                transfer_syntax_uid=TransferSyntaxUID("1.2.840.10008.1.2.1"),
+                extent=Extent(path),
+                digest=stated.get("digest", f"digest of {uid}"),
+                size_bytes=path.stat().st_size,
+                calling_ae_title="VIEWER",
+                received_at=datetime.now(UTC),
+            )
+        )
+        return uid
+
+    def settle(self) -> None:
+        while self.feedback.step():
+            pass
+
+    def answers(self) -> tuple[ReaderAnswer, ...]:
+        return self.ledger.feedback.answers()
+
+    def document(self, uid: str) -> tuple[DocumentState, str]:
+        (row,) = (
+            item
+            for item in self.ledger.documents.of_study(self.study_uid)
+            if item.sop_instance_uid == uid
+        )
+        return row.state, row.outcome
+
+    def told(self) -> list[str]:
+        return [
+            f"{event.what}: {event.detail}" for event in self.ledger.studies.events(self.study_uid)
+        ]
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Ward:
+    found = case(tmp_path / "images")
+    ledger = Ledger(tmp_path)
+    uid = str(found.study.study_uid)
+    ledger.studies.touch(uid, 1.0)
+    ledger.studies.complete(uid, "test")
+    ledger.studies.set_state(uid, StudyState.ENDED, generation=1)
+    images = [dcmread(path) for path in sorted((tmp_path / "images").rglob("*.dcm"))]
+    return Ward(tmp_path, ledger, found, images)
+
+
+def reply(ward: Ward, report: Dataset, said: Said, **options: Any) -> Dataset:
+    return answer_to(report, ward.images, {MUSCLE: said}, Options(**options))
+
+
+def test_an_explicit_answer_is_kept_with_who_what_and_which_version(ward: Ward) -> None:
+    report = ward.report("job-1")
+    uid = ward.receive(reply(ward, report, Said(answer=Answer.REJECTED, comment="bowel")))
+    ward.settle()
+    (answer,) = ward.answers()
+    assert (answer.answer, answer.source, answer.result) == (Answer.REJECTED, Source.SR, "job-1")
+    assert (answer.model, answer.model_version) == ("body_composition", "1.2.3")
+    assert answer.reader == "Lovelace^Ada"
+    assert answer.report_uid == str(report.SOPInstanceUID)
+    assert answer.document_uid == uid
+    assert (answer.finding, answer.comment) == (MUSCLE, "bowel")
+    assert ward.document(uid) == (DocumentState.ANSWERED, f"rejected: {MUSCLE}")
+    assert any(f"{uid} from VIEWER: rejected: {MUSCLE}" in line for line in ward.told())
+
+
+def test_a_document_reopens_nothing_and_is_kept(ward: Ward) -> None:
+    report = ward.report("job-1")
+    uid = ward.receive(reply(ward, report, Said(answer=Answer.ACCEPTED)))
+    ward.settle()
+    study = ward.ledger.studies.get(ward.study_uid)
+    assert study is not None
+    assert (study.state, study.generation, study.last_at) == (StudyState.ENDED, 1, 1.0)
+    assert [item.sop_instance_uid for item in ward.ledger.instances.find(uid)] == [uid]
+    # Retention counts from what came last: the images are old, the report is not.
+    room = Watermark(refuse_above_percent=100, keep_free_bytes=0)
+    store = InstanceStore(ward.folder, Indexer(ward.ledger.instances), room)
+    try:
+        for later_s, kept in ((0.0, 1), (2 * 86400.0, 0)):
+            now = time.time() + later_s
+            retention = Retention(
+                ward.ledger,
+                store,
+                ward.folder / "results",
+                RetentionRule(days=1),
+                clock=lambda now=now: now,  # type: ignore[misc]
+            )
+            retention.sweep()
+            assert len(ward.ledger.instances.find(uid)) == kept
+    finally:
+        store.close()
+
+
+def test_the_same_document_sent_again_or_read_again_answers_once(ward: Ward) -> None:
+    report = ward.report("job-1")
+    document = reply(ward, report, Said(answer=Answer.ACCEPTED))
+    uid = ward.receive(document)
+    ward.settle()
+    ward.receive(document)
+    ward.settle()
+    assert len(ward.answers()) == 1
+    ward.ledger.close()
+    again = Ledger(ward.folder)
+    with again.transaction():
+        again._database.row("SELECT 1")
+        again._database._connection.execute("UPDATE reader_document SET state='waiting'")
+    reader = Feedback(again, Here())
+    while reader.step():
+        pass
+    assert len(again.feedback.answers()) == 1
+    assert again.documents.of_study(ward.study_uid)[0].sop_instance_uid == uid
+
+
+def test_a_later_document_of_the_same_reader_supersedes_and_both_are_kept(ward: Ward) -> None:
+    report = ward.report("job-1")
+    ward.receive(reply(ward, report, Said(answer=Answer.ACCEPTED)))
+    ward.settle()
+    ward.receive(reply(ward, report, Said(answer=Answer.REJECTED)))
+    ward.receive(reply(ward, report, Said(answer=Answer.CORRECTED), reader="Hopper^Grace"))
+    ward.settle()
+    told = {(one.answer, one.reader): one.is_current for one in ward.answers()}
+    assert told == {
+        (Answer.ACCEPTED, "Lovelace^Ada"): False,
+        (Answer.REJECTED, "Lovelace^Ada"): True,
+        (Answer.CORRECTED, "Hopper^Grace"): True,
+    }
+
+
+def test_what_viewers_save_without_naming_us_is_known_by_the_tracking_uid(ward: Ward) -> None:
+    report = ward.report("job-1")
+    ward.receive(reply(ward, report, Said(area=120.0, moved=4.0), names_us=False))
+    ward.settle()
+    (answer,) = ward.answers()
+    assert answer.answer is Answer.CORRECTED
+    assert [(one.name, one.value) for one in answer.measurements] == [("Area", 120.0)]
+
+
+def test_an_answer_to_a_replaced_result_stays_with_it(ward: Ward) -> None:
+    first = ward.report("job-1")
+    second = ward.report("job-2", revision=2)
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    ward.receive(reply(ward, first, Said(answer=Answer.REJECTED)))
+    ward.receive(reply(ward, first, Said(answer=Answer.ACCEPTED), names_us=False))
+    ward.settle()
+    named = {one.answer: one.result for one in ward.answers()}
+    assert named == {Answer.REJECTED: "job-1", Answer.ACCEPTED: "job-2"}
+
+
+def test_a_verified_copy_accepts_and_our_own_report_coming_back_does_not(ward: Ward) -> None:
+    report = ward.report("job-1")
+    back = ward.receive(report, class_uid=str(report.SOPClassUID))
+    ward.settle()
+    assert ward.answers() == ()
+    assert ward.document(back)[0] is DocumentState.OWN
+    uid = str(generate_uid())
+    ward.receive(verified_copy(report, uid=uid), class_uid=str(report.SOPClassUID))
+    ward.settle()
+    (answer,) = ward.answers()
+    assert (answer.answer, answer.reader) == (Answer.ACCEPTED, "4711 99STAFF")
+    assert datetime.fromtimestamp(answer.at, UTC).isoformat().startswith("2026-01-07T08")
+
+
+def test_a_report_verified_in_place_accepts(ward: Ward) -> None:
+    report = ward.report("job-1")
+    ward.receive(verified_copy(report), class_uid=str(report.SOPClassUID))
+    ward.settle()
+    assert [one.answer for one in ward.answers()] == [Answer.ACCEPTED]
+
+
+def test_findings_that_are_none_of_ours_are_told_with_their_identifiers(ward: Ward) -> None:
+    report = ward.report("job-1")
+    unknown = str(generate_uid())
+    document = answer_to(report, ward.images, {}, Options(own_findings=[unknown]))
+    uid = ward.receive(document)
+    ward.settle()
+    state, outcome = ward.document(uid)
+    assert (state, ward.answers()) == (DocumentState.UNUSED, ())
+    assert "names none of its findings" in outcome
+    assert unknown in outcome
+    assert any(unknown in line and "VIEWER" in line for line in ward.told())
+
+
+def test_the_same_lesion_in_another_study_is_no_correction(ward: Ward) -> None:
+    report = ward.report("job-1")
+    other = str(generate_uid())
+    document = reply(ward, report, Said(area=10.0, answer=Answer.CORRECTED), study_uid=other)
+    uid = ward.receive(document)
+    ward.settle()
+    assert ward.answers() == ()
+    assert ward.document(uid)[1].startswith(f"it belongs to study {other}")
+
+
+def test_a_damaged_document_is_told_and_not_tried_for_ever(ward: Ward) -> None:
+    ward.report("job-1")
+    uid = ward.receive(b"\0" * 128 + b"DICM" + b"\x08\x00\x16\x00UI\xff\xff" + b"junk" * 50)
+    ward.settle()
+    state, outcome = ward.document(uid)
+    assert state is DocumentState.FAILED
+    assert "no content tree" in outcome or "damaged" in outcome
+    assert any("cannot be read" in line and uid in line for line in ward.told())
+
+
+def test_a_document_that_kills_its_worker_is_given_up(ward: Ward) -> None:
+    report = ward.report("job-1")
+    ward.settle()
+    uid = ward.receive(reply(ward, report, Said(answer=Answer.ACCEPTED)))
+    ward.feedback = Feedback(ward.ledger, Dying())
+    for _ in range(ATTEMPTS):
+        ward.feedback.step()
+    assert ward.document(uid)[0] is DocumentState.FAILED
+    assert "died" in ward.document(uid)[1]
+
+
+def test_a_report_about_other_images_is_kept_and_says_nothing(ward: Ward) -> None:
+    report = ward.report("job-1")
+    ward.settle()
+    stranger = answer_to(
+        report, ward.images, {}, Options(own_findings=[str(generate_uid())], names_us=False)
+    )
+    before = ward.told()
+    uid = ward.receive(stranger)
+    ward.settle()
+    assert ward.document(uid)[0] is DocumentState.UNRELATED
+    assert ward.told() == before
+
+
+def test_what_is_said_counts_when_the_files_of_the_result_are_gone(ward: Ward) -> None:
+    report = ward.report("job-1")
+    ward.settle()
+    (ward.folder / "results" / "job-1" / "report.dcm").unlink()
+    copy = ward.receive(
+        verified_copy(report, uid=str(generate_uid())), class_uid=str(report.SOPClassUID)
+    )
+    ward.settle()
+    assert ward.answers() == ()
+    assert "no longer on the disk" in ward.document(copy)[1]
+    ward.receive(reply(ward, report, Said(area=10.0)))
+    ward.receive(reply(ward, report, Said(answer=Answer.ACCEPTED)))
+    ward.settle()
+    assert [one.answer for one in ward.answers()] == [Answer.CORRECTED, Answer.ACCEPTED]
