@@ -11,6 +11,7 @@ from inference.kernels import kernel_class
 from inference.vocabulary import (
     contrast_in,
     folded,
+    is_enteral,
     is_phantom,
     phase_in,
     regions_in,
@@ -245,12 +246,16 @@ def _of_patient(patient: Patient, keyword: str) -> str:
 
 
 def _contrast(said: Said, phase: str | None) -> bool | None:
-    """ContrastBolusAgent is type 2: empty says nothing (PS3.3 C.7.6.4)."""
-    agent = folded(said("ContrastBolusAgent"))
-    if agent in _NO_AGENT:
+    """ContrastBolusAgent is type 2: empty says nothing (PS3.3 C.7.6.4).
+
+    What was drunk, or given as an enema, says nothing of the vessels.
+    """
+    agent, route = said("ContrastBolusAgent"), said("ContrastBolusRoute")
+    if folded(agent) in _NO_AGENT:
         return False
     volume = positive_number(said("ContrastBolusVolume"))
-    if agent or said("ContrastBolusAgentSequence") or volume:
+    given = bool(agent or said("ContrastBolusAgentSequence") or volume)
+    if given and not is_enteral(route or agent):
         return True
     found = contrast_in(said("SeriesDescription"))
     found = contrast_in(said("ProtocolName")) if found is None else found

@@ -155,6 +155,16 @@ _PHASES = (
         ),
     ),
 )
+_BOWEL = (
+    "oral orally peroral os po rectal rectum enema enteral water wasser eau acqua agua woda gastro "
+    "gastrografin gastrolux gastroview barium baryum bario mannitol doustnie"
+)
+_BESIDE_BOWEL = (
+    "per via and und et only nur contrast kontrast kontrastmittel km agent ml positive negative "
+    "route administration"
+)
+_ENTERAL = frozenset(_BOWEL.split())
+_BESIDE_ENTERAL = frozenset(_BESIDE_BOWEL.split())
 _ABDOMEN_PELVIS = re.compile(r"(?<![\w/])a ?/? ?p(?![\w/])")
 _CHEST_ABDOMEN = re.compile(r"(?<![\w/])c ?/ ?a(?![\w/])")
 _PHANTOM = re.compile(
@@ -243,6 +253,12 @@ def contrast_in(text: str) -> bool | None:
         # "ohne KM" names the agent that was not given; a phase beside it contradicts.
         return None if _phase(rest) not in (None, "native") else False
     return True if _WITH.search(line) else None
+
+
+def is_enteral(text: str) -> bool:
+    """Do the agent or its route speak of the bowel alone: "ORAL", "per os", "Wasser"?"""
+    words = set(re.findall(r"[a-z]+", folded(text)))
+    return bool(words & _ENTERAL) and words <= _ENTERAL | _BESIDE_ENTERAL
 
 
 def phase_in(text: str) -> str | None:

@@ -186,9 +186,10 @@ class SeriesFacts:
     )
     header_contrast: bool | None = flag(
         "contrast by the header",
-        "agent, volume, or words such as 'native', 'ohne KM', 'C+'",
+        "in the vessels: agent, volume, or words such as 'native', 'ohne KM', 'C+'",
         "ContrastBolusAgent",
         "ContrastBolusVolume",
+        "ContrastBolusRoute",
         "SeriesDescription",
         "ProtocolName",
     )
