@@ -49,9 +49,11 @@ def troubles_of(
             )
         silent_s = core.ledger.troubles.silent_for(name, at_least_s=dead_after_s)
         if silent_s:
+            cause = core.ledger.peers.trouble(name)
             found["destination_dead", name] = (
-                f"it has taken no result for {_duration(silent_s)} while results wait for it; "
-                "`python -m node doctor` tries it"
+                f"it has taken no result for {_duration(silent_s)} while results wait for it"
+                + (f" ({cause})" if cause else "")
+                + "; `python -m node doctor` tries it"
             )
     for (channel, study_uid), detail in _untold(core):
         about = f"{channel}, study {study_uid}" if study_uid else channel

@@ -25,6 +25,7 @@ def core(**changes: Any) -> Any:
                 in_state=lambda state: ["?"] * well["studies"] if state is StudyState.HELD else []
             ),
             alerts=SimpleNamespace(untold=lambda **_times: well["alerts"]),
+            peers=SimpleNamespace(trouble=lambda name: f"nobody answers as {name}"),
             troubles=SimpleNamespace(
                 held_back=lambda name: well["held"].get(name, (0, 0)),
                 silent_for=lambda name, at_least_s: well["silent"].get(name, 0.0),
@@ -58,6 +59,7 @@ def test_each_trouble_says_what_to_do() -> None:
     assert "2 studies came again" in found["result_held_back", "identity"]
     assert "rerun STUDY" in found["result_held_back", "identity"]
     assert "5 hours" in found["destination_dead", "archive"]
+    assert "(nobody answers as archive)" in found["destination_dead", "archive"]
     assert found["model_out_of_service", "pe"] == "golden case not reproduced"
 
 
