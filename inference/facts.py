@@ -110,7 +110,7 @@ def header_facts(said: Said) -> dict[str, Any]:
         "kernel": said("ConvolutionKernel") or None,
         "kernel_class": kernel_class(said("ConvolutionKernel")),
         "header_contrast": contrast,
-        "contrast": contrast,
+        "contrast": _by_order(said) if contrast is None else contrast,
         "contrast_agent": said("ContrastBolusAgent") or None,
         "phase": phase,
         "view": view,
@@ -263,6 +263,12 @@ def _contrast(said: Said, phase: str | None) -> bool | None:
         # There is no late phase of nothing.
         return True if phase in ("arterial", "venous", "delayed") else None
     return found
+
+
+def _by_order(said: Said) -> bool | None:
+    """An order without contrast; one with contrast has series without it as well."""
+    ordered = said("Modality").upper() in _ENHANCED_MODALITIES
+    return False if ordered and contrast_in(said("StudyDescription")) is False else None
 
 
 def _view(said: Said) -> tuple[str | None, str | None]:
