@@ -11,6 +11,7 @@ from inference.kernels import kernel_class
 from inference.vocabulary import (
     contrast_in,
     folded,
+    is_enteral,
     is_phantom,
     phase_in,
     regions_in,
@@ -109,7 +110,7 @@ def header_facts(said: Said) -> dict[str, Any]:
         "kernel": said("ConvolutionKernel") or None,
         "kernel_class": kernel_class(said("ConvolutionKernel")),
         "header_contrast": contrast,
-        "contrast": contrast,
+        "contrast": _by_order(said) if contrast is None else contrast,
         "contrast_agent": said("ContrastBolusAgent") or None,
         "phase": phase,
         "view": view,
@@ -245,12 +246,16 @@ def _of_patient(patient: Patient, keyword: str) -> str:
 
 
 def _contrast(said: Said, phase: str | None) -> bool | None:
-    """ContrastBolusAgent is type 2: empty says nothing (PS3.3 C.7.6.4)."""
-    agent = folded(said("ContrastBolusAgent"))
-    if agent in _NO_AGENT:
+    """ContrastBolusAgent is type 2: empty says nothing (PS3.3 C.7.6.4).
+
+    What was drunk, or given as an enema, says nothing of the vessels.
+    """
+    agent, route = said("ContrastBolusAgent"), said("ContrastBolusRoute")
+    if folded(agent) in _NO_AGENT:
         return False
     volume = positive_number(said("ContrastBolusVolume"))
-    if agent or said("ContrastBolusAgentSequence") or volume:
+    given = bool(agent or said("ContrastBolusAgentSequence") or volume)
+    if given and not is_enteral(route or agent):
         return True
     found = contrast_in(said("SeriesDescription"))
     found = contrast_in(said("ProtocolName")) if found is None else found
@@ -258,6 +263,12 @@ def _contrast(said: Said, phase: str | None) -> bool | None:
         # There is no late phase of nothing.
         return True if phase in ("arterial", "venous", "delayed") else None
     return found
+
+
+def _by_order(said: Said) -> bool | None:
+    """An order without contrast; one with contrast has series without it as well."""
+    ordered = said("Modality").upper() in _ENHANCED_MODALITIES
+    return False if ordered and contrast_in(said("StudyDescription")) is False else None
 
 
 def _view(said: Said) -> tuple[str | None, str | None]:

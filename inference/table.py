@@ -47,8 +47,9 @@ _BESIDES = (
 )
 #: What a row cannot hold: it takes the positions of all images.
 _OF_POSITIONS = ("largest_gap_mm", "missing_slices", "duplicate_positions")
-#: Where the header is silent, the pixels would have their say.
-_BY_PIXELS_TOO = ("body_region", "contrast")
+#: Where the header is silent, the pixels would have their say: (fact, that of the header).
+_BY_PIXELS_TOO = (("body_region", "header_region"), ("contrast", "header_contrast"))
+_LOOKED_AT = ("CT",)
 #: A cell of a CSV file longer than this is no header.
 _LARGEST_CELL = 1_000_000
 
@@ -183,7 +184,8 @@ def _series(row: Mapping[str, str], columns: frozenset[str], untold: frozenset[s
         for name in _OF_SEVERAL
         if found[name] is None and not columns.issuperset(FACTS[name].attributes)
     }
-    open_ |= {name for name in _BY_PIXELS_TOO if found[name] is None}
+    if found["modality"] in (*_LOOKED_AT, None):
+        open_ |= {name for name, header in _BY_PIXELS_TOO if found[header] is None}
     if not found["phantom"] and not columns.issuperset(_TELL_PHANTOMS):
         open_.add("phantom")
     series = SeriesUID(said("SeriesInstanceUID"))

@@ -24,9 +24,9 @@ _REGION_WORDS = {
     "zatok* twarzoczaszk*",
     "neck": "neck hals cou cuello collo pescoco thyro* schilddruse larynx carot* headneck "
     "neckchest* hnc szyj* szyi",
-    "chest": "chest thora* torax torace tor thx lung lunge lungen lungs poumon* pulm* polm* longen "
-    "brustkorb klatk* piersiow* pluc* klp mediast* chestabd* neckchest* tap cap tkap cta-pe lae "
-    "embolie* "
+    "chest": "chest chst ctpa thora* torax torace tor thx lung lunge lungen lungs poumon* pulm* "
+    "polm* longen brustkorb klatk* piersiow* pluc* klp mediast* chestabd* neckchest* tap cap "
+    "tkap cta-pe lae embolie* "
     "oesoph* esoph* rib "
     "ribs rippen bronch* chestabdpel* chabd* ldct lung-screening",
     "heart": "heart herz coeur cuore corazon coracao hart cardia* "
@@ -37,10 +37,10 @@ _REGION_WORDS = {
     "figado lever hepat* "
     "watrob* nerk* nerek trzustk* sledzion* jb "
     "kidney* niere* rein reins rene renal* urogram* pancrea* pankreas spleen milz stomach magen "
-    "colon kolon bowel darm adrenal nebenniere* chestabd* chabd* abdpel* abdopel* abdomenpel* tap "
-    "cap tkap triphasic gallblad* galle* urogr* uro neckchestabd* ventre",
-    "pelvis": "pelvi* pel mied miednic* becken bassin bacino pelvico bekken abdpel* abdopel* "
-    "abdomenpel* prosta* "
+    "colon kolon bowel darm adrenal nebenniere* chestabd* chabd* abdpel* abdpl* abdopel* "
+    "abdomenpel* tap cap tkap triphasic gallblad* galle* urogr* uro neckchestabd* ventre",
+    "pelvis": "pelvi* pel mied miednic* becken bassin bacino pelvico bekken abdpl* abdpel* "
+    "abdopel* abdomenpel* prosta* "
     "bladder blase vessie vescica vejiga uter* ovar* rectum rekt* rectal cervix chestabdpel* tap "
     "cap hip hips biodr* hufte* huft hanche* anca cadera chabdpel* bonypelvis neckchestabdpel* "
     "sacr* isg",
@@ -96,6 +96,8 @@ _SPANS = (
     # How the patient lies.
     (r"(head|feet|kopf|fuss\w*) ?(first|1st|voran)|first ?(head|feet)|head in(?= *$| [0-9])", ""),
 )
+#: Longer words that begin with "CT" or "MR" are run together with the modality.
+_RUN_TOGETHER = 5
 #: What `whole_body` surely holds.
 _WHOLE_BODY = ("chest", "abdomen", "pelvis")
 
@@ -108,14 +110,15 @@ _WITHOUT = re.compile(
     r"basale|blanco|plain|nect|ncct|nc|pre ?-?(contrast|gad\w*|gd|km)|no (iv )?contrast|"
     r"(przed|vor|avant|antes|before|prima) ?(del? )?(kontr\w*|contr\w*|km|inj\w*|podan\w*|mdc)|"
     r"[ck]ontrast\w* ?(/ ?bolus)? ?(agent)? ?-? ?none|kontrast(los|frei|siz)\w*)\b|"
-    r"(?<![\w/])([ci] ?-(?![\w+])|s ?/ ?c\b)|(?<!\S)-c\b",
+    r"(?<![\w/])([ci]-(?![\w+])|s ?/ ?c\b)|(?<!\S)-c\b",
 )
 _WITH = re.compile(
     r"\b(contrast\w*|kontras[tc]\w*|wzmocn\w*|km|mdc|mdk|cect|wc|post ?-?(contrast|gd|gad\w*)|"
     r"w ?/ ?(iv|c|con|contrast)|gad\w*|enhanced|inj|injecte|arteri\w*|tetnic\w*|porta?al\w*|"
-    r"portov\w*|wrotn\w*|ven[oe]s\w*|veineu\w*|veneu[sz]\w*|zyln\w*|venous|ven|cta|angio\w*|"
+    r"portov\w*|wrotn\w*|ven[oe]s\w*|veineu\w*|veneu[sz]\w*|zyln\w*|venous|ven|cta|ctpa|angio\w*|"
     r"p ?v|pvp|"
     r"ce|nephrogra\w*|urograph\w*|excret\w*)\b|"
+    r"\bwith(?= *$| [0-9])|(?<= )(?<!t1 )(?<!t2 )(?<!pd )w(?= *$)|"
     r"(?<!\w)[ci] ?\+|\+ ?c\b|(?<![\w/])c/c(?![\w/])",
 )
 #: "with and without" says nothing of this series; nor does the difference of before and after.
@@ -136,7 +139,7 @@ _PHASES = (
     (
         "arterial",
         re.compile(
-            r"\b(art|arteri\w*|arter|tetnic\w*|cta|aortic phase|corticomed\w*|"
+            r"\b(art|arteri\w*|arter|tetnic\w*|cta|ctpa|aortic phase|corticomed\w*|"
             r"early(?! ?-?(ven|del|port|exc)))\b"
         ),
     ),
@@ -155,6 +158,16 @@ _PHASES = (
         ),
     ),
 )
+_BOWEL = (
+    "oral orally peroral os po rectal rectum enema enteral water wasser eau acqua agua woda gastro "
+    "gastrografin gastrolux gastroview barium baryum bario mannitol doustnie"
+)
+_BESIDE_BOWEL = (
+    "per via and und et only nur contrast kontrast kontrastmittel km agent ml positive negative "
+    "route administration"
+)
+_ENTERAL = frozenset(_BOWEL.split())
+_BESIDE_ENTERAL = frozenset(_BESIDE_BOWEL.split())
 _ABDOMEN_PELVIS = re.compile(r"(?<![\w/])a ?/? ?p(?![\w/])")
 _CHEST_ABDOMEN = re.compile(r"(?<![\w/])c ?/ ?a(?![\w/])")
 _PHANTOM = re.compile(
@@ -225,6 +238,9 @@ def _named_in(text: str) -> frozenset[str]:
 
 def _regions_of(word: str) -> set[str]:
     word = word.rstrip("0123456789")
+    # "CTABDPELWO", "MRBRAIN"
+    if len(word) > _RUN_TOGETHER and word.startswith(("ct", "mr")):
+        return _regions_of(word[2:])
     found = set(_EXACT.get(word, ()))
     found.update(region for start, region in _BEGINS if word.startswith(start))
     found.update(region for end, region in _ENDS if word.endswith(end))
@@ -243,6 +259,12 @@ def contrast_in(text: str) -> bool | None:
         # "ohne KM" names the agent that was not given; a phase beside it contradicts.
         return None if _phase(rest) not in (None, "native") else False
     return True if _WITH.search(line) else None
+
+
+def is_enteral(text: str) -> bool:
+    """Do the agent or its route speak of the bowel alone: "ORAL", "per os", "Wasser"?"""
+    words = set(re.findall(r"[a-z]+", folded(text)))
+    return bool(words & _ENTERAL) and words <= _ENTERAL | _BESIDE_ENTERAL
 
 
 def phase_in(text: str) -> str | None:

@@ -179,16 +179,19 @@ class SeriesFacts:
     )
     contrast: bool | None = flag(
         "contrast",
-        "what the header says, and where it is silent what the pixels show",
+        "what the header says, where it is silent what the pixels show, and where they do not "
+        "tell, `false` when the study was ordered without",
         "ContrastBolusAgent",
         "SeriesDescription",
         "ProtocolName",
+        "StudyDescription",
     )
     header_contrast: bool | None = flag(
         "contrast by the header",
-        "agent, volume, or words such as 'native', 'ohne KM', 'C+'",
+        "in the vessels: agent, volume, or words such as 'native', 'ohne KM', 'C+'",
         "ContrastBolusAgent",
         "ContrastBolusVolume",
+        "ContrastBolusRoute",
         "SeriesDescription",
         "ProtocolName",
     )

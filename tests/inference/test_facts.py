@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
 from inference.series import describe_with_facts
+from inference.sight import Sight, with_pixels
 from node.demo.simulated import simulate
 from node.domain.facts import FACTS, SeriesFacts, StudyFacts, plain, revived
 from tests.dicom_factory import ct_series, dx_instance, instances, write
@@ -80,6 +81,12 @@ def test_what_is_not_said_is_none(tmp_path: Path) -> None:
         ({"ContrastBolusAgent": "NONE"}, False),
         ({"ContrastBolusAgent": ""}, None),
         ({"ContrastBolusAgent": "", "ContrastBolusVolume": "90"}, True),
+        ({"ContrastBolusAgent": "ORAL"}, None),
+        ({"ContrastBolusAgent": "Wasser 1000 ml", "ContrastBolusVolume": "1000"}, None),
+        ({"ContrastBolusAgent": "ORAL & I.V."}, True),
+        ({"ContrastBolusAgent": "TELEBRIX", "ContrastBolusRoute": "PO"}, None),
+        ({"ContrastBolusAgent": "GASTRO & OMNI", "ContrastBolusRoute": "Oral & IV"}, True),
+        ({"ContrastBolusAgent": "ORAL", "SeriesDescription": "Abdomen portalvenoes"}, True),
         ({"SeriesDescription": "Abdomen nativ"}, False),
         ({"ProtocolName": "Abdomen portalvenoes"}, True),
         ({"SeriesDescription": "SAG ART PANCREAS"}, True),
@@ -91,6 +98,19 @@ def test_contrast_is_told_by_agent_volume_or_words(
     tmp_path: Path, changes: dict[str, Any], contrast: bool | None
 ) -> None:
     assert ct(tmp_path, **changes).header_contrast is contrast
+
+
+def test_an_order_without_contrast_counts_where_nothing_else_speaks(tmp_path: Path) -> None:
+    order = {**BARE, "StudyDescription": "CT CHEST WO CONTRAST"}
+    facts = ct(tmp_path / "a", **order)
+    assert (facts.contrast, facts.header_contrast, facts.phase) == (False, None, None)
+    assert ct(tmp_path / "b", **{**order, "ContrastBolusAgent": "ULTRAVIST"}).contrast is True
+    assert (
+        ct(tmp_path / "c", **{**order, "StudyDescription": "CT CHEST W CONTRAST"}).contrast is None
+    )
+    seen = with_pixels(facts, Sight(contrast=True))
+    assert (seen.contrast, seen.contrast_disagrees) == (True, None)
+    assert with_pixels(facts, Sight()).contrast is False
 
 
 def test_a_ct_without_contrast_is_in_the_native_phase(tmp_path: Path) -> None:

@@ -127,3 +127,11 @@ def test_a_phantom_is_untold_where_no_description_could_name_it(tmp_path: Path) 
     assert "phantom" not in told.untold
     (patient,) = series_of(tmp_path, "SeriesDescription,PatientID", "CT,2 mm,QA_Phantom_1")
     assert patient.phantom is True
+
+
+def test_what_pixels_would_tell_is_untold_for_ct_alone(tmp_path: Path) -> None:
+    columns = "SeriesDescription,ProtocolName,StudyDescription,BodyPartExamined"
+    ct, mr = series_of(tmp_path, columns, "CT,2 mm,,CT WO CONTRAST,", "MR,2 mm,,MR WO CONTRAST,")
+    assert {"body_region", "contrast"} <= ct.untold
+    assert mr.contrast is False
+    assert "contrast" not in mr.untold

@@ -231,6 +231,7 @@ def test_trouble_of_a_destination_is_kept_until_it_answers_also_over_a_restart(
     trouble = rig.ledger.peers.known("pacs", "", for_s=HOUR_S)["trouble"]
     assert "does not answer" in trouble.cause
     assert trouble.times == rig.courier.breaker.failures > 2
+    assert rig.ledger.peers.trouble("pacs") == trouble.cause
     pacs = HostilePacs(port=port).start()
     try:
         rig.hire()

@@ -130,6 +130,21 @@ def test_commitment_with_failures_sends_again_what_failed(tmp_path: Path) -> Non
         assert len(pacs.received) == 3
 
 
+def test_destination_that_fails_to_commit_for_minutes_is_not_given_up_in_seconds(
+    tmp_path: Path,
+) -> None:
+    pacs = HostilePacs(commits="same")
+    pacs.forgets = lambda _uid: True
+    with running(tmp_path, pacs) as rig:
+        rig.run(240)
+        assert rig.only().state is DeliveryState.WAITING
+        assert len(pacs.received) == 2
+        pacs.forgets = lambda _uid: False
+        rig.run(120)
+        assert rig.only().state is DeliveryState.PROVED
+        assert len(pacs.received) == 3
+
+
 def test_commitment_that_never_comes_is_replaced_by_a_read_back_and_remembered(
     tmp_path: Path,
 ) -> None:
