@@ -7,7 +7,8 @@ Three things are an answer, and nothing else is:
 2. A change: the group carries other numbers, or another outline on the same image, than our
    report. Corrected, whoever signed it: this is what viewers save after a contour was moved.
 3. A VERIFIED document (PS3.3 C.17.2: attested to by an observer who is accountable for its
-   content) that repeats the finding unchanged. Accepted, by the verifying observer.
+   content) that repeats a number or an outline of the finding, changes nothing, calls it the
+   same and adds no comment. Accepted, by the verifying observer.
 
 A finding that is absent was not rejected, and an unverified copy says nothing.
 
@@ -134,20 +135,39 @@ def _assess(
         answer = Answer.CORRECTED
         told = [*(["the outline"] if moved else []), *(item.name for item in changed)]
         why = f"changed: {', '.join(told)}"
+    elif not verified:
+        why = "repeated unchanged in an unverified document, without an assessment"
     elif not comparable:
         why = "our result is no longer on the disk, so its outline cannot be compared"
-    elif verified:
-        answer = Answer.ACCEPTED
-        why = "repeated unchanged in a verified document"
     else:
-        why = "repeated unchanged in an unverified document, without an assessment"
+        why = _doubt(theirs, ours)
+        answer = None if why else Answer.ACCEPTED
+        why = why or "repeated unchanged in a verified document"
+    comments = [text for text in theirs.comments if text not in ours.comments]
     return Assessed(
         tracking_uid=theirs.tracking_uid,
         answer=answer,
         why=why,
         measurements=(*changed, *added),
-        comment="\n".join(text for text in theirs.comments if text not in ours.comments),
+        comment="\n".join(comments),
     )
+
+
+def _doubt(theirs: TrackedGroup, ours: TrackedGroup) -> str:
+    """Why a verified group that changes nothing still does not accept the finding; "" for none."""
+    numbers = any(
+        one.code == mine.code and _is_same(one, mine)
+        for one in theirs.measurements
+        for mine in ours.measurements
+    )
+    outlines = any(_same_outline(one, mine) for one in theirs.regions for mine in ours.regions)
+    if not numbers and not outlines:
+        return "named in a verified document that repeats nothing of it"
+    if ours.finding_code and theirs.finding_code not in ("", ours.finding_code):
+        return "a verified document calls it something else, without an assessment"
+    if set(theirs.comments) - set(ours.comments):
+        return "commented on in a verified document, without an assessment"
+    return ""
 
 
 def _numbers(

@@ -52,11 +52,16 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedGroup:
-    """Everything a document says about one tracking identifier."""
+    """Everything a document says about one tracking identifier.
+
+    Attributes:
+        finding: code meaning; finding_code: "value scheme" of it.
+    """
 
     tracking_uid: str
     identifier: str = ""
     finding: str = ""
+    finding_code: str = ""
     site: str = ""
     algorithm: str = ""
     algorithm_version: str = ""
@@ -71,6 +76,7 @@ class TrackedGroup:
             self,
             identifier=self.identifier or other.identifier,
             finding=self.finding or other.finding,
+            finding_code=self.finding_code or other.finding_code,
             site=self.site or other.site,
             algorithm=self.algorithm or other.algorithm,
             algorithm_version=self.algorithm_version or other.algorithm_version,
@@ -196,7 +202,8 @@ def _told_by_code(item: Dataset, blank: TrackedGroup) -> TrackedGroup | None:
     told = replace(blank, codes=(value,))
     name = _name(item)
     if name in _FINDING:
-        return replace(told, finding=value.meaning)
+        code = f"{value.value} {value.scheme}"
+        return replace(told, finding=value.meaning, finding_code=code)
     return replace(told, site=value.meaning) if name in _SITE else told
 
 

@@ -111,14 +111,14 @@ class Api:
             model_version=query.get("version", ""),
             since=self._since(query.get("days", "")),
         )
-        answers = self._ledger.feedback.answers(wanted)
+        tallies = self._ledger.feedback.tallies(wanted)
         totals = self._ledger.findings.totals() if wanted.since is None else None
         rows = [
             row.as_row()
-            for row in acceptance(answers, totals)
+            for row in acceptance(tallies, totals)
             if wanted.model in ("", row.model) and wanted.model_version in ("", row.model_version)
         ]
-        return Response(status=200, body=encoded({"answers": len(answers), "models": rows}))
+        return Response(status=200, body=encoded({"models": rows}))
 
     def _since(self, days: str) -> float | None:
         if not days:

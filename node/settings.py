@@ -14,6 +14,7 @@ from dicom_sr.context import ResultContext
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from node.access import Tokens
+from node.domain.errors import ConfigError
 from node.domain.feedback import Answer
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -39,6 +40,8 @@ from scp.storage import Watermark
 GIGABYTE = 1_000_000_000
 #: Longest wait for a PACS that is asked about a study.
 ARCHIVE_TIMEOUT_S = 20.0
+#: Shortest token of the API.
+API_TOKEN_CHARACTERS = 16
 
 
 def routes_of(
@@ -247,11 +250,25 @@ def web_settings(appliance: Appliance) -> WebSettings:
 
 
 def api_settings(appliance: Appliance) -> Tokens:
-    """Who may use the API."""
+    """Who may use the API; raises ConfigError for a token that is short, or stands for two."""
     web = appliance.http
+    tokens = {f"http.api_tokens.{name}": file.read() for name, file in web.api_tokens.items()}
+    if web.api_token is not None:
+        tokens["http.api_token"] = web.api_token.read()
+    owners: dict[str, str] = {}
+    for key, token in tokens.items():
+        if len(token) < API_TOKEN_CHARACTERS:
+            raise ConfigError(
+                f"{key}: the token has fewer than {API_TOKEN_CHARACTERS} characters - write a "
+                "random text into its file (openssl rand -hex 32)"
+            )
+        if owners.setdefault(token, key) != key:
+            raise ConfigError(
+                f"{key}: this is the token of {owners[token]} too - give each its own text"
+            )
+    shared = tokens.pop("http.api_token", "")
     return Tokens(
-        shared=web.api_token.read() if web.api_token is not None else "",
-        named={name: secret.read() for name, secret in web.api_tokens.items()},
+        shared=shared, named={key.rpartition(".")[2]: token for key, token in tokens.items()}
     )
 
 

@@ -32,11 +32,13 @@ def run(options: argparse.Namespace) -> int:
     ledger = Ledger(appliance.storage.path, read_only=True)
     try:
         since = None if options.days is None else ledger.feedback.now() - options.days * DAY_S
-        answers = ledger.feedback.answers(Wanted(model=options.model, since=since))
+        wanted = Wanted(model=options.model, since=since)
+        answers = ledger.feedback.answers(wanted) if options.csv or options.json else ()
+        tallies = ledger.feedback.tallies(wanted)
         totals = ledger.findings.totals() if since is None else None
     finally:
         ledger.close()
-    rates = [row for row in acceptance(answers, totals) if options.model in ("", row.model)]
+    rates = [row for row in acceptance(tallies, totals) if options.model in ("", row.model)]
     rows = [_answer(answer, comments=options.comments) for answer in answers]
     if options.csv:
         writer = csv.DictWriter(sys.stdout, _columns(comments=options.comments))

@@ -6,7 +6,6 @@ another finding with the same Tracking Unique Identifier (PS3.16 TID 1410, 1411)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -129,11 +128,3 @@ class ReaderAnswer:
             other.measurements,
             other.comment,
         )
-
-
-def latest_of_each_finding(answers: Iterable[ReaderAnswer]) -> tuple[ReaderAnswer, ...]:
-    """One answer for each finding of each result: the latest, whoever gave it."""
-    newest: dict[tuple[str, str], ReaderAnswer] = {}
-    for answer in sorted(answers, key=lambda one: (one.at, one.received_at)):
-        newest[answer.result, answer.tracking_uid] = answer
-    return tuple(newest.values())

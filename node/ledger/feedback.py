@@ -14,6 +14,10 @@ from node.ledger.findings import read_measurements, written_measurements
 
 #: Newest last; the row that no later one of the same reader about the same finding follows.
 _ORDER = "ORDER BY at, received_at, rowid"
+_WHERE = (
+    "WHERE (?='' OR f.study_uid=?) AND (?='' OR f.model=?) "
+    "AND (?='' OR f.model_version=?) AND (? IS NULL OR f.received_at>=?) "
+)
 _CURRENT = (
     "NOT EXISTS (SELECT 1 FROM feedback n WHERE n.job_key=f.job_key "
     "AND n.tracking_uid=f.tracking_uid AND n.reader=f.reader "
@@ -36,6 +40,22 @@ class Wanted:
 
 
 EVERYTHING = Wanted()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Findings of one version of one model with an answer; each counts once, by the latest.
+
+    Attributes:
+        readers: how many different ones answered.
+    """
+
+    model: str
+    model_version: str
+    accepted: int
+    rejected: int
+    corrected: int
+    readers: int
 
 
 class FeedbackTable:
@@ -92,15 +112,31 @@ class FeedbackTable:
 
         Superseded words are among them; `is_current` tells the latest of each reader.
         """
-        return self._rows(
-            "WHERE (?='' OR f.study_uid=?) AND (?='' OR f.model=?) "
-            "AND (?='' OR f.model_version=?) AND (? IS NULL OR f.received_at>=?) ",
-            (
-                *(wanted.study_uid,) * 2,
-                *(wanted.model,) * 2,
-                *(wanted.model_version,) * 2,
-                *(wanted.since,) * 2,
-            ),
+        return self._rows(_WHERE, _values(wanted))
+
+    def tallies(self, wanted: Wanted = EVERYTHING) -> tuple[Tally, ...]:
+        """Counted in the database: the answers may be many, and others wait for it."""
+        rows = self._database.rows(
+            "SELECT model, model_version, "  # noqa: S608 - literals of this module
+            "sum(newest AND answer='accepted') AS accepted, "
+            "sum(newest AND answer='rejected') AS rejected, "
+            "sum(newest AND answer='corrected') AS corrected, "
+            "COUNT(DISTINCT reader) AS readers FROM (SELECT f.model, f.model_version, f.reader, "
+            "f.answer, row_number() OVER (PARTITION BY job_key, tracking_uid "
+            "ORDER BY at DESC, received_at DESC, rowid DESC)=1 "
+            f"AS newest FROM feedback f {_WHERE}) GROUP BY 1, 2 ORDER BY 1, 2",
+            _values(wanted),
+        )
+        return tuple(
+            Tally(
+                model=row["model"],
+                model_version=row["model_version"],
+                accepted=int(row["accepted"]),
+                rejected=int(row["rejected"]),
+                corrected=int(row["corrected"]),
+                readers=int(row["readers"]),
+            )
+            for row in rows
         )
 
     def totals(self) -> dict[tuple[str, str, Answer, Source], int]:
@@ -130,6 +166,12 @@ class FeedbackTable:
             parameters,
         )
         return tuple(_answer(row) for row in rows)
+
+
+def _values(wanted: Wanted) -> tuple[object, ...]:
+    """What fills the marks of `_WHERE`."""
+    asked = (wanted.study_uid, wanted.model, wanted.model_version, wanted.since)
+    return tuple(value for one in asked for value in (one, one))
 
 
 def _key(answer: ReaderAnswer) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scipy.stats import binomtest
 
-from node.domain.feedback import Answer, ReaderAnswer, latest_of_each_finding
+from node.ledger.feedback import Tally
 
 CONFIDENCE = 0.95
 
@@ -69,7 +68,7 @@ class Acceptance:
 
 
 def acceptance(
-    answers: Iterable[ReaderAnswer], findings: Mapping[tuple[str, str], int] | None = None
+    tallies: Iterable[Tally], findings: Mapping[tuple[str, str], int] | None = None
 ) -> tuple[Acceptance, ...]:
     """By model and version, sorted.
 
@@ -77,20 +76,16 @@ def acceptance(
         findings: number of reported findings by model and version; then versions that nobody
             answered about are listed too.
     """
-    given = tuple(answers)
-    latest: dict[tuple[str, str], list[ReaderAnswer]] = defaultdict(list)
-    for answer in latest_of_each_finding(given):
-        latest[answer.model, answer.model_version].append(answer)
-    keys = sorted(set(latest) | set(findings or {}))
+    counted = {(one.model, one.model_version): one for one in tallies}
     return tuple(
         Acceptance(
             model=key[0],
             model_version=key[1],
             findings=None if findings is None else findings.get(key, 0),
-            accepted=sum(one.answer is Answer.ACCEPTED for one in latest[key]),
-            rejected=sum(one.answer is Answer.REJECTED for one in latest[key]),
-            corrected=sum(one.answer is Answer.CORRECTED for one in latest[key]),
-            readers=len({one.reader for one in given if (one.model, one.model_version) == key}),
+            accepted=counted[key].accepted if key in counted else 0,
+            rejected=counted[key].rejected if key in counted else 0,
+            corrected=counted[key].corrected if key in counted else 0,
+            readers=counted[key].readers if key in counted else 0,
         )
-        for key in keys
+        for key in sorted(set(counted) | set(findings or {}))
     )

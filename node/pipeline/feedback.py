@@ -110,12 +110,14 @@ class Feedback:
             try:
                 own = OwnReport(path=item.path, model=job.model if job is not None else "")
                 report: Report = self._run(read_own, own)
-            except DocumentError as error:
-                self._ledger.findings.give_up(uid, str(error))
-            except WorkerError as error:
+            except (DocumentError, WorkerError) as error:
                 self._own_attempts[uid] += 1
-                if self.loop.stopping or self._own_attempts[uid] < ATTEMPTS:
+                if isinstance(error, WorkerError) and (
+                    self.loop.stopping or self._own_attempts[uid] < ATTEMPTS
+                ):
                     raise
+                # Nobody can answer about its findings by name; retention may have taken it.
+                log.warning("feedback.own_report", sop_instance_uid=uid, cause=str(error))
                 self._ledger.findings.give_up(uid, str(error))
             else:
                 self._ledger.findings.record(item, report)

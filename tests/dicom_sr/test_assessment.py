@@ -93,6 +93,21 @@ def test_an_unverified_copy_says_nothing_and_a_verified_one_accepts(
     assert said(written, Said(area=99.0), Options(verified=True)).answer is Answer.CORRECTED
 
 
+def test_a_verified_document_that_leaves_a_doubt_accepts_nothing(
+    written: tuple[Dataset, list[Dataset]],
+) -> None:
+    verified = Options(verified=True)
+    artefact = Code("47973001", "SCT", "Artifact")
+    for doubtful, why in (
+        (Said(bare=True), "repeats nothing"),
+        (Said(finding=artefact), "calls it something else"),
+        (Said(comment="bowel, no muscle"), "commented on"),
+    ):
+        found = said(written, doubtful, verified)
+        assert found.answer is None
+        assert why in found.why
+
+
 def test_a_verified_document_does_not_overrule_what_it_says(
     written: tuple[Dataset, list[Dataset]],
 ) -> None:

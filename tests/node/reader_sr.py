@@ -22,13 +22,18 @@ VERIFIER = "Lovelace^Ada"
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """What the reader does with one finding. `area`: another number, cm2; `moved`: pixels."""
+    """What the reader does with one finding. `area`: another number, cm2; `moved`: pixels.
+
+    `finding`: called so instead. `bare`: neither numbers nor outlines of ours, a point instead.
+    """
 
     answer: Answer | None = None
     code: Code | None = None
     area: float | None = None
     moved: float = 0.0
     comment: str = ""
+    finding: Code | None = None
+    bare: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,15 +143,15 @@ def _groups(
                 uid=group.tracking_uid, identifier=group.identifier
             ),
             referenced_region=sr.ImageRegion(
-                graphic_type=region.graphic_type,
-                graphic_data=np.asarray(points, np.float64),
+                graphic_type="POINT" if said.bare else region.graphic_type,
+                graphic_data=np.asarray(points[:1] if said.bare else points, np.float64),
                 source_image=sr.SourceImageForRegion(
                     referenced_sop_class_uid=image.SOPClassUID,
                     referenced_sop_instance_uid=image.SOPInstanceUID,
                 ),
             ),
-            finding_type=Code("127954009", "SCT", "Skeletal muscle"),
-            measurements=_numbers(group, said) if number == 0 else None,
+            finding_type=said.finding or _finding(group),
+            measurements=_numbers(group, said) if number == 0 and not said.bare else None,
             qualitative_evaluations=evaluations if number == 0 and evaluations else None,
         )
         if said.comment and number == 0:
@@ -158,6 +163,11 @@ def _groups(
             planar[0].ContentSequence.append(comment)
         written.append(planar)
     return written
+
+
+def _finding(group: TrackedGroup) -> Code:
+    value, _, scheme = (group.finding_code or "52988006 SCT").partition(" ")
+    return Code(value, scheme, group.finding or "Lesion")
 
 
 def _numbers(group: TrackedGroup, said: Said) -> list[sr.Measurement] | None:

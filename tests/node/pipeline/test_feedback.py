@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from node.domain.extent import Extent
 from node.domain.feedback import Answer, ReaderAnswer, Source
 from node.domain.study import (
     ClassUID,
+    Filing,
     Instance,
     InstanceUID,
     SeriesUID,
@@ -30,8 +31,13 @@ from node.ledger import Ledger
 from node.ledger.documents import DocumentState
 from node.ledger.outbox import ResultObject
 from node.ledger.states import JobState, StudyState
+from node.metrics import Metrics
+from node.pipeline.completion import Completion, CompletionSettings
+from node.pipeline.conductor import without_documents
 from node.pipeline.feedback import ATTEMPTS, Feedback
 from node.pipeline.retention import Retention, RetentionRule
+from node.watching import Arrivals
+from scp.contracts import Stored
 from scp.indexing import Indexer
 from scp.storage import InstanceStore, Watermark
 from tests.dicom_sr.results import CONTEXT, Case, case
@@ -376,3 +382,36 @@ def test_what_is_said_counts_when_the_files_of_the_result_are_gone(ward: Ward) -
     ward.receive(reply(ward, report, Said(answer=Answer.ACCEPTED)))
     ward.settle()
     assert [one.answer for one in ward.answers()] == [Answer.CORRECTED, Answer.ACCEPTED]
+
+
+def test_a_report_that_comes_with_its_images_is_part_of_the_study_and_not_judged(
+    ward: Ward,
+) -> None:
+    report = ward.report("job-1")
+    new = str(generate_uid())
+    uid = ward.receive(reply(ward, report, Said()), study_uid=new)
+    study = ward.ledger.studies.get(new)
+    assert study is not None
+    assert study.state is StudyState.RECEIVING
+    (document,) = ward.ledger.instances.find(uid)
+    image = replace(document, sop_class_uid=ClassUID("1.2.840.10008.5.1.4.1.1.2"))
+    assert without_documents((document, image)) == (image,)
+    # Of a study that holds nothing else, somebody has to be told that nothing was analysed.
+    assert without_documents((document,)) == (document,)
+
+
+def test_arrivals_wait_for_no_more_images_because_a_report_came(ward: Ward) -> None:
+    report = ward.report("job-1")
+    metrics = Metrics()
+    completion = Completion(
+        CompletionSettings(quiet_time_s=1, interrupted_quiet_time_s=1, shortest_s=1, longest_s=1)
+    )
+    arrivals = Arrivals(ward.ledger, completion, metrics)
+    for said, class_uid, waits in (
+        (Said(answer=Answer.ACCEPTED), "1.2.840.10008.5.1.4.1.1.88.33", False),
+        (Said(answer=Answer.REJECTED), "1.2.840.10008.5.1.4.1.1.2", True),
+    ):
+        uid = ward.receive(reply(ward, report, said), class_uid=class_uid)
+        (instance,) = ward.ledger.instances.find(uid)
+        arrivals.instance_stored("a", Stored(instance=instance, filing=Filing.NEW))
+        assert completion.is_receiving(StudyUID(ward.study_uid)) is waits
