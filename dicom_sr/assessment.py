@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dicom_sr.reading import Region, ReportContent, TrackedGroup
+from dicom_sr.document import Region, ReportContent, TrackedGroup
 from node.domain.feedback import Answer, MeasuredValue
 from node.domain.finding import CodedConcept
 

@@ -13,7 +13,7 @@ import pydicom
 from pydicom import Dataset
 
 from dicom_sr.assessment import Assessed, assess
-from dicom_sr.reading import ReportContent, TrackedGroup, read_content
+from dicom_sr.document import ReportContent, TrackedGroup, read_content
 from inference.attributes import UNREADABLE, quiet_pydicom
 from node.domain.errors import DocumentError
 from node.domain.extent import Extent

@@ -14,7 +14,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from dicom_sr.assessment import STANDARD_VOCABULARY, Assessed, assess
-from dicom_sr.reading import MAX_DEPTH, read_content
+from dicom_sr.document import MAX_DEPTH, read_content
 from node.domain.errors import DocumentError
 from node.domain.feedback import Answer
 from tests.dicom_sr.results import case

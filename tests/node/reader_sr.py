@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 
 from dicom_sr.assessment import ASSESSMENT, ASSESSMENTS
 from dicom_sr.codes import as_code
-from dicom_sr.reading import ReportContent, TrackedGroup, read_content
+from dicom_sr.document import ReportContent, TrackedGroup, read_content
 from node.domain.feedback import Answer
 
 VERIFIER = "Lovelace^Ada"
