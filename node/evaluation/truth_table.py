@@ -51,7 +51,9 @@ _SPACE: Final = ("x_mm", "y_mm", "z_mm")
 _IMAGE: Final = ("SOPInstanceUID", "column", "row")
 _UID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
 _VALUE: Final = re.compile(r"(?P<name>.*\S)\s*\[(?P<unit>.+)\]")
-_CODE: Final = re.compile(r"\(?\s*(?P<value>[\w.-]{1,64})[\s,]+(?P<scheme>[A-Z0-9][A-Z0-9_]*)\s*\)?")
+_CODE: Final = re.compile(
+    r"\(?\s*(?P<value>[\w.-]{1,64})[\s,]+(?P<scheme>[A-Z0-9][A-Z0-9_]*)\s*\)?"
+)
 _PREFIXED: Final = re.compile(r"(?P<scheme>[A-Z0-9][A-Z0-9_]*):(?P<value>[\w.-]{1,64})")
 
 
@@ -169,7 +171,9 @@ class _Reading:
             if short in COLUMNS:
                 continue
             if value is not None:
-                self._values[title] = ValueColumn(title=title, name=value["name"], unit=value["unit"])
+                self._values[title] = ValueColumn(
+                    title=title, name=value["name"], unit=value["unit"]
+                )
             elif near := difflib.get_close_matches(short, COLUMNS, 1, 0.8):
                 remedy = f"did you mean '{COLUMNS[near[0]]}'? Else give the column another name"
                 self._fault(1, title, "unknown column", remedy)
