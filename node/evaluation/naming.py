@@ -1,0 +1,84 @@
+"""Measurements by the names that people type: of a truth table's column, of `--positive`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from node.domain.finding import CodedConcept, Measurement
+from node.domain.reported import Report, numbers
+
+#: Units that people write in another way than UCUM.
+_UNITS: Final = {"hu": "hnsf'u", "cm3": "ml", "cc": "ml", "percent": "%"}
+_RULE: Final = re.compile(r"\s*(?P<name>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<value>-?\d+([.,]\d+)?)\s*")
+
+
+def plain(name: str) -> str:
+    """A name without case and signs."""
+    return re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
+
+
+def named_numbers(report: Report, name: str) -> tuple[Measurement, ...]:
+    """The measurements of a name, or with a name that ends so ("lesion 2: Diameter")."""
+    wanted = plain(name)
+    found: Mapping[str, Measurement] = numbers(report)
+    same = tuple(one for title, one in found.items() if plain(title) == wanted)
+    return same or tuple(
+        one for title, one in found.items() if plain(title.rpartition(": ")[2]) == wanted
+    )
+
+
+def is_unit(unit: CodedConcept, written: str) -> bool:
+    """Is this the unit that is written, as a UCUM code, by its meaning or as people write it?"""
+    return _unit(written) in (_unit(unit.value), _unit(unit.meaning))
+
+
+def _unit(text: str) -> str:
+    short = text.strip().strip("[]").lower().replace("²", "2").replace("³", "3")
+    return _UNITS.get(short, short)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When a result counts as positive, such as "Certainty of Finding >= 82".
+
+    Attributes:
+        upwards: higher values are more positive.
+    """
+
+    name: str
+    sign: str
+    value: float
+
+    @classmethod
+    def parsed(cls, text: str) -> Rule:
+        """Raises ValueError with what to write instead."""
+        matched = _RULE.fullmatch(text)
+        if matched is None:
+            raise ValueError(
+                "write NAME, one of < <= > >=, and a number: 'Skeletal muscle index at L3 < 38.5'"
+            )
+        value = float(matched["value"].replace(",", "."))
+        return cls(name=matched["name"], sign=matched["sign"], value=value)
+
+    @property
+    def upwards(self) -> bool:
+        """Are higher values more positive?"""
+        return self.sign.startswith(">")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.value:g}"
+
+    def score(self, report: Report) -> float | None:
+        """Higher is more positive; None where the report has no such number."""
+        values = [one.value for one in named_numbers(report, self.name)]
+        if not values:
+            return None
+        return max(values) if self.upwards else -min(values)
+
+    def holds(self, score: float) -> bool:
+        """Is a score of `score()` positive?"""
+        limit = self.value if self.upwards else -self.value
+        return score >= limit if "=" in self.sign else score > limit
