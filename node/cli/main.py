@@ -6,7 +6,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from node.cli import appliance, corrections, demonstration, folder, packages, plan, studies
+from node.cli import (
+    appliance,
+    corrections,
+    demonstration,
+    evaluate,
+    folder,
+    packages,
+    plan,
+    studies,
+)
 from node.cli.command import Command, Exit, complain
 from node.domain.errors import ConfigError, NodeError
 from node.guard import check_environment
@@ -16,6 +25,7 @@ COMMANDS: tuple[Command, ...] = (
     *folder.COMMANDS,
     *demonstration.COMMANDS,
     *plan.COMMANDS,
+    *evaluate.COMMANDS,
     *studies.COMMANDS,
     *corrections.COMMANDS,
     *packages.COMMANDS,

@@ -26,7 +26,7 @@ from node.domain.reported import (
 )
 from node.evaluation.cohort import Case, Outcome, Result
 from node.evaluation.froc import Reading
-from node.evaluation.naming import Rule, is_unit, named_numbers
+from node.evaluation.naming import Rule, is_unit, named_numbers, plain
 from node.evaluation.places import Incomparable, is_lesion, lesions_hit, spot_of
 from node.evaluation.truth import ACCESSION, Statement, StudyTruth, Target, TruthTable, ValueColumn
 
@@ -111,6 +111,8 @@ class Assessment:
         self.values: dict[tuple[ValueColumn, str], list[ValueRecord]] = {}
         #: Names of measurements that any result holds.
         self.names: set[str] = set()
+        #: Models with results that are not asked about.
+        self.other_models: set[str] = set()
 
     def add(self, case: Case) -> None:
         """Take one case in.
@@ -133,6 +135,7 @@ class Assessment:
             for model, result in case.results.items()
             if self._asked.model in ("", model)
         }
+        self.other_models |= case.results.keys() - results.keys()
         self._missing[key] = (case.patient, case.missing or "this model was not asked about it")
         for model, result in results.items():
             if model not in self.models:
@@ -141,6 +144,23 @@ class Assessment:
                 self.versions.setdefault(model, set()).add(result.report.version)
                 self.names.update(numbers(result.report))
             self._judge(case, truth, model, result)
+
+    def unseen(self, why: str) -> dict[str, str]:
+        """This reason for every study of the table that no case was given of."""
+        return {key: why for key in self._table.studies if key not in self._missing}
+
+    def unnamed(self) -> list[str]:
+        """Measurements that no result holds under the name that was asked for, in words."""
+        asked = [(column.title, column.name) for column in self._table.values]
+        if self._asked.rule is not None:
+            asked.append(("--positive", self._asked.rule.name))
+        ends = {plain(part) for name in self.names for part in (name, name.rpartition(": ")[2])}
+        known = "; ".join(sorted(self.names)) or "no measurement at all"
+        return [
+            f"{where}: no result holds a measurement '{name}'; the results hold: {known}"
+            for where, name in asked
+            if plain(name) not in ends
+        ]
 
     def finish(self, unseen: Mapping[str, str] | None = None) -> None:
         """Every study of the table without a case, or without a word of a model, is counted too.
@@ -210,9 +230,7 @@ class Assessment:
             place_fault=fault,
         )
 
-    def _call(
-        self, report: Report, target: Target, model: str
-    ) -> tuple[bool | None, float | None]:
+    def _call(self, report: Report, target: Target, model: str) -> tuple[bool | None, float | None]:
         if self._asked.rule is not None:
             score = self._asked.rule.score(report)
             return (None, None) if score is None else (self._asked.rule.holds(score), score)
