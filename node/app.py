@@ -21,6 +21,7 @@ from node.pipeline.delivery import Courier, wake_all
 from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
 from node.pipeline.retention import Retention, RetentionRule
+from node.pipeline.shadow import ShadowAgreement
 from node.settings import couriers_of, receiver_settings, web_settings
 from node.watching import Arrivals
 from node.web import Probes, Web
@@ -70,6 +71,8 @@ class Node:
             Probes(metrics=core.metrics.text, faults=self.faults, unready=self.unready),
         )
         self.alerting = Alerting(core, self._models_out)
+        self.shadow = ShadowAgreement(core.ledger, core.routes, core.metrics)
+        core.scheduler.on_ended = self.shadow.ended
         core.scheduler.on_results = self._wake
 
     def start(self) -> None:
@@ -89,6 +92,7 @@ class Node:
             archive.loop.start()
         self.segments.start()
         self.alerting.start()
+        self.shadow.loop.start()
         self.receiver.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         log.info(
@@ -113,6 +117,7 @@ class Node:
         self.clock_watch.loop.stop()
         self.segments.stop()
         self.alerting.stop()
+        self.shadow.loop.stop()
         self.core.stop()
         self.web.stop()
         log.info("node.stopped")
@@ -132,7 +137,7 @@ class Node:
                 "refused, not lost); check it (dmesg, smartctl), then start Vigie again"
             )
         loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
-        loops += [self.segments, self.clock_watch.loop]
+        loops += [self.segments, self.clock_watch.loop, self.shadow.loop]
         loops += [courier.loop for courier in self.couriers]
         loops += self.alerting.loops
         loops += [archive.loop for archive in self.core.archives.values()]

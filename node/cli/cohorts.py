@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from models.registry import load_manifest
 from node import packages
 from node.domain.acute import AcuteFinding
 from node.domain.errors import ConfigError
-from node.evaluation.cohort import Cohort
+from node.evaluation.cohort import HEADER_GROUPS, Cohort
 from node.evaluation.contents import Contents, contents_of
 from node.evaluation.filed import RESULTS, SUMMARY
 from node.evaluation.from_images import ImageCohort, Running
@@ -113,6 +114,22 @@ def acute_findings() -> dict[str, tuple[AcuteFinding, ...]]:
         path.parent.name: load_manifest(path.parent).acute
         for path in sorted(folder.glob("*/model.yaml"))
     }
+
+
+def groupings(asked: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """The names after `--by`. `columns`: extra columns of the truth table.
+
+    Raises:
+        ConfigError: there is no such grouping.
+    """
+    known = (*HEADER_GROUPS, *columns)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ConfigError(f"--by {name}: no such grouping - {hint}there are {', '.join(known)}")
+    return tuple(dict.fromkeys(names))
 
 
 class Progress:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from pathlib import Path
 from typing import Final
 
 from config.load import load_appliance
 from node import packages
-from node.cli.cohorts import LEDGER, Progress, acute_findings, add_rule, opened, positive_number
+from node.cli.cohorts import (
+    LEDGER,
+    Progress,
+    acute_findings,
+    add_rule,
+    groupings,
+    opened,
+    positive_number,
+)
 from node.cli.command import Command, Exit, add_json, complain
 from node.cli.evaluated import print_evaluation, print_json
-from node.domain.errors import ConfigError
 from node.evaluation.assessment import Asked, Assessment
 from node.evaluation.cohort import HEADER_GROUPS, Cohort, Outcome, Wanted
 from node.evaluation.filed import write_evaluation
 from node.evaluation.froc import SEED
 from node.evaluation.telling import as_json, evaluated, measured
-from node.evaluation.truth import TruthTable
 from node.evaluation.truth_table import read_truth
 
 GROUPS: Final = ("site", "scanner", "protocol")
@@ -31,7 +36,7 @@ def evaluate(options: argparse.Namespace) -> int:
     appliance = load_appliance(options.config, packages.installed_models())
     acute = acute_findings()
     table = read_truth(options.truth, acute, tolerance_mm=options.tolerance)
-    by = _groupings(options.by, table)
+    by = groupings(options.by, table.group_columns)
     wanted = Wanted(table.keyed_by, frozenset(table.studies))
     found = Assessment(table, Asked(rule=options.positive, acute=acute, model=options.model))
     with opened(options, appliance) as cohort:
@@ -78,20 +83,6 @@ def evaluate(options: argparse.Namespace) -> int:
     outcomes |= {record.outcome for one in values for record in one.records}
     clean = outcomes.issubset(CLEAN) and not cohort.problems and not unnamed
     return Exit.GOOD if clean and not interrupted else Exit.FAILURES
-
-
-def _groupings(asked: str, table: TruthTable) -> tuple[str, ...]:
-    known = (*HEADER_GROUPS, *table.group_columns)
-    names = [name.strip() for name in asked.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise ConfigError(
-                f"--by {name}: no such grouping - {hint}there are {', '.join(known)} (columns of "
-                "the truth table that mean nothing else are groupings too)"
-            )
-    return tuple(dict.fromkeys(names))
 
 
 def _nothing(options: argparse.Namespace, found: Assessment, cohort: Cohort) -> str:

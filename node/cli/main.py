@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from node.cli import (
+    agreement,
     appliance,
     corrections,
     demonstration,
@@ -26,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     *demonstration.COMMANDS,
     *plan.COMMANDS,
     *evaluate.COMMANDS,
+    *agreement.COMMANDS,
     *studies.COMMANDS,
     *corrections.COMMANDS,
     *packages.COMMANDS,

@@ -1,18 +1,24 @@
-"""Measurements by the names that people type: of a truth table's column, of `--positive`."""
+"""Findings and measurements by the names that people type: in a truth table, in `--positive`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from node.domain.acute import AcuteFinding
 from node.domain.finding import CodedConcept, Measurement
-from node.domain.reported import Report, numbers
+from node.domain.reported import Code, Report, numbers
 
 #: Units that people write in another way than UCUM.
 _UNITS: Final = {"hu": "hnsf'u", "cm3": "ml", "cc": "ml", "percent": "%"}
 _RULE: Final = re.compile(r"\s*(?P<name>.+?)\s*(?P<sign><=|>=|<|>)\s*(?P<value>-?\d+([.,]\d+)?)\s*")
+
+_CODE: Final = re.compile(
+    r"\(?\s*(?P<value>[\w.-]{1,64})[\s,]+(?P<scheme>[A-Z0-9][A-Z0-9_]*)\s*\)?"
+)
+_PREFIXED: Final = re.compile(r"(?P<scheme>[A-Z0-9][A-Z0-9_]*):(?P<value>[\w.-]{1,64})")
 
 
 def plain(name: str) -> str:
@@ -82,3 +88,15 @@ class Rule:
         """Is a score of `score()` positive?"""
         limit = self.value if self.upwards else -self.value
         return score >= limit if "=" in self.sign else score > limit
+
+
+def finding_code(text: str, acute: Mapping[str, Iterable[AcuteFinding]]) -> Code | None:
+    """The code of "59282003 SCT", "SCT:59282003", "59282003" or the name of an acute finding."""
+    for found in acute.values():
+        for one in found:
+            if text.lower() in (one.name.lower(), one.title.lower()):
+                return one.code
+    matched = _PREFIXED.fullmatch(text) or _CODE.fullmatch(text)
+    if matched is not None:
+        return matched["value"], matched["scheme"]
+    return (text, "") if text.isdigit() else None

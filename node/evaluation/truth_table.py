@@ -6,7 +6,7 @@ import csv
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from node.domain.acute import AcuteFinding
 from node.domain.errors import ConfigError, ConfigFault
 from node.domain.reported import Code
+from node.evaluation.naming import finding_code
 from node.evaluation.truth import (
     ACCESSION,
     STUDY_UID,
@@ -51,10 +52,6 @@ _SPACE: Final = ("x_mm", "y_mm", "z_mm")
 _IMAGE: Final = ("SOPInstanceUID", "column", "row")
 _UID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
 _VALUE: Final = re.compile(r"(?P<name>.*\S)\s*\[(?P<unit>.+)\]")
-_CODE: Final = re.compile(
-    r"\(?\s*(?P<value>[\w.-]{1,64})[\s,]+(?P<scheme>[A-Z0-9][A-Z0-9_]*)\s*\)?"
-)
-_PREFIXED: Final = re.compile(r"(?P<scheme>[A-Z0-9][A-Z0-9_]*):(?P<value>[\w.-]{1,64})")
 
 
 def read_truth(
@@ -271,7 +268,7 @@ class _Reading:
 
     def _finding(self, line: int, text: str) -> Code | None:
         if text not in self._codes:
-            self._codes[text] = _code(text, self._acute)
+            self._codes[text] = finding_code(text, self._acute)
         code = self._codes[text]
         if text and code is None:
             names = sorted({one.name for found in self._acute.values() for one in found})
@@ -401,14 +398,3 @@ def _study(key: str, study: _Study) -> StudyTruth:
         values=study.values,
         groups=study.groups,
     )
-
-
-def _code(text: str, acute: Mapping[str, Iterable[AcuteFinding]]) -> Code | None:
-    for found in acute.values():
-        for one in found:
-            if text.lower() in (one.name.lower(), one.title.lower()):
-                return one.code
-    matched = _PREFIXED.fullmatch(text) or _CODE.fullmatch(text)
-    if matched is not None:
-        return matched["value"], matched["scheme"]
-    return (text, "") if text.isdigit() else None
