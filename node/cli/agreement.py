@@ -25,10 +25,10 @@ from node.domain.errors import ConfigError
 from node.domain.pairing import Pair
 from node.evaluation.agreement import Comparison, PairGroup, PairRecord, pair_groups
 from node.evaluation.filed import write_csv
+from node.evaluation.naming import finding_code
 from node.evaluation.statistics import Differences
 from node.evaluation.telling import METHODS, Row, estimate_row, share_row
 from node.evaluation.truth import Target
-from node.evaluation.truth_table import finding_code
 
 
 def agreement(options: argparse.Namespace) -> int:
