@@ -23,7 +23,7 @@ from pydicom.uid import (
 from dicom_sr import codes
 from dicom_sr.report_rules import groups, named, walk
 from dicom_sr.wording import STATUS_WORDS
-from node.domain.errors import ResultError
+from node.domain.errors import OtherDocument, ResultError
 from node.domain.finding import CodedConcept, Evaluation, Measurement, Status
 from node.domain.reported import Outline, Report, ReportedFinding
 
@@ -67,13 +67,16 @@ def read_report(path: Path) -> Report:
     """Read one file.
 
     Raises:
-        ResultError: it cannot be read, or is no measurement report.
+        ResultError: it cannot be read.
+        OtherDocument: it is no measurement report.
     """
     try:
         with warnings.catch_warnings(), config.disable_value_validation():
             # pydicom's warnings quote the values that they are about.
             warnings.simplefilter("ignore")
             return report_of(dcmread(path))
+    except OtherDocument as error:
+        raise OtherDocument(f"{path}: {error}") from None
     except _UNREADABLE as error:
         cause = getattr(error, "strerror", None) or type(error).__name__
         raise ResultError(f"{path}: cannot be read as a report ({cause})") from error
@@ -83,10 +86,10 @@ def report_of(data_set: Dataset) -> Report:
     """What a report says.
 
     Raises:
-        ResultError: it is no Imaging Measurement Report (TID 1500).
+        OtherDocument: it is no Imaging Measurement Report (TID 1500).
     """
     if not named(data_set, codes.IMAGING_MEASUREMENT_REPORT):
-        raise ResultError(
+        raise OtherDocument(
             "no Imaging Measurement Report (TID 1500)",
             instance_uid=str(data_set.get("SOPInstanceUID", "")),
         )

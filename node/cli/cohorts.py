@@ -17,7 +17,7 @@ from config.schema import Appliance
 from models.registry import load_manifest
 from node import packages
 from node.domain.acute import AcuteFinding
-from node.domain.errors import ConfigError
+from node.domain.errors import ConfigError, LedgerError
 from node.evaluation.cohort import HEADER_GROUPS, Cohort
 from node.evaluation.contents import Contents, contents_of
 from node.evaluation.filed import RESULTS, SUMMARY
@@ -47,7 +47,10 @@ def opened(options: argparse.Namespace, appliance: Appliance) -> Iterator[Cohort
         ):
             if given:
                 raise ConfigError(f"--{name} is about a folder, not about the {LEDGER}")
-        ledger = Ledger(appliance.storage.path, read_only=True)
+        try:
+            ledger = Ledger(appliance.storage.path, read_only=True)
+        except LedgerError as error:
+            raise ConfigError(str(error)) from error
         try:
             since = time.time() - options.days * DAY_S if options.days else 0.0
             yield LedgerCohort(ledger, since=since)

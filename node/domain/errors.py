@@ -15,6 +15,7 @@ NodeError
     GoldenMismatch     a package no longer reproduces its golden case
   WorkerError        a worker process died, hung or passed its memory limit
   ResultError        a result object is not valid and was not sent
+    OtherDocument      a document that is read back is no measurement report (TID 1500)
   DeliveryError      a destination could not be reached or refused an object
   LedgerError        the ledger is missing, locked or of another version
 
@@ -173,6 +174,10 @@ class WorkerError(NodeError):
 
 class ResultError(NodeError):
     """A result object is not valid and was not sent."""
+
+
+class OtherDocument(ResultError):
+    """A document that is read back is no measurement report (TID 1500)."""
 
 
 class DeliveryError(NodeError):

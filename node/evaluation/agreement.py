@@ -157,8 +157,7 @@ class Comparison:
             return None
         if self._rule is None:
             return is_present(result.report, target.code)
-        score = self._rule.score(result.report)
-        return None if score is None else self._rule.holds(score)
+        return self._rule.call(result.report, target.code)[0]
 
     def _why(self, result: Result | None) -> str:
         if result is None:

@@ -232,8 +232,7 @@ class Assessment:
 
     def _call(self, report: Report, target: Target, model: str) -> tuple[bool | None, float | None]:
         if self._asked.rule is not None:
-            score = self._asked.rule.score(report)
-            return (None, None) if score is None else (self._asked.rule.holds(score), score)
+            return self._asked.rule.call(report, target.code)
         called = is_present(report, target.code)
         score = score_of(report, target.code, self._asked.score_code(model, target.code))
         if score is None and not called:

@@ -12,7 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from dicom_sr.reading import read_report
 from inference.listing import studies_below
-from node.domain.errors import ResultError
+from node.domain.errors import OtherDocument, ResultError
 from node.domain.reported import Report
 from node.domain.study import Instance, StudyUID
 from node.evaluation.cohort import Case, Result, Wanted, outcome_of, patient_key, report_groups
@@ -66,10 +66,10 @@ class ReportCohort:
         for path in study.reports:
             try:
                 report = read_report(Path(path))
+            except OtherDocument:
+                continue  # a dose report, or what another device has to say in another template
             except ResultError as error:
-                # Another device's report of another template is no problem of this cohort.
-                if error.__cause__ is not None:
-                    self.problems.append(str(error))
+                self.problems.append(str(error))
                 continue
             if report.sop_instance_uid not in rejected:
                 found.append(report)

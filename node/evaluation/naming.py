@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from node.domain.acute import AcuteFinding
 from node.domain.finding import CodedConcept, Measurement
-from node.domain.reported import Code, Report, numbers
+from node.domain.reported import Code, Report, is_present, named_findings, numbers
 
 #: Units that people write in another way than UCUM.
 _UNITS: Final = {"hu": "hnsf'u", "cm3": "ml", "cc": "ml", "percent": "%"}
@@ -77,17 +78,24 @@ class Rule:
     def __str__(self) -> str:
         return f"{self.name} {self.sign} {self.value:g}"
 
-    def score(self, report: Report) -> float | None:
-        """Higher is more positive; None where the report has no such number."""
-        values = [one.value for one in named_numbers(report, self.name)]
-        if not values:
-            return None
-        return max(values) if self.upwards else -min(values)
+    def call(self, report: Report, code: Code | None) -> tuple[bool | None, float | None]:
+        """(positive, score): higher scores are more positive; None where there is no such number.
 
-    def holds(self, score: float) -> bool:
-        """Is a score of `score()` positive?"""
-        limit = self.value if self.upwards else -self.value
-        return score >= limit if "=" in self.sign else score > limit
+        Where a whole result holds no such finding, and higher is more positive, it is negative.
+
+        Args:
+            code: only measurements of this finding, and of the whole exam; None: all.
+        """
+        if code is not None:
+            report = replace(report, findings=tuple(named_findings(report, code)))
+        values = [one.value for one in named_numbers(report, self.name)]
+        if values:
+            score = max(values) if self.upwards else -min(values)
+            limit = self.value if self.upwards else -self.value
+            return (score >= limit if "=" in self.sign else score > limit), score
+        if self.upwards and report.is_whole and not is_present(report, code):
+            return False, -math.inf
+        return None, None
 
 
 def finding_code(text: str, acute: Mapping[str, Iterable[AcuteFinding]]) -> Code | None:

@@ -25,33 +25,17 @@ from node.evaluation.truth import (
     TruthTable,
     ValueColumn,
 )
+from node.evaluation.truth_columns import (
+    COLUMNS,
+    IMAGE,
+    NEGATIVE,
+    POSITIVE,
+    SPACE,
+    UID,
+    VALUE,
+)
 
-#: Columns by their name without case, spaces and signs.
-COLUMNS: Final = {
-    "studyinstanceuid": STUDY_UID,
-    "studyuid": STUDY_UID,
-    "accessionnumber": ACCESSION,
-    "accession": ACCESSION,
-    "model": "model",
-    "finding": "finding",
-    "label": "label",
-    "xmm": "x_mm",
-    "ymm": "y_mm",
-    "zmm": "z_mm",
-    "diametermm": "diameter_mm",
-    "tolerancemm": "tolerance_mm",
-    "sopinstanceuid": "SOPInstanceUID",
-    "frame": "frame",
-    "column": "column",
-    "row": "row",
-}
-POSITIVE: Final = ("positive", "pos", "1", "yes", "true", "present", "+")
-NEGATIVE: Final = ("negative", "neg", "0", "no", "false", "absent", "-")
 SHOWN_FAULTS: Final = 50
-_SPACE: Final = ("x_mm", "y_mm", "z_mm")
-_IMAGE: Final = ("SOPInstanceUID", "column", "row")
-_UID: Final = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
-_VALUE: Final = re.compile(r"(?P<name>.*\S)\s*\[(?P<unit>.+)\]")
 
 
 def read_truth(
@@ -158,7 +142,7 @@ class _Reading:
             if not title:
                 continue
             short = re.sub(r"[^a-z0-9]", "", title.lower())
-            value = _VALUE.fullmatch(title)
+            value = VALUE.fullmatch(title)
             name = COLUMNS.get(short, title)
             if name in self._columns:
                 self._columns[title] = number
@@ -174,20 +158,21 @@ class _Reading:
             elif near := difflib.get_close_matches(short, COLUMNS, 1, 0.8):
                 remedy = f"did you mean '{COLUMNS[near[0]]}'? Else give the column another name"
                 self._fault(1, title, "unknown column", remedy)
-        self._needed()
+        if not self.faults:
+            self._needed()
 
     def _needed(self) -> None:
         names = self._columns
         if STUDY_UID not in names and ACCESSION not in names:
             remedy = f"the first line needs a column {STUDY_UID} or {ACCESSION}"
             self._fault(1, "", "no column says which study a line is about", remedy)
-        for group in (_SPACE, _IMAGE):
+        for group in (SPACE, IMAGE):
             there = [name for name in group if name in names]
             if there and len(there) < len(group):
                 missing = " and ".join(name for name in group if name not in names)
                 remedy = f"add {missing}, or take {' and '.join(there)} out"
                 self._fault(1, there[0], f"a place needs {', '.join(group)}", remedy)
-        if not ({"label", *_SPACE, *_IMAGE} & names.keys()) and not self._values:
+        if not ({"label", *SPACE, *IMAGE} & names.keys()) and not self._values:
             remedy = (
                 "add a column 'label' (positive or negative), places of lesions, or values headed "
                 "like 'L3 skeletal muscle: Area [cm2]'"
@@ -213,7 +198,7 @@ class _Reading:
         if not key:
             self._fault(line, keyed_by, "the line names no study", "fill it in or delete the line")
             return
-        if keyed_by == STUDY_UID and not (_UID.fullmatch(key) and len(key) <= 64):
+        if keyed_by == STUDY_UID and not (UID.fullmatch(key) and len(key) <= 64):
             remedy = "copy the Study Instance UID from the PACS: digits and dots, 64 at most"
             self._fault(line, keyed_by, "this is no UID", remedy, key)
             return
@@ -278,21 +263,21 @@ class _Reading:
         return code
 
     def _lesion(self, row: _Row) -> Lesion | None:
-        space = [row.get(name) for name in _SPACE]
-        image = [row.get(name) for name in _IMAGE]
+        space = [row.get(name) for name in SPACE]
+        image = [row.get(name) for name in IMAGE]
         if not any(space) and not any(image):
             for name in ("diameter_mm", "tolerance_mm"):
                 if row.get(name):
                     remedy = "fill in x_mm, y_mm, z_mm, or SOPInstanceUID, column, row"
                     self._fault(row.line, name, "a lesion without a place", remedy, row.get(name))
             return None
-        for group, cells in ((_SPACE, space), (_IMAGE, image)):
+        for group, cells in ((SPACE, space), (IMAGE, image)):
             if any(cells) and not all(cells):
                 empty = group[cells.index("")]
                 self._fault(row.line, empty, "is empty", f"a place needs {', '.join(group)}")
                 return None
-        centre = self._numbers_of(row, _SPACE) if any(space) else None
-        on_image = self._numbers_of(row, _IMAGE[1:]) if any(image) else None
+        centre = self._numbers_of(row, SPACE) if any(space) else None
+        on_image = self._numbers_of(row, IMAGE[1:]) if any(image) else None
         tolerance = self._tolerance(row)
         if (any(space) and centre is None) or (any(image) and on_image is None) or not tolerance:
             return None
