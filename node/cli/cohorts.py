@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from config.schema import Appliance
-from models.registry import load_manifest
+from models.registry import stated_acute
 from node import packages
 from node.domain.acute import AcuteFinding
 from node.domain.errors import ConfigError, LedgerError
@@ -114,8 +114,7 @@ def acute_findings() -> dict[str, tuple[AcuteFinding, ...]]:
     """What the installed packages call acute, by model."""
     folder = packages.MODELS_FOLDER
     return {
-        path.parent.name: load_manifest(path.parent).acute
-        for path in sorted(folder.glob("*/model.yaml"))
+        path.parent.name: stated_acute(path.parent) for path in sorted(folder.glob("*/model.yaml"))
     }
 
 

@@ -36,6 +36,8 @@ LABELS: Final = {
     Pair.BOTH_NEGATIVE: "both_negative",
     Pair.NOT_COMPARED: "not_compared",
 }
+#: Pairs of results that are known to be counted; the two of one study end close together.
+REMEMBERED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class ShadowAgreement:
             for route in routes
         }
         self._ended: deque[tuple[str, str]] = deque()
+        #: Both jobs may have ended before the first of them is looked at.
+        self._counted: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
         self.loop = Loop("shadow", self.step, interval_s=2.0)
 
     def ended(self, job: JobRow) -> None:
@@ -92,8 +96,12 @@ class ShadowAgreement:
         first, second = jobs.get(pair.model), jobs.get(pair.shadow)
         if any(job is not None and job.state in OPEN for job in (first, second)):
             return  # the other one tells when it ends
+        results = (first.key if first else "", second.key if second else "")
+        if results in self._counted:
+            return
         if not all(self._was_asked(study_uid, name) for name in (pair.model, pair.shadow)):
             return
+        self._counted.append(results)
         found = paired(self._called(first), self._called(second))
         self._metrics.shadow_pairs.labels(pair.model, pair.shadow, LABELS[found]).inc()
         log.info(
