@@ -38,6 +38,7 @@ def agreement(options: argparse.Namespace) -> int:
         raise ConfigError(f"name two models: {options.first} agrees with itself")
     by = groupings(options.by, ())
     found = Comparison(options.first, options.second, _targets(options), rule=options.positive)
+    options.read = options.cohort != LEDGER
     with opened(options, appliance) as cohort:
         seen = Progress(cohort.count(None))
         for case in cohort.cases(None):
@@ -265,11 +266,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", metavar="A", help="name of a model")
     parser.add_argument("second", metavar="B", help="name of another model, a shadow for example")
     parser.add_argument(
-        "cohort",
-        nargs="?",
+        "--reports",
+        dest="cohort",
         default=LEDGER,
-        metavar="COHORT",
-        help=f"a folder of reports; without it the '{LEDGER}': the results that this node has",
+        metavar="DIR",
+        help="reports in a folder instead of the results that this node has",
     )
     parser.add_argument(
         "--days", type=positive_number, metavar="N", help="only studies of the last N days"

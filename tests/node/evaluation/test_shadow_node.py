@@ -63,17 +63,15 @@ def packages_of_toys(folder: Path) -> Path:
     return packages
 
 
-def send(node: TwoNode, *folders: Path) -> list[str]:
+def send(node: TwoNode, *folders: Path, limit_s: float = 60) -> list[str]:
     studies = [node.send(folder) for folder in folders]
+
+    def is_over(study_uid: str) -> bool:
+        open_ = {"waiting", "running"} & set(node.jobs(study_uid).values())
+        return node.state(study_uid) == "ended" and not open_
+
     for study_uid in studies:
-        assert node.ended(study_uid)
-        assert wait_for(
-            lambda uid=study_uid: (
-                "waiting" not in node.jobs(uid).values()
-                and "running" not in node.jobs(uid).values()
-            ),  # type: ignore[misc]
-            60,
-        )
+        assert wait_for(lambda uid=study_uid: is_over(uid), limit_s)  # type: ignore[misc]
     return studies
 
 
@@ -165,6 +163,7 @@ def _evaluates(node: TwoNode, studies: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_shipped_model_agrees_with_itself_under_another_name(
     tmp_path: Path, pacs: SmallPacs
 ) -> None:
@@ -195,7 +194,7 @@ def test_the_shipped_model_agrees_with_itself_under_another_name(
         phantom = simulate_trunk(2_000_100 + number, options)
         write_ct_series(phantom, tmp_path / "images" / str(number), ScannerOptions())
     with two_models(two) as node:
-        send(node, *sorted((tmp_path / "images").iterdir()))
+        send(node, *sorted((tmp_path / "images").iterdir()), limit_s=240)
         done = node.command("agreement", shipped.name, copy.name, "--json")
         assert done.returncode == GOOD, done.stderr
         found = json.loads(done.stdout)
