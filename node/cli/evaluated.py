@@ -58,7 +58,10 @@ def estimate(found: Estimate | None, form: str = ".2f") -> str:
 
 def _print_target(one: Evaluated, rule: str) -> None:
     whole = one.groups[0]
-    code = f" ({' '.join(one.target.code).strip()})" if one.target.code else ""
+    written = " ".join(one.target.code).strip() if one.target.code else ""
+    code = (
+        f" ({written})" if one.target.code and one.target.code[0] not in one.target.finding else ""
+    )
     about = f"{one.target.finding}{code}" if one.target.finding else "any finding"
     told = rule or "the result holds the finding" if one.target.code else rule or "it found any"
     versions = ", ".join(one.versions)
@@ -77,7 +80,7 @@ def _print_target(one: Evaluated, rule: str) -> None:
         print("  lesions: share found at so many false positives a study")
         print_rows(_limited([_free_row(g) for g in one.groups if g.froc]), as_json=False)
     for name, value in one.alike.items():
-        print(f"  one {name}: {value}")
+        print(f"  {name} of all: {value}")
     for line in (*_notes(whole), *_left_out(one)):
         print(f"  {line}")
 

@@ -67,7 +67,7 @@ def _draw(path: Path, title: str, curves: Sequence[Curve], axis: Axis, *, steps:
     image = Image.new("RGB", (SIZE, SIZE), _PAPER)
     draw = ImageDraw.Draw(image)
     large, small = ImageFont.load_default(34), ImageFont.load_default(26)
-    draw.text((_LEFT, 44), title, fill=_INK, font=large)
+    draw.text((_LEFT, 26), title, fill=_INK, font=large)
     for value, word in axis.ticks:
         x = _x(axis, value)
         draw.line([(x, _TOP), (x, _BOTTOM)], fill=_GRID)
