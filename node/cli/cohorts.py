@@ -16,6 +16,7 @@ from typing import Final
 from config.schema import Appliance
 from models.registry import stated_acute
 from node import packages
+from node.cli.command import complain
 from node.domain.acute import AcuteFinding
 from node.domain.errors import ConfigError, LedgerError
 from node.evaluation.cohort import HEADER_GROUPS, Cohort
@@ -65,8 +66,12 @@ def opened(options: argparse.Namespace, appliance: Appliance) -> Iterator[Cohort
             f"{folder}: no such folder - name a folder of images or of reports, or write "
             f"'{LEDGER}' for the results of this node"
         )
+    if sys.stderr.isatty():
+        complain(f"listing {folder} ...")
     contents = contents_of(folder)
     if _is_to_run(options, folder, contents):
+        if options.images is not None:
+            raise ConfigError("--images goes with reports; images that are analysed are at hand")
         _prepare(options, folder, appliance)
         keep = options.out.resolve() / RESULTS if options.out is not None else None
         running = Running(appliance=appliance, models_folder=packages.MODELS_FOLDER, keep=keep)

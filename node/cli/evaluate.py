@@ -53,6 +53,9 @@ def evaluate(options: argparse.Namespace) -> int:
         finally:
             seen.end()
     found.finish(unseen=found.unseen("interrupted before it was analysed") if interrupted else {})
+    if interrupted and not found.models:
+        complain("no study was analysed before that")
+        return Exit.FAILURES
     if not found.models:
         complain(_nothing(options, found, cohort))
         return Exit.REFUSED

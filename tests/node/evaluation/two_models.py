@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.demo.sender import Receiver, send_folder
 from node.ledger import Ledger
 from tests.node.alerting.acute import AcuteNode
 from tests.node.serving import CHECKOUT, free_port, wait_for
@@ -46,6 +47,16 @@ class Two:
 
 class TwoNode(AcuteNode):
     """The running node."""
+
+    def send(self, folder: Path) -> str:
+        """Send a study as a scanner does, again where a busy computer ran into a time limit."""
+        for _ in range(3):
+            receiver = Receiver(host="127.0.0.1", port=self.dicom_port, ae_title="VIGIE")
+            sent = send_folder(folder, receiver)
+            if not sent.problems:
+                (study_uid,) = sent.studies
+                return study_uid
+        raise AssertionError(sent.problems)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of the node, with the packages of the test."""
