@@ -104,6 +104,9 @@ def _print(found: Comparison, by: Sequence[str], told: str) -> None:
             print_rows([_lesion_row(group) for group in shown], as_json=False)
         for line in (*_apart(found, records), *_not_compared(records)):
             print(f"  {line}")
+    if found.unfinished:
+        print()
+        print(f"unfinished, not looked at: {_studies(found.unfinished)}")
     rows = [_difference_row(name, unit, one) for name, unit, one in found.differences()]
     if rows:
         print()
@@ -220,6 +223,7 @@ def _as_json(found: Comparison, by: Sequence[str], told: str) -> Row:
             }
             for name, unit, one in found.differences()
         ],
+        "unfinished": found.unfinished,
         "units_differ": sorted(found.units_differ),
     }
 

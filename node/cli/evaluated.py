@@ -144,8 +144,10 @@ def _notes(whole: Performance) -> Iterator[str]:
             yield "no curve: findings carry no score; 'found' and 'false a study' are of all"
         elif not all(one.reached for one in whole.froc.at):
             yield "*: all findings together make fewer false positives than this"
+        lost = f"; {whole.lost_lesions} more in studies that were not analysed"
         yield (
-            f"lesions of {whole.froc.studies} analysed studies of {whole.froc.patients} patients"
+            f"{whole.froc.lesions} lesions in {whole.froc.studies} analysed studies of "
+            f"{whole.froc.patients} patients{lost if whole.lost_lesions else ''}"
         )
     for why, number in whole.unplaced.items():
         yield f"{number} analysed studies are not among the lesions: {why}"

@@ -104,10 +104,14 @@ class Comparison:
         #: Measurements that have another unit with the second model.
         self.units_differ: set[str] = set()
         self.models: set[str] = set()
+        #: Studies that no model could be asked about yet.
+        self.unfinished: list[str] = []
 
     def add(self, case: Case) -> None:
         """Take one case in; a study about which neither model was asked is passed over."""
         self.models |= case.results.keys()
+        if case.missing and case.ended is Outcome.UNFINISHED:
+            self.unfinished.append(case.study_uid)
         a, b = case.results.get(self.first), case.results.get(self.second)
         if a is None and b is None:
             return

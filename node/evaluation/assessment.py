@@ -43,6 +43,7 @@ class Record:
         positive: by the table; None where it does not say.
         called: positive by the result; None where it was not done.
         score: higher is more positive; -inf: not found, below every score.
+        lesions: true ones that the table places.
         reading: for the free-response curve. place_fault: why there is none.
     """
 
@@ -54,6 +55,7 @@ class Record:
     reason: str = ""
     called: bool | None = None
     score: float | None = None
+    lesions: int = 0
     reading: Reading | None = None
     place_fault: str = ""
 
@@ -103,7 +105,7 @@ class Assessment:
         self._table = table
         self._asked = asked
         self._seen: dict[str, str] = {}
-        self._missing: dict[str, tuple[str, str]] = {}
+        self._missing: dict[str, tuple[str, str, Outcome]] = {}
         self._judged: set[tuple[str, str]] = set()
         self.models: list[str] = []
         self.versions: dict[str, set[str]] = {}
@@ -136,7 +138,8 @@ class Assessment:
             if self._asked.model in ("", model)
         }
         self.other_models |= case.results.keys() - results.keys()
-        self._missing[key] = (case.patient, case.missing or "this model was not asked about it")
+        why = case.missing or "this model was not asked about it"
+        self._missing[key] = (case.patient, why, case.ended if case.missing else Outcome.ABSENT)
         for model, result in results.items():
             if model not in self.models:
                 self.models.append(model)
@@ -170,8 +173,8 @@ class Assessment:
         """
         self.models.sort()
         for key, truth in self._table.studies.items():
-            patient, why = self._missing.get(key, (key, NOT_IN_COHORT))
-            outcome = Outcome.ABSENT
+            nowhere = (key, NOT_IN_COHORT, Outcome.ABSENT)
+            patient, why, outcome = self._missing.get(key, nowhere)
             if unseen and key in unseen:
                 outcome, why = Outcome.UNFINISHED, unseen[key]
             lost = Result(outcome=outcome, reason=why)
@@ -226,6 +229,7 @@ class Assessment:
             reason=reason,
             called=called,
             score=score,
+            lesions=len(statement.lesions),
             reading=reading,
             place_fault=fault,
         )

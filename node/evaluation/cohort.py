@@ -61,7 +61,7 @@ class Case:
     Attributes:
         patient: the same for all studies of a patient; says nothing about who that is.
         results: by model.
-        missing: why no model has a result, where the study is not known at all.
+        missing, ended: why no model has a say, and how that is to be counted.
         images: to be asked while the case is at hand, not later.
     """
 
@@ -70,6 +70,7 @@ class Case:
     patient: str = ""
     results: Mapping[str, Result] = field(default_factory=dict)
     missing: str = ""
+    ended: Outcome = Outcome.ABSENT
     images: Images = NO_IMAGES
 
 

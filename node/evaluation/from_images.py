@@ -94,6 +94,7 @@ class ImageCohort:
                 patient=study.patient,
                 results=case.results,
                 missing=case.missing,
+                ended=case.ended,
                 images=case.images,
             )
         _forget(core, batch)

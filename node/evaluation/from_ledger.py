@@ -36,6 +36,10 @@ _NOT_JUDGED: Final = {
     StudyState.COMPLETED: "waits for its verdicts",
     StudyState.HELD: "is held back",
 }
+_ENDED: Final = {
+    **dict.fromkeys(_NOT_JUDGED, Outcome.UNFINISHED),
+    StudyState.FAILED: Outcome.FAILED,
+}
 DELETED: Final = (
     "its result objects are no longer here (deleted after storage.retention_days); read them back "
     "from the PACS into a folder and name that as the cohort"
@@ -58,6 +62,7 @@ def case_of(ledger: Ledger, study_uid: str) -> Case:
         patient=_patient(study_uid, facts, reports),
         results=results,
         missing="" if results else looked.untold(),
+        ended=_ENDED.get(study.state, Outcome.ABSENT),
         images=Images(lambda: ledger.instances.of_study(study_uid)),
     )
 

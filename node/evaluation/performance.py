@@ -36,6 +36,7 @@ class Performance:
         all_positive, all_negative: studies with this label, analysed or not.
         unscored: positive results without a score, so that there is no area.
         curve: (false positive rate, true positive rate) where there is an area.
+        lost_lesions: true ones of studies that are not in the free-response curve.
         unplaced: why analysed studies are not in the free-response curve.
     """
 
@@ -52,6 +53,7 @@ class Performance:
     unscored: int
     curve: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     froc: Froc | None
+    lost_lesions: int
     unplaced: Mapping[str, int]
 
     @property
@@ -161,6 +163,7 @@ def performance(group: str, records: Sequence[Record], *, seed: int = SEED) -> P
         unscored=unscored if scored else 0,
         curve=curve,
         froc=froc(readings, seed=seed),
+        lost_lesions=sum(one.lesions for one in known if one.reading is None),
         unplaced=Counter(one.place_fault for one in known if one.place_fault),
     )
 

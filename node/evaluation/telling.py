@@ -123,6 +123,7 @@ def performance_row(found: Performance) -> Row:
     row |= {
         "lesions": curve.lesions if curve else None,
         "lesions_found": curve.found if curve else None,
+        "lesions_not_looked_for": found.lost_lesions,
         "lesion_studies": curve.studies if curve else None,
     }
     row |= estimate_row("lesion_sensitivity", curve.overall if curve else None)

@@ -40,6 +40,7 @@ def study(folder: Path, name: str, brightest: int, *, slices: int = 8) -> str:
     return study_uid
 
 
+@pytest.mark.slow
 def test_images_are_analysed_and_read_back_the_same_later(tmp_path: Path) -> None:
     two = Two(
         folder=tmp_path,

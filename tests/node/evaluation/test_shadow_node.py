@@ -75,6 +75,7 @@ def send(node: TwoNode, *folders: Path, limit_s: float = 60) -> list[str]:
     return studies
 
 
+@pytest.mark.slow
 def test_a_shadow_is_never_sent_and_its_agreement_is_shown(tmp_path: Path, pacs: SmallPacs) -> None:
     two = Two(
         folder=tmp_path,
