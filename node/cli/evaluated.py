@@ -47,12 +47,12 @@ def share(found: Share) -> str:
 
 
 def estimate(found: Estimate | None, form: str = ".2f") -> str:
-    """ "0.90 (0.70-0.97)"; signed numbers with "to" between the ends."""
+    """ "0.90 (0.70-0.97)"; "to" between the ends where one is negative or signed."""
     if found is None:
         return "-"
     if found.low is None or found.high is None:
         return f"{found.value:{form}}"
-    between = " to " if form.startswith("+") else "-"
+    between = " to " if form.startswith("+") or found.low < 0 else "-"
     return f"{found.value:{form}} ({found.low:{form}}{between}{found.high:{form}})"
 
 
