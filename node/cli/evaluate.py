@@ -76,6 +76,10 @@ def evaluate(options: argparse.Namespace) -> int:
         print_evaluation(every, values, about)
     for problem in cohort.problems:
         complain(problem)
+    for what, model in found.silent:
+        complain(
+            f"note: {model} never speaks of '{what}' and is left out (--model {model} shows it)"
+        )
     unnamed = found.unnamed()
     for told in unnamed:
         complain(told)

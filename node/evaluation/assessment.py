@@ -115,6 +115,10 @@ class Assessment:
         self.names: set[str] = set()
         #: Models with results that are not asked about.
         self.other_models: set[str] = set()
+        #: What each model has ever spoken about, found or not.
+        self._spoken: dict[str, set[Code]] = {}
+        #: (finding or measurement, model) that is left out: another model speaks of it, this never.
+        self.silent: list[tuple[str, str]] = []
 
     def add(self, case: Case) -> None:
         """Take one case in.
@@ -146,6 +150,7 @@ class Assessment:
             if result.report is not None:
                 self.versions.setdefault(model, set()).add(result.report.version)
                 self.names.update(numbers(result.report))
+                self._spoken.setdefault(model, set()).update(_codes(result.report))
             self._judge(case, truth, model, result)
 
     def unseen(self, why: str) -> dict[str, str]:
@@ -182,6 +187,37 @@ class Assessment:
             for model in self.models:
                 if (key, model) not in self._judged:
                     self._judge(case, truth, model, lost)
+        self._leave_out()
+
+    def _leave_out(self) -> None:
+        """A model that is about something else would look as if it missed everything."""
+        for target in self._table.targets:
+            asked = [model for about, model in self.records if about == target]
+            speaking = [model for model in asked if self._speaks(model, target)]
+            for model in asked if speaking and not self._asked.model and not target.model else ():
+                if model not in speaking:
+                    del self.records[target, model]
+                    self.silent.append((target.finding or str(self._asked.rule), model))
+        for column in self._table.values:
+            asked = [model for about, model in self.values if about == column]
+            speaking = [
+                model
+                for model in asked
+                if any(one.measured is not None for one in self.values[column, model])
+            ]
+            for model in asked if speaking and not self._asked.model else ():
+                if model not in speaking:
+                    del self.values[column, model]
+                    self.silent.append((column.name, model))
+
+    def _speaks(self, model: str, target: Target) -> bool:
+        if self._asked.rule is not None:
+            return any(one.called is not None for one in self.records[target, model])
+        stated = [one.code for one in self._asked.acute.get(model, ())]
+        return target.code is None or any(
+            code[0] == target.code[0] and target.code[1] in ("", code[1])
+            for code in (*stated, *self._spoken.get(model, ()))
+        )
 
     def _judge(self, case: Case, truth: StudyTruth, model: str, result: Result) -> None:
         self._judged.add((truth.key, model))
@@ -262,6 +298,12 @@ class Assessment:
             lesions=len(statement.lesions),
             marks=tuple(zip(scores, hit, strict=True)),
         )
+
+
+def _codes(report: Report) -> set[Code]:
+    concepts = [item.finding for item in report.findings]
+    concepts += [item.name for item in report.exam_evaluations]
+    return {(one.value, one.scheme) for one in concepts}
 
 
 def _value(

@@ -243,6 +243,19 @@ def test_measured_values_are_compared_in_their_unit(
     assert "2 without nodule 1: Diameter (nodules): the table gives it in cm, the result" in printed
 
 
+def test_a_model_that_is_about_something_else_does_not_look_as_if_it_missed_everything(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = folder.study("a", Said(found=(Found(),)), Said(model="fractures")).study_uid
+    assert evaluate(folder, [f"{one},{NODULE},1"], "--json") == GOOD
+    printed = capsys.readouterr()
+    assert [each["model"] for each in json.loads(printed.out)["evaluations"]] == ["nodules"]
+    assert f"note: fractures never speaks of '{NODULE}' and is left out" in printed.err
+    evaluate(folder, [f"{one},{NODULE},1"], "--json", "--model", "fractures")
+    whole = told(capsys)["evaluations"][0]["groups"][0]
+    assert whole["false_negative"] == 1
+
+
 def test_a_measurement_of_another_name_is_told_with_those_that_there_are(
     folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
