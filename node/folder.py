@@ -88,6 +88,11 @@ def scratch_core(appliance: Appliance, *, models_folder: Path = MODELS_FOLDER) -
             "storage": storage,
             "completion": appliance.completion.model_copy(update={"ask": None}),
             "results": appliance.results.model_copy(update={"identity_from": None}),
+            # Somebody waits for the result: it does not wait for the night.
+            "routes": {
+                name: route.model_copy(update={"schedule": None})
+                for name, route in appliance.routes.items()
+            },
         }
         core = Core(appliance.model_copy(update=alone), models_folder=models_folder)
         try:

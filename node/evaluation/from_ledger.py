@@ -44,6 +44,10 @@ DELETED: Final = (
     "its result objects are no longer here (deleted after storage.retention_days); read them back "
     "from the PACS into a folder and name that as the cohort"
 )
+SHADOW_DELETED: Final = (
+    "its result objects are no longer here (a shadow's go with its study after "
+    "storage.retention_days, and are nowhere else)"
+)
 _EVERY: Final = 2**31
 
 
@@ -177,7 +181,7 @@ class _Looked:
             if item.kind == "report" and item.sop_class_uid in REPORT_CLASSES
         ]
         if not paths or not paths[0].exists():
-            return Outcome.ABSENT, DELETED, None
+            return Outcome.ABSENT, DELETED if job.destinations else SHADOW_DELETED, None
         try:
             report = read_report(paths[0])
         except ResultError as error:

@@ -31,7 +31,7 @@ class World:
     folder: Folder
     study_uid: str
 
-    def job(self, key: str = "k") -> None:
+    def job(self, key: str = "k", *destinations: str) -> None:
         """Queue and claim an analysis."""
         self.ledger.jobs.add(
             Job(
@@ -42,7 +42,7 @@ class World:
                 generation=1,
                 priority=50,
             ),
-            destinations=(),
+            destinations=destinations,
         )
 
     def end(self, state: JobState, reason: str = "", *, path: Path | None = None) -> None:
@@ -90,10 +90,22 @@ def test_a_done_job_is_read_back_from_its_report(world: World) -> None:
     assert report is not None
     assert report.status is Status.FINDINGS
     assert case.accession_number == "A-7"
+
+
+@pytest.mark.parametrize(
+    ("destinations", "where"), [(("pacs",), "read them back from the PACS"), ((), "nowhere else")]
+)
+def test_what_retention_deleted_is_told_with_where_it_still_is(
+    world: World, destinations: tuple[str, ...], where: str
+) -> None:
+    world.job("k", *destinations)
+    (path,) = world.folder.reports.iterdir()
+    world.end(JobState.DONE, path=path)
     path.unlink()
     outcome, reason = world.outcome()
     assert outcome is Outcome.ABSENT
     assert "storage.retention_days" in reason
+    assert where in reason
 
 
 @pytest.mark.parametrize(
