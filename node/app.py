@@ -23,6 +23,7 @@ from node.pipeline.feedback import Feedback
 from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
 from node.pipeline.retention import Retention, RetentionRule
+from node.pipeline.shadow import ShadowAgreement
 from node.settings import (
     api_settings,
     assessment_words,
@@ -80,6 +81,8 @@ class Node:
             Api(core.ledger, api_settings(appliance)).answer,
         )
         self.alerting = Alerting(core, self._models_out)
+        self.shadow = ShadowAgreement(core.ledger, core.routes, core.metrics)
+        core.scheduler.on_ended = self.shadow.ended
         core.scheduler.on_results = self._wake
 
     def start(self) -> None:
@@ -99,6 +102,7 @@ class Node:
             archive.loop.start()
         self.segments.start()
         self.alerting.start()
+        self.shadow.loop.start()
         self.receiver.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         log.info(
@@ -124,6 +128,7 @@ class Node:
         self.segments.stop()
         self.feedback.loop.stop()
         self.alerting.stop()
+        self.shadow.loop.stop()
         self.core.stop()
         self.web.stop()
         log.info("node.stopped")
@@ -143,7 +148,7 @@ class Node:
                 "refused, not lost); check it (dmesg, smartctl), then start Vigie again"
             )
         loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
-        loops += [self.segments, self.clock_watch.loop, self.feedback.loop]
+        loops += [self.segments, self.clock_watch.loop, self.feedback.loop, self.shadow.loop]
         loops += [courier.loop for courier in self.couriers]
         loops += self.alerting.loops
         loops += [archive.loop for archive in self.core.archives.values()]

@@ -132,6 +132,12 @@ class Metrics:
             ["outcome"],
             registry=r,
         )
+        self.shadow_pairs = Counter(
+            "vigie_shadow_pairs_total",
+            "Studies on which a model and its shadow have ended, by what the two say",
+            ["model", "shadow", "pair"],
+            registry=r,
+        )
         self.alerts = Counter(
             "vigie_alerts_total", "Alerts by outcome", ["channel", "outcome"], registry=r
         )

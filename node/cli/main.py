@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from node.cli import (
+    agreement,
     appliance,
     corrections,
     demonstration,
+    evaluate,
     feedback,
     folder,
     packages,
@@ -25,6 +27,8 @@ COMMANDS: tuple[Command, ...] = (
     *folder.COMMANDS,
     *demonstration.COMMANDS,
     *plan.COMMANDS,
+    *evaluate.COMMANDS,
+    *agreement.COMMANDS,
     *studies.COMMANDS,
     *corrections.COMMANDS,
     *feedback.COMMANDS,

@@ -16,6 +16,7 @@ NodeError
   WorkerError        a worker process died, hung or passed its memory limit
   DocumentError      a structured report that was sent here cannot be read
   ResultError        a result object is not valid and was not sent
+    OtherDocument      a document that is read back is no measurement report (TID 1500)
   DeliveryError      a destination could not be reached or refused an object
   LedgerError        the ledger is missing, locked or of another version
 
@@ -178,6 +179,10 @@ class DocumentError(NodeError):
 
 class ResultError(NodeError):
     """A result object is not valid and was not sent."""
+
+
+class OtherDocument(ResultError):
+    """A document that is read back is no measurement report (TID 1500)."""
 
 
 class DeliveryError(NodeError):
