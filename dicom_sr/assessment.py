@@ -43,6 +43,8 @@ ASSESSMENTS: Final = {
 SAME_WITHIN: Final = 0.02
 #: Farthest distance of two outlines that are the same, in pixels of the image.
 SAME_OUTLINE_PIXELS: Final = 0.5
+#: An open POLYLINE of fewer points is a length or an angle.
+FEWEST_OUTLINE_POINTS: Final = 5
 #: UCUM code -> (what it measures, factor), so that 1200 mm2 is 12 cm2.
 _UNITS: Final[Mapping[str, tuple[str, float]]] = {
     "mm": ("length", 1.0),
@@ -205,14 +207,25 @@ def _is_same(theirs: MeasuredValue, ours: MeasuredValue) -> bool | None:
 def _is_moved(theirs: Sequence[Region], ours: Sequence[Region]) -> bool:
     """Is an outline of theirs none of ours on its image?
 
-    Only outlines of a kind that our report has are compared: a diameter that a reader drew
-    across a finding is a measurement of its own. An outline of ours that is missing is no change.
+    Only outlines of a kind that our report has are compared: a diameter or an angle that a reader
+    drew across a finding is a measurement of its own. An outline of ours that is missing is no
+    change.
     """
     kinds = {one.graphic_type for one in ours}
     return any(
         not any(_same_outline(region, mine) for mine in ours)
         for region in theirs
-        if region.graphic_type in kinds
+        if region.graphic_type in kinds and not _is_line(region)
+    )
+
+
+def _is_line(region: Region) -> bool:
+    """Is a POLYLINE a length (2 points) or an angle (3 or 4) of a viewer, and no outline?"""
+    is_closed = region.points[0] == region.points[-1] and len(region.points) > 2
+    return (
+        region.graphic_type == "POLYLINE"
+        and not is_closed
+        and len(region.points) < FEWEST_OUTLINE_POINTS
     )
 
 

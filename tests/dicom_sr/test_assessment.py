@@ -215,6 +215,33 @@ def test_the_example_passes_dciodvfy(
         assert "ComprehensiveSR" in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("moved", "line", "answer"),
+    [(3.0, False, Answer.CORRECTED), (0.0, False, None), (3.0, True, None)],
+)
+def test_outlines_as_viewers_save_them_below_the_number_are_compared(
+    written: tuple[Dataset, list[Dataset]], moved: float, line: bool, answer: Answer | None
+) -> None:
+    """OHIF puts the SCOORD below the NUM that was measured on it (TID 1501, TID 320)."""
+    report, images = written
+    plain = answer_to(report, images, {MUSCLE: Said(moved=moved)}, Options())
+    document = dcmread(BytesIO(_bytes(plain)))
+    (group,) = _groups(document)
+    (scoord,) = (item for item in group.ContentSequence if item.ValueType == "SCOORD")
+    (area,) = (
+        item
+        for item in group.ContentSequence
+        if item.ValueType == "NUM" and item.ConceptNameCodeSequence[0].CodeMeaning == "Area"
+    )
+    group.ContentSequence = [item for item in group.ContentSequence if item is not scoord]
+    scoord.RelationshipType = "INFERRED FROM"
+    if line:
+        scoord.GraphicData = scoord.GraphicData[:4]
+    area.ContentSequence = [scoord]
+    (found,) = assess(read_content(document), read_content(report).groups, STANDARD_VOCABULARY)
+    assert found.answer is answer
+
+
 def _groups(document: Dataset) -> list[Dataset]:
     found = []
     for item in document.ContentSequence:
