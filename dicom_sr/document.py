@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
+from dicom_sr.content import code_of, concept_name, listed_instances, text_of
 from node.domain.errors import DocumentError
 from node.domain.feedback import MeasuredValue, ReportedFinding
 from node.domain.finding import CodedConcept
@@ -129,15 +130,15 @@ def read_content(data_set: Dataset) -> ReportContent:
         DocumentError: it has no content tree, or one that is too large or too deep. What
             pydicom raises over values that are not what they claim to be passes through.
     """
-    uid = _text(data_set, "SOPInstanceUID")
+    uid = text_of(data_set, "SOPInstanceUID")
     if "ContentSequence" not in data_set:
         raise DocumentError("it has no content tree (Content Sequence is absent)")
     walk = _Walk()
     walk.visit(data_set, None, 0)
     return ReportContent(
         sop_instance_uid=uid,
-        study_uid=_text(data_set, "StudyInstanceUID"),
-        verified=_text(data_set, "VerificationFlag") == "VERIFIED",
+        study_uid=text_of(data_set, "StudyInstanceUID"),
+        verified=text_of(data_set, "VerificationFlag") == "VERIFIED",
         reader=_reader(data_set, walk.person),
         at=_when(data_set),
         references=frozenset(walk.references | set(_listed(data_set))),
@@ -163,18 +164,18 @@ class _Walk:
         if self._items > MAX_ITEMS:
             raise DocumentError(f"its content tree has more than {MAX_ITEMS} items")
         for child in children:
-            if _name(child) == _TRACKING_UID and (uid := _text(child, "UID")):
+            if _name(child) == _TRACKING_UID and (uid := text_of(child, "UID")):
                 group = uid
                 self.groups.setdefault(uid, TrackedGroup(tracking_uid=uid))
         for child in children:
             self._child(child, group, depth)
 
     def _child(self, child: Dataset, group: str | None, depth: int) -> None:
-        kind = _text(child, "ValueType")
+        kind = text_of(child, "ValueType")
         if kind in ("IMAGE", "COMPOSITE"):
             self.references |= {uid for uid, _ in _referenced(child)}
         if kind == "PNAME" and _name(child) == _PERSON_OBSERVER_NAME and not self.person:
-            self.person = _text(child, "PersonName")
+            self.person = text_of(child, "PersonName")
         if group is not None:
             told = _told(child, kind)
             if told is not None:
@@ -196,7 +197,7 @@ def _told(item: Dataset, kind: str) -> TrackedGroup | None:
 
 
 def _told_by_code(item: Dataset, blank: TrackedGroup) -> TrackedGroup | None:
-    value = _code(item, "ConceptCodeSequence")
+    value = code_of(item, "ConceptCodeSequence")
     if value is None:
         return None
     told = replace(blank, codes=(value,))
@@ -208,7 +209,7 @@ def _told_by_code(item: Dataset, blank: TrackedGroup) -> TrackedGroup | None:
 
 
 def _told_by_text(item: Dataset, blank: TrackedGroup) -> TrackedGroup | None:
-    text, name = _text(item, "TextValue"), _name(item)
+    text, name = text_of(item, "TextValue"), _name(item)
     match name:
         case _ if not text:
             return None
@@ -225,9 +226,9 @@ def _told_by_text(item: Dataset, blank: TrackedGroup) -> TrackedGroup | None:
 
 def _number(item: Dataset) -> MeasuredValue | None:
     """A NUM with a value (PS3.3 C.18.1); None where it has none, only a qualifier."""
-    name = _code(item, "ConceptNameCodeSequence")
+    name = code_of(item, "ConceptNameCodeSequence")
     for measured in item.get("MeasuredValueSequence") or ():
-        unit = _code(measured, "MeasurementUnitsCodeSequence")
+        unit = code_of(measured, "MeasurementUnitsCodeSequence")
         try:
             value = float(measured.get("FloatingPointValue") or measured.NumericValue)
         except (AttributeError, TypeError, ValueError):
@@ -239,7 +240,7 @@ def _number(item: Dataset) -> MeasuredValue | None:
                 code
                 for child in item.get("ContentSequence") or ()
                 if _name(child) == _DERIVATION
-                and (code := _code(child, "ConceptCodeSequence")) is not None
+                and (code := code_of(child, "ConceptCodeSequence")) is not None
             ),
             None,
         )
@@ -263,15 +264,15 @@ def _regions(item: Dataset) -> Iterator[Region]:
     if not points or not all(math.isfinite(value) for value in flat):
         return
     for child in item.get("ContentSequence") or ():
-        if _text(child, "ValueType") == "IMAGE":
+        if text_of(child, "ValueType") == "IMAGE":
             for uid, frames in _referenced(child):
                 for frame in frames or (0,):
-                    yield Region(_text(item, "GraphicType"), uid, frame, points)
+                    yield Region(text_of(item, "GraphicType"), uid, frame, points)
 
 
 def _referenced(item: Dataset) -> Iterator[tuple[str, tuple[int, ...]]]:
     for reference in item.get("ReferencedSOPSequence") or ():
-        uid = _text(reference, "ReferencedSOPInstanceUID")
+        uid = text_of(reference, "ReferencedSOPInstanceUID")
         frames = reference.get("ReferencedFrameNumber")
         if not uid:
             continue
@@ -291,24 +292,24 @@ def _listed(data_set: Dataset) -> Iterator[str]:
         "PertinentOtherEvidenceSequence",
         "IdenticalDocumentsSequence",
     ):
-        for study in data_set.get(keyword) or ():
-            for series in study.get("ReferencedSeriesSequence") or ():
-                yield from (uid for uid, _ in _referenced(series))
+        for reference in listed_instances(data_set, keyword):
+            if uid := text_of(reference, "ReferencedSOPInstanceUID"):
+                yield uid
 
 
 def _reader(data_set: Dataset, person: str) -> str:
     for observer in data_set.get("VerifyingObserverSequence") or ():
         # PS3.3 C.17.2: a code where the site gives its observers one, else the name.
-        code = _code(observer, "VerifyingObserverIdentificationCodeSequence")
+        code = code_of(observer, "VerifyingObserverIdentificationCodeSequence")
         if code is not None:
             return f"{code.value} {code.scheme}"
-        name = _text(observer, "VerifyingObserverName")
+        name = text_of(observer, "VerifyingObserverName")
         if name:
             return name
     if person:
         return person
     for author in data_set.get("AuthorObserverSequence") or ():
-        name = _text(author, "PersonName")
+        name = text_of(author, "PersonName")
         if name:
             return name
     return ""
@@ -317,7 +318,7 @@ def _reader(data_set: Dataset, person: str) -> str:
 def _when(data_set: Dataset) -> datetime | None:
     """When it was verified, else when its content was made, in the zone it states or of here."""
     stated = [
-        _text(observer, "VerificationDateTime")
+        text_of(observer, "VerificationDateTime")
         for observer in data_set.get("VerifyingObserverSequence") or ()
     ]
     try:
@@ -325,7 +326,7 @@ def _when(data_set: Dataset) -> datetime | None:
             verified = DT(text)
             if verified is not None:
                 return _aware(verified, data_set)
-        day, hour = DA(_text(data_set, "ContentDate")), TM(_text(data_set, "ContentTime"))
+        day, hour = DA(text_of(data_set, "ContentDate")), TM(text_of(data_set, "ContentTime"))
         if day is None:
             return None
         return _aware(datetime.combine(day, hour or TM("000000")), data_set)
@@ -336,7 +337,7 @@ def _when(data_set: Dataset) -> datetime | None:
 def _aware(moment: datetime, data_set: Dataset) -> datetime:
     if moment.tzinfo is not None:
         return moment
-    offset = _text(data_set, "TimezoneOffsetFromUTC")
+    offset = text_of(data_set, "TimezoneOffsetFromUTC")
     if offset:
         return datetime.strptime(f"{moment:%Y%m%d%H%M%S}{offset}", "%Y%m%d%H%M%S%z")
     return datetime(
@@ -345,29 +346,8 @@ def _aware(moment: datetime, data_set: Dataset) -> datetime:
 
 
 def _name(item: Dataset) -> tuple[str, str]:
-    code = _code(item, "ConceptNameCodeSequence")
-    return (code.value, code.scheme) if code is not None else ("", "")
-
-
-def _code(item: Dataset, keyword: str) -> CodedConcept | None:
-    """The first code of a sequence (PS3.3 8.1), in whichever attribute its value is."""
-    for entry in item.get(keyword) or ():
-        value = next(
-            (
-                text
-                for which in ("CodeValue", "LongCodeValue", "URNCodeValue")
-                if (text := _text(entry, which))
-            ),
-            "",
-        )
-        if value:
-            scheme, meaning = _text(entry, "CodingSchemeDesignator"), _text(entry, "CodeMeaning")
-            return CodedConcept(value, scheme, meaning or value)
-    return None
-
-
-def _text(item: Dataset, keyword: str) -> str:
-    return str(item.get(keyword, "") or "").strip("\0 ")
+    found = concept_name(item)
+    return (found.value, found.scheme) if found is not None else ("", "")
 
 
 def _distinct(first: tuple[_T, ...], second: tuple[_T, ...]) -> tuple[_T, ...]:

@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from dicom_sr import codes
+from dicom_sr.content import children, code_of, concept_name, listed_instances, text_of
 from dicom_sr.report_rules import groups, named, walk
 from dicom_sr.wording import STATUS_WORDS
 from node.domain.errors import OtherDocument, ResultError
@@ -95,7 +96,7 @@ def report_of(data_set: Dataset) -> Report:
         )
     sections = list(data_set.get("ContentSequence") or ())
     answers = [
-        item for one in _sections(sections, codes.QUALITATIVE_EVALUATIONS) for item in _below(one)
+        item for one in _sections(sections, codes.QUALITATIVE_EVALUATIONS) for item in children(one)
     ]
     status = _status(answers)
     model, version = _model(data_set)
@@ -103,7 +104,7 @@ def report_of(data_set: Dataset) -> Report:
     return Report(
         sop_instance_uid=str(data_set.SOPInstanceUID),
         study_uid=str(data_set.StudyInstanceUID),
-        accession_number=_text(data_set, "AccessionNumber"),
+        accession_number=text_of(data_set, "AccessionNumber"),
         model=model,
         version=version,
         status=status,
@@ -112,17 +113,17 @@ def report_of(data_set: Dataset) -> Report:
         exam_measurements=tuple(
             _number(item)
             for one in _sections(sections, codes.DERIVED_MEASUREMENTS)
-            for item in _below(one)
+            for item in children(one)
             if _is_number(item)
         ),
         exam_evaluations=tuple(_evaluations(answers)),
         instance_number=int(data_set.get("InstanceNumber") or 1),
-        written_at=_text(data_set, "ContentDate") + _text(data_set, "ContentTime"),
+        written_at=text_of(data_set, "ContentDate") + text_of(data_set, "ContentTime"),
         predecessors=tuple(_predecessors(data_set)),
-        institution=_text(data_set, "InstitutionName"),
-        manufacturer=_text(scanner, "Manufacturer"),
-        scanner=_text(scanner, "ManufacturerModelName"),
-        patient=(_text(data_set, "IssuerOfPatientID"), _text(data_set, "PatientID")),
+        institution=text_of(data_set, "InstitutionName"),
+        manufacturer=text_of(scanner, "Manufacturer"),
+        scanner=text_of(scanner, "ManufacturerModelName"),
+        patient=(text_of(data_set, "IssuerOfPatientID"), text_of(data_set, "PatientID")),
     )
 
 
@@ -132,36 +133,17 @@ def _sections(sections: list[Dataset], concept: CodedConcept) -> Iterator[Datase
             yield item
 
 
-def _below(item: Dataset) -> list[Dataset]:
-    return list(item.get("ContentSequence") or ())
-
-
-def _text(data_set: Dataset, keyword: str) -> str:
-    return str(data_set.get(keyword) or "").strip()
-
-
-def _concept(item: Dataset, keyword: str) -> CodedConcept | None:
-    sequence = item.get(keyword)
-    if not sequence:
-        return None
-    code = sequence[0]
-    value = code.get("CodeValue") or code.get("LongCodeValue") or code.get("URNCodeValue") or ""
-    return CodedConcept(
-        str(value), _text(code, "CodingSchemeDesignator"), _text(code, "CodeMeaning")
-    )
-
-
 def _name(item: Dataset) -> CodedConcept:
-    return _concept(item, "ConceptNameCodeSequence") or _NOT_STATED
+    return concept_name(item) or _NOT_STATED
 
 
 def _value(item: Dataset) -> CodedConcept | None:
-    return _concept(item, "ConceptCodeSequence")
+    return code_of(item, "ConceptCodeSequence")
 
 
 def _equipment(data_set: Dataset, purpose: CodedConcept) -> Dataset:
     for item in data_set.get("ContributingEquipmentSequence") or ():
-        found = _concept(item, "PurposeOfReferenceCodeSequence")
+        found = code_of(item, "PurposeOfReferenceCodeSequence")
         if found is not None and (found.value, found.scheme) == (purpose.value, purpose.scheme):
             contributing: Dataset = item
             return contributing
@@ -172,16 +154,16 @@ def _model(data_set: Dataset) -> tuple[str, str]:
     """Name and version: of the contributing model, else of the algorithm, else of the device."""
     model = _equipment(data_set, codes.PROCESSING_EQUIPMENT)
     if "ManufacturerModelName" in model:
-        return _text(model, "ManufacturerModelName"), _text(model, "SoftwareVersions")
+        return text_of(model, "ManufacturerModelName"), text_of(model, "SoftwareVersions")
     told = {
-        concept.value: _text(item, "TextValue")
+        concept.value: text_of(item, "TextValue")
         for item in walk(data_set)
         for concept in (_ALGORITHM_NAME, _ALGORITHM_VERSION)
         if named(item, concept)
     }
     if _ALGORITHM_NAME.value in told:
         return told[_ALGORITHM_NAME.value], told.get(_ALGORITHM_VERSION.value, "")
-    return _text(data_set, "ManufacturerModelName"), _text(data_set, "SoftwareVersions")
+    return text_of(data_set, "ManufacturerModelName"), text_of(data_set, "SoftwareVersions")
 
 
 def _status(answers: list[Dataset]) -> Status | None:
@@ -199,7 +181,7 @@ def _reason(answers: list[Dataset], status: Status | None) -> str:
         return ""
     head = f"{STATUS_WORDS[status]}: "
     for item in answers:
-        text = _text(item, "TextValue")
+        text = text_of(item, "TextValue")
         if named(item, codes.COMMENT) and text.startswith(head):
             return text.removeprefix(head)
     return ""
@@ -214,7 +196,7 @@ def _evaluations(items: list[Dataset]) -> Iterator[Evaluation]:
         if value is not None:
             yield Evaluation(_name(item), value)
         elif "TextValue" in item:
-            yield Evaluation(_name(item), _text(item, "TextValue"))
+            yield Evaluation(_name(item), text_of(item, "TextValue"))
 
 
 def _is_number(item: Dataset) -> bool:
@@ -226,7 +208,7 @@ def _number(item: Dataset) -> Measurement:
     measured = item.MeasuredValueSequence[0]
     name = _name(item)
     derivation = next(
-        (_value(child) for child in _below(item) if named(child, codes.DERIVATION)), None
+        (_value(child) for child in children(item) if named(child, codes.DERIVATION)), None
     )
     label = name.meaning
     if derivation is not None and derivation.meaning.lower() not in label.lower():
@@ -234,42 +216,40 @@ def _number(item: Dataset) -> Measurement:
     return Measurement(
         name=name,
         value=float(measured.NumericValue),
-        unit=_concept(measured, "MeasurementUnitsCodeSequence") or _NOT_STATED,
+        unit=code_of(measured, "MeasurementUnitsCodeSequence") or _NOT_STATED,
         label=label,
         derivation=derivation,
     )
 
 
 def _predecessors(data_set: Dataset) -> Iterator[str]:
-    for study in data_set.get("PredecessorDocumentsSequence") or ():
-        for series in study.get("ReferencedSeriesSequence") or ():
-            for reference in series.get("ReferencedSOPSequence") or ():
-                yield _text(reference, "ReferencedSOPInstanceUID")
+    for reference in listed_instances(data_set, "PredecessorDocumentsSequence"):
+        yield text_of(reference, "ReferencedSOPInstanceUID")
 
 
 def _findings(data_set: Dataset) -> tuple[ReportedFinding, ...]:
     """Groups with one tracking UID are one finding: its contours, and its volume."""
     members: dict[str, list[Dataset]] = {}
     for number, group in enumerate(groups(data_set)):
-        uids = [_text(item, "UID") for item in _below(group) if named(item, codes.TRACKING_UID)]
+        uids = [text_of(item, "UID") for item in children(group) if named(item, codes.TRACKING_UID)]
         members.setdefault(uids[0] if uids else f"group {number + 1}", []).append(group)
     return tuple(_finding(uid, found) for uid, found in members.items())
 
 
 def _finding(tracking_uid: str, members: list[Dataset]) -> ReportedFinding:
-    items = [item for group in members for item in _below(group)]
+    items = [item for group in members for item in children(group)]
 
     def coded(concept: CodedConcept) -> CodedConcept | None:
         return next((_value(item) for item in items if named(item, concept)), None)
 
     identifiers = [
-        _text(item, "TextValue") for item in items if named(item, codes.TRACKING_IDENTIFIER)
+        text_of(item, "TextValue") for item in items if named(item, codes.TRACKING_IDENTIFIER)
     ]
     sides = [
         _value(child)
         for item in items
         if named(item, _SITE)
-        for child in _below(item)
+        for child in children(item)
         if named(child, _LATERALITY)
     ]
     known = (_FINDING, _CATEGORY, _SITE, codes.TRACKING_IDENTIFIER, codes.TRACKING_UID)
@@ -297,7 +277,7 @@ def _finding(tracking_uid: str, members: list[Dataset]) -> ReportedFinding:
 
 
 def _image(item: Dataset) -> Dataset | None:
-    for child in _below(item):
+    for child in children(item):
         if child.get("ValueType") == "IMAGE" and child.get("ReferencedSOPSequence"):
             reference: Dataset = child.ReferencedSOPSequence[0]
             return reference
