@@ -9,6 +9,7 @@ from typing import Any
 from inference.header import Header
 from inference.kernels import kernel_class
 from inference.vocabulary import (
+    before_or_after,
     contrast_in,
     folded,
     is_enteral,
@@ -259,6 +260,8 @@ def _contrast(said: Said, phase: str | None) -> bool | None:
         return True
     found = contrast_in(said("SeriesDescription"))
     found = contrast_in(said("ProtocolName")) if found is None else found
+    if found is None and said("Modality").upper() == "MR":
+        found = before_or_after(said("SeriesDescription"))
     if found is None and said("Modality").upper() in _ENHANCED_MODALITIES:
         # There is no late phase of nothing.
         return True if phase in ("arterial", "venous", "delayed") else None

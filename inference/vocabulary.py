@@ -129,6 +129,11 @@ _BOTH = re.compile(
     r"\bpost ?-?(contrast|gad\w*|gd|km)?\b.*\bpre ?-?(contrast|gad\w*|gd|km)\b|"
     r"\bpre ?-?(contrast|gad\w*|gd|km)?\b.*\bpost ?-?(contrast|gad\w*|gd|km)\b"
 )
+_OTHER_EVENT = (
+    r"(?! ?(op|proc|bx|biop|needle|tx|ther|treat|void|dura|surg|abl|rt|rad|chem|imri|mort|lig|fess|"
+    r"neo|scan|shim|proz))"
+)
+_PRE, _POST = (re.compile(rf"\b{word}\b{_OTHER_EVENT}") for word in ("pre", "post"))
 _PHASES = (
     (
         "native",
@@ -245,6 +250,13 @@ def _regions_of(word: str) -> set[str]:
     found.update(region for start, region in _BEGINS if word.startswith(start))
     found.update(region for end, region in _ENDS if word.endswith(end))
     return found
+
+
+def before_or_after(text: str) -> bool | None:
+    """ "T1 POST" is after contrast, "T1 PRE" before; on MR only, and not of an operation."""
+    line = folded(text).replace("-", " ")
+    before, after = (bool(pattern.search(line)) for pattern in (_PRE, _POST))
+    return None if before == after else after
 
 
 @lru_cache(maxsize=16384)

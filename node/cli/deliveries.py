@@ -32,7 +32,7 @@ def explained(item: Delivery, when: When, *, number: int = 0, trouble: str = "")
 
     Args:
         number: which one of several of its kind; 0 where it is the only one.
-        trouble: what is wrong with the destination now; "" for nothing.
+        trouble: what is wrong with the destination now, told above; "" for nothing.
     """
     state = item.state.value
     if item.state is DeliveryState.PROVED:
@@ -42,9 +42,8 @@ def explained(item: Delivery, when: When, *, number: int = 0, trouble: str = "")
         state += f", {waiting} awaited"
         state += f" until {when(item.until)}" if item.until else ""
     waits = item.state is DeliveryState.WAITING
-    causes = dict.fromkeys(filter(None, (item.cause, trouble if waits else "")))
-    cause = f": {'; '.join(causes)}" if causes else ""
-    if waits and not causes:
+    cause = f": {item.cause}" if item.cause else ""
+    if waits and not cause and not trouble:
         cause = ": not tried yet"
     kind = f"{item.object.kind} {number}" if number else item.object.kind
     yield f"{kind} to {item.destination}: {state}{cause}"
@@ -62,6 +61,25 @@ def explained(item: Delivery, when: When, *, number: int = 0, trouble: str = "")
     if history:
         yield "  " + ", ".join(history)
     yield f"  {item.object.path}"
+
+
+def summary(name: str, deliveries: Sequence[Delivery], trouble: str) -> str:
+    """What of a study is at one destination, and what to do where nothing is.
+
+    Args:
+        deliveries: those to this destination. trouble: as for `explained`.
+    """
+    told = f"to {name}: {tally(deliveries)}"
+    if trouble and any(item.state is DeliveryState.WAITING for item in deliveries):
+        told += f": {trouble}"
+    ended = (DeliveryState.REFUSED, DeliveryState.SET_ASIDE)
+    lost = [item for item in deliveries if item.state in ended and not item.replaced_by]
+    there = (DeliveryState.SENT, DeliveryState.PROVED, DeliveryState.UNPROVED)
+    if not lost:
+        return told
+    if any(item.state in there for item in deliveries):
+        return f"{told}; {len(lost)} are not there in any form"
+    return f"{told}; nothing is there: mend what the lines below name, then `resend` the study"
 
 
 def numbers(deliveries: Sequence[Delivery]) -> Mapping[tuple[str, str], int]:

@@ -13,7 +13,14 @@ from config.schema import Appliance
 from node.cli.alerted import told_alerts
 from node.cli.answered import feedback_line, told_answers
 from node.cli.command import Command, Exit, add_json, complain, print_rows
-from node.cli.deliveries import destination_rows, explained, numbers, tally, trouble_with
+from node.cli.deliveries import (
+    destination_rows,
+    explained,
+    numbers,
+    summary,
+    tally,
+    trouble_with,
+)
 from node.cli.facts import plain_facts, told_facts
 from node.cli.known import completeness, told_knowledge
 from node.domain.feedback import READER_DOCUMENTS
@@ -168,6 +175,9 @@ def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None
     places = numbers(deliveries)
     names = {item.destination for item in deliveries}
     troubles = {name: trouble_with(ledger, appliance, name, when) for name in names}
+    for name in sorted(names):
+        there = [item for item in deliveries if item.destination == name]
+        print(f"  {summary(name, there, troubles[name])}")
     for item in deliveries:
         number = places.get((item.object.sop_instance_uid, item.destination), 0)
         trouble = troubles[item.destination]

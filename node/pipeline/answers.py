@@ -69,6 +69,12 @@ MEANINGS = {
 }
 
 
+#: PS3.4 table B.2-1; the object was kept.
+WARNINGS = {
+    0xB000: "the destination changed some of its attributes",
+    0xB006: "the destination left some of its attributes out",
+    0xB007: "data set does not match SOP class",
+}
 #: The same numbers as answers to C-FIND, PS3.4 table C.4-1.
 FIND_MEANINGS = {0xA900: "identifier does not match SOP class", 0xC000: "unable to process"}
 
@@ -93,7 +99,8 @@ def judge_status(status: int | None) -> Answer:
     if status == 0x0000:
         return Accepted()
     if status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
-        return Accepted(f"warning 0x{status:04X}")
+        told = f": {WARNINGS[status]}" if status in WARNINGS else ""
+        return Accepted(f"warning 0x{status:04X}{told}")
     if status & 0xFF00 == 0xA700 or status == 0x0213:
         return Passing(meaning_of(status), out_of_resources=True)
     if status == 0x0110:

@@ -92,6 +92,11 @@ def test_what_is_not_said_is_none(tmp_path: Path) -> None:
         ({"SeriesDescription": "SAG ART PANCREAS"}, True),
         ({"SeriesDescription": "DELAY KIDNEY"}, True),
         ({"SeriesDescription": "DELAY", "Modality": "PT"}, None),
+        ({"SeriesDescription": "COR LAVA POST", "Modality": "MR"}, True),
+        ({"SeriesDescription": "T1 3D AXIAL BH PRE", "Modality": "MR"}, False),
+        ({"SeriesDescription": "Ax Vibrant PRE/POST", "Modality": "MR"}, None),
+        ({"SeriesDescription": "post needle_R", "Modality": "MR"}, None),
+        ({"SeriesDescription": "Post Procedure"}, None),
     ],
 )
 def test_contrast_is_told_by_agent_volume_or_words(

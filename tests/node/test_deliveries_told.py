@@ -157,7 +157,8 @@ def test_explain_and_status_tell_why_a_result_waits_and_when_it_was_tried(
     at.rig.run(120)
     where = f"PACS at 127.0.0.1:{pacs.port} does not answer; check host, port and firewall"
     explained = at.explain()
-    assert f"secondary capture to pacs: waiting: {where}" in explained
+    assert f"  to pacs: 1 waiting: {where}" in explained
+    assert "secondary capture to pacs: waiting\n" in explained
     assert "tries in a row, the last 20" in explained
     assert main(["status", "--config", str(at.config)]) == GOOD
     assert f"to pacs: 1 waiting ({where}" in at.told()
@@ -186,6 +187,19 @@ def test_pages_are_numbered_and_what_happens_to_them_at_once_is_one_line(
     assert "secondary capture 1 to pacs: proved" in explained
     assert "secondary capture 2 to pacs: proved" in explained
     assert "secondary capture sent: to pacs (2 times)" in explained
+
+
+def test_explain_says_first_when_nothing_of_a_result_is_at_a_destination(
+    site: Callable[[HostilePacs], Site],
+) -> None:
+    pacs = refusing(0x0122)
+    at = site(pacs)
+    at.rig.run(10)
+    assert "to pacs: 1 refused; nothing is there: mend what the lines below name" in at.explain()
+    pacs.answer = lambda _uid: 0x0000
+    at.rig.queue(capture(at.rig.folder, SegmentationStorage))
+    at.rig.run(10)
+    assert "to pacs: 1 proved, 1 refused; 1 are not there in any form" in at.explain()
 
 
 def test_status_names_the_class_that_a_destination_refused_by_its_status(

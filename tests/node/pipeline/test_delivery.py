@@ -358,3 +358,10 @@ def test_object_whose_identity_is_asked_for_waits_and_leaves_after_the_answer(
     rig.courier.may_leave = lambda _study, _name: True
     assert rig.run(30) == 1
     assert pacs.received == [item.sop_instance_uid]
+
+
+def test_warning_says_what_the_destination_did_with_the_object() -> None:
+    assert judge_status(0xB000) == Accepted(
+        "warning 0xB000: the destination changed some of its attributes"
+    )
+    assert judge_status(0xB123) == Accepted("warning 0xB123")

@@ -184,6 +184,8 @@ def test_an_exclusive_rule_takes_a_series_from_all_others_wherever_it_stands() -
     for rules in ([{}, alone], [alone, {}]):
         judgement = judged(words.facts(slice_thickness_mm=1.0), rules=rules)
         assert [rule.destinations for rule in judgement.rules] == [("night",)]
+        unfit = judged(words.facts(slice_thickness_mm=1.0, orientation="coronal"), rules=rules)
+        assert [rule.destinations for rule in unfit.rules] == [("night",)], "who is told why not"
     judgement = judged(words.facts(slice_thickness_mm=5.0), rules=[alone, {}])
     assert [rule.destinations for rule in judgement.rules] == [("pacs",)]
 
