@@ -28,7 +28,7 @@ from node.evaluation.truth_table import read_truth
 
 GROUPS: Final = ("site", "scanner", "protocol")
 #: Only these leave nothing to be done.
-CLEAN: Final = (Outcome.DONE, Outcome.PARTIAL, Outcome.NOT_ELIGIBLE)
+CLEAN: Final = (Outcome.DONE, Outcome.PARTIAL, Outcome.WITHOUT, Outcome.NOT_ELIGIBLE)
 
 
 def evaluate(options: argparse.Namespace) -> int:
