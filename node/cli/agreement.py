@@ -48,7 +48,9 @@ def agreement(options: argparse.Namespace) -> int:
     for model in (options.first, options.second):
         if model not in found.models:
             there = ", ".join(sorted(found.models)) or "none at all"
-            complain(f"no study with a verdict of model {model} in {cohort.told}; of {there}")
+            complain(
+                f"no study with a verdict of model {model} in {cohort.told}; of others: {there}"
+            )
             return Exit.REFUSED
     summary = _as_json(found, by, cohort.told)
     if options.json:

@@ -28,7 +28,7 @@ from node.evaluation.truth_table import read_truth
 
 GROUPS: Final = ("site", "scanner", "protocol")
 #: Only these leave nothing to be done.
-CLEAN: Final = (Outcome.DONE, Outcome.PARTIAL, Outcome.NOT_ELIGIBLE)
+CLEAN: Final = (Outcome.DONE, Outcome.PARTIAL, Outcome.WITHOUT, Outcome.NOT_ELIGIBLE)
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -37,22 +37,12 @@ def evaluate(options: argparse.Namespace) -> int:
     acute = acute_findings()
     table = read_truth(options.truth, acute, tolerance_mm=options.tolerance)
     by = groupings(options.by, table.group_columns)
-    wanted = Wanted(table.keyed_by, frozenset(table.studies))
     found = Assessment(table, Asked(rule=options.positive, acute=acute, model=options.model))
     with opened(options, appliance) as cohort:
-        seen = Progress(cohort.count(wanted))
-        interrupted = False
-        try:
-            for case in cohort.cases(wanted):
-                found.add(case)
-                seen.step()
-        except KeyboardInterrupt:
-            # What was analysed in hours is worth a table, and the rest a name.
-            interrupted = True
-            complain("interrupted: what was analysed so far is evaluated, the rest is unfinished")
-        finally:
-            seen.end()
-    found.finish(unseen=found.unseen("interrupted before it was analysed") if interrupted else {})
+        interrupted = _collect(cohort, Wanted(table.keyed_by, frozenset(table.studies)), found)
+    if interrupted:
+        complain("interrupted: what was analysed so far is evaluated, the rest is unfinished")
+    found.finish(unseen=found.unseen("interrupted before it was looked at") if interrupted else {})
     if interrupted and not found.models:
         complain("no study was analysed before that")
         return Exit.FAILURES
@@ -90,6 +80,23 @@ def evaluate(options: argparse.Namespace) -> int:
     outcomes |= {record.outcome for one in values for record in one.records}
     clean = outcomes.issubset(CLEAN) and not cohort.problems and not unnamed
     return Exit.GOOD if clean and not interrupted else Exit.FAILURES
+
+
+def _collect(cohort: Cohort, wanted: Wanted, found: Assessment) -> bool:
+    """Take in every case; True when somebody pressed Ctrl-C meanwhile.
+
+    What was analysed in hours is worth a table, and the rest a name.
+    """
+    seen = Progress(cohort.count(wanted))
+    try:
+        for case in cohort.cases(wanted):
+            found.add(case)
+            seen.step()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        seen.end()
+    return False
 
 
 def _nothing(options: argparse.Namespace, found: Assessment, cohort: Cohort) -> str:

@@ -249,7 +249,7 @@ class Assessment:
         if outcome is Outcome.DONE and result.report is not None:
             called, score = self._call(result.report, target, model)
             if called is None and self._asked.rule is not None:
-                outcome = Outcome.PARTIAL
+                outcome = Outcome.WITHOUT
                 reason = f"the result has no '{self._asked.rule.name}'"
             elif self._table.places and statement.positive is not None:
                 try:

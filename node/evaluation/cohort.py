@@ -32,6 +32,8 @@ class Outcome(StrEnum):
 
     DONE = "done"
     PARTIAL = "done in part"
+    #: Whole, but without the measurement that is asked for.
+    WITHOUT = "done, without the number"
     NOT_ELIGIBLE = "not eligible"
     FAILED = "failed"
     UNFINISHED = "unfinished"

@@ -178,12 +178,12 @@ def test_a_result_without_the_number_of_a_rule_is_not_negative(
     evaluate(folder, rows, "--json", "--positive", "Certainty of Finding >= 80")
     printed = capsys.readouterr()
     whole = json.loads(printed.out)["evaluations"][0]["groups"][0]
-    assert (whole["false_negative"], whole["partial"]) == (1, 1)
+    assert (whole["false_negative"], whole["without"]) == (1, 1)
     assert "--positive: no result holds a measurement 'Certainty of Finding'" in printed.err
     # Lower is more positive: nothing found says nothing about the number.
     evaluate(folder, rows, "--json", "--positive", "Diameter < 5")
     whole = told(capsys)["evaluations"][0]["groups"][0]
-    assert (whole["false_negative"], whole["partial"]) == (1, 1)
+    assert (whole["false_negative"], whole["without"]) == (1, 1)
 
 
 def test_lesions_are_found_by_their_place_in_mm(

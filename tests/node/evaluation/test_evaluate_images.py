@@ -111,5 +111,5 @@ def test_an_interrupted_run_is_evaluated_and_the_rest_is_named_unfinished(
     printed = capsys.readouterr()
     assert code == FAILURES
     assert "2 studies with a label: 1 done, 1 unfinished" in printed.out
-    assert "1 unfinished: interrupted before it was analysed" in printed.out
+    assert "1 unfinished: interrupted before it was looked at" in printed.out
     assert "the rest is unfinished" in printed.err

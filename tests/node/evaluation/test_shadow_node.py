@@ -168,7 +168,7 @@ def _evaluates(node: TwoNode, studies: tuple[str, ...]) -> None:
 def test_the_shipped_model_agrees_with_itself_under_another_name(
     tmp_path: Path, pacs: SmallPacs
 ) -> None:
-    """A copy with another threshold that these studies do not touch: same numbers, no bias."""
+    """A copy with another threshold that this study does not touch: same numbers, no bias."""
     packages = tmp_path / "models"
     shipped, copy = packages / "body_composition", packages / "body_composition_next"
     for target in (shipped, copy):
@@ -186,9 +186,8 @@ def test_the_shipped_model_agrees_with_itself_under_another_name(
         pacs_port=pacs.port,
     )
     images = tmp_path / "images"
-    for number in range(2):
-        phantom = simulate_trunk(2_000_100 + number, TrunkOptions(matrix=256))
-        write_ct_series(phantom, images / str(number), ScannerOptions())
+    phantom = simulate_trunk(2_000_100, TrunkOptions(matrix=256))
+    write_ct_series(phantom, images / "whole", ScannerOptions())
     study(images, "short", 900, slices=4)
     with two_models(two) as node:
         send(node, *sorted(images.iterdir()), limit_s=240)
@@ -196,12 +195,12 @@ def test_the_shipped_model_agrees_with_itself_under_another_name(
         assert done.returncode == GOOD, done.stderr
         found = json.loads(done.stdout)
     whole = found["findings"][0]["groups"][0]
-    assert (whole["both_positive"], whole["not_compared"]) == (2, 1)
+    assert (whole["both_positive"], whole["not_compared"]) == (1, 1)
     assert whole["kappa"] is None
     (why,) = found["findings"][0]["not_compared"]
     assert why.startswith(f"{shipped.name} not eligible: only 4 images")
     measured = {one["measurement"]: one for one in found["measurements"]}
-    assert measured["L3 skeletal muscle: Area"]["pairs"] == 2
+    assert measured["L3 skeletal muscle: Area"]["pairs"] == 1
     assert all(one["bias"] == 0 for one in measured.values())
     names = {dcmread(path).SeriesDescription for path in pacs.files()}
     assert any("v0.2.0" in name for name in names)
