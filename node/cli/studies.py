@@ -155,6 +155,24 @@ def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None
     print(f"  complete: {completed}")
     for told in told_knowledge(ledger, uid):
         print(f"  {told}")
+    _explain_verdicts(ledger, study)
+    _explain_deliveries(ledger, appliance, uid)
+    for told in told_answers(ledger, uid, when):
+        print(f"  {told}")
+    for told in told_alerts(ledger, uid):
+        print(f"  alert: {told}")
+    print("  life:")
+    lines = (
+        f"{when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else "")
+        for event in ledger.studies.events(uid)
+    )
+    for line, times in Counter(lines).items():
+        print(f"    {line}" + (f" ({times} times)" if times > 1 else ""))
+
+
+def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
+    """Each series with the verdict of each model, then the jobs that followed."""
+    uid = study.study_uid
     facts = ledger.facts.get(uid)
     labels = {one.stack_id: one.label for one in facts.series} if facts is not None else {}
     series_uid = ""
@@ -171,6 +189,10 @@ def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None
         told = job.reason or job.summary
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
         print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
+
+
+def _explain_deliveries(ledger: Ledger, appliance: Appliance, uid: str) -> None:
+    """What became of each object at each destination."""
     deliveries = ledger.outbox.of_study(uid)
     places = numbers(deliveries)
     names = {item.destination for item in deliveries}
@@ -183,17 +205,6 @@ def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None
         trouble = troubles[item.destination]
         for line in explained(item, when, number=number, trouble=trouble):
             print(f"  {line}")
-    for told in told_answers(ledger, uid, when):
-        print(f"  {told}")
-    for told in told_alerts(ledger, uid):
-        print(f"  alert: {told}")
-    print("  life:")
-    lines = (
-        f"{when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else "")
-        for event in ledger.studies.events(uid)
-    )
-    for line, times in Counter(lines).items():
-        print(f"    {line}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def resend(options: argparse.Namespace) -> int:
