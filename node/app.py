@@ -13,15 +13,24 @@ import structlog
 
 from config.schema import Appliance
 from node.alerting import Alerting
+from node.api import Api
 from node.core import Core
 from node.domain.errors import NodeError
 from node.packages import MODELS_FOLDER
 from node.pipeline.clock_jumps import ClockWatch
 from node.pipeline.delivery import Courier, wake_all
+from node.pipeline.feedback import Feedback
 from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
 from node.pipeline.retention import Retention, RetentionRule
-from node.settings import couriers_of, receiver_settings, web_settings
+from node.pipeline.shadow import ShadowAgreement
+from node.settings import (
+    api_settings,
+    assessment_words,
+    couriers_of,
+    receiver_settings,
+    web_settings,
+)
 from node.watching import Arrivals
 from node.web import Probes, Web
 from scp.receiver import Receiver
@@ -65,11 +74,15 @@ class Node:
             courier.hear(report) for courier in self.couriers
         )
         self.receiver.notices = core.ledger.announcements
+        self.feedback = Feedback(core.ledger, core.readers, words=assessment_words(appliance))
         self.web = Web(
             web_settings(appliance),
             Probes(metrics=core.metrics.text, faults=self.faults, unready=self.unready),
+            Api(core.ledger, api_settings(appliance)).answer,
         )
         self.alerting = Alerting(core, self._models_out)
+        self.shadow = ShadowAgreement(core.ledger, core.routes, core.metrics)
+        core.scheduler.on_ended = self.shadow.ended
         core.scheduler.on_results = self._wake
 
     def start(self) -> None:
@@ -89,6 +102,7 @@ class Node:
             archive.loop.start()
         self.segments.start()
         self.alerting.start()
+        self.shadow.loop.start()
         self.receiver.start()
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
         log.info(
@@ -112,7 +126,9 @@ class Node:
         self.retention.loop.stop()
         self.clock_watch.loop.stop()
         self.segments.stop()
+        self.feedback.loop.stop()
         self.alerting.stop()
+        self.shadow.loop.stop()
         self.core.stop()
         self.web.stop()
         log.info("node.stopped")
@@ -132,7 +148,7 @@ class Node:
                 "refused, not lost); check it (dmesg, smartctl), then start Vigie again"
             )
         loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
-        loops += [self.segments, self.clock_watch.loop]
+        loops += [self.segments, self.clock_watch.loop, self.feedback.loop, self.shadow.loop]
         loops += [courier.loop for courier in self.couriers]
         loops += self.alerting.loops
         loops += [archive.loop for archive in self.core.archives.values()]
@@ -140,6 +156,7 @@ class Node:
 
     def _wake(self) -> None:
         wake_all(self.couriers)
+        self.feedback.wake()
         self.alerting.wake()
 
     def _models_out(self) -> Mapping[str, str]:
@@ -156,6 +173,7 @@ class Node:
         try:
             self.core.start_workers()
         except NodeError as error:
+            self.feedback.loop.start()
             self._unready = {"models": str(error)}
             for name in names:
                 gauge.labels(name).set(0)
@@ -164,6 +182,7 @@ class Node:
         for name in names:
             gauge.labels(name).set(1)
         self.core.conductor.loop.start()
+        self.feedback.loop.start()
         self.core.scheduler.start(self.appliance.workers.count)
         self._unready = {}
         log.info("node.ready")

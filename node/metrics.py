@@ -14,7 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from node.ledger import Ledger
@@ -132,6 +132,12 @@ class Metrics:
             ["outcome"],
             registry=r,
         )
+        self.shadow_pairs = Counter(
+            "vigie_shadow_pairs_total",
+            "Studies on which a model and its shadow have ended, by what the two say",
+            ["model", "shadow", "pair"],
+            registry=r,
+        )
         self.alerts = Counter(
             "vigie_alerts_total", "Alerts by outcome", ["channel", "outcome"], registry=r
         )
@@ -205,8 +211,34 @@ class _LedgerCollector(Collector):
         for channel, number in self._ledger.alerts.waiting().items():
             alerts.add_metric([channel], number)
         yield alerts
+        yield from self._feedback()
         usage = shutil.disk_usage(self._storage)
         disk = GaugeMetricFamily("vigie_disk_bytes", "Disk of the store", labels=["kind"])
         disk.add_metric(["free"], usage.free)
         disk.add_metric(["total"], usage.total)
         yield disk
+
+    def _feedback(self) -> Iterable[Metric]:
+        """What readers answered and sent; counted in the ledger, so that a restart loses none."""
+        answers = CounterMetricFamily(
+            "vigie_feedback",
+            "Answers of readers about findings; a reader who changes his mind counts again",
+            labels=["model", "version", "answer", "source"],
+        )
+        for (model, version, answer, source), number in self._ledger.feedback.totals().items():
+            answers.add_metric([model, version, answer.value, source.value], number)
+        yield answers
+        findings = GaugeMetricFamily(
+            "vigie_findings",
+            "Findings in the reports of all results, replaced ones included",
+            labels=["model", "version"],
+        )
+        for (model, version), number in self._ledger.findings.totals().items():
+            findings.add_metric([model, version], number)
+        yield findings
+        documents = GaugeMetricFamily(
+            "vigie_reader_documents", "Structured reports received, by state", labels=["state"]
+        )
+        for state, number in self._ledger.documents.totals().items():
+            documents.add_metric([state.value], number)
+        yield documents

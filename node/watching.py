@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import structlog
 
-from node.domain.study import Filing
+from node.domain.feedback import READER_DOCUMENTS
+from node.domain.study import Filing, Instance
 from node.ledger import Ledger
+from node.ledger.states import StudyState
 from node.metrics import Metrics
 from node.pipeline.completion import Completion
 from scp.contracts import Stored
@@ -47,7 +49,9 @@ class Arrivals:
         instance, filing = stored.instance, stored.filing
         self._metrics.instances.labels(filing.value).inc()
         self._metrics.bytes.inc(instance.size_bytes)
-        if filing is not Filing.DUPLICATE or self._completion.is_receiving(instance.study_uid):
+        if (filing is not Filing.DUPLICATE and self._grows(instance)) or (
+            self._completion.is_receiving(instance.study_uid)
+        ):
             self._completion.arrived(instance.study_uid, association_id, instance.calling_ae_title)
         if filing is Filing.CONFLICT:
             log.info(
@@ -56,6 +60,13 @@ class Arrivals:
                 study_uid=instance.study_uid,
                 sop_instance_uid=instance.sop_instance_uid,
             )
+
+    def _grows(self, instance: Instance) -> bool:
+        """Does it belong to what is analysed? A structured report only while a study comes."""
+        if instance.sop_class_uid not in READER_DOCUMENTS:
+            return True
+        study = self._ledger.studies.get(instance.study_uid)
+        return study is not None and study.state is StudyState.RECEIVING
 
     def instance_refused(self, association_id: str, status: int, reason: str) -> None:
         """Say why; the sender only sees the status."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 7
+from node.ledger.feedback_schema import FEEDBACK
+
+SCHEMA_VERSION = 8
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
 TABLES = """
@@ -368,4 +370,4 @@ CREATE TABLE IF NOT EXISTS companion (
 """
 
 #: Version -> what brings a ledger of the version before there.
-MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE, 6: _IDENTITY, 7: _FACTS}
+MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE, 6: _IDENTITY, 7: _FACTS, 8: FEEDBACK}

@@ -13,6 +13,7 @@ from inference.differences import compare_series
 from node.domain.discrepancy import Difference
 from node.domain.errors import NodeError, WorkerError
 from node.domain.facts import StudyFacts
+from node.domain.feedback import READER_DOCUMENTS
 from node.domain.study import Instance, StudyUID
 from node.domain.verdict import Ineligible
 from node.ledger import Ledger
@@ -56,6 +57,12 @@ def ending(jobs: Sequence[JobRow]) -> tuple[StudyState, str]:
     if failed:
         return StudyState.ENDED, f"{len(failed)} of {len(tried)} analyses failed; {causes}"
     return StudyState.ENDED, ""
+
+
+def without_documents(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
+    """What is judged: structured reports are about images; a study of nothing else keeps them."""
+    images = tuple(one for one in instances if one.sop_class_uid not in READER_DOCUMENTS)
+    return images or instances
 
 
 class Conductor:
@@ -251,7 +258,7 @@ class Conductor:
         return found
 
     def _describe(self, row: StudyRow) -> StudyFacts:
-        instances = self._ledger.instances.of_study(row.study_uid)
+        instances = without_documents(self._ledger.instances.of_study(row.study_uid))
         study_input = StudyInput(
             study_uid=StudyUID(row.study_uid),
             instances=instances,

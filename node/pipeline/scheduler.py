@@ -101,6 +101,8 @@ class Scheduler:
         self.identity = HeldIdentity(ledger)
         #: Called when objects were queued for delivery.
         self.on_results: Callable[[], None] = lambda: None
+        #: Called when a job has ended with a result, or with the reason why there is none.
+        self.on_ended: Callable[[JobRow], None] = lambda _job: None
         #: Called with a result that is the current one, inside the transaction that enters it.
         self.on_settled: Callable[[JobRow, AnalysisResult], None] = lambda _job, _result: None
 
@@ -263,6 +265,8 @@ class Scheduler:
                 self.on_settled(job, result)
         if stale:
             state = JobState.SUPERSEDED
+        else:
+            self.on_ended(job)
         self._metrics.jobs.labels(job.model, state.value).inc()
         for step, seconds in result.seconds.items():
             self._metrics.step_seconds.labels(step, job.model).observe(seconds)
@@ -365,6 +369,7 @@ class Scheduler:
                     )
                     self._ledger.studies.set_verdict(job.study_uid, job.generation, row)
             self._metrics.jobs.labels(job.model, JobState.FAILED.value).inc()
+            self.on_ended(job)
             return
         self._settle(job, task, result)
 
