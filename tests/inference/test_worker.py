@@ -317,7 +317,9 @@ def test_what_is_kept_is_done_in_every_worker_and_again_in_each_that_replaces_on
     try:
         assert pool.keep("first", jobs.load_and_say, "first", **LIMITS) == ("first", "first")
         pool.keep("second", jobs.load_and_say, "second", **LIMITS)
-        os.kill(pool.run(jobs.pid, None, **LIMITS), signal.SIGKILL)
+        victim = pool.run(jobs.pid, None, **LIMITS)
+        os.kill(victim, signal.SIGKILL)
+        assert wait_until(lambda: gone(victim))
         for _ in range(6):
             loaded = pool.run(jobs.what_was_loaded, None, **LIMITS)
             assert loaded == ("first", "second")
