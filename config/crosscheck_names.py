@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from config.draft import Draft, Faults, settled
+from config.installed import InstalledModel
 from config.messages import close_to, listed
 
 #: Names of the installed packages; as a mapping, with the names of the thresholds of each.
@@ -17,8 +18,13 @@ def models(draft: Draft, installed: Installed) -> Faults:
             yield draft.fault(
                 ("models", name), "no such model is installed", _instead(name, tuple(installed))
             )
-        elif isinstance(installed, Mapping):
+        elif isinstance(installed, Mapping) and not unread(installed[name]):
             yield from settled(_thresholds(draft, name, tuple(installed[name])))
+
+
+def unread(package: object) -> bool:
+    """Can nothing be said of a package, since its `model.yaml` cannot be read?"""
+    return isinstance(package, InstalledModel) and bool(package.fault)
 
 
 def _thresholds(draft: Draft, model: str, known: Sequence[str]) -> Faults:

@@ -13,11 +13,13 @@ class InstalledModel(Collection[str]):
     Attributes:
         triage: it looks for acute findings.
         acute: acute finding -> the operating threshold from which on it counts.
+        fault: why its `model.yaml` cannot be read, so that nothing more is known of it; or "".
     """
 
     thresholds: tuple[str, ...] = ()
     triage: bool = False
     acute: Mapping[str, float] = field(default_factory=dict)
+    fault: str = ""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.thresholds)

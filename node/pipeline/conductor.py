@@ -25,11 +25,11 @@ from node.pipeline.completion import Completion
 from node.pipeline.correction import Corrections
 from node.pipeline.expectation import Expectation, Expecting
 from node.pipeline.identity import HeldIdentity
+from node.pipeline.in_service import Workers
 from node.pipeline.inputs import replan
 from node.pipeline.judging import Judgement, judge_study
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, PlannedJob, route
-from node.pipeline.scheduler import Workers
 from node.pipeline.wording import facts_line
 
 log = structlog.get_logger(__name__)
