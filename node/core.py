@@ -34,6 +34,7 @@ from node.pipeline.memory import MemoryGate
 from node.pipeline.pace import Pace
 from node.pipeline.roster import Roster
 from node.pipeline.routing import ModelRoute
+from node.pipeline.rules import rules_of
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject
 from node.settings import (
@@ -122,6 +123,11 @@ class Core:
             self.ledger, self.completion, self.readers, self.routes, self.metrics
         )
         self.conductor.on_jobs = self.scheduler.wake
+        rules = rules_of(appliance.routes, appliance.node.time_zone)
+        self.conductor.unread = {
+            name: (cause, tuple(rule for rule in rules if name in rule.models))
+            for name, cause in unread.items()
+        }
         self._watch_identity()
         counting = self.archives.get(appliance.completion.ask or "")
         if counting is not None:
