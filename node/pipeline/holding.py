@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Protocol
 
 import structlog
@@ -135,14 +136,15 @@ class Holder:
                 log.warning("provider.failed", model=base.name, provider=label, cause=str(error))
                 barred[label] = str(error)
                 continue
-            waiting = {one.label: one for each in choices for one in each if one.is_to_be_built}
-            better = [one for label, one in waiting.items() if label not in barred]
-            return Held(setup=setup, proof=proof, waiting=tuple(better))
+            waiting = self.waiting(base, barred, found)
+            return Held(setup=setup, proof=proof, waiting=waiting)
 
     def waiting(self, base: ModelSetup, barred: dict[str, str], found: Probe) -> tuple[Choice, ...]:
-        """Engines that have to be built, one for each network and precision."""
+        """Engines that would serve better than what is there, and have to be built."""
         choices = self._choices(base, barred, found)
-        return tuple(one for each in choices for one in each if one.is_to_be_built)
+        return tuple(
+            one for each in choices for one in takewhile(lambda one: one.is_to_be_built, each)
+        )
 
     def build(self, base: ModelSetup, barred: dict[str, str], found: Probe) -> Held:
         """Build the engines that wait, in a process of their own, prove them, and swap them in.
