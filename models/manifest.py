@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from config.schema.needs import Need
 from node.domain.acute import AcuteFinding
 from node.domain.finding import ModelIdentity
 
@@ -220,6 +221,8 @@ class ModelManifest:
         job_time_limit_s / job_memory_mb: limits of one job in the worker.
         acute: acute findings with the operating thresholds that the package states.
         source: where an imported package came from.
+        needs: other series that it analyses together with the first, by role; a route may
+            state a role otherwise.
     """
 
     identity: ModelIdentity
@@ -236,3 +239,4 @@ class ModelManifest:
     job_memory_mb: int
     acute: tuple[AcuteFinding, ...] = ()
     source: Source | None = None
+    needs: Mapping[str, Need] = field(default_factory=dict)

@@ -132,6 +132,7 @@ def read_manifest(folder: Path) -> ModelManifest:
         job_memory_mb=package.limits.job_memory_mb,
         acute=_acute(package),
         source=_source(package.source),
+        needs=dict(package.needs),
     )
 
 

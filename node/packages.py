@@ -9,6 +9,7 @@ import models
 from config.installed import InstalledModel
 from config.load import read_document
 from config.package_schema import Package
+from models.signature import SIGNATURE_NAME
 from node.domain.errors import ConfigError
 
 MODELS_FOLDER = Path(models.__file__).resolve().parent
@@ -28,6 +29,7 @@ def _installed(path: Path) -> InstalledModel:
     except ConfigError as error:
         return InstalledModel(fault=str(error))
     return InstalledModel(
+        signed=path.with_name(SIGNATURE_NAME).is_file(),
         thresholds=tuple(package.thresholds),
         triage=package.triage,
         acute={

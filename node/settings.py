@@ -14,6 +14,7 @@ from dicom_sr.context import ResultContext
 from inference.backends.base import TritonSettings
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
+from models.signature import Trust
 from node.domain.addresses import authority
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -30,7 +31,7 @@ from node.pipeline.proof import ProofPolicy
 from node.pipeline.resident import ModelSetup
 from node.pipeline.roster import RosterSettings
 from node.pipeline.routing import ModelRoute
-from node.pipeline.rules import rules_of
+from node.pipeline.rules import rules_of, with_needs
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
@@ -50,7 +51,7 @@ def routes_of(
     rules = rules_of(appliance.routes, appliance.node.time_zone)
     routes = []
     for name, manifest in manifests.items():
-        naming = tuple(rule for rule in rules if name in rule.models)
+        naming = tuple(with_needs(rule, manifest.needs) for rule in rules if name in rule.models)
         if not naming:
             continue
         model = appliance.models[name]
@@ -255,7 +256,7 @@ def model_setups(appliance: Appliance, routes: Sequence[ModelRoute]) -> tuple[Mo
         manifest = route.manifest
         own = appliance.models[manifest.identity.name].thresholds
         manifest = replace(manifest, thresholds={**manifest.thresholds, **own})
-        setups.append(ModelSetup(manifest=manifest))
+        setups.append(ModelSetup(manifest=manifest, trust=trust_of(appliance)))
     return tuple(setups)
 
 
@@ -321,4 +322,12 @@ def job_limits(appliance: Appliance, manifest: ModelManifest) -> JobLimits:
     return JobLimits(
         time_s=workers.time_limit_s or manifest.job_time_limit_s,
         memory_mb=workers.memory_mb or manifest.job_memory_mb,
+    )
+
+
+def trust_of(appliance: Appliance) -> Trust:
+    """Whose packages may run."""
+    return Trust(
+        keys=appliance.signatures.keys,
+        unsigned=frozenset(name for name, model in appliance.models.items() if model.unsigned),
     )

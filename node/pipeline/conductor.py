@@ -171,8 +171,8 @@ class Conductor:
                 self._queue(row, item)
             for name in again.unchanged:
                 self._keep(row, name)
-            for name, (cause, rules) in self.unread.items():
-                if holding(study, rules):
+            for name, (cause, naming) in self.unread.items():
+                if holding(study, naming):
                     self._tell_unread(row, study, name, cause)
             for name in current.keys() - {item.job.model for item in planned}:
                 detail = f"{name}: no route asks for it any more; the earlier result was not redone"

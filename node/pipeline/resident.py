@@ -20,6 +20,7 @@ from inference.golden import NetworkProof, check_golden
 from inference.worker_process import MEGABYTE, status_bytes
 from models.manifest import ModelManifest
 from models.registry import package_digest, verify_files
+from models.signature import Trust, verify
 from node.domain.analysis import Analyse
 from node.domain.errors import ModelError, WorkerError
 
@@ -32,12 +33,14 @@ class ModelSetup:
 
     Attributes:
         manifest: of the package, with the thresholds of this site.
+        trust: whose packages may run.
         engine: how its networks are run.
         resident_mb: memory that all loaded models of a worker may take together; those that
             were not used for longest are let go.
     """
 
     manifest: ModelManifest
+    trust: Trust = field(default_factory=Trust)
     engine: EngineOptions = field(default_factory=EngineOptions)
     resident_mb: int | None = None
 
@@ -140,7 +143,7 @@ def prove_model(setup: ModelSetup) -> ModelProof:
     Raises:
         ModelError, GoldenMismatch: it must not be used any more.
     """
-    _verify(setup.manifest)
+    _verify(setup)
     model = residents.get(setup)
     started = time.perf_counter()
     networks = check_golden(setup.manifest, model.networks)
@@ -157,7 +160,7 @@ def _open(setup: ModelSetup) -> OpenModel:
     started = time.perf_counter()
     before = status_bytes(os.getpid(), "VmRSS")
     manifest = setup.manifest
-    _verify(manifest)
+    _verify(setup)
     networks, proofs, passed_over = _proved(setup)
     grown = max(0, status_bytes(os.getpid(), "VmRSS") - before) // MEGABYTE
     weights = sum(spec.path.stat().st_size for spec in manifest.networks) // MEGABYTE
@@ -172,13 +175,16 @@ def _open(setup: ModelSetup) -> OpenModel:
     return OpenModel(setup=setup, networks=networks, analyse=pipeline_of(manifest), proof=proof)
 
 
-def _verify(manifest: ModelManifest) -> None:
+def _verify(setup: ModelSetup) -> None:
+    """Files, code and signature are those that were read when the node started."""
+    manifest = setup.manifest
     verify_files(manifest.folder)
     if package_digest(manifest.folder) != manifest.identity.digest:
         raise ModelError(
             f"package {manifest.identity.name} was changed while the node runs; start Vigie again "
             "to take the new one, or install the old one again"
         )
+    verify(manifest, setup.trust)
 
 
 def _proved(

@@ -79,7 +79,7 @@ def running(folder: Path, models: Path, **workers: Any) -> Iterator[Running]:
             "delete_when": "accepted",
         },
         "completion": {"quiet_time_s": 1, "interrupted_quiet_time_s": 2},
-        "models": {name: {"enabled": True} for name in installed},
+        "models": {name: {"unsigned": name != "foreign"} for name in installed},
         "routes": {"all": {"models": [*installed], "destinations": ["pacs"]}},
         "destinations": {
             "pacs": {
@@ -120,6 +120,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
     build_package(models, "hungry", "hungry", golden=False)
     build_package(models, "strange", "strange_set", golden=False)
     build_package(models, "escaping", "weights_above", golden=False)
+    build_package(models, "foreign")
     (models / "unreadable").mkdir()
     (models / "unreadable" / "model.yaml").write_text("format: 2\nname: [unreadable\n")
     with running(tmp_path, models) as run:
@@ -136,6 +137,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
             "hungry": "memory",
             "strange": "operator 'Teleport' of the set 'evil.example'",
             "escaping": "'../weights.bin'",
+            "foreign": "carries no signature",
             "unreadable": "model.yaml:2:",
         }
         for name, cause in causes.items():

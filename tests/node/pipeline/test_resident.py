@@ -8,6 +8,7 @@ import pytest
 
 from inference.engine import EngineOptions
 from models.registry import read_manifest
+from models.signature import Trust
 from node.domain.errors import GoldenMismatch, ModelError
 from node.pipeline import resident
 from node.pipeline.resident import ModelSetup, Residents, open_model, prove_model
@@ -15,7 +16,9 @@ from tests.node.packages import build_package, change_golden, tamper
 
 
 def setup_of(folder: Path, **changes: object) -> ModelSetup:
-    return ModelSetup(manifest=read_manifest(folder), **changes)  # type: ignore[arg-type]
+    trust = Trust(unsigned=frozenset({folder.name}))
+    options = {"trust": trust} | changes
+    return ModelSetup(manifest=read_manifest(folder), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +70,12 @@ def test_changed_weights_are_refused_before_they_are_opened(tmp_path: Path) -> N
     tamper(folder)
     with pytest.raises(ModelError, match="install the package again"):
         open_model(setup)
+
+
+def test_a_package_of_a_stranger_is_refused(tmp_path: Path) -> None:
+    folder = build_package(tmp_path, "foreign")
+    with pytest.raises(ModelError, match="package foreign carries no signature"):
+        open_model(setup_of(folder, trust=Trust()))
 
 
 def test_numbers_that_differ_from_the_golden_case_are_refused(tmp_path: Path) -> None:
