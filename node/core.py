@@ -32,6 +32,7 @@ from node.pipeline.holding import Holder
 from node.pipeline.identity import HeldIdentity
 from node.pipeline.memory import MemoryGate
 from node.pipeline.pace import Pace
+from node.pipeline.resident import begin
 from node.pipeline.roster import Roster
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of
@@ -99,7 +100,7 @@ class Core:
             completion_settings(appliance), pace=Pace(self.ledger.paces.load())
         )
         self.archives = self._archives()
-        self.workers = WorkerPool(appliance.workers.count)
+        self.workers = WorkerPool(appliance.workers.count, initializer=begin)
         self.readers = WorkerPool(1)
         self.roster = self._roster(unread)
         self.scheduler = Scheduler(
@@ -219,7 +220,7 @@ def _manifests(
 @contextmanager
 def _trial() -> Iterator[WorkerPool]:
     """A process of its own for what may hang, crash or eat memory."""
-    pool = WorkerPool(1)
+    pool = WorkerPool(1, initializer=begin)
     try:
         yield pool
     finally:

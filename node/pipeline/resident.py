@@ -128,6 +128,10 @@ class Residents:
 residents = Residents()
 
 
+def begin(_: object) -> None:
+    """The initializer of every worker: what this module imports is loaded before the first job."""
+
+
 def open_model(setup: ModelSetup) -> ModelProof:
     """Hold a model in this process; the standing job of every worker.
 

@@ -201,7 +201,8 @@ class Roster:
     def step(self) -> bool:
         """One thing to do; False when there is none."""
         for name, cause in self._take_lost().items():
-            self._quarantine(name, f"it could not be loaded again: {cause}")
+            # It may have been the moment; a proof in a process of its own tells.
+            self._begin_again(name, f"a worker could not load it again: {cause}")
         for name in self._service.take_asked():
             self._begin_again(name, "asked for by hand")
         found = self._survey()
