@@ -52,6 +52,7 @@ from node.settings import (
     segment_settings,
     watermark,
 )
+from node.trying import trial
 from scp.indexing import Indexer
 from scp.storage import InstanceStore
 
@@ -136,7 +137,7 @@ class Core:
 
     def _roster(self, unread: Mapping[str, str]) -> Roster:
         """The models that a route names, each for itself."""
-        holder = Holder(self.workers, _trial, holding_settings(self.appliance))
+        holder = Holder(self.workers, trial, holding_settings(self.appliance))
         roster = Roster(
             holder,
             model_setups(self.appliance, self.routes),
@@ -215,16 +216,6 @@ def _manifests(
         except (NodeError, OSError) as error:
             unread[name] = f"its model.yaml cannot be used: {error}"
     return found, unread
-
-
-@contextmanager
-def _trial() -> Iterator[WorkerPool]:
-    """A process of its own for what may hang, crash or eat memory."""
-    pool = WorkerPool(1, initializer=begin)
-    try:
-        yield pool
-    finally:
-        pool.stop()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, tally
 from node.cli.known import completeness, told_knowledge
+from node.cli.service import models_of, told_models
 from node.domain.study import StackID
 from node.ledger import Ledger
 from node.ledger.states import JobState
@@ -64,6 +65,8 @@ def status(options: argparse.Namespace) -> int:
         print("studies: " + ", ".join(f"{n} {state.value}" for state, n in totals.items()))
         for row in destinations:
             print(f"to {row['destination']}: {row['objects']}")
+        for line in told_models(models_of(appliance), when):
+            print(line)
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
