@@ -120,7 +120,8 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
     build_package(models, "hungry", "hungry", golden=False)
     build_package(models, "strange", "strange_set", golden=False)
     build_package(models, "escaping", "weights_above", golden=False)
-    build_package(models, "foreign")
+    foreign = build_package(models, "foreign")
+    (foreign / "signature.json").write_text('{"payload": "", "signatures": []}')
     (models / "unreadable").mkdir()
     (models / "unreadable" / "model.yaml").write_text("format: 2\nname: [unreadable\n")
     with running(tmp_path, models) as run:
@@ -137,7 +138,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
             "hungry": "memory",
             "strange": "operator 'Teleport' of the set 'evil.example'",
             "escaping": "'../weights.bin'",
-            "foreign": "carries no signature",
+            "foreign": "is no signature",
             "unreadable": "model.yaml:2:",
         }
         for name, cause in causes.items():
