@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from node.domain.serving import ModelState
 from node.ledger import Ledger
 from node.ledger.ledger import FILE_NAME
-from node.ledger.schema import SCHEMA_VERSION, TABLES
+from node.ledger.schema import MIGRATIONS, SCHEMA_VERSION, TABLES
 from node.ledger.states import DeliveryState
 
 
@@ -32,3 +33,22 @@ def test_delivery_of_an_earlier_version_is_unproved(tmp_path: Path) -> None:
     now = sqlite3.connect(tmp_path / FILE_NAME)
     assert now.execute("SELECT value FROM meta").fetchone() == (str(SCHEMA_VERSION),)
     now.close()
+
+
+def test_a_ledger_without_models_gets_their_tables(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / FILE_NAME)
+    old.executescript(TABLES)
+    for version in sorted(MIGRATIONS):
+        if version < 9:
+            old.executescript(MIGRATIONS[version])
+    old.execute("INSERT INTO meta VALUES ('version', '7')")
+    old.commit()
+    old.close()
+    for _ in range(2):
+        ledger = Ledger(tmp_path)
+        ledger.service.set_state("m", ModelState.QUARANTINED, "gone")
+        ledger.service.record_use("m", voxels=1, peak_mb=2)
+        assert [(row.model, row.state, row.cause) for row in ledger.service.every()] == [
+            ("m", ModelState.QUARANTINED, "gone")
+        ]
+        ledger.close()
