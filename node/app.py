@@ -21,6 +21,7 @@ from node.pipeline.delivery import Courier, wake_all
 from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
 from node.pipeline.retention import Retention, RetentionRule
+from node.pipeline.wording import in_short
 from node.settings import couriers_of, receiver_settings, web_settings
 from node.watching import Arrivals
 from node.web import Probes, Web
@@ -152,7 +153,7 @@ class Node:
     def _models(self) -> Mapping[str, str]:
         """State of each model in words."""
         return {
-            name: f"{state.value}: {cause}" if cause else state.value
+            name: f"{state.value}: {in_short(cause)}" if cause else state.value
             for name, (state, cause) in self.core.roster.states().items()
         }
 

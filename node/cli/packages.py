@@ -11,13 +11,18 @@ from models.manifest import ModelManifest
 from models.registry import MANIFEST_NAME, load_manifest
 from models.signature import Trust, verify
 from node.cli import signing
-from node.cli.command import Command, Exit, add_json, complain, print_rows
+from node.cli.command import Command, Exit, add_config, add_json, complain, print_rows
 from node.cli.service import NOT_IN_USE, ask_again, in_use, known_models
 from node.cli.studies import when
 from node.domain.errors import ConfigError, NodeError
 from node.packages import MODELS_FOLDER, installed_models
 from node.pipeline.holding import HoldingSettings
-from node.pipeline.proofs import golden_in_words, proof_values, providers_in_words
+from node.pipeline.proofs import (
+    golden_in_words,
+    proof_values,
+    providers_in_words,
+    speed_in_words,
+)
 from node.settings import holding_settings, trust_of
 from node.trying import try_package
 
@@ -47,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             row |= _described(manifest)
             row["signature"] = _signature(manifest, trust)
             row |= in_use(known.get(name), when)
-            row["state"] = _state(manifest, options)
+            row |= _state(manifest, options)
             good.append(name)
         except NodeError as error:
             failures += 1
@@ -91,17 +96,23 @@ def _signature(manifest: ModelManifest, trust: Trust | None) -> str:
     return f"of {signer}" if signer else "of a stranger"
 
 
-def _state(manifest: ModelManifest, options: argparse.Namespace) -> str:
+def _state(manifest: ModelManifest, options: argparse.Namespace) -> dict[str, object]:
+    """What the action says of a package; a golden case tells provider and speed as well."""
     if options.action == "list":
-        return "good"
+        return {"state": "good"}
     if options.action == "check":
         for spec in manifest.networks:
             open_network(spec, EngineOptions())
-        return "good: files, graph, names and shapes are as stated"
+        return {"state": "good: files, graph, names and shapes are as stated"}
     # The configuration says whose packages may run; here somebody looks at them by hand.
     trust = Trust(unsigned=frozenset({manifest.identity.name}))
     values = proof_values(try_package(manifest, trust, _holding(options.config)))
-    return f"golden case {golden_in_words(values)} on {providers_in_words(values)}"
+    return {
+        "provider": providers_in_words(values),
+        "golden": golden_in_words(values),
+        "speed": speed_in_words(values),
+        "state": f"golden case {golden_in_words(values)} on {providers_in_words(values)}",
+    }
 
 
 def _holding(config: Path) -> HoldingSettings:
@@ -122,6 +133,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         sub = actions.add_parser(action, help=summary, description=summary.capitalize() + ".")
         sub.add_argument("names", nargs="*", metavar="NAME", help="only these packages")
         add_json(sub)
+        add_config(sub)
         sub.set_defaults(act=run)
     signing.add_actions(actions)
 

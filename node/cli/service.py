@@ -56,6 +56,13 @@ def in_use(row: ModelRow | None, when: When) -> dict[str, object]:
     }
 
 
+def why_waiting(row: ModelRow | None) -> str:
+    """Why an analysis waits for its model; "" when it waits for something else."""
+    if row is None or row.state.serves:
+        return ""
+    return f"the model is {row.state.value}" + (f": {row.cause}" if row.cause else "")
+
+
 def told_models(rows: Mapping[str, ModelRow], when: When) -> Iterator[str]:
     """A line for each model in use, the cause behind it when it is out of service."""
     for name, row in rows.items():

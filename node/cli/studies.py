@@ -12,7 +12,7 @@ from node.cli.alerted import told_alerts
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.deliveries import destination_rows, explained, tally
 from node.cli.known import completeness, told_knowledge
-from node.cli.service import models_of, told_models
+from node.cli.service import models_of, told_models, why_waiting
 from node.domain.study import StackID
 from node.ledger import Ledger
 from node.ledger.states import JobState
@@ -139,6 +139,8 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
         print(f"    {verdict.model}: {verdict.verdict}{reason}")
     for job in ledger.jobs.of_study(uid):
         told = job.reason or job.summary
+        if job.state is JobState.WAITING:
+            told = why_waiting(ledger.service.get(job.model)) or told
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
         print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
     for item in ledger.outbox.of_study(uid):

@@ -23,6 +23,7 @@ from node.pipeline.holding import Held, Holder
 from node.pipeline.loop import Loop
 from node.pipeline.proofs import proof_values
 from node.pipeline.resident import ModelProof, ModelSetup
+from node.pipeline.wording import in_short
 
 log = structlog.get_logger(__name__)
 
@@ -164,7 +165,7 @@ class Roster:
             model = self._models.get(name)
             if model is None or model.state is not ModelState.QUARANTINED:
                 return ""
-            return f"the model is out of service: {model.cause}"
+            return f"the model is out of service: {in_short(model.cause)}"
 
     def setup_of(self, name: str) -> ModelSetup:
         """The model as the workers hold it; KeyError when it is not in use."""

@@ -131,7 +131,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
         assert status == 200
         assert told["models"]["good"] == "ready"
         causes = {
-            "tampered": "install the package again",
+            "tampered": "net.onnx has SHA-256",
             "drifted": "differs from its golden case",
             "nan": "values that are no numbers",
             "hanging": "longer than 12 s",
