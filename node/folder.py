@@ -88,6 +88,8 @@ def _core(appliance: Appliance) -> Iterator[Core]:
         alone = {
             "storage": storage,
             "completion": appliance.completion.model_copy(update={"ask": None}),
+            # Nobody mends a model while a folder is worked off.
+            "workers": appliance.workers.model_copy(update={"out_of_service_wait_s": 0.0}),
             "results": appliance.results.model_copy(update={"identity_from": None}),
         }
         core = Core(appliance.model_copy(update=alone))

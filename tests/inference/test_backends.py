@@ -55,7 +55,7 @@ def test_a_runtime_that_is_configured_and_absent_is_told_with_the_remedy(
     monkeypatch.setitem(sys.modules, f"{package}.grpc", None)
     for name in ("inference.backends.openvino_cpu", "inference.backends.triton_server"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    with pytest.raises(ModelError, match=rf"install the extra '{word}'"):
+    with pytest.raises(ModelError, match=rf"pip install '{package}"):
         backend_of(word)
 
 
