@@ -46,9 +46,7 @@ def test_a_runtime_that_is_configured_and_absent_is_told_with_the_remedy(
     word: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = Probe(compiled=("CPUExecutionProvider",))
-    with pytest.raises(
-        ModelError, match=rf"{package} is not installed: pip install '\.\[{word}\]'"
-    ):
+    with pytest.raises(ModelError, match=rf"{package} is not installed: pip install '{package}"):
         choose((word,), bare, network_spec(), None)
     assert [one.word for one in choose((word, "cpu"), bare, network_spec(), None)] == ["cpu"]
     monkeypatch.setitem(sys.modules, package, None)
