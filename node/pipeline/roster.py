@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from inference.providers import Probe
-from node.domain.errors import NodeError
+from node.domain.errors import NodeError, WorkerError
 from node.domain.serving import ModelState
 from node.ledger.service import ModelRow, Service
 from node.metrics import Metrics
@@ -252,7 +252,7 @@ class Roster:
             held = self._holder.hold(model.base, model.barred, found, is_proved=is_proved)
         except NodeError as error:
             if not self.loop.stopping:
-                self._quarantine(name, str(error))
+                self._quarantine(name, _why(error))
             return
         self._serve(model, held, found)
 
@@ -296,7 +296,7 @@ class Roster:
             proof = self._holder.prove(self.setup_of(name))
         except NodeError as error:
             if not self.loop.stopping:
-                self._quarantine(name, str(error))
+                self._quarantine(name, _why(error))
             return True
         self._proved(model, proof, found)
         return True
@@ -349,6 +349,19 @@ class Roster:
     def _in_state(self, state: ModelState) -> tuple[str, ...]:
         with self._lock:
             return tuple(name for name, one in self._models.items() if one.state is state)
+
+
+def _why(error: NodeError) -> str:
+    """The cause; of a process that died, hung or grew, without the words about studies."""
+    if not isinstance(error, WorkerError):
+        return str(error)
+    first = str(error).split("; ")[0]
+    for function in ("open_model", "prove_model"):
+        first = first.replace(function, "loading and proving it")
+    return (
+        f"{first}; install the package again, or raise workers.load_limit_s or the package's "
+        "job_memory_mb where this computer is only slow or the network only large"
+    )
 
 
 def _is_proved(model: _Model, row: ModelRow | None, found: Probe) -> bool:

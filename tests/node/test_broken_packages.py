@@ -139,7 +139,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
             "strange": "operator 'Teleport' of the set 'evil.example'",
             "escaping": "'../weights.bin'",
             "foreign": "is no signature",
-            "unreadable": "model.yaml:2:",
+            "unreadable": "its model.yaml cannot be used",
         }
         for name, cause in causes.items():
             assert told["models"][name].startswith("quarantined: "), told["models"][name]
