@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from node.pipeline.holding import Holder
 from node.pipeline.identity import HeldIdentity
 from node.pipeline.memory import MemoryGate
 from node.pipeline.pace import Pace
-from node.pipeline.resident import begin
+from node.pipeline.resident import DeviceSetup, begin, begin_device
 from node.pipeline.roster import Roster
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of
@@ -41,6 +42,7 @@ from node.pipeline.writing import WrittenObject
 from node.settings import (
     GIGABYTE,
     archive_settings,
+    call_limit_s,
     completion_settings,
     holding_settings,
     job_limits,
@@ -50,6 +52,7 @@ from node.settings import (
     roster_settings,
     routes_of,
     segment_settings,
+    shares_device,
     watermark,
 )
 from node.trying import trial
@@ -103,6 +106,8 @@ class Core:
         self.archives = self._archives()
         self.workers = WorkerPool(appliance.workers.count, initializer=begin)
         self.readers = WorkerPool(1)
+        self._sockets = tempfile.TemporaryDirectory(prefix="vigie-")
+        self.device = self._device()
         self.roster = self._roster(unread)
         self.scheduler = Scheduler(
             self.ledger,
@@ -135,17 +140,31 @@ class Core:
         if counting is not None:
             self.conductor.expect = Expecting(self.ledger, counting.study)
 
+    @property
+    def _address(self) -> Path:
+        """Of the process that holds the networks; Unix sockets want short paths."""
+        return Path(self._sockets.name) / "device"
+
+    def _device(self) -> WorkerPool | None:
+        """One process that holds the networks for all workers, where that is wanted."""
+        if not shares_device(self.appliance):
+            return None
+        limit_s = call_limit_s(self.appliance, self.routes)
+        setup = DeviceSetup(address=self._address, limit_s=limit_s)
+        return WorkerPool(1, initializer=begin_device, argument=setup)
+
     def _roster(self, unread: Mapping[str, str]) -> Roster:
         """The models that a route names, each for itself."""
-        holder = Holder(self.workers, trial, holding_settings(self.appliance))
+        holding = self.device or self.workers
+        holder = Holder(holding, trial, holding_settings(self.appliance))
         roster = Roster(
             holder,
             model_setups(self.appliance, self.routes),
-            roster_settings(self.appliance),
+            roster_settings(self.appliance, self._address if self.device else None),
             self.ledger.service,
             self.metrics,
         )
-        self.workers.on_lost = roster.lost
+        holding.on_lost = roster.lost
         self.ledger.service.keep_only((*roster.states(), *unread))
         for name, cause in unread.items():
             roster.refuse(name, cause)
@@ -178,6 +197,8 @@ class Core:
     def start_workers(self) -> None:
         """Start the processes, without any model yet; raises WorkerError."""
         self.readers.start()
+        if self.device is not None:
+            self.device.start()
         self.workers.start()
 
     def write_fallback(self, task: FallbackTask) -> tuple[WrittenObject, ...]:
@@ -195,6 +216,9 @@ class Core:
         self.scheduler.stop(0.0)
         self.roster.stop(0.0)
         self.workers.stop()
+        if self.device is not None:
+            self.device.stop()
+        self._sockets.cleanup()
         self.readers.stop()
         self.scheduler.stop()
         self.roster.stop()

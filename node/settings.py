@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from config.schema import Appliance, DicomDestination, DicomwebDestination
 from dicom_sr.context import ResultContext
@@ -39,6 +40,8 @@ from scp.pool import SegmentSettings
 from scp.receiver import ReceiverSettings
 from scp.storage import Watermark
 
+#: Where the driver of an NVIDIA GPU says its version.
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
 #: Longest wait for a PACS that is asked about a study.
 ARCHIVE_TIMEOUT_S = 20.0
@@ -263,9 +266,10 @@ def model_setups(appliance: Appliance, routes: Sequence[ModelRoute]) -> tuple[Mo
 def engine_options(appliance: Appliance) -> EngineOptions:
     """How networks are run."""
     workers = appliance.workers
+    sessions = 1 if shares_device(appliance) else workers.count
     return EngineOptions(
         providers=tuple(workers.providers),
-        threads=workers.threads or threads_of(len(os.sched_getaffinity(0)), workers.count),
+        threads=workers.threads or threads_of(len(os.sched_getaffinity(0)), sessions),
         cache_folder=appliance.storage.path / "engines",
         triton=_triton(appliance),
     )
@@ -306,13 +310,33 @@ def _shared_memory_mb(workers: int) -> int:
     return total // (2 * workers * MEGABYTE)
 
 
-def roster_settings(appliance: Appliance) -> RosterSettings:
-    """How models are watched."""
+def shares_device(appliance: Appliance, driver: Path = NVIDIA_DRIVER) -> bool:
+    """Does one process hold the networks for all workers?
+
+    On a GPU the weights are then there once and calls are larger; on a CPU each worker's own
+    session measures better (bench: device).
+    """
+    workers = appliance.workers
+    if workers.one_process_per_device is not None:
+        return workers.one_process_per_device
+    on_gpu = {"tensorrt", "cuda"} & set(workers.providers) and driver.exists()
+    return workers.count > 1 and bool(on_gpu)
+
+
+def call_limit_s(appliance: Appliance, routes: Sequence[ModelRoute]) -> float:
+    """No single call lasts longer than a whole analysis may."""
+    limits = [job_limits(appliance, route.manifest).time_s for route in routes]
+    return max([*limits, appliance.workers.load_limit_s])
+
+
+def roster_settings(appliance: Appliance, device: Path | None = None) -> RosterSettings:
+    """How models are watched; `device`: as in `RosterSettings`."""
     workers = appliance.workers
     return RosterSettings(
         golden_every_s=workers.golden_every_hours * 3600.0,
         failures=workers.failures_in_a_row,
         wait_s=workers.out_of_service_wait_s,
+        device=device,
     )
 
 

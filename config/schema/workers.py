@@ -101,6 +101,13 @@ class Workers(Section):
         le=256,
         examples=[2],
     )
+    one_process_per_device: bool | None = Field(
+        default=None,
+        title="One process holds the networks of all workers",
+        description="Windows of several studies then share a call. Left out: where several workers "
+        "share a GPU.",
+        examples=["true"],
+    )
     resident_mb: int | None = Field(
         default=None,
         title="Memory of loaded models in one worker",

@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import structlog
 
@@ -42,11 +43,13 @@ class RosterSettings:
         golden_every_s: between two proofs of a model that serves.
         failures: analyses that fail in a row before a model is taken out of service.
         wait_s: how long jobs wait for a model that is out of service, before they end as failed.
+        device: socket of the process that holds the networks for all workers, where there is one.
     """
 
     golden_every_s: float = 86400.0
     failures: int = 3
     wait_s: float = 600.0
+    device: Path | None = None
     clock: Callable[[], float] = time.time
 
 
@@ -169,6 +172,9 @@ class Roster:
 
     def setup_of(self, name: str) -> ModelSetup:
         """The model as the workers hold it; KeyError when it is not in use."""
+        return replace(self._held(name), device=self._settings.device)
+
+    def _held(self, name: str) -> ModelSetup:
         with self._lock:
             model = self._models[name]
             return model.setup or model.base
@@ -293,7 +299,7 @@ class Roster:
         model, found = self._models[name], self._found
         assert found is not None
         try:
-            proof = self._holder.prove(self.setup_of(name))
+            proof = self._holder.prove(self._held(name))
         except NodeError as error:
             if not self.loop.stopping:
                 self._quarantine(name, _why(error))

@@ -232,3 +232,28 @@ def test_a_package_that_was_changed_while_the_node_runs_is_taken_out_at_its_next
         assert wait_for(
             lambda: (run.node.ledger.service.get("good") or first).proved_at > again, 30
         )
+
+
+def test_one_process_holds_the_networks_of_all_workers_and_a_bad_model_in_it_is_taken_out(
+    tmp_path: Path,
+) -> None:
+    models = tmp_path / "models"
+    build_package(models, "good")
+    limits = {"job_time_s": 2.0, "job_memory_mb": 512}
+    build_package(models, "hanging", "endless_on_images", golden=False, limits=limits)
+    tamper(build_package(models, "tampered"))
+    shared = {"one_process_per_device": True, "count": 2, "load_limit_s": 15}
+    with running(tmp_path, models, **shared, failures_in_a_row=1) as run:
+        assert wait_for(lambda: run.ready()[0] == 200, 120)
+        assert "SHA-256" in run.node.core.roster.out()["tampered"]
+        study_uid = send(run.node.receiver.port, write(ct_series(slices=5), tmp_path / "0"))
+        assert wait_for(lambda: run.ended(study_uid), 120), run.outcomes(study_uid)
+        outcomes = run.outcomes(study_uid)
+        assert outcomes["good"][0] == "done"
+        assert outcomes["hanging"][0] == outcomes["tampered"][0] == "failed"
+        assert wait_for(lambda: "hanging" in run.node.core.roster.out(), 30)
+        # The call that hangs ends the process of the device, which comes back with what is good.
+        images = ct_series(slices=4, study_uid="2.25.77")
+        again = send(run.node.receiver.port, write(images, tmp_path / "1"))
+        assert wait_for(lambda: run.ended(again), 120), run.outcomes(again)
+        assert run.outcomes(again)["good"][0] == "done", run.outcomes(again)
