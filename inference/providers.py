@@ -192,6 +192,15 @@ def none_works(order: Sequence[str], found: Probe) -> str:
     return "; ".join(f"{word}: {reason}" for word, reason in reasons.items())
 
 
+def asked_in_vain(order: Sequence[str], found: Probe) -> dict[str, str]:
+    """Optional runtimes that the list names and this computer lacks: word -> why, and the remedy.
+
+    TensorRT and CUDA stand in the list by default and are passed over in silence.
+    """
+    lacking = {word: found.lacks(word) for word in order if word in PACKAGES}
+    return {word: why for word, why in lacking.items() if why}
+
+
 def choose(
     order: Sequence[str],
     found: Probe,
