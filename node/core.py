@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -106,7 +107,7 @@ class Core:
         self.archives = self._archives()
         self.workers = WorkerPool(appliance.workers.count, initializer=begin)
         self.readers = WorkerPool(1)
-        self._sockets = tempfile.TemporaryDirectory(prefix="vigie-")
+        self._address = _socket() if shares_device(appliance) else None
         self.device = self._device()
         self.roster = self._roster(unread)
         self.scheduler = Scheduler(
@@ -140,14 +141,9 @@ class Core:
         if counting is not None:
             self.conductor.expect = Expecting(self.ledger, counting.study)
 
-    @property
-    def _address(self) -> Path:
-        """Of the process that holds the networks; Unix sockets want short paths."""
-        return Path(self._sockets.name) / "device"
-
     def _device(self) -> WorkerPool | None:
         """One process that holds the networks for all workers, where that is wanted."""
-        if not shares_device(self.appliance):
+        if self._address is None:
             return None
         limit_s = call_limit_s(self.appliance, self.routes)
         setup = DeviceSetup(address=self._address, limit_s=limit_s)
@@ -160,7 +156,7 @@ class Core:
         roster = Roster(
             holder,
             model_setups(self.appliance, self.routes),
-            roster_settings(self.appliance, self._address if self.device else None),
+            roster_settings(self.appliance, self._address),
             self.ledger.service,
             self.metrics,
         )
@@ -218,7 +214,8 @@ class Core:
         self.workers.stop()
         if self.device is not None:
             self.device.stop()
-        self._sockets.cleanup()
+        if self._address is not None:
+            shutil.rmtree(self._address.parent, ignore_errors=True)
         self.readers.stop()
         self.scheduler.stop()
         self.roster.stop()
@@ -236,10 +233,23 @@ def _manifests(
     unread: dict[str, str] = {}
     for name in names:
         try:
-            found[name] = read_manifest(folder / name)
+            manifest = read_manifest(folder / name)
         except (NodeError, OSError) as error:
             unread[name] = f"its model.yaml cannot be used: {error}"
+            continue
+        if manifest.identity.name == name:
+            found[name] = manifest
+        else:
+            unread[name] = (
+                f"its model.yaml calls it '{manifest.identity.name}', its folder '{name}'; give "
+                "both the same name"
+            )
     return found, unread
+
+
+def _socket() -> Path:
+    """Where the process that holds the networks is reached; such paths have to be short."""
+    return Path(tempfile.mkdtemp(prefix="vigie-")) / "device"
 
 
 @contextmanager

@@ -122,6 +122,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
     build_package(models, "escaping", "weights_above", golden=False)
     foreign = build_package(models, "foreign")
     (foreign / "signature.json").write_text('{"payload": "", "signatures": []}')
+    build_package(models, "misnamed", name="other")
     (models / "unreadable").mkdir()
     (models / "unreadable" / "model.yaml").write_text("format: 2\nname: [unreadable\n")
     with running(tmp_path, models) as run:
@@ -139,6 +140,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
             "strange": "operator 'Teleport' of the set 'evil.example'",
             "escaping": "'../weights.bin'",
             "foreign": "is no signature",
+            "misnamed": "calls it 'other'",
             "unreadable": "its model.yaml cannot be used",
         }
         for name, cause in causes.items():
@@ -154,13 +156,15 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
         assert wait_for(lambda: run.ended(study_uid), 90), run.outcomes(study_uid)
         outcomes = run.outcomes(study_uid)
         assert outcomes.pop("good")[0] == "done"
-        assert outcomes.keys() == causes.keys() - {"unreadable"}
+        assert outcomes.keys() == causes.keys() - {"unreadable", "misnamed"}
         for name, (state, reason) in outcomes.items():
             assert state == "failed"
             assert "the model is out of service" in reason
             assert causes[name] in reason
         # What nobody looked at is told where somebody reads.
         assert wait_for(lambda: len(run.pacs.files()) >= 8, 60)
+        verdicts = {v.model: v for v in run.node.ledger.studies.verdicts(study_uid, 1)}
+        assert {verdicts[name].verdict for name in ("unreadable", "misnamed")} == {"failed"}
         said = " ".join(e.detail for e in run.node.ledger.studies.events(study_uid))
         assert "unreadable" in said
         assert run.node.core.roster.out().keys() == causes.keys()
