@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -17,34 +19,44 @@ import structlog
 
 from config.schema import Appliance
 from inference.worker import WorkerPool
-from models.signature import load_trusted
-from node.domain.errors import ConfigError, LedgerError
+from models.manifest import ModelManifest
+from models.registry import read_manifest
+from node.domain.errors import ConfigError, LedgerError, NodeError
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.packages import MODELS_FOLDER
-from node.pipeline.analysis import open_models
 from node.pipeline.archive import Archive
 from node.pipeline.completion import Completion
 from node.pipeline.conductor import Conductor
 from node.pipeline.expectation import Expecting
 from node.pipeline.fallback import FallbackTask, write_fallback
+from node.pipeline.holding import Holder
 from node.pipeline.identity import HeldIdentity
+from node.pipeline.memory import MemoryGate
 from node.pipeline.pace import Pace
+from node.pipeline.resident import DeviceSetup, begin, begin_device
+from node.pipeline.roster import Roster
 from node.pipeline.routing import ModelRoute
+from node.pipeline.rules import rules_of
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject
 from node.settings import (
     GIGABYTE,
     archive_settings,
+    call_limit_s,
     completion_settings,
+    holding_settings,
+    job_limits,
+    model_setups,
     noting_destinations,
     result_context,
+    roster_settings,
     routes_of,
     segment_settings,
-    trust_of,
+    shares_device,
     watermark,
-    worker_setup,
 )
+from node.trying import trial
 from scp.indexing import Indexer
 from scp.storage import InstanceStore
 
@@ -63,8 +75,9 @@ class Core:
     def __init__(self, appliance: Appliance, *, models_folder: Path = MODELS_FOLDER) -> None:
         """Read the packages and open the store; no process starts.
 
+        A package that cannot be used is told by the roster, and the others go on.
+
         Raises:
-            ModelError: an enabled package is not what its manifest promises.
             ConfigError: the storage folder cannot be made or written to.
             LedgerError: another node uses this storage folder, or the ledger is unusable.
         """
@@ -72,8 +85,7 @@ class Core:
         self.root = appliance.storage.path
         self.results_folder = self.root / RESULTS
         enabled = tuple(name for name, model in appliance.models.items() if model.enabled)
-        trust = trust_of(appliance)
-        manifests = {name: load_trusted(models_folder / name, trust) for name in enabled}
+        manifests, unread = _manifests(models_folder, enabled)
         self.routes: tuple[ModelRoute, ...] = routes_of(appliance, manifests)
         self._lock = _lock(_made(self.root))
         self.ledger = Ledger(self.root)
@@ -93,12 +105,11 @@ class Core:
             completion_settings(appliance), pace=Pace(self.ledger.paces.load())
         )
         self.archives = self._archives()
-        self.workers = WorkerPool(
-            appliance.workers.count,
-            initializer=open_models,
-            argument=worker_setup(appliance, enabled, models_folder),
-        )
+        self.workers = WorkerPool(appliance.workers.count, initializer=begin)
         self.readers = WorkerPool(1)
+        self._address = _socket() if shares_device(appliance) else None
+        self.device = self._device()
+        self.roster = self._roster(unread)
         self.scheduler = Scheduler(
             self.ledger,
             self.workers,
@@ -108,17 +119,52 @@ class Core:
                 results_folder=self.results_folder,
                 context=lambda model: result_context(appliance, model),
                 noting=noting_destinations(appliance),
+                limits=lambda manifest: job_limits(appliance, manifest),
             ),
             self.metrics,
         )
+        self.scheduler.models = self.roster
+        self.scheduler.memory = MemoryGate(self.ledger, reserve_mb=appliance.workers.reserve_mb)
+        self.roster.is_idle = lambda: self.scheduler.is_idle
+        self.roster.on_change = self.scheduler.wake
         self.conductor = Conductor(
             self.ledger, self.completion, self.readers, self.routes, self.metrics
         )
         self.conductor.on_jobs = self.scheduler.wake
+        rules = rules_of(appliance.routes, appliance.node.time_zone)
+        self.conductor.unread = {
+            name: (cause, tuple(rule for rule in rules if name in rule.models))
+            for name, cause in unread.items()
+        }
         self._watch_identity()
         counting = self.archives.get(appliance.completion.ask or "")
         if counting is not None:
             self.conductor.expect = Expecting(self.ledger, counting.study)
+
+    def _device(self) -> WorkerPool | None:
+        """One process that holds the networks for all workers, where that is wanted."""
+        if self._address is None:
+            return None
+        limit_s = call_limit_s(self.appliance, self.routes)
+        setup = DeviceSetup(address=self._address, limit_s=limit_s)
+        return WorkerPool(1, initializer=begin_device, argument=setup)
+
+    def _roster(self, unread: Mapping[str, str]) -> Roster:
+        """The models that a route names, each for itself."""
+        holding = self.device or self.workers
+        holder = Holder(holding, trial, holding_settings(self.appliance))
+        roster = Roster(
+            holder,
+            model_setups(self.appliance, self.routes),
+            roster_settings(self.appliance, self._address),
+            self.ledger.service,
+            self.metrics,
+        )
+        holding.on_lost = roster.lost
+        self.ledger.service.keep_only((*roster.states(), *unread))
+        for name, cause in unread.items():
+            roster.refuse(name, cause)
+        return roster
 
     def _watch_identity(self) -> None:
         """Let the PACS say whose study it is, where one is asked."""
@@ -145,12 +191,10 @@ class Core:
         return archives
 
     def start_workers(self) -> None:
-        """Start the processes; returns when every model is warm and reproduces its golden case.
-
-        Raises:
-            ModelError, GoldenMismatch, WorkerError: a model cannot be used.
-        """
+        """Start the processes, without any model yet; raises WorkerError."""
         self.readers.start()
+        if self.device is not None:
+            self.device.start()
         self.workers.start()
 
     def write_fallback(self, task: FallbackTask) -> tuple[WrittenObject, ...]:
@@ -166,13 +210,46 @@ class Core:
         for archive in self.archives.values():
             archive.loop.stop()
         self.scheduler.stop(0.0)
+        self.roster.stop(0.0)
         self.workers.stop()
+        if self.device is not None:
+            self.device.stop()
+        if self._address is not None:
+            shutil.rmtree(self._address.parent, ignore_errors=True)
         self.readers.stop()
         self.scheduler.stop()
+        self.roster.stop()
         self.indexer.stop()
         self.store.close()
         self.ledger.close(checkpoint=True)
         self._lock.close()
+
+
+def _manifests(
+    folder: Path, names: Iterable[str]
+) -> tuple[dict[str, ModelManifest], dict[str, str]]:
+    """What can be read of these packages, and why the others cannot."""
+    found: dict[str, ModelManifest] = {}
+    unread: dict[str, str] = {}
+    for name in names:
+        try:
+            manifest = read_manifest(folder / name)
+        except (NodeError, OSError) as error:
+            unread[name] = f"its model.yaml cannot be used: {error}"
+            continue
+        if manifest.identity.name == name:
+            found[name] = manifest
+        else:
+            unread[name] = (
+                f"its model.yaml calls it '{manifest.identity.name}', its folder '{name}'; give "
+                "both the same name"
+            )
+    return found, unread
+
+
+def _socket() -> Path:
+    """Where the process that holds the networks is reached; such paths have to be short."""
+    return Path(tempfile.mkdtemp(prefix="vigie-")) / "device"
 
 
 @contextmanager

@@ -59,14 +59,16 @@ class FolderRun:
 def run_folder(appliance: Appliance, folder: Path, out: Path, say: Say) -> FolderRun:
     """Analyse every study of a folder; result objects and readable twins go to `out`.
 
-    Raises:
-        ModelError: a model cannot be loaded.
+    Analyses by a model that is out of service end as failed, with the cause.
     """
     with scratch_core(appliance) as core:
         taken = take_in(core, ((path.relative_to(folder), path) for path in files_below(folder)))
         left_out = len(taken.problems) + len(taken.notes)
         say(f"{core.ledger.instances.count()} instances taken in, {left_out} files left out")
         core.start_workers()
+        core.roster.load_all()
+        for name, cause in core.roster.out().items():
+            say(f"model {name} is out of service: {cause}")
         say("models loaded")
         work_off(core, say)
         return FolderRun(
@@ -87,6 +89,8 @@ def scratch_core(appliance: Appliance, *, models_folder: Path = MODELS_FOLDER) -
         alone = {
             "storage": storage,
             "completion": appliance.completion.model_copy(update={"ask": None}),
+            # Nobody mends a model while a folder is worked off.
+            "workers": appliance.workers.model_copy(update={"out_of_service_wait_s": 0.0}),
             "results": appliance.results.model_copy(update={"identity_from": None}),
             # Somebody waits for the result: it does not wait for the night.
             "routes": {

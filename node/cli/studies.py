@@ -23,6 +23,7 @@ from node.cli.deliveries import (
 )
 from node.cli.facts import plain_facts, told_facts
 from node.cli.known import completeness, told_knowledge
+from node.cli.service import models_of, told_models, why_waiting
 from node.domain.feedback import READER_DOCUMENTS
 from node.domain.study import Instance, StackID
 from node.ledger import Ledger
@@ -79,6 +80,8 @@ def status(options: argparse.Namespace) -> int:
             trouble = f" ({row['trouble']})" if row["trouble"] else ""
             print(f"to {row['destination']}: {row['objects']}{trouble}")
         print(feedback_line(ledger))
+        for line in told_models(models_of(appliance), when):
+            print(line)
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
@@ -187,6 +190,8 @@ def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
         print(f"    {verdict.model}: {verdict.verdict}{reason}")
     for job in ledger.jobs.of_study(uid):
         told = job.reason or job.summary
+        if job.state is JobState.WAITING:
+            told = why_waiting(ledger.service.get(job.model)) or told
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
         print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
 

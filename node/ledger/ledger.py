@@ -22,6 +22,7 @@ from node.ledger.paces import Paces
 from node.ledger.peers import Peers
 from node.ledger.proofs import Proofs
 from node.ledger.results import Results
+from node.ledger.service import Service
 from node.ledger.studies import Studies
 from node.ledger.troubles import Troubles
 
@@ -49,6 +50,7 @@ class Ledger:
         paces: how each sender sends. results: what each result rests on.
         discrepancies: what came again with other bytes. documents: structured reports that came.
         findings: what our reports state. feedback: what readers answered.
+        service: the models in use.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Ledger:
         self.announcements = Announcements(self._database, self.studies, clock)
         self.paces = Paces(self._database)
         self.results = Results(self._database, self.studies, clock)
+        self.service = Service(self._database, clock)
         self.discrepancies = Discrepancies(self._database, self.studies, clock)
         self.findings = FindingTable(self._database, clock)
         self.feedback = FeedbackTable(self._database, clock)

@@ -22,6 +22,7 @@ from node.domain.feedback import Answer, ReaderAnswer, ReportedFinding, ResultFi
 from node.ledger import Ledger
 from node.ledger.documents import DocumentRow, DocumentState
 from node.ledger.findings import Report
+from node.pipeline.in_service import Workers
 from node.pipeline.loop import Loop
 from node.pipeline.reader_reports import (
     Assessment,
@@ -32,7 +33,6 @@ from node.pipeline.reader_reports import (
     name_references,
     read_own,
 )
-from node.pipeline.scheduler import Workers
 
 log = structlog.get_logger(__name__)
 

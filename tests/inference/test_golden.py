@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from inference.golden import check_golden
 from models.manifest import Golden, ModelManifest, NetworkSpec, Windows
 from node.domain.errors import GoldenMismatch, ModelError
 from node.domain.imaging import Network
-from tests.inference.specs import manifest, network_spec
+from tests.inference.specs import manifest, network_spec, tensor
 
 Array = NDArray[np.float32]
 
@@ -27,8 +29,8 @@ class Watched:
         self.provider = provider
         self.inputs: list[Array] = []
 
-    def run(self, inputs: Array) -> Array:
-        self.inputs.append(inputs)
+    def run(self, inputs: Any) -> Any:
+        self.inputs.append(inputs["image"] if isinstance(inputs, dict) else inputs)
         return self._network.run(inputs)
 
     def run_windows(self, image: Array) -> Array:
@@ -70,7 +72,7 @@ def test_a_package_that_reproduces_its_numbers_is_accepted_and_warm(
 ) -> None:
     networks = watched(*package.networks)
     check_golden(package, networks)
-    assert [len(network.inputs) for network in networks.values()] == [1, 1]
+    assert [len(network.inputs) for network in networks.values()] == [2, 2]
 
 
 def test_a_difference_within_the_stated_tolerance_is_accepted(package: ModelManifest) -> None:
@@ -94,7 +96,7 @@ def test_each_provider_has_its_own_tolerance(package: ModelManifest) -> None:
     change(package, "flat", 0.005)
     check_golden(package, watched(*package.networks, provider="TensorrtExecutionProvider"))
     with pytest.raises(ModelError, match="states no tolerance"):
-        check_golden(package, watched(*package.networks, provider="CUDAExecutionProvider"))
+        check_golden(package, watched(*package.networks, provider="VitisAIExecutionProvider"))
 
 
 def test_a_golden_case_that_holds_no_numbers_is_not_a_match(package: ModelManifest) -> None:
@@ -107,7 +109,7 @@ def test_without_a_golden_case_every_network_is_warmed_with_a_full_batch() -> No
     spec = network_spec("solid", windows=Windows(overlap=0.5, batch=3))
     networks = watched(spec)
     check_golden(manifest(spec), networks)
-    (inputs,) = networks["solid"].inputs
+    inputs = networks["solid"].inputs[0]
     assert inputs.shape == (3, 1, 8, 8, 8)
     assert not inputs.any()
 
@@ -163,3 +165,40 @@ def test_a_sample_beyond_the_output_is_refused(package: ModelManifest) -> None:
     sample(package, "solid", np.array([0, 10**9]))
     with pytest.raises(ModelError, match="seal the package again"):
         check_golden(package, watched(*package.networks))
+
+
+def two_heads() -> NetworkSpec:
+    return network_spec(
+        "two_heads",
+        inputs=(tensor("image", "CT"), replace(tensor("mask", "body"), dtype="uint8")),
+        outputs=(tensor("logits", "a"), replace(tensor("half", "a"), stride=(2, 2))),
+    )
+
+
+def test_a_network_of_several_tensors_is_proved_on_each_of_them(tmp_path: Path) -> None:
+    spec = two_heads()
+    network = open_network(spec, EngineOptions())
+    feeds = {
+        "image": np.random.default_rng(2).random((3, 1, 16, 16), np.float32),
+        "mask": np.full((3, 1, 16, 16), 2, np.uint8),
+    }
+    outputs = network.run(feeds)
+    golden = Golden(inputs=tmp_path / "inputs.npz", expected=tmp_path / "expected.npz")
+    np.savez(golden.inputs, **{f"two_heads.{key}": array for key, array in feeds.items()})  # type: ignore[arg-type]
+
+    def expect(**changes: Array) -> None:
+        stored = {f"two_heads.{key}": array for key, array in {**outputs, **changes}.items()}
+        np.savez(golden.expected, **stored)  # type: ignore[arg-type]
+
+    package = manifest(spec, golden=golden)
+    expect()
+    (proof,) = check_golden(package, {"two_heads": network})
+    assert proof.difference == 0.0
+    assert proof.tolerance == 0.001
+    assert proof.windows_per_s > 0
+    expect(half=outputs["half"] * np.float32(1.01))
+    with pytest.raises(GoldenMismatch, match="two_heads, output half, on CPUExecutionProvider"):
+        check_golden(package, {"two_heads": network})
+    np.savez(golden.expected, **{"two_heads.logits": outputs["logits"]})
+    with pytest.raises(ModelError, match="no golden array of network two_heads"):
+        check_golden(package, {"two_heads": network})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from node.domain.serving import ModelState
 from node.ledger import Ledger
 from node.ledger.ledger import FILE_NAME
-from node.ledger.schema import SCHEMA_VERSION, TABLES
+from node.ledger.schema import MIGRATIONS, SCHEMA_VERSION, TABLES
 from node.ledger.states import DeliveryState
 
 
@@ -64,4 +65,23 @@ def test_reports_that_came_before_feedback_was_read_are_read_after_the_upgrade(
         assert [row.sop_instance_uid for row in ledger.documents.waiting(10)] == ["1.1"]
         assert ledger.findings.unread(10) == (("1.7", "k"),)
         assert ledger.feedback.answers() == ()
+        ledger.close()
+
+
+def test_a_ledger_without_models_gets_their_tables(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / FILE_NAME)
+    old.executescript(TABLES)
+    for version in sorted(MIGRATIONS):
+        if version < 9:
+            old.executescript(MIGRATIONS[version])
+    old.execute("INSERT INTO meta VALUES ('version', '8')")
+    old.commit()
+    old.close()
+    for _ in range(2):
+        ledger = Ledger(tmp_path)
+        ledger.service.set_state("m", ModelState.QUARANTINED, "gone")
+        ledger.service.record_use("m", voxels=1, peak_mb=2)
+        assert [(row.model, row.state, row.cause) for row in ledger.service.every()] == [
+            ("m", ModelState.QUARANTINED, "gone")
+        ]
         ledger.close()
