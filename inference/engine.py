@@ -86,7 +86,7 @@ class OnnxNetwork:
     def __init__(self, spec: NetworkSpec, session: onnxruntime.InferenceSession) -> None:
         self._spec = spec
         self._session = session
-        self._windowing = Windowing(patch=spec.patch, overlap=spec.overlap, batch=spec.batch)
+        self._windowing = Windowing.of(spec.patch, spec.windows)
 
     @property
     def name(self) -> str:

@@ -180,8 +180,8 @@ def _linear(image: Image, taps: list[Taps]) -> Floats:
             target += held[first]
 
     _in_threads(fill, np.array_split(np.arange(len(along)), _threads()))
-    image_again: Floats = result.reshape(result.shape[lead:])
-    return image_again
+    reshaped: Floats = result.reshape(result.shape[lead:])
+    return reshaped
 
 
 def _cubic(image: Image, bands: list[list[Band]], shape: tuple[int, ...]) -> Floats:
@@ -201,7 +201,8 @@ def _cubic(image: Image, bands: list[list[Band]], shape: tuple[int, ...]) -> Flo
 
     _in_threads(plane, range(len(image)))
     if not first:
-        return between[0]
+        flat_image: Floats = between[0]
+        return flat_image
     result = np.empty(shape, np.float32)
     flat, flat_between = result.reshape(shape[0], -1), between.reshape(len(image), -1)
 
