@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from inference.attributes import quiet_pydicom
 from inference.codecs import PixelFile
+from inference.nameless_file import NamelessFile
 from node.domain.errors import VolumeError
 from node.domain.extent import Extent
 
@@ -21,11 +21,11 @@ class DecodeTask:
     """Images to decode.
 
     Attributes:
-        path: where their frames are appended. room: bytes that may be appended.
+        file: where their frames are appended. room: bytes that may be appended.
         images: each with the transfer syntax it is stored in.
     """
 
-    path: Path
+    file: NamelessFile
     room: int
     images: tuple[tuple[Extent, str], ...]
 
@@ -50,7 +50,7 @@ def decode_images(task: DecodeTask) -> tuple[DecodedFrame, ...]:
     frames = []
     # Each process has a position of its own in the file; appending moves it behind what was
     # written, so that several may append at the same time.
-    descriptor = os.open(task.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    descriptor = task.file.open(os.O_WRONLY | os.O_APPEND)
     try:
         left = task.room
         with quiet_pydicom():

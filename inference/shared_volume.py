@@ -14,12 +14,12 @@ import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.nameless_file import NamelessFile
 from inference.reading import DecodedFrames
 from inference.volume import load_volume, place_volume
 from node.domain.errors import VolumeError
@@ -38,7 +38,7 @@ class Loaded:
     was_shared: bool
 
 
-def load_shared(series: Series, decoded: DecodedFrames | None, path: Path) -> Loaded:
+def load_shared(series: Series, decoded: DecodedFrames | None, file: NamelessFile) -> Loaded:
     """`load_volume`, once for all processes that are given this file.
 
     The voxels may be written to: a process then gets pages of its own.
@@ -47,7 +47,7 @@ def load_shared(series: Series, decoded: DecodedFrames | None, path: Path) -> Lo
         VolumeError, PixelDataError: as `load_volume`; the next process tries again.
         OSError: the node let go of the file. MemoryError: there is not enough.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = file.open(os.O_RDWR)
     try:
         # The lock of a process that dies is let go by the kernel.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -59,6 +59,8 @@ def load_shared(series: Series, decoded: DecodedFrames | None, path: Path) -> Lo
             return Loaded(loaded, was_shared=False)
         return Loaded(_mapped(descriptor, loaded, series), was_shared=False)
     finally:
+        # Closing is not enough: a mapping keeps the open file, and with it the lock.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

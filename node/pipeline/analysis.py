@@ -22,6 +22,7 @@ from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from dicom_sr.tracking import keep_tracking, located
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
+from inference.nameless_file import NamelessFile
 from inference.reading import DecodedFrames
 from inference.series import describe_study, describe_with_facts
 from inference.shared_volume import Loaded, load_shared
@@ -112,7 +113,7 @@ class AnalysisTask:
     companions: tuple[tuple[StackID, Companion], ...] = ()
     others: tuple[StudyInput, ...] = ()
     decoded: DecodedFrames | None = None
-    shared: Mapping[StackID, Path] = field(default_factory=dict)
+    shared: Mapping[StackID, NamelessFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,12 +245,12 @@ class _Run:
 
     def _load(self, series: Series) -> Volume:
         """The volume of a series, from another job that loaded it where there was one."""
-        path = self.task.shared.get(series.stack_id)
+        file = self.task.shared.get(series.stack_id)
         loaded = None
-        if path is not None:
+        if file is not None:
             # The node lets go of it when the study is over: then it is loaded anew.
             with suppress(OSError):
-                loaded = load_shared(series, self.task.decoded, path)
+                loaded = load_shared(series, self.task.decoded, file)
         if loaded is None:
             loaded = Loaded(load_volume(series, self.task.decoded), was_shared=False)
         self.loads += not loaded.was_shared

@@ -14,11 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
 from inference.decoding import DecodedFrame, DecodeTask, decode_images
+from inference.nameless_file import NamelessFile
 from inference.reading import DecodedFrames
 from node.domain.errors import NodeError
 from node.domain.extent import Extent
@@ -65,9 +65,9 @@ class _Held:
     waiting: int = 0
 
     @property
-    def path(self) -> Path:
-        """Under which other processes of this account open it."""
-        return Path(f"/proc/{os.getpid()}/fd/{self.descriptor}")
+    def file(self) -> NamelessFile:
+        """As other processes open it."""
+        return NamelessFile.of(self.descriptor)
 
 
 class Decoding:
@@ -153,7 +153,7 @@ class Decoding:
             held = self._held.get(study_uid)
             if held is None or not held.offsets:
                 return None
-            return DecodedFrames(path=held.path, offsets=dict(held.offsets))
+            return DecodedFrames(file=held.file, offsets=dict(held.offsets))
 
     def step(self) -> bool:
         """Decode a few images of the study that came first, or let go what nobody wants."""
@@ -176,13 +176,13 @@ class Decoding:
         with self._changed:
             held = self._held.get(batch[0].study_uid)
             room = self._settings.limit_bytes - self._bytes
-        if held is None or room <= 0:
-            return ()
-        task = DecodeTask(
-            path=held.path,
-            room=room,
-            images=tuple((item.extent, item.transfer_syntax_uid) for item in batch),
-        )
+            if held is None or room <= 0:
+                return ()
+            task = DecodeTask(
+                file=held.file,
+                room=room,
+                images=tuple((item.extent, item.transfer_syntax_uid) for item in batch),
+            )
         frames: tuple[DecodedFrame, ...] = self._decoders.run(
             decode_images, task, time_limit_s=TIME_LIMIT_S, memory_mb=MEMORY_MB
         )

@@ -10,11 +10,11 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
+from inference.nameless_file import NamelessFile
 from node.domain.study import StackID, series_of
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
@@ -99,7 +99,7 @@ class Volumes:
             for study_uid in tuple(self._studies):
                 self._let_go(study_uid)
 
-    def _shared(self, job: JobRow, task: AnalysisTask) -> dict[StackID, Path]:
+    def _shared(self, job: JobRow, task: AnalysisTask) -> dict[StackID, NamelessFile]:
         digests = series_digests(task.study.instances)
         keys = [(uid, digests.get(series_of(uid), "")) for uid in job.candidates]
         alone = self._ledger.jobs.open_count(job.study_uid) < 2
@@ -111,11 +111,7 @@ class Volumes:
                 held = self._studies[job.study_uid] = _Shared()
             for key in keys:
                 self._add(held, job.study_uid, key)
-            return {
-                key[0]: Path(f"/proc/{os.getpid()}/fd/{held.files[key]}")
-                for key in keys
-                if key in held.files
-            }
+            return {key[0]: NamelessFile.of(held.files[key]) for key in keys if key in held.files}
 
     def _add(self, held: _Shared, study_uid: str, key: tuple[StackID, str]) -> None:
         if key in held.files:
