@@ -123,9 +123,12 @@ def test_every_image_that_is_understood_is_understood_as_pydicom_does(shared_ima
             layout = laid_out(path) if path.stat().st_size < 50_000_000 else None
             if layout is None:
                 continue
-            understood += 1
             mine = Attributes(layout.dataset())
             theirs = Attributes(pydicom.dcmread(path, force=True, specific_tags=list(READ_TAGS)))
+            if "PixelData" not in theirs:
+                # Cut off, where pydicom gives up; there are no pixels to load either way.
+                continue
+            understood += 1
             for key in KEYWORDS:
                 assert mine.texts(key) == theirs.texts(key), (path, key)
             if not layout.is_encapsulated:
