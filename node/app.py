@@ -67,6 +67,7 @@ class Node:
         self.retention.is_clock_in_doubt = self.clock_watch.is_in_doubt
         self.segments = Loop("segments", core.store.pool.prepare, interval_s=5.0)
         arrivals = Arrivals(core.ledger, core.completion, core.metrics)
+        arrivals.on_new = core.decoding.offer
         core.indexer.events = arrivals
         self.receiver = Receiver(receiver_settings(appliance), core.store, arrivals)
         self.receiver.on_commitment = lambda report: any(
@@ -158,7 +159,7 @@ class Node:
         loops.append(self.retention.loop)
         loops += [self.segments, self.clock_watch.loop, self.feedback.loop, self.shadow.loop]
         loops += [courier.loop for courier in self.couriers]
-        loops += self.alerting.loops
+        loops += [*self.alerting.loops, *self.core.decoding.loops]
         loops += [archive.loop for archive in self.core.archives.values()]
         return faults | {loop.name: loop.fault for loop in loops if loop.fault}
 

@@ -28,6 +28,7 @@ from node.packages import MODELS_FOLDER
 from node.pipeline.archive import Archive
 from node.pipeline.completion import Completion
 from node.pipeline.conductor import Conductor
+from node.pipeline.decoding import Decoding
 from node.pipeline.expectation import Expecting
 from node.pipeline.fallback import FallbackTask, write_fallback
 from node.pipeline.holding import Holder
@@ -39,12 +40,16 @@ from node.pipeline.roster import Roster
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
+from node.pipeline.volumes import Volumes
 from node.pipeline.writing import WrittenObject
 from node.settings import (
     GIGABYTE,
+    MEGABYTE,
     archive_settings,
     call_limit_s,
     completion_settings,
+    decoders_of,
+    decoding_settings,
     holding_settings,
     job_limits,
     model_setups,
@@ -123,8 +128,22 @@ class Core:
             ),
             self.metrics,
         )
+        self.decoders = WorkerPool(decoders_of(appliance))
+        self.decoding = Decoding(
+            self.ledger, self.decoders, decoding_settings(appliance, self.routes), self.metrics
+        )
         self.scheduler.models = self.roster
         self.scheduler.memory = MemoryGate(self.ledger, reserve_mb=appliance.workers.reserve_mb)
+        self.volumes = Volumes(
+            self.ledger,
+            self.decoding,
+            self.scheduler.memory,
+            self.metrics,
+            limit_bytes=appliance.workers.shared_memory_mb * MEGABYTE,
+        )
+        self.scheduler.supply = self.volumes
+        self.decoding.on_idle = self.volumes.sweep
+        self.metrics.watch_memory(lambda: self.decoding.held_bytes, lambda: self.volumes.held_bytes)
         self.roster.is_idle = lambda: self.scheduler.is_idle
         self.roster.on_change = self.scheduler.wake
         self.conductor = Conductor(
@@ -196,6 +215,8 @@ class Core:
         if self.device is not None:
             self.device.start()
         self.workers.start()
+        # Its processes start with the first compressed image.
+        self.decoding.start(self.decoders.size)
 
     def write_fallback(self, task: FallbackTask) -> tuple[WrittenObject, ...]:
         """Write an object in another form, in a process of its own; raises NodeError."""
@@ -211,6 +232,9 @@ class Core:
             archive.loop.stop()
         self.scheduler.stop(0.0)
         self.roster.stop(0.0)
+        self.decoders.stop()
+        self.decoding.stop()
+        self.volumes.stop()
         self.workers.stop()
         if self.device is not None:
             self.device.stop()

@@ -108,6 +108,18 @@ class Metrics:
             ["destination"],
             registry=r,
         )
+        self.volume_loads = Counter(
+            "vigie_volume_loads_total",
+            "Volumes that analyses got, by whether they read one or another model had read it",
+            ["how"],
+            registry=r,
+        )
+        self.decoded = Counter(
+            "vigie_images_decoded_ahead_total",
+            "Compressed images that came, by whether they were decoded ahead or left to analyses",
+            ["outcome"],
+            registry=r,
+        )
         self.worker_restarts = Counter(
             "vigie_worker_failures_total", "Attempts that died or hung", ["model"], registry=r
         )
@@ -189,6 +201,21 @@ class Metrics:
             ("vigie_segments_retired", "Segments that the disk failed under", retired),
         ):
             Gauge(name, meaning, registry=self.registry).set_function(ask)
+
+    def watch_memory(self, frames: Callable[[], float], volumes: Callable[[], float]) -> None:
+        """Add the gauges of memory that processes share, asked at each scrape.
+
+        Args:
+            frames: bytes of images decoded ahead. volumes: bytes set aside for shared volumes.
+        """
+        gauge = Gauge(
+            "vigie_shared_memory_bytes",
+            "Memory that processes share",
+            ["kind"],
+            registry=self.registry,
+        )
+        gauge.labels("decoded images").set_function(frames)
+        gauge.labels("volumes").set_function(volumes)
 
     def destination_state(self, name: str, *, up: bool) -> None:
         """Show whether a destination answers."""

@@ -25,6 +25,7 @@ from node.metrics import Metrics
 from node.pipeline.archive import ArchiveSettings
 from node.pipeline.breaker import RetryPolicy
 from node.pipeline.completion import CompletionSettings
+from node.pipeline.decoding import DecodingSettings
 from node.pipeline.delivery import Courier
 from node.pipeline.destination import DAY_S, Destination
 from node.pipeline.dicomweb import WebPeer
@@ -51,6 +52,8 @@ MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
 ARCHIVE_TIMEOUT_S = 20.0
 #: Shortest token of the API.
 API_TOKEN_CHARACTERS = 16
+#: More decode faster than images come.
+_MOST_DECODERS = 4
 
 
 def routes_of(
@@ -308,6 +311,22 @@ def holding_settings(appliance: Appliance) -> HoldingSettings:
         resident_mb=workers.resident_mb or _shared_memory_mb(workers.count),
         load_limit_s=workers.load_limit_s,
     )
+
+
+def decoding_settings(appliance: Appliance, routes: Sequence[ModelRoute]) -> DecodingSettings:
+    """Which images are decoded before an analysis asks for them."""
+    return DecodingSettings(
+        limit_bytes=appliance.workers.shared_memory_mb * MEGABYTE,
+        sop_classes=frozenset(
+            uid for route in routes for uid in route.manifest.inputs.sop_class_uids
+        ),
+    )
+
+
+def decoders_of(appliance: Appliance) -> int:
+    """How many processes decode images."""
+    cores = len(os.sched_getaffinity(0))
+    return appliance.workers.decoders or max(1, min(_MOST_DECODERS, cores - 1))
 
 
 def _shared_memory_mb(workers: int) -> int:

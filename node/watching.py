@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from node.domain.feedback import READER_DOCUMENTS
@@ -19,6 +21,8 @@ class Arrivals:
     """Implements `scp.contracts.ReceiverEvents`; every method is quick."""
 
     def __init__(self, ledger: Ledger, completion: Completion, metrics: Metrics) -> None:
+        #: Told of each instance that is new.
+        self.on_new: Callable[[Instance], None] = lambda _instance: None
         self._ledger = ledger
         self._completion = completion
         self._metrics = metrics
@@ -53,6 +57,8 @@ class Arrivals:
             self._completion.is_receiving(instance.study_uid)
         ):
             self._completion.arrived(instance.study_uid, association_id, instance.calling_ae_title)
+        if filing is Filing.NEW:
+            self.on_new(instance)
         if filing is Filing.CONFLICT:
             log.info(
                 "instance.conflict",
