@@ -21,6 +21,8 @@ from models.manifest import (
     TensorSpec,
     Windows,
 )
+from models.results_of import results_of
+from models.steps_of import postprocessing, preprocessing
 from node.domain.acute import AcuteFinding, Severity
 from node.domain.errors import ModelError
 from node.domain.finding import ModelIdentity
@@ -111,6 +113,9 @@ def load_manifest(folder: Path) -> ModelManifest:
         job_memory_mb=package.limits.job_memory_mb,
         acute=_acute(package),
         source=_source(package.source),
+        preprocess=preprocessing(package.preprocess),
+        postprocess=postprocessing(package.postprocess),
+        results=None if package.results is None else results_of(package.results),
     )
 
 
