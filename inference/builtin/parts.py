@@ -44,8 +44,8 @@ class Part:
         return np.asarray(self.mask[self.plane - self.box[0].start], np.bool_)
 
     def is_cut(self, slices: int) -> bool:
-        """Does it reach the first or the last slice of the volume?"""
-        return bool(self.box[0].start == 0 or self.box[0].stop == slices)
+        """Does it reach the ends of the volume, or the slice before, where networks see less?"""
+        return bool(self.box[0].start <= 1 or self.box[0].stop >= slices - 1)
 
 
 def parts_of(labels: Labels, results: tuple[LabelResult, ...], voxel_ml: float) -> Iterator[Part]:
