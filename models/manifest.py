@@ -7,11 +7,20 @@ these from the file and checks every digest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from node.domain.acute import AcuteFinding
 from node.domain.finding import ModelIdentity
+
+
+class Axes(StrEnum):
+    """Which axes a tensor has behind its batch axis."""
+
+    MAP = "map"
+    VECTOR = "vector"
+    BAG = "bag"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,34 +56,143 @@ class InputLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One input or output of a network; its batch axis is dynamic and comes first.
+
+    Attributes:
+        name: of the tensor in the ONNX graph.
+        dtype: NumPy's word: float32, float16, uint8, int32, int64.
+        channels: meaning of each channel, in order; () where only their number is stated.
+        count: how many channels.
+        axes: MAP (batch, channel, *spatial), VECTOR (batch, channel) or BAG (batch, any
+            number of items, channel).
+        stride: of a map, patch size / map size along each spatial axis; () for the patch itself.
+    """
+
+    name: str
+    dtype: str = "float32"
+    channels: tuple[str, ...] = ()
+    count: int
+    axes: Axes = Axes.MAP
+    stride: tuple[int, ...] = ()
+
+    def shape(self, patch: tuple[int, ...]) -> tuple[int | None, ...]:
+        """Behind the batch axis, for windows of `patch`; None where any size may come."""
+        if self.axes is Axes.VECTOR:
+            return (self.count,)
+        if self.axes is Axes.BAG:
+            return (None, self.count)
+        stride = self.stride or (1,) * len(patch)
+        # A strided convolution with padding rounds up.
+        sizes = (-(-size // step) for size, step in zip(patch, stride, strict=True))
+        return (self.count, *sizes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """How an image that is larger than the patch is cut, and the outputs put together.
+
+    Attributes:
+        overlap: fraction of the window that it shares with the next, 0 <= overlap < 1.
+        batch: windows per call.
+        weights: "gaussian" or "constant" inside a window.
+        sigma: standard deviation of the Gaussian as a fraction of the patch.
+        least_weight: no weight is below this fraction of the largest.
+        padding: of an image smaller than the patch: "constant", "replicate", "reflect".
+        padding_value: of constant padding, in the network's range.
+        starts: "even" spreads windows evenly; "monai" and "nnunet" put them where these do.
+        mirror_axes: spatial axes (0 first) that are also run mirrored and averaged.
+        accumulate: "float32"; "float16" only reproduces nnU-Net to the bit.
+    """
+
+    overlap: float = 0.0
+    batch: int = 1
+    weights: str = "gaussian"
+    sigma: float = 0.125
+    least_weight: float = 0.0
+    padding: str = "constant"
+    padding_value: float = 0.0
+    starts: str = "even"
+    mirror_axes: tuple[int, ...] = ()
+    accumulate: str = "float32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
     """One ONNX network of a package.
 
     Attributes:
         path: the file. sha256: its digest, hex.
-        input_name / output_name: ONNX tensor names; the batch axis is dynamic.
+        inputs / outputs: its tensors.
         patch: spatial window, in the order of the network's axes, e.g. (256, 256) or (96, 96, 96).
-        channels: meaning of each input channel.
-        classes: meaning of each output channel, in order.
+            () for a network without spatial axes.
         spacing_mm: voxel size the network was trained at, in the order of `patch`.
-        value_range: HU range that is mapped linearly to 0..1 and clipped.
-        overlap: fraction of the window, 0 <= overlap < 1. batch: windows per call.
-        tolerance: largest |difference| / max|golden| accepted, by execution provider.
+        value_range: range of the stored unit (HU) that the input was scaled from.
+        windows: how an image is cut.
+        precisions: what it may be run in, first choice first: "fp32", "fp16", "bf16".
+        tolerance: largest |difference| / max|golden| accepted, by execution provider; a key
+            "CUDAExecutionProvider/fp16" holds for that precision only.
     """
 
     name: str
     path: Path
     sha256: str
-    input_name: str
-    output_name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     patch: tuple[int, ...]
-    channels: tuple[str, ...]
-    classes: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     value_range: tuple[float, float]
-    overlap: float
-    batch: int
+    windows: Windows
     tolerance: Mapping[str, float]
+    precisions: tuple[str, ...] = ("fp32",)
+
+    @property
+    def input_name(self) -> str:
+        """Name of the first input."""
+        return self.inputs[0].name
+
+    @property
+    def output_name(self) -> str:
+        """Name of the first output."""
+        return self.outputs[0].name
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Meaning of each channel of the first input."""
+        return self.inputs[0].channels
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Meaning of each channel of the first output."""
+        return self.outputs[0].channels
+
+    @property
+    def overlap(self) -> float:
+        """Fraction of a window that it shares with the next."""
+        return self.windows.overlap
+
+    @property
+    def batch(self) -> int:
+        """Windows per call."""
+        return self.windows.batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where an imported network came from.
+
+    Attributes:
+        framework: "monai", "nnunet", "totalsegmentator", "onnx".
+        version: of the framework that it was exported with.
+        licence: of the weights, as SPDX or in words. reference: where they were published.
+        files: SHA-256, hex, of each file that was read, by its name in the source.
+    """
+
+    framework: str
+    version: str = ""
+    licence: str = ""
+    reference: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +213,13 @@ class ModelManifest:
     """One package, read and verified.
 
     Attributes:
-        folder: where it lies. pipeline: dotted module that holds `analyse`.
+        folder: where it lies. pipeline: dotted module that holds `analyse`, or the name of a
+            built-in pipeline.
         triage: True for acute tasks: "not eligible" is then reported as an object by default.
         priority: default order of its jobs, smaller first.
         job_time_limit_s / job_memory_mb: limits of one job in the worker.
         acute: acute findings with the operating thresholds that the package states.
+        source: where an imported package came from.
     """
 
     identity: ModelIdentity
@@ -115,3 +235,4 @@ class ModelManifest:
     job_time_limit_s: float
     job_memory_mb: int
     acute: tuple[AcuteFinding, ...] = ()
+    source: Source | None = None

@@ -9,8 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from config.load import read_document
-from config.package_schema import InputSection, NetworkSection, Package
-from models.manifest import Golden, InputLimits, ModelManifest, NetworkSpec
+from config.package_networks import NetworkSection, TensorSection, WindowsSection
+from config.package_schema import InputSection, Package, SourceSection
+from models.manifest import (
+    Axes,
+    Golden,
+    InputLimits,
+    ModelManifest,
+    NetworkSpec,
+    Source,
+    TensorSpec,
+    Windows,
+)
 from node.domain.acute import AcuteFinding, Severity
 from node.domain.errors import ModelError
 from node.domain.finding import ModelIdentity
@@ -100,6 +110,7 @@ def load_manifest(folder: Path) -> ModelManifest:
         job_time_limit_s=package.limits.job_time_s,
         job_memory_mb=package.limits.job_memory_mb,
         acute=_acute(package),
+        source=_source(package.source),
     )
 
 
@@ -152,10 +163,51 @@ def _inputs(section: InputSection) -> InputLimits:
 
 
 def _network(folder: Path, section: NetworkSection) -> NetworkSpec:
-    fields = {key: getattr(section, key) for key in NetworkSection.model_fields}
-    fields["path"] = folder / section.path
-    fields["tolerance"] = dict(section.tolerance)
-    return NetworkSpec(**fields)
+    return NetworkSpec(
+        name=section.name,
+        path=folder / section.path,
+        sha256=section.sha256,
+        inputs=_tensors(section.inputs, section.input_name, section.channels),
+        outputs=_tensors(section.outputs, section.output_name, section.classes),
+        patch=section.patch,
+        spacing_mm=section.spacing_mm,
+        value_range=section.value_range,
+        windows=_windows(section),
+        precisions=section.precisions,
+        tolerance=dict(section.tolerance),
+    )
+
+
+def _tensors(
+    sections: tuple[TensorSection, ...], name: str | None, channels: tuple[str, ...]
+) -> tuple[TensorSpec, ...]:
+    """The tensors as they are listed, or the one of the short form."""
+    if name is not None:
+        return (TensorSpec(name=name, channels=channels, count=len(channels)),)
+    return tuple(
+        TensorSpec(
+            name=section.name,
+            dtype=section.dtype,
+            channels=section.meanings,
+            count=section.count,
+            axes=Axes(section.axes),
+            stride=section.stride,
+        )
+        for section in sections
+    )
+
+
+def _windows(section: NetworkSection) -> Windows:
+    if section.windows is None:
+        return Windows(overlap=section.overlap or 0.0, batch=section.batch or 1)
+    stated = section.windows
+    return Windows(**{key: getattr(stated, key) for key in WindowsSection.model_fields})
+
+
+def _source(section: SourceSection | None) -> Source | None:
+    if section is None:
+        return None
+    return Source(**{key: getattr(section, key) for key in SourceSection.model_fields})
 
 
 def _acute(package: Package) -> tuple[AcuteFinding, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.manifest import InputLimits, ModelManifest, NetworkSpec
+from models.manifest import InputLimits, ModelManifest, NetworkSpec, TensorSpec, Windows
 from node.domain.finding import ModelIdentity
 
 FOLDER = Path(__file__).parent / "networks"
@@ -22,18 +22,20 @@ def network_spec(name: str = "flat", **changes: Any) -> NetworkSpec:
         name=name,
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        input_name="image",
-        output_name="logits",
+        inputs=(tensor("image", "CT"),),
+        outputs=(tensor("logits", *classes.get(name, ("a", "b"))),),
         patch=spatial,
-        channels=("CT",),
-        classes=classes.get(name, ("a", "b")),
         spacing_mm=(1.0,) * len(spatial),
         value_range=(-250.0, 250.0),
-        overlap=0.5,
-        batch=4,
+        windows=Windows(overlap=0.5, batch=4),
         tolerance={"CPUExecutionProvider": 0.001, "TensorrtExecutionProvider": 0.02},
     )
     return replace(spec, **changes)
+
+
+def tensor(name: str, *channels: str) -> TensorSpec:
+    """A float32 map with these channels."""
+    return TensorSpec(name=name, channels=channels, count=len(channels))
 
 
 def manifest(*networks: NetworkSpec, **changes: Any) -> ModelManifest:

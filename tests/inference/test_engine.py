@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from inference import engine
 from inference.engine import EngineOptions, open_network
 from inference.providers import Choice
-from models.manifest import NetworkSpec
+from models.manifest import NetworkSpec, Windows
 from node.domain.errors import ModelError
-from tests.inference.specs import FOLDER, network_spec
+from tests.inference.specs import FOLDER, network_spec, tensor
 
 Array = NDArray[np.float32]
 
@@ -54,7 +54,7 @@ def test_a_network_gives_what_the_runtime_gives_for_any_number_of_patches(
 
 
 def test_windows_over_an_image_equal_the_whole_image_away_from_borders() -> None:
-    network = opened(network_spec("free", overlap=0.75))
+    network = opened(network_spec("free", windows=Windows(overlap=0.75, batch=4)))
     image = image_of(1, 40, 27)
     windowed = network.run_windows(image)
     whole = raw("free", image[None])[0]
@@ -69,7 +69,7 @@ def test_windows_over_an_image_equal_the_whole_image_away_from_borders() -> None
 
 
 def test_slices_of_a_volume_go_through_a_flat_network_in_batches() -> None:
-    network = opened(network_spec("flat", overlap=0.0))
+    network = opened(network_spec("flat", windows=Windows(batch=4)))
     slices = image_of(6, 1, 16, 16)
     np.testing.assert_allclose(network.run_stack(slices), raw("flat", slices), atol=1e-5)
     assert network.run_stack(image_of(3, 1, 12, 30)).shape == (3, 2, 12, 30)
@@ -94,12 +94,18 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"input_name": "ct"}, r"inputs \['image'\], its manifest says 'ct'"),
-        ({"output_name": "mask"}, r"outputs \['logits'\], its manifest says 'mask'"),
+        ({"inputs": (tensor("ct", "CT"),)}, r"inputs \['image'\], its manifest says 'ct'"),
+        (
+            {"outputs": (tensor("mask", "a", "b"),)},
+            r"outputs \['logits'\], its manifest says 'mask'",
+        ),
         ({"patch": (16, 32)}, "input 'image' of network flat has shape"),
         ({"patch": (16, 16, 16)}, "has shape"),
-        ({"channels": ("CT", "liver")}, "input 'image' of network flat has shape"),
-        ({"classes": ("a", "b", "c")}, "output 'logits' of network flat has shape"),
+        ({"inputs": (tensor("image", "CT", "liver"),)}, "input 'image' of network flat has shape"),
+        (
+            {"outputs": (tensor("logits", "a", "b", "c"),)},
+            "output 'logits' of network flat has shape",
+        ),
     ],
 )
 def test_names_and_shapes_that_contradict_the_manifest_are_refused(
@@ -140,7 +146,7 @@ def test_an_output_that_is_no_number_is_an_error_not_a_finding(value: float) -> 
 
 def test_an_output_of_another_shape_than_the_manifest_says_is_an_error() -> None:
     network = opened(network_spec("free"))
-    network._spec = replace(network._spec, classes=("a", "b", "c"))
+    network._spec = replace(network._spec, outputs=(tensor("logits", "a", "b", "c"),))
     with pytest.raises(ModelError, match="where its manifest says"):
         network.run(np.zeros((1, 1, 16, 16), np.float32))
 

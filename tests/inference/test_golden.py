@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
-from models.manifest import Golden, ModelManifest, NetworkSpec
+from models.manifest import Golden, ModelManifest, NetworkSpec, Windows
 from node.domain.errors import GoldenMismatch, ModelError
 from node.domain.imaging import Network
 from tests.inference.specs import manifest, network_spec
@@ -104,7 +104,7 @@ def test_a_golden_case_that_holds_no_numbers_is_not_a_match(package: ModelManife
 
 
 def test_without_a_golden_case_every_network_is_warmed_with_a_full_batch() -> None:
-    spec = network_spec("solid", batch=3)
+    spec = network_spec("solid", windows=Windows(overlap=0.5, batch=3))
     networks = watched(spec)
     check_golden(manifest(spec), networks)
     (inputs,) = networks["solid"].inputs

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from inference.providers import Probe, choose, engine_folder, none_works, probe
+from models.manifest import Windows
 from node.domain.errors import ModelError
-from tests.inference.specs import network_spec
+from tests.inference.specs import network_spec, tensor
 
 ORDER = ("tensorrt", "cuda", "cpu")
 TENSORRT = "TensorrtExecutionProvider"
@@ -61,7 +62,7 @@ def test_a_gpu_without_fallback_is_refused_with_the_missing_library_when_it_is_a
 
 
 def test_tensorrt_gets_one_engine_for_every_batch_of_a_fixed_patch(tmp_path: Path) -> None:
-    spec = network_spec("solid", batch=3)
+    spec = network_spec("solid", windows=Windows(overlap=0.5, batch=3))
     choice = choose(("tensorrt",), WORKSTATION, spec, tmp_path)[0]
     assert choice.options["trt_profile_min_shapes"] == "image:1x1x8x8x8"
     assert choice.options["trt_profile_opt_shapes"] == "image:3x1x8x8x8"
@@ -84,9 +85,9 @@ def test_an_engine_is_never_reused_when_anything_it_depends_on_changes(tmp_path:
             (replace(WORKSTATION, cuda="13010"), spec),
             (replace(WORKSTATION, gpu="X sm80"), spec),
             (WORKSTATION, replace(spec, sha256="ab" * 32)),
-            (WORKSTATION, replace(spec, batch=8)),
+            (WORKSTATION, replace(spec, windows=Windows(overlap=0.5, batch=8))),
             (WORKSTATION, replace(spec, patch=(32, 32))),
-            (WORKSTATION, replace(spec, input_name="other")),
+            (WORKSTATION, replace(spec, inputs=(tensor("other", "CT"),))),
         ]
     ]
     assert len(set(folders)) == len(folders)

@@ -173,3 +173,64 @@ def test_an_acute_finding_states_the_threshold_from_which_it_counts(tmp_path: Pa
     (made / "model.yaml").write_text(text + ACUTE.replace("THRESHOLD", "embolism"))
     with pytest.raises(ConfigError, match=r"acute_findings\.embolism\.threshold: there is no"):
         load_manifest(made)
+
+
+LONG_FORM = """\
+    inputs:
+      - {name: image, channels: [CT]}
+    outputs:
+      - {name: classes, channels: 27, stride: [4, 4]}
+      - {name: score, channels: [benign, malignant], axes: vector}
+    windows: {overlap: 0.25, batch: 2, weights: gaussian, starts: monai, padding: replicate}
+    precisions: [fp32, fp16]
+"""
+
+
+def in_long_form(text: str) -> str:
+    """The manifest with the long form of its network."""
+    lines = [
+        line
+        for line in text.splitlines(keepends=True)
+        if line.split(":")[0].strip()
+        not in ("input_name", "output_name", "channels", "classes", "overlap", "batch")
+    ]
+    return "".join(lines).replace("format: 1", "format: 2") + LONG_FORM
+
+
+def test_several_tensors_of_a_network_have_their_shapes(tmp_path: Path) -> None:
+    made = package(tmp_path)
+    manifest = made / "model.yaml"
+    manifest.write_text(in_long_form(manifest.read_text()))
+
+    (network,) = load_manifest(made).networks
+
+    assert [tensor.shape(network.patch) for tensor in network.inputs] == [(1, 8, 8)]
+    assert [tensor.shape(network.patch) for tensor in network.outputs] == [(27, 2, 2), (2,)]
+    assert (network.windows.starts, network.windows.padding) == ("monai", "replicate")
+    assert network.outputs[1].channels == ("benign", "malignant")
+    assert network.precisions == ("fp32", "fp16")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("stride: [4, 4]", "stride: [4]"), "one for each axis of 'patch'"),
+        (("name: score", "name: classes"), "two tensors are called 'classes'"),
+        (("overlap: 0.25,", "overlap: 0.25, mirror_axes: [2],"), "there is no axis 2"),
+        (("channels: 27", "channels: []"), "list their meanings, or write their number"),
+        (("axes: vector", "axes: vektor"), "vector"),
+        (("    windows:", "    overlap: 0.5\n    windows:"), "remove 'overlap'"),
+        (("    outputs:", "    input_name: image\n    outputs:"), "remove 'input_name'"),
+        (("pipeline: models.example.pipeline", "pipeline: segmentatoin"), "'segmentation'"),
+    ],
+)
+def test_each_contradiction_of_a_network_is_named(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    made = package(tmp_path)
+    manifest = made / "model.yaml"
+    changed = in_long_form(manifest.read_text()).replace(*change)
+    manifest.write_text(changed)
+
+    with pytest.raises(ConfigError, match=message):
+        load_manifest(made)
