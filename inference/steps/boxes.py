@@ -9,11 +9,14 @@ network's grid, where the first voxel begins at 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inference.steps.detections import Detections
+from models.manifest_steps import Boxes
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -48,7 +51,7 @@ class BoxRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detections:
+class Found:
     """Boxes of one image, best first.
 
     Attributes:
@@ -63,6 +66,44 @@ class Detections:
         return len(self.scores)
 
 
+def decode_boxes(
+    step: Boxes,
+    maps: Mapping[str, Floats],
+    shape: tuple[int, ...],
+    size: tuple[int, ...] | None = None,
+) -> Detections:
+    """`detect` for a package's step; see `inference.steps.detections.Decode`.
+
+    Args:
+        shape: of the image that the maps were computed of, padding included.
+        size: without the padding at its far end; None where nothing was padded.
+
+    Returns:
+        Boxes of six numbers; of a planar network the first axis is [0, 0].
+    """
+    rule = BoxRule(
+        anchors=step.anchors,
+        scales=step.scales,
+        weights=step.weights,
+        score_above=step.score_above,
+        candidates=step.candidates,
+        overlap=step.overlap,
+        at_most=step.at_most,
+        least_side=step.least_side,
+    )
+    found = detect(
+        [maps[name] for name in step.classes],
+        [maps[name] for name in step.boxes],
+        rule,
+        padded=shape,
+        size=size or shape,
+    )
+    axes = len(shape)
+    boxes = np.zeros((len(found), 6), np.float32)
+    boxes[:, 3 - axes : 3], boxes[:, 6 - axes :] = found.corners[:, :axes], found.corners[:, axes:]
+    return Detections(boxes=boxes, scores=found.scores, classes=found.labels)
+
+
 def detect(
     classes: Sequence[Floats],
     codes: Sequence[Floats],
@@ -70,7 +111,7 @@ def detect(
     *,
     padded: tuple[int, ...],
     size: tuple[int, ...],
-) -> Detections:
+) -> Found:
     """From the maps of all levels to boxes.
 
     Args:
@@ -90,7 +131,7 @@ def detect(
     scores = np.concatenate([level.scores[kept] for level, kept in zip(levels, wide, strict=True)])
     labels = np.concatenate([level.labels[kept] for level, kept in zip(levels, wide, strict=True)])
     best = suppress(corners, scores, labels, overlap=rule.overlap, at_most=rule.at_most)
-    return Detections(corners=corners[best], scores=scores[best], labels=labels[best])
+    return Found(corners=corners[best], scores=scores[best], labels=labels[best])
 
 
 def anchors_at(
@@ -166,7 +207,7 @@ def _content(sides: Floats) -> Floats:
 
 def _select(
     classes: Floats, codes: Floats, rule: BoxRule, scale: float, padded: tuple[int, ...]
-) -> Detections:
+) -> Found:
     """The best candidates of one level, decoded, not yet cut to the image."""
     shapes = np.asarray(rule.anchors, np.float32) * np.float32(scale)
     count, axes = shapes.shape
@@ -187,10 +228,10 @@ def _select(
     position, anchor = np.divmod(places, count)
     picked = codes.reshape(count, 2 * axes, -1)[anchor, :, position]
     corners = decode(picked, anchors_at(places, level, padded, shapes), rule.weights)
-    return Detections(corners=corners, scores=scores[chosen], labels=labels)
+    return Found(corners=corners, scores=scores[chosen], labels=labels)
 
 
 def _wide(corners: Floats, least: float) -> NDArray[np.bool_]:
     axes = corners.shape[1] // 2
-    wide: NDArray[np.bool_] = (corners[:, axes:] >= corners[:, :axes] + np.float32(least)).all(1)
-    return wide
+    sides_enough = corners[:, axes:] >= corners[:, :axes] + np.float32(least)
+    return np.asarray(sides_enough.all(axis=1), np.bool_)
