@@ -51,6 +51,8 @@ _UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.UAdd: operator.pos,
     ast.Not: operator.not_,
 }
+#: Methods of a detector that set it up; the call becomes a `Component` of that name.
+_SETTERS = ("set_target_keys", "set_box_selector_parameters", "set_sliding_window_inferer")
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "len": len,
     "int": int,
@@ -311,6 +313,8 @@ class _Reader:
     def _call(self, node: ast.Call, depth: int) -> Value:
         if isinstance(node.func, ast.Attribute):
             base = self._value(node.func.value, depth)
+            if isinstance(base, Component) and node.func.attr in _SETTERS:
+                return self._component(node.func.attr, node, depth)
             if not isinstance(base, Named):
                 return _moved(base, node.func.attr)
         called = self._value(node.func, depth)
@@ -320,10 +324,13 @@ class _Reader:
             if node.keywords:
                 raise NotUnderstood(f"{called.name} with keywords")
             return _FUNCTIONS[called.name](*(self._known(item, depth) for item in node.args))
+        return self._component(called.name, node, depth)
+
+    def _component(self, name: str, node: ast.Call, depth: int) -> Component:
         if any(keyword.arg is None for keyword in node.keywords):
             raise NotUnderstood("a call with unpacked keywords")
         return Component(
-            called.name,
+            name,
             self._where,
             {str(word.arg): self._value(word.value, depth) for word in node.keywords},
             tuple(self._value(item, depth) for item in node.args),
