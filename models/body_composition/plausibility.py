@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.body_composition.grid import Grid, Mask
-from models.body_composition.outline import largest_component
+from models.outline import largest_component
 from models.body_composition.verdict import Refusal
 from node.domain.imaging import Voxels
 
