@@ -25,8 +25,8 @@ from dicom_sr.write import write_results
 from inference.builtin.pipeline import pipeline_of
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
+from inference.projection import load_images
 from inference.series import describe_study, describe_with_facts
-from inference.volume import load_volume
 from models.manifest import ModelManifest
 from models.registry import load_manifest
 from node.domain.acute import Observation, observe
@@ -232,10 +232,11 @@ class _Run:
             if found is None:
                 reason = f"the series for the role '{role}' is no longer stored"
                 return self.status(Status.NOT_ELIGIBLE, reason)
-            companions[role] = CompanionSeries(series=found, load=partial(load_volume, found))
+            load = partial(load_images, found, self.manifest.inputs)
+            companions[role] = CompanionSeries(series=found, load=load)
         with self._timed("load"):
             try:
-                volume = load_volume(series)
+                volume = load_images(series, self.manifest.inputs)
             except PixelDataError:
                 # Damaged pixels are no verdict on the series: the job has failed.
                 raise
@@ -323,7 +324,9 @@ def summarise(findings: Findings) -> str:
         return findings.reason
     numbers = [
         f"{m.label} {m.value:.{m.decimals}f} {m.unit.meaning}"
-        for finding in findings.findings
-        for m in finding.measurements
+        for m in (
+            *(m for finding in findings.findings for m in finding.measurements),
+            *(() if findings.findings else findings.exam_measurements),
+        )
     ]
     return "; ".join(numbers) or findings.status.value
