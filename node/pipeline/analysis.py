@@ -28,7 +28,7 @@ from inference.golden import check_golden
 from inference.projection import load_images
 from inference.series import describe_study, describe_with_facts
 from models.manifest import ModelManifest
-from models.registry import load_manifest
+from models.signature import Trust, load_trusted
 from node.domain.acute import Observation, observe
 from node.domain.analysis import Analyse, AnalysisRequest, CompanionSeries
 from node.domain.errors import ModelError, PixelDataError, VolumeError
@@ -87,6 +87,7 @@ class WorkerSetup:
 
     models_folder: Path
     models: tuple[str, ...]
+    trust: Trust
     thresholds: Mapping[str, Mapping[str, float]]
     engine: EngineOptions
 
@@ -170,7 +171,7 @@ def open_models(setup: WorkerSetup) -> tuple[str, ...]:
     """
     providers = []
     for name in setup.models:
-        manifest = load_manifest(setup.models_folder / name)
+        manifest = load_trusted(setup.models_folder / name, setup.trust)
         thresholds = {**manifest.thresholds, **setup.thresholds.get(name, {})}
         manifest = replace(manifest, thresholds=thresholds)
         networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}
