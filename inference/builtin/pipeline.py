@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 
-from inference.builtin import classification, detection, segmentation
+from inference.builtin import attention_mil, classification, detection, segmentation, tiles
 from models.manifest import ModelManifest
-from node.domain.analysis import Analyse, AnalysisRequest
+from node.domain.analysis import Analyse, AnalysisRequest, SlideRequest
 from node.domain.errors import ModelError
 from node.domain.finding import Findings
 
@@ -17,14 +17,25 @@ BUILT_IN: Mapping[str, Callable[[AnalysisRequest, ModelManifest], Findings]] = {
     "detection": detection.analyse,
     "classification": classification.analyse,
 }
+#: The same of what looks at slides.
+OF_SLIDES: Mapping[str, Callable[[SlideRequest, ModelManifest], Findings]] = {
+    "tiles": tiles.analyse,
+    "attention_mil": attention_mil.analyse,
+}
 
 
 def pipeline_of(manifest: ModelManifest) -> Analyse:
     """The function of a package; a package with a built-in pipeline brings no code.
 
     Raises:
-        ModelError: its module cannot be imported, or has no `analyse`.
+        ModelError: its module cannot be imported, or has no `analyse`; or it looks at slides,
+            which this version of the node receives but does not open.
     """
+    if manifest.pipeline in OF_SLIDES:
+        raise ModelError(
+            f"package {manifest.identity.name} looks at slides, which this version of the node "
+            "does not open yet; set 'enabled: false' for it in appliance.yaml"
+        )
     built_in = BUILT_IN.get(manifest.pipeline)
     if built_in is not None:
 
