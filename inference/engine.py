@@ -105,7 +105,7 @@ class LoadedNetwork:
         self._spec = spec
         self._session = session
         self._choice = choice
-        self._windowing = Windowing(patch=spec.patch, overlap=spec.overlap, batch=spec.batch)
+        self._windowing = Windowing.of(spec.patch, spec.windows) if spec.patch else None
 
     @property
     def name(self) -> str:
@@ -166,6 +166,7 @@ class LoadedNetwork:
                 f"network {spec.name} takes images of {spec.inputs[0].count} channel(s) and "
                 f"{len(spec.patch)} axes, got {images.shape[1:]}"
             )
+        assert self._windowing is not None
         return run_stack(self._first_output, images, self._windowing)
 
     def _first_output(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
