@@ -56,7 +56,7 @@ def open_network(spec: NetworkSpec, options: EngineOptions, package: str = "") -
     """
     model = _read(spec)
     inspect_graph(model, spec.name)
-    reasons = []
+    passed_over: dict[str, str] = {}
     choices = choices_of(spec, options)
     threads = options.threads or len(os.sched_getaffinity(0))
     for at, choice in enumerate(choices):
@@ -72,11 +72,12 @@ def open_network(spec: NetworkSpec, options: EngineOptions, package: str = "") -
         try:
             session = backend_of(choice.word).open(opening)
         except ModelError as error:
-            reasons.append(f"{choice.label}: {error}")
+            passed_over[choice.label] = str(error)
             continue
         _check_tensors(spec, session)
-        return LoadedNetwork(spec, session, choice, tuple(reasons))
-    raise ModelError(f"network {spec.name} cannot be opened: {'; '.join(reasons)}")
+        return LoadedNetwork(spec, session, choice, passed_over)
+    told = "; ".join(dict.fromkeys(passed_over.values()))
+    raise ModelError(f"network {spec.name} cannot be opened: {told}")
 
 
 def choices_of(spec: NetworkSpec, options: EngineOptions) -> tuple[Choice, ...]:
@@ -98,9 +99,9 @@ class LoadedNetwork:
     """`node.domain.imaging.Network` over a session; safe to call from threads."""
 
     def __init__(
-        self, spec: NetworkSpec, session: Session, choice: Choice, passed_over: tuple[str, ...] = ()
+        self, spec: NetworkSpec, session: Session, choice: Choice, passed_over: Mapping[str, str]
     ) -> None:
-        """`passed_over`: what was tried before and failed, with the cause."""
+        """`passed_over`: labels of what was tried before and failed, with the cause."""
         self.passed_over = passed_over
         self._spec = spec
         self._session = session

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,11 +96,9 @@ def run_heads(
         outputs = network.run({spec.input_name: patches})
         return [outputs[name] for name in names]
 
-    maps = windows.run_maps(infer, np.ascontiguousarray(image, np.float32), windowing_of(spec))
+    maps = windows.run_maps(
+        infer,
+        np.ascontiguousarray(image, np.float32),
+        windows.Windowing.of(spec.patch, spec.windows),
+    )
     return dict(zip(names, maps, strict=True))
-
-
-def windowing_of(spec: NetworkSpec) -> windows.Windowing:
-    """How the manifest cuts an image."""
-    stated = {field.name: getattr(spec.windows, field.name) for field in fields(spec.windows)}
-    return windows.Windowing(patch=spec.patch, **stated)
