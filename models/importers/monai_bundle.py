@@ -27,6 +27,8 @@ from node.domain.errors import ImportRefused
 _INFERENCE = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.pt", "model.pth", "model.safetensors", "model.ts")
 _LARGE_FILES = ("large_files.yml", "large_files.yaml", "large_files.json")
+#: Networks all of whose outputs count.
+_SEVERAL_OUTPUTS = ("HoVerNet", "RetinaNet")
 _HASHES = ("md5", "sha1", "sha256", "sha512")
 
 
@@ -38,6 +40,7 @@ class MonaiBundle:
         network: what to build; None where the bundle's own code defines it.
         before / behind: steps as `model.yaml` has them. references: the same transforms for
             MONAI's own objects ("before", "behind").
+        frame: "LPS" where the bundle reads files in those axes, else "RAS".
         inference: how the network is run. detector: of a RetinaNet.
         weights: the file. checked: what its digest was compared with; "" if nothing was given.
         notes: for the card.
@@ -50,6 +53,8 @@ class MonaiBundle:
     behind: tuple[Step, ...]
     references: Mapping[str, list[dict[str, Any]]]
     image_key: str
+    frame: str
+    several_outputs: bool
     inference: Inference
     detector: Detector | None
     channels: int
@@ -120,6 +125,8 @@ def read_bundle(
         behind=tuple(behind.steps),
         references={"before": before.reference, "behind": behind.reference},
         image_key=before.key,
+        frame=before.frame,
+        several_outputs=network is not None and network["build"] in _SEVERAL_OUTPUTS,
         inference=inference,
         detector=detector,
         channels=before.channels,
