@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from config.import_form import ImportForm
 from models.importers.archive import unpack
-from models.importers.monai_bundle import MonaiBundle, read_bundle
+from models.importers.foreign import ForeignModel
+from models.importers.monai_bundle import read_bundle
 from models.registry import file_sha256
 from node.domain.errors import ImportRefused
 from node.importing.cases import GeneratedImage, generate_cases, generate_pictures
@@ -89,7 +90,7 @@ def _scratch(request: ImportRequest, name: str) -> Path:
     return folder
 
 
-def _patch(bundle: MonaiBundle, form: ImportForm) -> tuple[int, ...]:
+def _patch(bundle: ForeignModel, form: ImportForm) -> tuple[int, ...]:
     """Size of the network's window: of the form, the inferer, a resize, the metadata."""
     resized = [step["size"] for step in bundle.before if step["step"] == "resize"]
     fixed = [tuple(size) for size in resized if None not in size]
@@ -103,7 +104,7 @@ def _patch(bundle: MonaiBundle, form: ImportForm) -> tuple[int, ...]:
     return tuple(patch)
 
 
-def _images(bundle: MonaiBundle, patch: tuple[int, ...]) -> tuple[GeneratedImage, ...]:
+def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImage, ...]:
     if len(patch) == 2:
         size = patch if bundle.inference.kind == "whole" else tuple(int(1.3 * s) for s in patch)
         return generate_pictures((size[0], size[1]), bundle.channels)
@@ -128,7 +129,7 @@ def _images(bundle: MonaiBundle, patch: tuple[int, ...]) -> tuple[GeneratedImage
 def _run(
     request: ImportRequest,
     sandbox: Sandbox,
-    bundle: MonaiBundle,
+    bundle: ForeignModel,
     patch: tuple[int, ...],
     images: tuple[GeneratedImage, ...],
 ) -> Outcome:
@@ -163,7 +164,7 @@ def _run(
 
 
 def _exported(
-    outcome: Outcome, bundle: MonaiBundle, patch: tuple[int, ...], folder: Path
+    outcome: Outcome, bundle: ForeignModel, patch: tuple[int, ...], folder: Path
 ) -> Exported:
     report = outcome.report
     return Exported(
@@ -207,7 +208,7 @@ def _references(outcome: Outcome, request: ImportRequest) -> dict[str, Reference
 
 def _draft(
     request: ImportRequest,
-    bundle: MonaiBundle,
+    bundle: ForeignModel,
     form: ImportForm,
     exported: Exported,
     isolation: Isolation,
@@ -252,11 +253,11 @@ def _draft(
     )
 
 
-def _kind(bundle: MonaiBundle) -> str:
+def _kind(bundle: ForeignModel) -> str:
     return str(bundle.network["build"]) if bundle.network else "A network of the bundle's own code"
 
 
-def _origin(bundle: MonaiBundle) -> str:
+def _origin(bundle: ForeignModel) -> str:
     meta = bundle.metadata
     parts = [f"MONAI bundle `{meta.title or bundle.folder.name}`"]
     if meta.version:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.import_form import ImportForm
-from models.importers.monai_bundle import MonaiBundle
+from models.importers.foreign import ForeignModel
 from node.domain.errors import ImportRefused
 from node.importing.identity import (
     TOLERANCE,
@@ -58,7 +58,7 @@ class Written:
 
 
 def manifest_of(
-    bundle: MonaiBundle,
+    bundle: ForeignModel,
     form: ImportForm,
     exported: Exported,
     name: str,
@@ -116,7 +116,7 @@ def manifest_of(
     return Written(manifest=manifest, notes=tuple(notes), private=private)
 
 
-def _pipeline(bundle: MonaiBundle, exported: Exported, modality: str) -> str:
+def _pipeline(bundle: ForeignModel, exported: Exported, modality: str) -> str:
     if bundle.detector is not None:
         return "detection"
     _, shape = exported.outputs[0]
@@ -126,7 +126,7 @@ def _pipeline(bundle: MonaiBundle, exported: Exported, modality: str) -> str:
 
 
 def _network(
-    bundle: MonaiBundle,
+    bundle: ForeignModel,
     form: ImportForm,
     exported: Exported,
     modality: str,
@@ -164,7 +164,7 @@ def _network(
 
 
 def _output(
-    name: str, shape: tuple[int, ...], exported: Exported, bundle: MonaiBundle
+    name: str, shape: tuple[int, ...], exported: Exported, bundle: ForeignModel
 ) -> dict[str, Any]:
     names = bundle.metadata.output_channels
     only = len(exported.outputs) == 1 and len(names) == shape[0] and all(names)
@@ -181,7 +181,7 @@ def _output(
     return output
 
 
-def _spacing(bundle: MonaiBundle, form: ImportForm, axes: int, notes: list[str]) -> list[float]:
+def _spacing(bundle: ForeignModel, form: ImportForm, axes: int, notes: list[str]) -> list[float]:
     if form.spacing_mm is not None and len(form.spacing_mm) == axes:
         return list(form.spacing_mm)
     steps = [step["spacing_mm"] for step in bundle.before if step["step"] == "spacing"]
@@ -193,7 +193,7 @@ def _spacing(bundle: MonaiBundle, form: ImportForm, axes: int, notes: list[str])
     return [1.0] * axes
 
 
-def _value_range(bundle: MonaiBundle) -> list[float]:
+def _value_range(bundle: ForeignModel) -> list[float]:
     """What the input was scaled from, as far as the steps say it."""
     for step in bundle.before:
         if step["step"] == "scale_range":
@@ -201,7 +201,7 @@ def _value_range(bundle: MonaiBundle) -> list[float]:
     return [float(edge) for edge in bundle.metadata.value_range or (0.0, 1.0)]
 
 
-def _behind(pipeline: str, bundle: MonaiBundle, exported: Exported) -> list[dict[str, Any]]:
+def _behind(pipeline: str, bundle: ForeignModel, exported: Exported) -> list[dict[str, Any]]:
     behind = list(bundle.behind)
     if pipeline == "segmentation" and not any(
         step["step"] in ("argmax", "threshold", "regions") for step in behind
@@ -234,7 +234,7 @@ def _behind(pipeline: str, bundle: MonaiBundle, exported: Exported) -> list[dict
 
 def _results(
     pipeline: str,
-    bundle: MonaiBundle,
+    bundle: ForeignModel,
     form: ImportForm,
     exported: Exported,
     notes: list[str],
@@ -262,7 +262,7 @@ def _results(
     return results, thresholds, private
 
 
-def _names(bundle: MonaiBundle, exported: Exported) -> list[str]:
+def _names(bundle: ForeignModel, exported: Exported) -> list[str]:
     names = list(bundle.metadata.output_channels)
     count = exported.outputs[0][1][0]
     if bundle.detector is not None:

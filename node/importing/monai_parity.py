@@ -13,7 +13,7 @@ from inference.engine import LoadedNetwork
 from inference.steps.boxes import decode_boxes
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import Image
-from models.importers.monai_bundle import MonaiBundle
+from models.importers.foreign import ForeignModel
 from models.manifest import ModelManifest
 from models.manifest_steps import Boxes
 from node.domain.errors import ImportRefused
@@ -40,7 +40,7 @@ class References(Protocol):
 def compare_cases(
     manifest: ModelManifest,
     networks: Mapping[str, LoadedNetwork],
-    bundle: MonaiBundle,
+    bundle: ForeignModel,
     images: Sequence[GeneratedImage],
     references: Mapping[str, Any],
 ) -> Iterator[Parity]:
