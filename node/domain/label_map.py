@@ -27,7 +27,7 @@ class LabelMap:
     def digest(self) -> str:
         """SHA-256, hex, of type, shape and values."""
         state = hashlib.sha256(f"{self.values.dtype} {self.values.shape}".encode())
-        state.update(memoryview(np.ascontiguousarray(self.values)).cast("B"))
+        state.update(np.ascontiguousarray(self.values).view(np.uint8).data)
         return state.hexdigest()
 
     @cached_property

@@ -6,7 +6,6 @@ they return is small; the objects they write lie in a folder that appears only w
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,12 +22,13 @@ from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from dicom_sr.tracking import keep_tracking, located
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
+from inference.builtin.pipeline import pipeline_of
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
+from inference.projection import load_images
 from inference.series import describe_study, describe_with_facts
-from inference.volume import load_volume
 from models.manifest import ModelManifest
-from models.registry import load_manifest
+from models.signature import Trust, load_trusted
 from node.domain.acute import Observation, observe
 from node.domain.analysis import Analyse, AnalysisRequest, CompanionSeries
 from node.domain.errors import ModelError, PixelDataError, VolumeError
@@ -87,6 +87,7 @@ class WorkerSetup:
 
     models_folder: Path
     models: tuple[str, ...]
+    trust: Trust
     thresholds: Mapping[str, Mapping[str, float]]
     engine: EngineOptions
 
@@ -170,15 +171,14 @@ def open_models(setup: WorkerSetup) -> tuple[str, ...]:
     """
     providers = []
     for name in setup.models:
-        manifest = load_manifest(setup.models_folder / name)
+        manifest = load_trusted(setup.models_folder / name, setup.trust)
         thresholds = {**manifest.thresholds, **setup.thresholds.get(name, {})}
         manifest = replace(manifest, thresholds=thresholds)
         networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}
         check_golden(manifest, networks)
-        pipeline: Analyse = importlib.import_module(manifest.pipeline).analyse
         _resident.manifests[name] = manifest
         _resident.networks[name] = networks
-        _resident.pipelines[name] = pipeline
+        _resident.pipelines[name] = pipeline_of(manifest)
         providers += [f"{name}/{key}: {net.provider}" for key, net in networks.items()]
     return tuple(providers)
 
@@ -233,10 +233,11 @@ class _Run:
             if found is None:
                 reason = f"the series for the role '{role}' is no longer stored"
                 return self.status(Status.NOT_ELIGIBLE, reason)
-            companions[role] = CompanionSeries(series=found, load=partial(load_volume, found))
+            load = partial(load_images, found, self.manifest.inputs)
+            companions[role] = CompanionSeries(series=found, load=load)
         with self._timed("load"):
             try:
-                volume = load_volume(series)
+                volume = load_images(series, self.manifest.inputs)
             except PixelDataError:
                 # Damaged pixels are no verdict on the series: the job has failed.
                 raise
@@ -324,7 +325,9 @@ def summarise(findings: Findings) -> str:
         return findings.reason
     numbers = [
         f"{m.label} {m.value:.{m.decimals}f} {m.unit.meaning}"
-        for finding in findings.findings
-        for m in finding.measurements
+        for m in (
+            *(m for finding in findings.findings for m in finding.measurements),
+            *(() if findings.findings else findings.exam_measurements),
+        )
     ]
     return "; ".join(numbers) or findings.status.value
