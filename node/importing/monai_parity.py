@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.builtin.detection import as_network_sees
+from inference.builtin.running import run_heads, run_maps
 from inference.engine import LoadedNetwork
 from inference.steps.boxes import decode_boxes
 from inference.steps.chain import postprocess, preprocess
@@ -66,8 +68,9 @@ def _volume(
     started = time.monotonic()
     prepared = preprocess(_image(image), manifest.preprocess)
     entering = np.ascontiguousarray(prepared.values, np.float32)
-    logits = network.run_windows(entering)
-    final = postprocess(prepared.with_values(logits), manifest.postprocess, manifest.thresholds)
+    mapped = run_maps(manifest, {network.name: network}, prepared)
+    logits = mapped.values
+    final = postprocess(mapped, manifest.postprocess, manifest.thresholds)
     seconds = time.monotonic() - started
     name = manifest.networks[0].outputs[0].name
     labels = None
@@ -123,12 +126,12 @@ def _detection(
     entering = np.ascontiguousarray(prepared.values, np.float32)
     step = manifest.postprocess[-1]
     assert isinstance(step, Boxes)
-    size = entering.shape[1:]
-    padded = _padded(entering, step.divisible_by)
-    maps = network.run_maps(padded)
+    spec = manifest.networks[0]
+    names = (*step.classes, *step.boxes)
+    padded, size = as_network_sees(prepared, spec.patch, step)
+    maps = run_heads(network, spec, padded, names)
     found = decode_boxes(step, maps, padded.shape[1:], size)
     seconds = time.monotonic() - started
-    names = (*step.classes, *step.boxes)
     logits = _worst(
         [
             difference(maps[name], theirs.array(f"map{number}"), name)
@@ -179,13 +182,6 @@ def _worst(found: Sequence[Difference]) -> Difference:
         mean=float(np.mean([item.mean for item in found])),
         scale=max(item.scale for item in found),
     )
-
-
-def _padded(values: NDArray[np.float32], divisible_by: tuple[int, ...]) -> NDArray[np.float32]:
-    """Zeros at the far ends, to multiples."""
-    pairs = zip(values.shape[1:], divisible_by or (1,) * (values.ndim - 1), strict=True)
-    widths = [(0, 0), *((0, -size % multiple) for size, multiple in pairs)]
-    return np.pad(values, widths)
 
 
 def _image(image: GeneratedImage) -> Image:
