@@ -96,7 +96,8 @@ def manifest_of(
         time_s=_TIME_S,
     )
     if not form.intended_use and not meta.intended_use:
-        notes.append("the source states no intended use; its description stands there")
+        instead = "its description stands there" if meta.description else "write one into the form"
+        notes.append(f"the source states no intended use; {instead}")
     before = list(bundle.before)
     behind = _behind(pipeline, bundle, exported)
     manifest = {

@@ -28,7 +28,11 @@ def main(request: Json, folder: Path) -> Json:
     """Export `request["weights"]`, then run `request["cases"]`."""
     torch.manual_seed(_SEED)
     torch.set_num_threads(int(request["threads"]))
-    network, notes = build_network(request["definition"], Path(request["weights"]))
+    network, notes = build_network(
+        request["definition"],
+        Path(request["weights"]),
+        Path(request["own_code"]) if request["own_code"] else None,
+    )
     plan = Plan(**request["plan"])
     example = seeded_input((2, request["channels"], *plan.patch))
     started = time.monotonic()
