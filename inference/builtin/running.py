@@ -84,7 +84,7 @@ def run_heads(
     """Several outputs of one network over a whole image, each on its own coarser grid.
 
     Args:
-        image: (channel, *spatial), no axis shorter than the patch.
+        image: (channel, *spatial).
         names: of the outputs.
 
     Returns:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from inference.engine import EngineOptions, open_network
+from inference.engine import EngineOptions, LoadedNetwork, open_network
 from inference.golden import check_golden
 from models.manifest import ModelManifest
 from models.registry import MANIFEST_NAME, file_sha256, load_manifest
@@ -23,6 +23,15 @@ from node.importing.parity import require_parity
 #: Values of each golden output that are kept, spread evenly.
 KEPT = 20_000
 _GOLDEN_INPUTS, _GOLDEN_EXPECTED = "golden/inputs.npz", "golden/expected.npz"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Short lists on one line, as a person would write them."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: Any = None) -> Any:  # noqa: ANN401
+        """A list of plain values stays on a line."""
+        short = all(not isinstance(item, list | dict) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=short or flow_style)
 
 
 def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> ModelManifest:
@@ -40,8 +49,8 @@ def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> M
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".importing-", dir=out.parent) as scratch:
         folder = Path(scratch) / out.name
-        _write(draft, folder)
-        _prove(load_manifest(folder))
+        manifest = assemble(draft, folder)
+        check_golden(manifest, open_networks(manifest))
         folder.chmod(0o755)
         if out.exists():
             out.rename(Path(scratch) / "replaced")
@@ -49,7 +58,12 @@ def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> M
     return load_manifest(out)
 
 
-def _write(draft: PackageDraft, folder: Path) -> None:
+def assemble(draft: PackageDraft, folder: Path) -> ModelManifest:
+    """Write everything into a folder, whatever its parity, and read it as the node would.
+
+    Raises:
+        ConfigError, ModelError: what was written cannot be used.
+    """
     for relative, source in draft.files.items():
         target = folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,11 +75,12 @@ def _write(draft: PackageDraft, folder: Path) -> None:
         if path.is_file()
     }
     manifest = _sealed(draft.manifest, digests, golden)
-    text = yaml.safe_dump(manifest, sort_keys=False, width=100, allow_unicode=True)
+    text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
     head = "# Written by `python -m node models import`. After a change of a listed file:\n"
     seal = f"#   python -m models.seal {folder.name}\n"
     (folder / MANIFEST_NAME).write_text(head + seal + text, encoding="utf-8")
     (folder / "CARD.md").write_text(card_text(draft, digests), encoding="utf-8")
+    return load_manifest(folder)
 
 
 def _write_golden(draft: PackageDraft, folder: Path) -> bool:
@@ -114,6 +129,9 @@ def _sealed(
     return whole
 
 
-def _prove(manifest: ModelManifest) -> None:
-    networks = {spec.name: open_network(spec, EngineOptions()) for spec in manifest.networks}
-    check_golden(manifest, networks)
+def open_networks(manifest: ModelManifest) -> dict[str, LoadedNetwork]:
+    """Every network of a package, by the engine, on the CPU."""
+    return {
+        spec.name: open_network(spec, EngineOptions(providers=("cpu",)))
+        for spec in manifest.networks
+    }
