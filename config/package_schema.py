@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.messages import close_to, refusal
 from config.package_networks import NetworkSection
+from config.package_pipeline import fault_of
+from config.package_results import ResultsSection
+from config.package_steps import PostStep, PreStep
 from config.package_words import Name, PackageFile, Positive, Sha256, Text, Uid
 from config.schema.base import Section
 from config.schema.needs import Need
@@ -34,9 +37,8 @@ class InputSection(Section):
 
     modalities: tuple[Text, ...] = Field(min_length=1)
     sop_class_uids: tuple[Uid, ...] = Field(min_length=1)
-    orientations: tuple[Literal["axial", "coronal", "sagittal", "oblique"], ...] = Field(
-        min_length=1
-    )
+    #: () of a package for projections, which lie nowhere in the patient.
+    orientations: tuple[Literal["axial", "coronal", "sagittal", "oblique"], ...]
     min_planes: Annotated[int, Field(ge=1)]
     min_extent_mm: Annotated[float, Field(ge=0)]
     max_spacing_mm: Positive
@@ -116,6 +118,9 @@ class Package(Section):
     limits: LimitsSection
     inputs: InputSection
     networks: tuple[NetworkSection, ...] = Field(min_length=1)
+    preprocess: tuple[PreStep, ...] = ()
+    postprocess: tuple[PostStep, ...] = ()
+    results: ResultsSection | None = None
     thresholds: dict[str, float] = Field(default_factory=dict)
     acute_findings: dict[Name, AcuteSection] = Field(default_factory=dict)
     golden: GoldenSection | None = None
@@ -142,5 +147,42 @@ class Package(Section):
                     f"there is no threshold '{acute.threshold}'",
                     "add it below 'thresholds:' with the value that the card states as confirmed",
                     at=f"acute_findings.{name}.threshold",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _pipeline_fits(self) -> Package:
+        fault = fault_of(
+            self.pipeline,
+            self.networks,
+            (self.preprocess, self.postprocess),
+            self.results,
+            tuple(self.thresholds),
+        )
+        if fault is not None:
+            raise fault
+        return self
+
+    @model_validator(mode="after")
+    def _views_known(self) -> Package:
+        views = self.results.views if self.results else ()
+        for name in views[1:]:
+            if name not in self.needs:
+                raise refusal(
+                    f"no series plays the role '{name}'",
+                    f"add '{name}:' below 'needs:' with what the series must be",
+                    at="results.views",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _projections_have_no_place(self) -> Package:
+        for number, step in enumerate(self.preprocess):
+            if step.step in ("orient", "spacing") and not self.inputs.orientations:
+                raise refusal(
+                    "the package names no orientation, so it reads projections, which have no "
+                    "axes and no voxel size in the patient",
+                    "use resize, or name the orientations of the series",
+                    at=f"preprocess.{number}.step",
                 )
         return self

@@ -12,6 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from config.schema.needs import Need
+from models.manifest_results import Results
+from models.manifest_steps import PostStep, PreStep
 from node.domain.acute import AcuteFinding
 from node.domain.finding import ModelIdentity
 
@@ -221,6 +223,8 @@ class ModelManifest:
         job_time_limit_s / job_memory_mb: limits of one job in the worker.
         acute: acute findings with the operating thresholds that the package states.
         source: where an imported package came from.
+        preprocess / postprocess / results: of a built-in pipeline: steps before and behind the
+            network, and what becomes which finding.
         needs: other series that it analyses together with the first, by role; a route may
             state a role otherwise.
     """
@@ -239,4 +243,7 @@ class ModelManifest:
     job_memory_mb: int
     acute: tuple[AcuteFinding, ...] = ()
     source: Source | None = None
+    preprocess: tuple[PreStep, ...] = ()
+    postprocess: tuple[PostStep, ...] = ()
+    results: Results | None = None
     needs: Mapping[str, Need] = field(default_factory=dict)

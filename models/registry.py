@@ -21,6 +21,8 @@ from models.manifest import (
     TensorSpec,
     Windows,
 )
+from models.results_of import results_of
+from models.steps_of import postprocessing, preprocessing
 from node.domain.acute import AcuteFinding, Severity
 from node.domain.errors import ModelError
 from node.domain.finding import ModelIdentity
@@ -132,6 +134,9 @@ def read_manifest(folder: Path) -> ModelManifest:
         job_memory_mb=package.limits.job_memory_mb,
         acute=_acute(package),
         source=_source(package.source),
+        preprocess=preprocessing(package.preprocess),
+        postprocess=postprocessing(package.postprocess),
+        results=None if package.results is None else results_of(package.results),
         needs=dict(package.needs),
     )
 

@@ -1,4 +1,4 @@
-"""`models list`, `check`, `golden`: the packages on this computer."""
+"""`models list`, `check`, `golden`, `import`: the packages on this computer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from models.registry import MANIFEST_NAME, load_manifest
 from models.signature import Trust, verify
 from node.cli import signing
 from node.cli.command import Command, Exit, add_config, add_json, complain, print_rows
+from node.cli.importing import add_import, run_import
 from node.cli.service import NOT_IN_USE, ask_again, in_use, known_models
 from node.cli.studies import when
 from node.domain.errors import ConfigError, NodeError
@@ -136,6 +137,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         add_config(sub)
         sub.set_defaults(act=run)
     signing.add_actions(actions)
+    summary = "make a package of a network of MONAI, nnU-Net, TotalSegmentator, or of plain ONNX"
+    sub = actions.add_parser("import", help=summary, description=summary.capitalize() + ".")
+    add_json(sub)
+    add_import(sub)
+    sub.set_defaults(act=run_import)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -98,6 +98,18 @@ class Network(Protocol):
         """
         ...
 
+    def run_stack(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`run_windows` over independent images of one size; windows of several share a call.
+
+        Args:
+            images: (image, channel, *spatial) float32; of a 2-D network over a volume
+                (slice, channel, row, column).
+
+        Returns:
+            (image, output channel, *spatial) float32.
+        """
+        ...
+
 
 class Progress(Protocol):
     """Told how far an analysis is; called between stages."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from pathlib import Path
 
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
+from inference.projection import load_images
 from inference.series import describe_with_facts
-from inference.volume import load_volume
 from models.manifest import ModelManifest
 from models.registry import load_manifest
 from node.domain.analysis import Analyse, AnalysisRequest
@@ -22,6 +21,7 @@ from node.domain.imaging import Network, Volume
 from node.domain.verdict import Ineligible
 from node.evaluation.filing import instances_of
 from node.pipeline.eligibility import judge
+from node.pipeline.resident import pipeline_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Product:
         verdict = judge(own, self.manifest)
         reason = verdict.reason if isinstance(verdict, Ineligible) else ""
         try:
-            volume = load_volume(series)
+            volume = load_images(series, self.manifest.inputs)
         except VolumeError as error:
             refused = Findings(
                 model=self.manifest.identity, status=Status.NOT_ELIGIBLE, reason=str(error)
@@ -95,5 +95,4 @@ def open_product(folder: Path, *, golden: bool = True) -> Product:
     networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
     if golden and manifest.golden is not None:
         check_golden(manifest, networks)
-    analyse: Analyse = importlib.import_module(manifest.pipeline).analyse
-    return Product(manifest, networks, analyse)
+    return Product(manifest, networks, pipeline_of(manifest))

@@ -23,6 +23,7 @@ from dicom_sr.tracking import keep_tracking, located
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
 from inference.nameless_file import NamelessFile
+from inference.projection import load_projections
 from inference.reading import DecodedFrames
 from inference.series import describe_study, describe_with_facts
 from inference.shared_volume import Loaded, load_shared
@@ -244,7 +245,13 @@ class _Run:
             return model.analyse(request)
 
     def _load(self, series: Series) -> Volume:
-        """The volume of a series, from another job that loaded it where there was one."""
+        """A volume, from another job where one loaded it; or projections.
+
+        A package that names no orientation was made for projections.
+        """
+        if not self.manifest.inputs.orientations:
+            self.loads += 1
+            return load_projections(series)
         file = self.task.shared.get(series.stack_id)
         loaded = None
         if file is not None:
@@ -326,8 +333,10 @@ def summarise(findings: Findings) -> str:
         return findings.reason
     numbers = [
         f"{m.label} {m.value:.{m.decimals}f} {m.unit.meaning}"
-        for finding in findings.findings
-        for m in finding.measurements
+        for m in (
+            *(m for finding in findings.findings for m in finding.measurements),
+            *(() if findings.findings else findings.exam_measurements),
+        )
     ]
     return "; ".join(numbers) or findings.status.value
 

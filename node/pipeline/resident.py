@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from inference.builtin.pipeline import built_in
 from inference.device import DeviceServer, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, open_network
 from inference.golden import NetworkProof, check_golden
@@ -280,11 +281,15 @@ def _proved(
 
 
 def pipeline_of(manifest: ModelManifest) -> Analyse:
-    """The function that looks at a series.
+    """The function that looks at a series: a built-in one, or the package's own.
 
     Raises:
-        ModelError: the module of the package cannot be imported, or holds no `analyse`.
+        ModelError: it looks at what this node cannot open; its module cannot be imported, or
+            holds no `analyse`.
     """
+    without_code = built_in(manifest)
+    if without_code is not None:
+        return without_code
     name = manifest.identity.name
     try:
         analyse: Analyse = importlib.import_module(manifest.pipeline).analyse
