@@ -28,6 +28,7 @@ _RESOLVER = "models.importers.framework.monai_code"
 _NEEDED = ("torch", "monai", "onnx", "onnxscript", "onnxruntime", "nibabel", "yaml")
 #: Generated volumes reach this much beyond one window, so that windows overlap.
 _BEYOND = (1.2, 1.2, 1.2)
+_VOLUMES = ("CT", "MR", "PT")
 #: Windows of detectors are large.
 _BEYOND_DETECTOR = (1.1, 1.1, 1.1)
 #: Classes above which two of the four volumes are enough: their maps take gigabytes.
@@ -124,6 +125,12 @@ def _on_raster(patch: Sequence[int], raster: Sequence[int], overlap: float) -> N
 
 
 def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImage, ...]:
+    if len(patch) == 2 and bundle.metadata.modality in _VOLUMES:
+        raise ImportRefused.once(
+            "inferer",
+            "a network of planes; which planes of a volume it looks at, the bundle does not say",
+            "export it to ONNX and import that with a form, where `orientation` says it",
+        )
     if len(patch) == 2:
         size = patch if bundle.inference.kind == "whole" else tuple(int(1.3 * s) for s in patch)
         return generate_pictures((size[0], size[1]), bundle.channels)
