@@ -13,6 +13,7 @@ NodeError
     PixelDataError     its pixel data are missing, cut off or cannot be decoded: failed
   ModelError         a network or a model package failed
     GoldenMismatch     a package no longer reproduces its golden case
+    ImportRefused      a foreign model cannot become a package
   WorkerError        a worker process died, hung or passed its memory limit
   ResultError        a result object is not valid and was not sent
   DeliveryError      a destination could not be reached or refused an object
@@ -165,6 +166,41 @@ class ModelError(NodeError):
 
 class GoldenMismatch(ModelError):
     """A package no longer reproduces its golden case within its stated tolerance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportFault:
+    """One thing that stands against the import of a foreign model.
+
+    Attributes:
+        where: file and key path, e.g. "configs/inference.json: preprocessing#transforms#3".
+        why: what stands there and why it cannot be taken. remedy: what to do, a sentence.
+    """
+
+    where: str
+    why: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """`where: why - remedy`."""
+        return f"{self.where}: {self.why} - {self.remedy}"
+
+
+class ImportRefused(ModelError):
+    """A foreign model cannot become a package; one line for each thing that stands against it.
+
+    Attributes:
+        faults: all of them, in the order in which they were met.
+    """
+
+    def __init__(self, *, faults: Iterable[ImportFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+    @classmethod
+    def once(cls, where: str, why: str, remedy: str) -> ImportRefused:
+        """A single fault."""
+        return cls(faults=(ImportFault(where=where, why=why, remedy=remedy),))
 
 
 class WorkerError(NodeError):

@@ -1,0 +1,1 @@
+"""From a foreign model to a package: sandbox, export, parity, the folder that is written."""
