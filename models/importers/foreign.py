@@ -14,31 +14,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from node.domain.errors import ModelError
+from node.domain.errors import ImportFault, ImportRefused
 
 #: Largest JSON document that is read: plans of many configurations are below 1 MB.
 MAX_BYTES = 32 * 1024 * 1024
+
+
+#: What to do about a key that is not understood.
+_REMEDY = "nothing is guessed: export the network to ONNX and import that file with a short form"
+_AGAIN = "copy it again, whole, from where the model was published"
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
     """A JSON object from a file.
 
     Raises:
-        ModelError: the file is missing, larger than `MAX_BYTES`, or holds no JSON object.
+        ImportRefused: the file is missing, larger than `MAX_BYTES`, or holds no JSON object.
     """
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ModelError(f"{path} has {size} bytes; a JSON file of at most {MAX_BYTES} is read")
+            raise ImportRefused.once(
+                str(path), f"it has {size} bytes, at most {MAX_BYTES} are read", _AGAIN
+            )
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(
-            f"{path} cannot be read ({error.strerror}); name the folder that holds it"
+        raise ImportRefused.once(
+            str(path),
+            f"it cannot be read ({error.strerror})",
+            "name the folder that holds it, and see that it may be read",
         ) from None
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} holds no JSON ({error}); copy it again from its source") from None
+        raise ImportRefused.once(str(path), f"it holds no JSON ({error})", _AGAIN) from None
     if not isinstance(value, dict):
-        raise ModelError(f"{path} holds no JSON object; copy it again from its source")
+        raise ImportRefused.once(str(path), "it holds no JSON object", _AGAIN)
     return value
 
 
@@ -47,18 +56,19 @@ class Doubts:
     """What of one file was not understood, in the order it was met."""
 
     file: str
-    sentences: list[str] = field(default_factory=list)
+    faults: list[ImportFault] = field(default_factory=list)
 
-    def add(self, key: str, why: str) -> None:
-        """Note one key that is not understood, and why."""
-        self.sentences.append(f"{self.file}: {key}: {why}")
+    def add(self, key: str, why: str, remedy: str = _REMEDY) -> None:
+        """Note one key that is not understood, why, and what to do."""
+        self.faults.append(ImportFault(where=f"{self.file}: {key}", why=why, remedy=remedy))
 
-    def settle(self) -> None:
+    def settle(self, *others: Doubts) -> None:
         """Raises:
-        ModelError: something was not understood; one line each.
+        ImportRefused: something was not understood, here or in the other files.
         """
-        if self.sentences:
-            raise ModelError("\n".join(self.sentences))
+        faults = [*self.faults, *(fault for other in others for fault in other.faults)]
+        if faults:
+            raise ImportRefused(faults=faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,10 +142,9 @@ class _Arguments:
     def _sizes(self, name: str, length: int) -> list[list[int]]:
         """A window for each stage; one number stands for the same along all axes."""
         value = self.node.values.get(name)
-        sizes = value if isinstance(value, list) else [value] * length
-        spread: list[list[int]] = [
-            size if isinstance(size, list) else [size] * self.dimensions
-            for size in sizes  # one entry a stage
+        sizes: list[Any] = value if isinstance(value, list) else [value] * length
+        spread: list[Any] = [
+            size if isinstance(size, list) else [size] * self.dimensions for size in sizes
         ]
         sound = len(spread) == length and all(
             len(size) == self.dimensions

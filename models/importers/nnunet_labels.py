@@ -138,7 +138,7 @@ def scheme_of(dataset: Mapping[str, Any], file: str = "dataset.json") -> LabelSc
     """The labels of a `dataset.json` that was read already.
 
     Raises:
-        ModelError: something in it is not understood.
+        ImportRefused: something in it is not understood.
     """
     doubts = Doubts(file)
     scheme = read_labels(Node(dataset, "", doubts))

@@ -129,7 +129,7 @@ def read_plan(folder: Path, configuration: str) -> Plan:
     """The named configuration of a results folder (the one that holds `fold_0`, ...).
 
     Raises:
-        ModelError: a file is missing, or something in it is not understood; one line each.
+        ImportRefused: a file is missing, or something in it is not understood; one line each.
     """
     return plan_of(read_json(folder / PLANS), read_json(folder / DATASET), configuration)
 
@@ -165,8 +165,7 @@ def plan_of(plans: Mapping[str, Any], dataset: Mapping[str, Any], configuration:
         architecture=read_architecture(section, len(patch)),
         labels=labels,
     )
-    doubts.sentences.extend(dataset_doubts.sentences)
-    doubts.settle()
+    doubts.settle(dataset_doubts)
     return plan
 
 
@@ -192,8 +191,8 @@ def _configuration(root: Node, name: str) -> Node:
         root.doubts.add(
             node.key("previous_stage"),
             f"{name} is the second stage of a cascade, which takes the labels of "
-            f"{merged['previous_stage']!r} as input channels; cascades are not supported: import "
-            f"{merged['previous_stage']!r} or 3d_fullres",
+            f"{merged['previous_stage']!r} as input channels; cascades are not supported",
+            f"import {merged['previous_stage']!r} or 3d_fullres",
         )
     if node.has("preprocessor_name"):
         node.word("preprocessor_name", ("DefaultPreprocessor",))

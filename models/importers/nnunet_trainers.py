@@ -46,6 +46,6 @@ def judge_trainer(trainer: str, doubts: Doubts) -> None:
         doubts.add(
             "trainer_name",
             f"the trainer {trainer!r} is not known; it may have built another network than the "
-            "plan says, and the weights alone do not show it. Export the network to ONNX with the "
-            "code that trained it and import that file",
+            "plan says, and the weights alone do not show it",
+            "export the network to ONNX with the code that trained it, and import that file",
         )
