@@ -66,7 +66,7 @@ def answer(program: Callable[[Json, Path], Json]) -> int:
                 for fault in error.faults
             ]
         }
-    except Exception:  # noqa: BLE001 - the last frame of the process
+    except Exception:
         traceback.print_exc()
         return 1
     (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")

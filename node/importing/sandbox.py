@@ -19,12 +19,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from models.importers.exchange import read_report, write_request
-from node.domain.errors import ImportRefused, WorkerError
+from node.domain.errors import WorkerError
 from node.importing.environment import ROOT, ImportEnvironment
 
 _CONFINED = "models.importers.framework.confined"
@@ -36,6 +36,7 @@ _PROBE_LIMIT_S = 10
 _HEAD_ROOM_MB = 2048
 #: What is kept of standard error.
 _TAIL = 4000
+_LOG = "stderr.txt"
 _NAMESPACES = ("--net", "--ipc", "--pid", "--fork", "--kill-child=KILL")
 
 
@@ -71,68 +72,65 @@ class Outcome:
     seconds: float
 
 
-def run_program(
-    program: str,
-    request: Mapping[str, object],
-    folder: Path,
-    *,
-    environment: ImportEnvironment,
-    readable: tuple[Path, ...] = (),
-    limits: SandboxLimits | None = None,
-) -> Outcome:
-    """Run a module that calls `models.importers.exchange.answer`, and wait for its report.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """Where foreign files are read.
 
-    Args:
-        program: dotted name, e.g. "models.importers.framework.monai_export".
-        folder: scratch folder, the only place where it may write; its files stay there.
-        readable: what it may read besides itself, e.g. the folder of the foreign model.
-
-    Raises:
-        ImportRefused: the program found faults in what it was given.
-        WorkerError: it passed a limit, was killed, or ended without a report.
+    Attributes:
+        environment: the interpreter. readable: what a program may read besides itself, e.g.
+            the folder of the foreign model.
     """
-    limits = limits or SandboxLimits()
-    folder = folder.resolve()
-    write_request(folder, request)
-    prefix = _namespaces()
-    started = time.monotonic()
-    told, tell = os.pipe()
-    with os.fdopen(told, "rb") as telling, (folder / "stderr.txt").open("wb") as log:
-        reading = (*(ROOT / room for room in _ROOMS), *(path.resolve() for path in readable))
-        try:
-            command = _command(program, folder, environment, limits, (tell, reading))
-            process = _start((*prefix, *command), _surroundings(folder, limits), tell, log)
-        finally:
-            os.close(tell)
-        trouble = _watch(process, limits)
-        words = telling.read()
-    seconds = time.monotonic() - started
-    if trouble:
-        raise WorkerError(f"{program} {trouble}")
-    report = read_report(folder) if process.returncode == 0 else None
-    if report is None:
-        raise WorkerError(
-            f"{program} ended without a report (status {process.returncode}); its last words: "
-            f"{_tail(folder / 'stderr.txt')}"
-        )
-    return Outcome(report, _isolation(words, prefix), seconds)
+
+    environment: ImportEnvironment
+    readable: tuple[Path, ...] = ()
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
+
+    def run(self, program: str, request: Mapping[str, object], folder: Path) -> Outcome:
+        """Run a module that calls `models.importers.exchange.answer`; wait for its report.
+
+        Args:
+            program: dotted name, e.g. "models.importers.framework.monai_export".
+            folder: scratch folder, the only place where it may write; its files stay there.
+
+        Raises:
+            ImportRefused: the program found faults in what it was given.
+            WorkerError: it passed a limit, was killed, or ended without a report.
+        """
+        folder = folder.resolve()
+        write_request(folder, request)
+        prefix = _namespaces()
+        started = time.monotonic()
+        told, tell = os.pipe()
+        with os.fdopen(told, "rb") as telling, (folder / _LOG).open("wb") as log:
+            try:
+                command = (*prefix, *_command(self, program, folder, tell))
+                process = _start(command, _surroundings(folder, self.limits), tell, log)
+            finally:
+                os.close(tell)
+            trouble = _watch(process, self.limits)
+            words = telling.read()
+        seconds = time.monotonic() - started
+        if trouble:
+            raise WorkerError(f"{program} {trouble}")
+        report = read_report(folder) if process.returncode == 0 else None
+        if report is None:
+            raise WorkerError(
+                f"{program} ended without a report (status {process.returncode}); its last "
+                f"words: {_tail(folder / _LOG)}"
+            )
+        return Outcome(report, _isolation(words, prefix), seconds)
 
 
-def _command(
-    program: str,
-    folder: Path,
-    environment: ImportEnvironment,
-    limits: SandboxLimits,
-    channel: tuple[int, tuple[Path, ...]],
-) -> tuple[str, ...]:
-    tell, reading = channel
+def _command(sandbox: Sandbox, program: str, folder: Path, tell: int) -> tuple[str, ...]:
+    limits = sandbox.limits
+    rooms = (ROOT / room for room in _ROOMS)
     return (
-        str(environment.python),
+        str(sandbox.environment.python),
         *("-B", "-m", _CONFINED),
         f"--memory-mb={limits.memory_mb + _HEAD_ROOM_MB}",
         f"--time-s={int(limits.time_s) + 1}",
         f"--tell={tell}",
-        *(f"--read={path}" for path in reading),
+        *(f"--read={path}" for path in (*rooms, *(path.resolve() for path in sandbox.readable))),
         program,
         str(folder),
     )

@@ -38,7 +38,7 @@ def try_everything(request: Json, folder: Path) -> Json:
                 sys.executable,
                 "-c",
                 f"import socket; socket.create_connection(('127.0.0.1', {request['port']}), 2)",
-            ],  # noqa: E501
+            ],
             check=False,
             capture_output=True,
         ).returncode,

@@ -13,7 +13,7 @@ import pytest
 from node.domain.errors import ImportRefused, WorkerError
 from node.importing import sandbox
 from node.importing.environment import ImportEnvironment, find_environment
-from node.importing.sandbox import Outcome, SandboxLimits, run_program
+from node.importing.sandbox import Outcome, Sandbox, SandboxLimits
 
 HERE = Path(__file__).resolve().parent
 HERE_TOO = ImportEnvironment(Path(sys.executable))
@@ -24,14 +24,8 @@ def _run(
 ) -> Outcome:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    return run_program(
-        "tests.node.importing.captive",
-        {"deed": deed, **request},
-        scratch,
-        environment=HERE_TOO,
-        readable=(HERE,),
-        limits=limits,
-    )
+    box = Sandbox(environment=HERE_TOO, readable=(HERE,), limits=limits or SandboxLimits())
+    return box.run("tests.node.importing.captive", {"deed": deed, **request}, scratch)
 
 
 @pytest.fixture(params=["as the system allows", "without namespaces"])

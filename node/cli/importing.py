@@ -1,0 +1,84 @@
+"""`models import`: a network of another framework becomes a package."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from node.cli.command import Exit, print_rows
+from node.importing.importer import IMPORTERS, ImportOptions, import_model
+from node.importing.parity import Parity
+from node.importing.sandbox import SandboxLimits
+from node.packages import MODELS_FOLDER
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `models import`."""
+    limits = SandboxLimits()
+    parser.add_argument("source", type=Path, help="file, folder or zip of the foreign model")
+    parser.add_argument("--kind", choices=tuple(IMPORTERS), required=True, help="what it is")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help=f"package to write (default {MODELS_FOLDER}/...)"
+    )
+    parser.add_argument(
+        "--form", type=Path, metavar="FILE", help="what the source cannot say; see models/IMPORT.md"
+    )
+    parser.add_argument(
+        "--print-form", action="store_true", help="print a form, filled in as far as possible"
+    )
+    parser.add_argument(
+        "--allow-code",
+        action="store_true",
+        help="run Python that comes with the model, in a sandbox without network; only for "
+        "models whose authors you trust",
+    )
+    parser.add_argument("--replace", action="store_true", help="replace an existing package")
+    parser.add_argument(
+        "--python", type=Path, help="interpreter with the framework (default .venv-import)"
+    )
+    parser.add_argument("--memory-mb", type=int, default=limits.memory_mb, metavar="MB")
+    parser.add_argument("--time-s", type=float, default=limits.time_s, metavar="S")
+
+
+def run_import(options: argparse.Namespace) -> int:
+    """Import one model, or print a form for it."""
+    settings = ImportOptions(
+        form=options.form,
+        allow_code=options.allow_code,
+        python=options.python,
+        limits=SandboxLimits(memory_mb=options.memory_mb, time_s=options.time_s),
+        replace=options.replace,
+    )
+    out = options.out or MODELS_FOLDER / _package_name(options.source)
+    started = time.monotonic()
+    imported = import_model(options.source, options.kind, out, settings, _tell)
+    _tell(f"done in {time.monotonic() - started:.0f} s")
+    print_rows([_row(row) for row in imported.draft.parity], as_json=options.json)
+    identity = imported.manifest.identity
+    print(f"{identity.name} {identity.version}, digest {identity.digest[:16]}: {out}")
+    for note in imported.draft.card.notes:
+        print(f"note: {note}")
+    return Exit.GOOD
+
+
+def _row(row: Parity) -> dict[str, object]:
+    return {
+        "generated volume": row.case,
+        "logits max": f"{row.logits.largest:.1e}",
+        "logits mean": f"{row.logits.mean:.1e}",
+        "lowest Dice": f"{row.labels.lowest_dice:.6f}" if row.labels else "-",
+        "seconds ours/theirs": f"{row.our_seconds:.1f}/{row.their_seconds:.1f}",
+    }
+
+
+def _package_name(source: Path) -> str:
+    """`Spleen-CT.v1.zip` -> `spleen_ct_v1`."""
+    stem = source.name.removesuffix(".zip").removesuffix(".onnx")
+    letters = "".join(sign if sign.isalnum() else "_" for sign in stem.lower())
+    return letters.strip("_")[:40] or "imported"
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,119 @@
+"""Writes a package folder: manifest, networks, golden case, card. Whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from inference.engine import EngineOptions, open_network
+from inference.golden import check_golden
+from models.manifest import ModelManifest
+from models.registry import MANIFEST_NAME, file_sha256, load_manifest
+from node.domain.errors import ImportRefused
+from node.importing.card import card_text
+from node.importing.draft import Array, PackageDraft
+from node.importing.parity import require_parity
+
+#: Values of each golden output that are kept, spread evenly.
+KEPT = 20_000
+_GOLDEN_INPUTS, _GOLDEN_EXPECTED = "golden/inputs.npz", "golden/expected.npz"
+
+
+def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> ModelManifest:
+    """Write the package, open it as the node would, and only then put it in its place.
+
+    Raises:
+        ImportRefused: parity is not good enough, or `out` exists and is not to be replaced.
+        ConfigError, ModelError: what was written cannot be used.
+    """
+    require_parity(draft.parity)
+    if out.exists() and not replace:
+        raise ImportRefused.once(
+            str(out), "this folder exists", "choose another --out, or add --replace"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".importing-", dir=out.parent) as scratch:
+        folder = Path(scratch) / out.name
+        _write(draft, folder)
+        _prove(load_manifest(folder))
+        folder.chmod(0o755)
+        if out.exists():
+            out.rename(Path(scratch) / "replaced")
+        folder.rename(out)
+    return load_manifest(out)
+
+
+def _write(draft: PackageDraft, folder: Path) -> None:
+    for relative, source in draft.files.items():
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    golden = _write_golden(draft, folder)
+    digests = {
+        path.relative_to(folder).as_posix(): file_sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = _sealed(draft.manifest, digests, golden)
+    text = yaml.safe_dump(manifest, sort_keys=False, width=100, allow_unicode=True)
+    head = "# Written by `python -m node models import`. After a change of a listed file:\n"
+    seal = f"#   python -m models.seal {folder.name}\n"
+    (folder / MANIFEST_NAME).write_text(head + seal + text, encoding="utf-8")
+    (folder / "CARD.md").write_text(card_text(draft, digests), encoding="utf-8")
+
+
+def _write_golden(draft: PackageDraft, folder: Path) -> bool:
+    if not draft.golden_inputs:
+        return False
+    (folder / "golden").mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / _GOLDEN_INPUTS, **_typed(draft.golden_inputs))
+    expected: dict[str, Any] = {}
+    for name, output in draft.golden_expected.items():
+        step = max(1, output.size // KEPT)
+        at = np.arange(step // 2, output.size, step, dtype=np.int64)
+        expected[name] = output.reshape(-1)[at]
+        expected[f"{name}_at"] = at
+    np.savez_compressed(folder / _GOLDEN_EXPECTED, **expected)
+    return True
+
+
+def _typed(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """As float16 where that loses nothing: golden inputs are rounded so that they pack well."""
+    packed: dict[str, Any] = {}
+    for name, array in arrays.items():
+        half = array.astype(np.float16)
+        packed[name] = half if np.array_equal(half.astype(np.float32), array) else array
+    return packed
+
+
+def _sealed(
+    manifest: Mapping[str, Any], digests: Mapping[str, str], golden: bool
+) -> dict[str, Any]:
+    networks = []
+    for network in manifest["networks"]:
+        stated = {}
+        for key, value in network.items():
+            stated[key] = value
+            if key == "path":
+                stated["sha256"] = digests[value]
+        networks.append(stated)
+    whole = {**manifest, "networks": networks}
+    if golden:
+        whole["golden"] = {
+            "inputs": _GOLDEN_INPUTS,
+            "inputs_sha256": digests[_GOLDEN_INPUTS],
+            "expected": _GOLDEN_EXPECTED,
+            "expected_sha256": digests[_GOLDEN_EXPECTED],
+        }
+    return whole
+
+
+def _prove(manifest: ModelManifest) -> None:
+    networks = {spec.name: open_network(spec, EngineOptions()) for spec in manifest.networks}
+    check_golden(manifest, networks)
