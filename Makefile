@@ -5,13 +5,15 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TRAIN_VENV := .venv-train
 TRAIN_STAMP := $(TRAIN_VENV)/.installed
+IMPORT_VENV := .venv-import
+IMPORT_STAMP := $(IMPORT_VENV)/.installed
 FUZZ_VENV := .venv-fuzz
 FUZZ_STAMP := $(FUZZ_VENV)/.installed
 MODEL ?= body_composition
 STUDIES ?=
 ARGS ?=
 
-.PHONY: help setup check test demo bench evaluate train soak schema lock train-test fuzz clean
+.PHONY: help setup check test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -66,6 +68,18 @@ $(TRAIN_STAMP): requirements/train.txt requirements/dev.lock
 	@test -x $(TRAIN_VENV)/bin/python || $(PYTHON) -m venv $(TRAIN_VENV)
 	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/train.txt
 	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+import-env: $(IMPORT_STAMP) ## the environment of `models import` (PyTorch, MONAI), about 1.5 GB
+
+import-test: $(IMPORT_STAMP) ## the importers against the frameworks themselves
+	$(IMPORT_VENV)/bin/python -m pytest -q tests/framework $(ARGS)
+
+$(IMPORT_STAMP): requirements/import.txt requirements/dev.lock
+	@test -x $(IMPORT_VENV)/bin/python || $(PYTHON) -m venv $(IMPORT_VENV)
+	@echo "installing into $(IMPORT_VENV) ..."
+	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/import.txt
+	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
 schema: setup ## write the JSON Schema of appliance.yaml for editors

@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.messages import close_to, refusal
 from config.package_networks import NetworkSection
+from config.package_pipeline import fault_of
+from config.package_results import ResultsSection
+from config.package_steps import PostStep, PreStep
 from config.package_words import Name, PackageFile, Positive, Sha256, Text, Uid
 from config.schema.base import Section
 from config.schema.needs import Need
@@ -116,6 +119,9 @@ class Package(Section):
     limits: LimitsSection
     inputs: InputSection
     networks: tuple[NetworkSection, ...] = Field(min_length=1)
+    preprocess: tuple[PreStep, ...] = ()
+    postprocess: tuple[PostStep, ...] = ()
+    results: ResultsSection | None = None
     thresholds: dict[str, float] = Field(default_factory=dict)
     acute_findings: dict[Name, AcuteSection] = Field(default_factory=dict)
     golden: GoldenSection | None = None
@@ -142,5 +148,30 @@ class Package(Section):
                     f"there is no threshold '{acute.threshold}'",
                     "add it below 'thresholds:' with the value that the card states as confirmed",
                     at=f"acute_findings.{name}.threshold",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _pipeline_fits(self) -> Package:
+        fault = fault_of(
+            self.pipeline,
+            self.networks,
+            (self.preprocess, self.postprocess),
+            self.results,
+            tuple(self.thresholds),
+        )
+        if fault is not None:
+            raise fault
+        return self
+
+    @model_validator(mode="after")
+    def _views_known(self) -> Package:
+        views = self.results.views if self.results else ()
+        for name in views[1:]:
+            if name not in self.needs:
+                raise refusal(
+                    f"no series plays the role '{name}'",
+                    f"add '{name}:' below 'needs:' with what the series must be",
+                    at="results.views",
                 )
         return self

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from node.domain.finding import Findings
+from node.domain.label_map import LabelMask
 from node.domain.study import Plane
 
 #: How long it took is no part of the result.
@@ -28,6 +29,8 @@ def _pieces(value: object) -> Iterator[bytes]:
     match value:
         case Plane():
             yield f"plane {value.sop_instance_uid} {value.frame_number}".encode()
+        case LabelMask():
+            yield f"label {value.value} of {value.map.digest}".encode()
         case np.ndarray():
             yield f"array {value.dtype} {value.shape}".encode()
             yield np.ascontiguousarray(value).tobytes()

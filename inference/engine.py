@@ -1,53 +1,29 @@
-"""A network of a package, loaded and kept: ONNX Runtime on TensorRT, CUDA or CPU.
+"""A network of a package, opened on the best provider that takes it, and kept.
 
-The file's digest, the names and the shapes are checked when it is opened, the shape and the
-finiteness of every output when it is run. What really runs it is asked of the session.
+The file's digest, its graph, the names, the types and the shapes are checked when it is opened;
+the shape and the finiteness of every output when it is run. What really runs it is asked of the
+session.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from inference.backends.base import Arrays, Opening, Session, Tensor, TritonSettings
+from inference.backends.registry import backend_of
+from inference.graph import inspect_graph
 from inference.providers import Choice, choose, probe
 from inference.windows import Windowing, run_stack
-from models.manifest import NetworkSpec
+from models.manifest import NetworkSpec, TensorSpec
 from node.domain.errors import ModelError
-from node.domain.imaging import Network
-
-#: Everything ONNX Runtime raises; its exceptions have no base of their own.
-ORT_ERRORS: tuple[type[Exception], ...] = (
-    RuntimeError,
-    ValueError,
-    ort_errors.EPFail,
-    ort_errors.EngineError,
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoModel,
-    ort_errors.NotFound,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
-#: The folder of the engines may not be writable.
-_OPENING_ERRORS: tuple[type[Exception], ...] = (*ORT_ERRORS, OSError)
-#: Only what ends the process is written to standard error; the rest is raised.
-_SILENT = 4
-_OUT_OF_MEMORY = ("bad_alloc", "Failed to allocate memory", "out of memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +31,23 @@ class EngineOptions:
     """How networks are run on this computer.
 
     Attributes:
-        providers: "tensorrt", "cuda", "cpu", best first; what is lacking is passed over.
+        providers: configured words, best first; what is lacking is passed over.
         threads: of one network call on the CPU; None for one a core.
         cache_folder: where compiled TensorRT engines are kept; None keeps none.
+        barred: labels of choices ("tensorrt/fp16") that failed here before.
+        builds: False passes over an engine that would have to be built first.
+        triton: the server that "triton" is.
     """
 
     providers: tuple[str, ...] = ("cpu",)
     threads: int | None = None
     cache_folder: Path | None = None
+    barred: frozenset[str] = frozenset()
+    builds: bool = True
+    triton: TritonSettings | None = None
 
 
-def open_network(spec: NetworkSpec, options: EngineOptions) -> Network:
+def open_network(spec: NetworkSpec, options: EngineOptions, package: str = "") -> LoadedNetwork:
     """Load a network on the first provider that takes it.
 
     Raises:
@@ -73,19 +55,56 @@ def open_network(spec: NetworkSpec, options: EngineOptions) -> Network:
             the stated names and shapes, or no configured provider can run it.
     """
     model = _read(spec)
-    choices = choose(options.providers, probe(), spec, options.cache_folder)
-    session = _open_session(spec, model, choices, options.threads)
-    _check_input(spec, session)
-    _check_output(spec, session)
-    return OnnxNetwork(spec, session)
+    inspect_graph(model, spec.name)
+    reasons = []
+    choices = choices_of(spec, options)
+    threads = options.threads or len(os.sched_getaffinity(0))
+    for at, choice in enumerate(choices):
+        opening = Opening(
+            spec=spec,
+            model=model,
+            choice=choice,
+            rest=choices[at + 1 :],
+            threads=threads,
+            package=package,
+            triton=options.triton,
+        )
+        try:
+            session = backend_of(choice.word).open(opening)
+        except ModelError as error:
+            reasons.append(f"{choice.label}: {error}")
+            continue
+        _check_tensors(spec, session)
+        return LoadedNetwork(spec, session, choice, tuple(reasons))
+    raise ModelError(f"network {spec.name} cannot be opened: {'; '.join(reasons)}")
 
 
-class OnnxNetwork:
-    """`node.domain.imaging.Network` over an ONNX Runtime session; safe to call from threads."""
+def choices_of(spec: NetworkSpec, options: EngineOptions) -> tuple[Choice, ...]:
+    """What a network would be tried on, best first.
 
-    def __init__(self, spec: NetworkSpec, session: onnxruntime.InferenceSession) -> None:
+    Raises:
+        ModelError: nothing that is configured works here.
+    """
+    choices = choose(options.providers, probe(), spec, options.cache_folder, options.barred)
+    if options.builds:
+        return choices
+    ready = tuple(choice for choice in choices if not choice.is_to_be_built)
+    if not ready:
+        raise ModelError(f"network {spec.name} waits for its engine, and no other provider works")
+    return ready
+
+
+class LoadedNetwork:
+    """`node.domain.imaging.Network` over a session; safe to call from threads."""
+
+    def __init__(
+        self, spec: NetworkSpec, session: Session, choice: Choice, passed_over: tuple[str, ...] = ()
+    ) -> None:
+        """`passed_over`: what was tried before and failed, with the cause."""
+        self.passed_over = passed_over
         self._spec = spec
         self._session = session
+        self._choice = choice
         self._windowing = Windowing(patch=spec.patch, overlap=spec.overlap, batch=spec.batch)
 
     @property
@@ -95,27 +114,41 @@ class OnnxNetwork:
 
     @property
     def provider(self) -> str:
-        """What runs it, as the session reports it."""
-        return str(self._session.get_providers()[0])
+        """What runs it, as the session reports it; "/fp16" behind it when it runs lowered."""
+        return self._session.provider + self._choice.tolerance_key[len(self._choice.name) :]
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, channel, *patch) float32 -> (n, class, *patch) float32, in calls of <= batch.
+    @property
+    def label(self) -> str:
+        """What it runs on, in the words of the configuration ("tensorrt/fp16")."""
+        return self._choice.label
+
+    @overload
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+    @overload
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]: ...
+
+    def run(
+        self, inputs: NDArray[np.float32] | Arrays
+    ) -> NDArray[np.float32] | dict[str, NDArray[Any]]:
+        """One batch of any size, in calls of at most `batch` of the manifest.
+
+        Args:
+            inputs: (n, channel, *patch) for a network with one input; or arrays by the names of
+                the inputs, all with the same n first.
+
+        Returns:
+            The first output, (n, class, *patch); or all outputs by their names.
 
         Raises:
-            ModelError: the input has another shape, the runtime failed, or the output is not
-                finite. MemoryError: there was not enough.
+            ModelError: an input has another shape, the runtime failed, or an output is not
+                finite or of another shape. MemoryError: there was not enough.
+            WorkerError: a server that runs it does not answer.
         """
-        spec = self._spec
-        expected = (len(spec.channels), *spec.patch)
-        if inputs.shape[1:] != expected or len(inputs) == 0:
-            raise ModelError(
-                f"network {spec.name} takes (n, {', '.join(map(str, expected))}), "
-                f"got {inputs.shape}"
-            )
-        inputs = np.ascontiguousarray(inputs, np.float32)
-        calls = range(0, len(inputs), spec.batch)
-        outputs = [self._call(inputs[at : at + spec.batch]) for at in calls]
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        if isinstance(inputs, Mapping):
+            return self._run(inputs, self._spec.outputs)
+        first = self._spec.outputs[0]
+        return self._run({self._spec.input_name: inputs}, (first,))[first.name]
 
     def run_windows(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """(channel, *spatial) float32 -> (class, *spatial) float32, weighted mean of windows."""
@@ -128,29 +161,63 @@ class OnnxNetwork:
         Each image is windowed on its own; windows of several images share a call.
         """
         spec = self._spec
-        if images.ndim != len(spec.patch) + 2 or images.shape[1] != len(spec.channels):
+        if images.ndim != len(spec.patch) + 2 or images.shape[1] != spec.inputs[0].count:
             raise ModelError(
-                f"network {spec.name} takes images of {len(spec.channels)} channel(s) and "
+                f"network {spec.name} takes images of {spec.inputs[0].count} channel(s) and "
                 f"{len(spec.patch)} axes, got {images.shape[1:]}"
             )
-        return run_stack(self._call, images, self._windowing)
+        return run_stack(self._first_output, images, self._windowing)
 
-    def _call(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _first_output(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        first = self._spec.outputs[0]
+        return self._call({self._spec.input_name: windows}, (first,))[first.name]
+
+    def _run(self, inputs: Arrays, wanted: Sequence[TensorSpec]) -> dict[str, NDArray[Any]]:
+        feeds = self._checked(inputs)
+        number = len(next(iter(feeds.values())))
+        parts = [
+            self._call(
+                {name: array[at : at + self._spec.batch] for name, array in feeds.items()}, wanted
+            )
+            for at in range(0, number, self._spec.batch)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return {one.name: np.concatenate([part[one.name] for part in parts]) for one in wanted}
+
+    def _checked(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        spec = self._spec
+        if inputs.keys() != {one.name for one in spec.inputs}:
+            raise ModelError(
+                f"network {spec.name} takes {[one.name for one in spec.inputs]}, got {[*inputs]}"
+            )
+        number = {len(array) for array in inputs.values()}
+        for one in spec.inputs:
+            found = inputs[one.name].shape
+            if number == {0} or len(number) > 1 or not _fits(found[1:], one.shape(spec.patch)):
+                raise ModelError(
+                    f"network {spec.name} takes {_in_words(one.shape(spec.patch))} as "
+                    f"{one.name!r}, got {found}"
+                )
+        return {one.name: np.ascontiguousarray(inputs[one.name], one.dtype) for one in spec.inputs}
+
+    def _call(self, feeds: Arrays, wanted: Sequence[TensorSpec]) -> dict[str, NDArray[Any]]:
         spec = self._spec
         try:
-            results = self._session.run([spec.output_name], {spec.input_name: inputs})
-        except ORT_ERRORS as error:
-            raise _failure(f"network {spec.name} failed on {self.provider}", error) from error
-        output: NDArray[np.float32] = results[0]
-        expected = (len(inputs), len(spec.classes), *spec.patch)
-        if output.shape != expected:
-            raise ModelError(
-                f"network {spec.name} gave {output.shape} where its manifest says {expected}"
-            )
-        # One NaN or infinity makes the sum so; cheaper than a mask of the whole output.
-        if not np.isfinite(output.sum(dtype=np.float64)):
-            raise ModelError(f"network {spec.name} gave values that are no numbers")
-        return output
+            arrays = self._session.run(feeds, [one.name for one in wanted])
+        except ModelError as error:
+            raise ModelError(f"network {spec.name} {error}") from error
+        number = len(next(iter(feeds.values())))
+        for one, array in zip(wanted, arrays, strict=True):
+            if array.shape[:1] != (number,) or not _fits(array.shape[1:], one.shape(spec.patch)):
+                raise ModelError(
+                    f"network {spec.name} gave {array.shape} as {one.name!r} where its manifest "
+                    f"says {_in_words(one.shape(spec.patch))}"
+                )
+            # One NaN or infinity makes the sum so; cheaper than a mask of the whole output.
+            if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+                raise ModelError(f"network {spec.name} gave values that are no numbers")
+        return {one.name: array for one, array in zip(wanted, arrays, strict=True)}
 
 
 def _read(spec: NetworkSpec) -> bytes:
@@ -170,112 +237,53 @@ def _read(spec: NetworkSpec) -> bytes:
     return model
 
 
-def _open_session(
-    spec: NetworkSpec, model: bytes, choices: Sequence[Choice], threads: int | None
-) -> onnxruntime.InferenceSession:
-    """The best provider that opens the network; the ones after it run what it cannot."""
-    reasons = []
-    for at, first in enumerate(choices):
-        try:
-            with _engine_building(first) as final:
-                offered = [(item.name, dict(item.options)) for item in (final, *choices[at + 1 :])]
-                session = onnxruntime.InferenceSession(
-                    model, _session_options(threads), offered, enable_fallback=0
-                )
-        except _OPENING_ERRORS as error:
-            reasons.append(str(_failure(first.name, error)))
-            continue
-        # The runtime leaves out what does not load without a word, and always adds the CPU.
-        running = session.get_providers()[0]
-        if running in {item.name for item in choices[at:]}:
-            return session
-        reasons.append(f"{first.name}: did not load")
-    raise ModelError(f"network {spec.name} cannot be opened: {'; '.join(reasons)}")
-
-
-@contextmanager
-def _engine_building(choice: Choice) -> Iterator[Choice]:
-    """Build a TensorRT engine aside and move it into place, so that half an engine is never read.
-
-    One process builds, others wait and then load what it built.
-    """
-    if choice.engines is None:
-        yield choice
-        return
-    choice.engines.parent.mkdir(parents=True, exist_ok=True)
-    with choice.engines.with_name(f"{choice.engines.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if choice.engines.is_dir():
-            yield choice
-            return
-        building = Path(tempfile.mkdtemp(dir=choice.engines.parent, prefix="building-"))
-        try:
-            options = {
-                key: str(building) if value == str(choice.engines) else value
-                for key, value in choice.options.items()
-            }
-            yield Choice(name=choice.name, options=options, engines=building)
-            if any(building.iterdir()):
-                building.rename(choice.engines)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-
-
-def _session_options(threads: int | None) -> onnxruntime.SessionOptions:
-    cores = len(os.sched_getaffinity(0))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _SILENT
-    options.intra_op_num_threads = threads or cores
-    options.inter_op_num_threads = 1
-    if options.intra_op_num_threads < cores:
-        # Threads that wait by spinning take the cores of the other workers.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _check_input(spec: NetworkSpec, session: onnxruntime.InferenceSession) -> None:
-    inputs = session.get_inputs()
-    names = [item.name for item in inputs]
-    if names != [spec.input_name]:
+def _check_tensors(spec: NetworkSpec, session: Session) -> None:
+    """The file has exactly the inputs of the manifest, and at least its outputs."""
+    inputs = {one.name: one for one in session.inputs}
+    wanted = [one.name for one in spec.inputs]
+    if sorted(inputs) != sorted(wanted):
         raise ModelError(
-            f"network {spec.name} has the inputs {names}, its manifest says {spec.input_name!r}"
+            f"network {spec.name} has the inputs {[*inputs]}, its manifest says {wanted}"
         )
-    _check_tensor(spec, "input", inputs[0], (len(spec.channels), *spec.patch))
+    outputs = {one.name: one for one in session.outputs}
+    for one in spec.outputs:
+        if one.name not in outputs:
+            raise ModelError(
+                f"network {spec.name} has the outputs {[*outputs]}, its manifest says {one.name!r}"
+            )
+    for role, stated, found in (("input", spec.inputs, inputs), ("output", spec.outputs, outputs)):
+        for one in stated:
+            _check_tensor(spec, role, one, found[one.name])
 
 
-def _check_output(spec: NetworkSpec, session: onnxruntime.InferenceSession) -> None:
-    outputs = {item.name: item for item in session.get_outputs()}
-    if spec.output_name not in outputs:
+def _check_tensor(spec: NetworkSpec, role: str, stated: TensorSpec, found: Tensor) -> None:
+    """The stated type, a free batch axis, and the stated sizes wherever the file fixes one."""
+    where = f"{role} {found.name!r} of network {spec.name}"
+    expected = stated.shape(spec.patch)
+    if found.dtype != stated.dtype:
+        raise ModelError(f"{where} holds {found.dtype}, its manifest says {stated.dtype}")
+    if len(found.shape) != len(expected) + 1:
         raise ModelError(
-            f"network {spec.name} has the outputs {list(outputs)}, its manifest says "
-            f"{spec.output_name!r}"
+            f"{where} has {len(found.shape)} axes, its manifest says {_in_words(expected)}"
         )
-    _check_tensor(spec, "output", outputs[spec.output_name], (len(spec.classes), *spec.patch))
+    if found.shape[0] is not None:
+        raise ModelError(
+            f"{where} fixes its batch to {found.shape[0]}; export it with a dynamic batch"
+        )
+    pairs = zip(found.shape[1:], expected, strict=True)
+    if any(size is not None and wanted is not None and size != wanted for size, wanted in pairs):
+        raise ModelError(
+            f"{where} has shape {_in_words(found.shape[1:])}, its manifest says "
+            f"{_in_words(expected)}"
+        )
 
 
-def _check_tensor(
-    spec: NetworkSpec,
-    role: str,
-    tensor: Any,  # noqa: ANN401 - onnxruntime.NodeArg has no types
-    expected: tuple[int, ...],
-) -> None:
-    """Element type float, a free batch axis, and the stated sizes wherever the file fixes one."""
-    shape = list(tensor.shape)
-    where = f"{role} {tensor.name!r} of network {spec.name}"
-    if tensor.type != "tensor(float)":
-        raise ModelError(f"{where} holds {tensor.type}, not tensor(float)")
-    if len(shape) != len(expected) + 1:
-        raise ModelError(f"{where} has shape {shape}, its manifest says (n, *{expected})")
-    if isinstance(shape[0], int):
-        raise ModelError(f"{where} fixes its batch to {shape[0]}; export it with a dynamic batch")
-    stated = zip(shape[1:], expected, strict=True)
-    if any(isinstance(size, int) and size != wanted for size, wanted in stated):
-        raise ModelError(f"{where} has shape {shape}, its manifest says (n, *{expected})")
+def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    return len(shape) == len(expected) and all(
+        wanted is None or size == wanted for size, wanted in zip(shape, expected, strict=True)
+    )
 
 
-def _failure(what: str, error: Exception) -> ModelError:
-    """The runtime's own words, or MemoryError where they say so (its text holds no pixels)."""
-    text = str(error)
-    if any(sign in text for sign in _OUT_OF_MEMORY):
-        raise MemoryError(text) from error
-    return ModelError(f"{what}: {text.splitlines()[0] if text else type(error).__name__}")
+def _in_words(shape: Sequence[int | None]) -> str:
+    """`(n, 1, 96, 96)`, without the batch axis in `shape`."""
+    return f"({', '.join(('n', *('any' if size is None else str(size) for size in shape)))})"

@@ -6,19 +6,47 @@ as well: the first call of a network allocates, plans and, on TensorRT, builds.
 
 from __future__ import annotations
 
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Golden, ModelManifest, NetworkSpec
+from models.manifest import Golden, ModelManifest, NetworkSpec, TensorSpec
 from node.domain.errors import GoldenMismatch, ModelError
 from node.domain.imaging import Network
 
+#: A network this slow is not run a second time only to measure its speed.
+_LONG_S = 5.0
 
-def check_golden(manifest: ModelManifest, networks: Mapping[str, Network]) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkProof:
+    """How one network did.
+
+    Attributes:
+        provider: what ran it, as its session reports.
+        difference: largest |difference| / largest |expected|; None without a golden case.
+        tolerance: largest difference accepted; None without a golden case.
+        seconds: of the first run, which warms it up.
+        windows_per_s: of the second run.
+    """
+
+    network: str
+    provider: str
+    difference: float | None = None
+    tolerance: float | None = None
+    seconds: float
+    windows_per_s: float
+
+
+def check_golden(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> tuple[NetworkProof, ...]:
     """Run every network on its golden input; without a golden case on zeros, as a warm-up.
 
     Raises:
@@ -27,62 +55,114 @@ def check_golden(manifest: ModelManifest, networks: Mapping[str, Network]) -> No
         ModelError: the golden case cannot be read, lacks a network, or no tolerance is
             stated for the provider.
     """
-    for spec in manifest.networks:
-        network = networks[spec.name]
-        if manifest.golden is None:
-            network.run(np.zeros((spec.batch, len(spec.channels), *spec.patch), np.float32))
-        else:
-            _compare(spec, network, manifest.golden)
+    return tuple(_prove(spec, networks[spec.name], manifest.golden) for spec in manifest.networks)
 
 
-def _compare(spec: NetworkSpec, network: Network, golden: Golden) -> None:
-    if network.provider not in spec.tolerance:
+def _prove(spec: NetworkSpec, network: Network, golden: Golden | None) -> NetworkProof:
+    if golden is not None and network.provider not in spec.tolerance:
         raise ModelError(
             f"network {spec.name} runs on {network.provider}, for which its manifest states no "
             "tolerance; leave that provider out of workers.providers"
         )
-    tolerance = spec.tolerance[network.provider]
-    inputs = _array(golden.inputs, spec.name)
-    expected = _array(golden.expected, spec.name)
-    output = _sampled(network.run(inputs), golden.expected, spec.name)
-    if output.shape != expected.shape:
-        raise ModelError(
-            f"golden case of network {spec.name}: {golden.expected.name} holds shape "
-            f"{expected.shape}, the network gave {output.shape}; seal the package again"
-        )
-    scale = float(np.abs(expected).max())
-    difference = float(np.abs(output - expected).max()) / scale if scale else float("inf")
-    # Not "difference > tolerance": a NaN must fail.
-    if not difference <= tolerance:
-        raise GoldenMismatch(
-            f"network {spec.name} on {network.provider} differs from its golden case by "
-            f"{difference:.2g} of the largest value, allowed {tolerance:.2g}; it is not used - "
-            "mend the runtime or the GPU's software, or leave the provider out"
-        )
+    inputs = _zeros(spec) if golden is None else _inputs(spec, golden)
+    started = time.perf_counter()
+    outputs = network.run(inputs)
+    seconds = time.perf_counter() - started
+    difference = tolerance = None
+    if golden is not None:
+        tolerance = spec.tolerance[network.provider]
+        difference = _compare(spec, network.provider, outputs, golden)
+    if seconds < _LONG_S:
+        # The first call allocates, plans and, on TensorRT, builds.
+        started = time.perf_counter()
+        network.run(inputs)
+        seconds_warm = time.perf_counter() - started
+    else:
+        seconds_warm = seconds
+    windows = len(next(iter(inputs.values())))
+    return NetworkProof(
+        network=spec.name,
+        provider=network.provider,
+        difference=difference,
+        tolerance=tolerance,
+        seconds=seconds,
+        windows_per_s=windows / max(seconds_warm, 1e-6),
+    )
 
 
-def _sampled(output: NDArray[np.float32], path: Path, name: str) -> NDArray[np.float32]:
+def _compare(
+    spec: NetworkSpec, provider: str, outputs: Mapping[str, NDArray[Any]], golden: Golden
+) -> float:
+    """Largest difference of all outputs; raises GoldenMismatch."""
+    worst = 0.0
+    for one in spec.outputs:
+        key = _key(spec, spec.outputs, one)
+        expected = _array(golden.expected, key, spec.name)
+        output = _sampled(outputs[one.name], golden.expected, key)
+        if output.shape != expected.shape:
+            raise ModelError(
+                f"golden case of network {spec.name}: {golden.expected.name} holds shape "
+                f"{expected.shape}, the network gave {output.shape}; seal the package again"
+            )
+        scale = float(np.abs(expected).max())
+        gap = float(np.abs(output.astype(np.float32) - expected).max())
+        difference = gap / scale if scale else (float("inf") if gap else 0.0)
+        # Not "difference > tolerance": a NaN must fail.
+        if not difference <= spec.tolerance[provider]:
+            where = spec.name if len(spec.outputs) == 1 else f"{spec.name}, output {one.name},"
+            raise GoldenMismatch(
+                f"network {where} on {provider} differs from its golden case by "
+                f"{difference:.2g} of the largest value, allowed {spec.tolerance[provider]:.2g}; "
+                "it is not used - mend the runtime or the GPU's software, or leave the provider out"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _zeros(spec: NetworkSpec) -> dict[str, NDArray[Any]]:
+    return {
+        one.name: np.zeros(
+            (spec.batch, *(1 if size is None else size for size in one.shape(spec.patch))),
+            one.dtype,
+        )
+        for one in spec.inputs
+    }
+
+
+def _inputs(spec: NetworkSpec, golden: Golden) -> dict[str, NDArray[Any]]:
+    return {
+        one.name: _array(golden.inputs, _key(spec, spec.inputs, one), spec.name).astype(one.dtype)
+        for one in spec.inputs
+    }
+
+
+def _key(spec: NetworkSpec, tensors: Sequence[TensorSpec], one: TensorSpec) -> str:
+    """`network` for the only tensor, `network.tensor` where there are several."""
+    return spec.name if len(tensors) == 1 else f"{spec.name}.{one.name}"
+
+
+def _sampled(output: NDArray[Any], path: Path, key: str) -> NDArray[Any]:
     """The part of an output that the golden case holds.
 
     A large output is proved by a fixed sample, so that the package stays small: flat positions
-    stand under "<network>_at". Without that key the golden case holds all of it.
+    stand under "<key>_at". Without that key the golden case holds all of it.
     """
     with np.load(path, allow_pickle=False) as arrays:
-        if f"{name}_at" not in arrays:
+        if f"{key}_at" not in arrays:
             return output
-        at: NDArray[np.int64] = arrays[f"{name}_at"].astype(np.int64)
+        at: NDArray[np.int64] = arrays[f"{key}_at"].astype(np.int64)
     if at.ndim != 1 or at.size == 0 or at.min() < 0 or at.max() >= output.size:
         raise ModelError(
-            f"golden case of network {name}: {path.name} names values that the network does not "
+            f"golden case of network {key}: {path.name} names values that the network does not "
             "give; seal the package again"
         )
     return output.reshape(-1)[at]
 
 
-def _array(path: Path, name: str) -> NDArray[np.float32]:
+def _array(path: Path, key: str, name: str) -> NDArray[np.float32]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            array: NDArray[np.float32] = arrays[name].astype(np.float32)
+            array: NDArray[np.float32] = arrays[key].astype(np.float32)
     except KeyError as error:
         raise ModelError(f"{path} holds no golden array of network {name}") from error
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:

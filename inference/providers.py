@@ -1,17 +1,21 @@
-"""Which execution providers a network is offered: TensorRT, CUDA, CPU, in the configured order.
+"""Which execution providers a network is offered, in the configured order.
 
 `onnxruntime.get_available_providers()` lists what was compiled in, not what works: on a host
 without a driver the GPU build still lists CUDA and TensorRT. So libraries are probed before,
-and after a session was made only `session.get_providers()` is believed (inference/engine.py).
+and after a session was made only `session.get_providers()` is believed
+(inference/backends/onnx_runtime.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
+import importlib.metadata
 import importlib.util
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import platform
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnxruntime
@@ -19,22 +23,33 @@ import onnxruntime
 from models.manifest import NetworkSpec
 from node.domain.errors import ModelError
 
-#: Configured word -> what ONNX Runtime calls it.
+#: Configured word -> what is reported as running a network, and the key of its tolerance.
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "cpu": "CPUExecutionProvider",
+    "openvino": "OpenVINO",
+    "triton": "Triton",
 }
 #: What must load before a provider can; the versions ONNX Runtime 1.31-1.32 is linked to.
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("libcuda.so.1", "libnvinfer.so.10", "libnvonnxparser.so.10"),
     "cuda": ("libcuda.so.1", "libcudnn.so.9"),
-    "cpu": (),
+}
+#: Optional packages: configured word, which is our extra as well -> distribution.
+PACKAGES: Mapping[str, str] = {"openvino": "openvino", "triton": "tritonclient"}
+_ON_GPU = frozenset({"tensorrt", "cuda"})
+#: Precisions that a provider can lower to by itself; others run what the file says.
+LOWERED: Mapping[str, frozenset[str]] = {
+    "tensorrt": frozenset({"fp16", "bf16"}),
+    "openvino": frozenset({"fp16", "bf16"}),
 }
 #: Import name of the wheel that holds libnvinfer.
 TENSORRT_WHEEL = "tensorrt_libs"
-#: Only full float32 is offered; TensorRT in float16 is known to break instance normalisation.
-PRECISION = "fp32"
+FP32 = "fp32"
+#: Items of a bag that a TensorRT engine is built for.
+_USUAL_BAG = 1024
+_LARGEST_BAG = 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +61,8 @@ class Probe:
         missing: libraries of `LIBRARIES` that cannot be loaded.
         runtime: version of ONNX Runtime. tensorrt, cuda: versions, "" when absent.
         gpu: name and compute capability of the first GPU, "" without one.
+        packages: optional packages that are installed, by configured word, with their versions.
+        processor: model name of the CPU.
     """
 
     compiled: tuple[str, ...]
@@ -54,31 +71,73 @@ class Probe:
     tensorrt: str = ""
     cuda: str = ""
     gpu: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    processor: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything here that can change what a network computes; another text, another proof."""
+        parts = [f"onnxruntime {self.runtime}", f"processor {self.processor}"]
+        parts += [f"{word} {version}" for word, version in sorted(self.packages.items())]
+        if self.gpu:
+            parts += [f"gpu {self.gpu}", f"driver {self.cuda}", f"tensorrt {self.tensorrt}"]
+        return "; ".join(parts)
 
     def lacks(self, provider: str) -> str:
         """Why a provider (by its configured word) cannot be used here; "" when it may work."""
-        absent = [name for name in LIBRARIES[provider] if name in self.missing]
+        if provider in PACKAGES:
+            if provider in self.packages:
+                return ""
+            return f"the package {PACKAGES[provider]} is not installed: pip install '.[{provider}]'"
+        absent = [name for name in LIBRARIES.get(provider, ()) if name in self.missing]
         if absent:
             return f"{absent[0]} cannot be loaded"
         if PROVIDERS[provider] not in self.compiled:
             return "this ONNX Runtime was built without it; install onnxruntime-gpu instead"
-        if provider != "cpu" and not self.gpu:
+        if provider in _ON_GPU and not self.gpu:
             return "no GPU answers"
         return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One provider to offer to a session.
+    """One provider to run a network on.
 
     Attributes:
-        name: as ONNX Runtime calls it. options: text pairs for it.
+        word: as it is configured. name: as it is reported when it runs.
+        precision: "fp32", or what the package allows to compute in instead.
+        options: text pairs for ONNX Runtime.
         engines: folder of its compiled engines, or None when nothing is kept.
     """
 
+    word: str
     name: str
+    precision: str = FP32
     options: Mapping[str, str] = field(default_factory=dict)
     engines: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """`tensorrt/fp16`: how it is barred, and told."""
+        return self.word if self.precision == FP32 else f"{self.word}/{self.precision}"
+
+    @property
+    def tolerance_key(self) -> str:
+        """`TensorrtExecutionProvider/fp16`: the tolerance that its golden case must keep."""
+        return self.name if self.precision == FP32 else f"{self.name}/{self.precision}"
+
+    @property
+    def is_to_be_built(self) -> bool:
+        """True while the engine that it needs is not there."""
+        return self.engines is not None and not self.engines.is_dir()
+
+    def built_in(self, folder: Path) -> Choice:
+        """The same with its engines in another folder."""
+        options = {
+            key: str(folder) if value == str(self.engines) else value
+            for key, value in self.options.items()
+        }
+        return replace(self, options=options, engines=folder)
 
 
 def probe() -> Probe:
@@ -100,7 +159,25 @@ def probe() -> Probe:
         tensorrt=_tensorrt_version(loaded.get("libnvinfer.so.10")),
         cuda=_driver_version(driver),
         gpu=_gpu(driver),
+        packages=dict(_installed_packages()),
+        processor=_processor(),
     )
+
+
+def _installed_packages() -> Iterator[tuple[str, str]]:
+    """Optional packages with their versions; none is imported."""
+    for word, distribution in PACKAGES.items():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield word, importlib.metadata.version(distribution)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def none_works(order: Sequence[str], found: Probe) -> str:
@@ -112,29 +189,56 @@ def none_works(order: Sequence[str], found: Probe) -> str:
 
 
 def choose(
-    order: Sequence[str], found: Probe, spec: NetworkSpec, cache_folder: Path | None
+    order: Sequence[str],
+    found: Probe,
+    spec: NetworkSpec,
+    cache_folder: Path | None,
+    barred: Collection[str] = (),
 ) -> tuple[Choice, ...]:
-    """The providers to offer for a network, best first; a pure function.
+    """The providers to try for a network, best first; a pure function.
+
+    Each configured word stands once for each precision that the package allows and the provider
+    can lower to, first choice first.
 
     Args:
-        order: configured words, "tensorrt", "cuda", "cpu". What this computer lacks is
-            passed over.
+        order: configured words. What this computer lacks is passed over, as is what the
+            package states no tolerance for: it could not be proved.
         cache_folder: where TensorRT's engines are kept; None builds them at every start.
+        barred: labels of choices that failed here before.
 
     Raises:
         ModelError: none of them can be used here.
     """
-    told = none_works(order, found)
-    usable = [word for word in dict.fromkeys(order) if not found.lacks(word)]
-    if told:
+    choices: list[Choice] = []
+    reasons: dict[str, str] = {}
+    for word in dict.fromkeys(order):
+        reasons[word] = found.lacks(word)
+        if reasons[word]:
+            continue
+        possible = [
+            _choice(word, precision, found, spec, cache_folder)
+            for precision in spec.precisions
+            if precision == FP32 or precision in LOWERED.get(word, ())
+        ]
+        provable = [one for one in possible if one.tolerance_key in spec.tolerance]
+        fit = [one for one in provable if one.label not in barred]
+        choices += fit
+        if not provable:
+            reasons[word] = f"model.yaml states no tolerance for {PROVIDERS[word]}"
+        elif not fit:
+            reasons[word] = "it failed here before"
+    if not choices:
+        told = "; ".join(f"{word}: {reason}" for word, reason in reasons.items())
         raise ModelError(
             f"no execution provider for network {spec.name}: {told} - add cpu to "
-            "workers.providers or mend the GPU's software"
+            "workers.providers or mend what is named"
         )
-    return tuple(_choice(word, found, spec, cache_folder) for word in usable)
+    return tuple(choices)
 
 
-def engine_folder(cache_folder: Path, found: Probe, spec: NetworkSpec) -> Path:
+def engine_folder(
+    cache_folder: Path, found: Probe, spec: NetworkSpec, precision: str = FP32
+) -> Path:
     """Where the engine of exactly this network, software, GPU, precision and shape lies.
 
     ONNX Runtime never invalidates an engine itself, so everything it depends on is in the name.
@@ -142,35 +246,49 @@ def engine_folder(cache_folder: Path, found: Probe, spec: NetworkSpec) -> Path:
     shapes = hashlib.sha256(" ".join(_profiles(spec).values()).encode()).hexdigest()[:8]
     gpu = "".join(c if c.isalnum() else "_" for c in found.gpu)
     parts = (f"ort{found.runtime}", f"trt{found.tensorrt}", f"cuda{found.cuda}", gpu)
-    return cache_folder / spec.sha256[:16] / "-".join((*parts, PRECISION, shapes))
+    return cache_folder / spec.sha256[:16] / "-".join((*parts, precision, shapes))
 
 
-def _choice(word: str, found: Probe, spec: NetworkSpec, cache_folder: Path | None) -> Choice:
-    name = PROVIDERS[word]
+def _choice(
+    word: str, precision: str, found: Probe, spec: NetworkSpec, cache_folder: Path | None
+) -> Choice:
+    choice = Choice(word=word, name=PROVIDERS[word], precision=precision)
     if word == "cuda":
         # TF32 keeps 10 bits of mantissa; the golden tolerance is meant for float32.
-        return Choice(name=name, options={"use_tf32": "0"})
+        return replace(choice, options={"use_tf32": "0"})
     if word != "tensorrt":
-        return Choice(name=name)
-    options = {"trt_fp16_enable": "0", **_profiles(spec)}
+        return choice
+    options = {
+        "trt_fp16_enable": str(int(precision == "fp16")),
+        "trt_bf16_enable": str(int(precision == "bf16")),
+        **_profiles(spec),
+    }
     if cache_folder is None:
-        return Choice(name=name, options=options)
-    folder = engine_folder(cache_folder, found, spec)
+        return replace(choice, options=options)
+    folder = engine_folder(cache_folder, found, spec, precision)
     options |= {
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": str(folder),
     }
-    return Choice(name=name, options=options, engines=folder)
+    return replace(choice, options=options, engines=folder)
 
 
 def _profiles(spec: NetworkSpec) -> dict[str, str]:
-    """A fixed patch and a batch of 1 to `batch`: one engine for every call."""
-    patch = "x".join(str(size) for size in (len(spec.channels), *spec.patch))
+    """A fixed patch and a batch of 1 to `batch`: one engine for every call.
+
+    A bag has any number of items: from 1 to `_LARGEST_BAG`, most often `_USUAL_BAG`.
+    """
+    bags = {"min": 1, "opt": _USUAL_BAG, "max": _LARGEST_BAG}
+    batches = {"min": 1, "opt": spec.batch, "max": spec.batch}
     return {
-        f"trt_profile_{bound}_shapes": f"{spec.input_name}:{batch}x{patch}"
-        for bound, batch in (("min", 1), ("opt", spec.batch), ("max", spec.batch))
+        f"trt_profile_{bound}_shapes": ",".join(
+            f"{one.name}:{batch}x"
+            + "x".join(str(bags[bound] if size is None else size) for size in one.shape(spec.patch))
+            for one in spec.inputs
+        )
+        for bound, batch in batches.items()
     }
 
 

@@ -1,60 +1,91 @@
 """Sliding windows: a network with a fixed patch over an image of any size, 2-D or 3-D.
 
-Neighbouring windows overlap and are averaged with Gaussian weights, since a network is least
-sure at the edge of what it sees. Where windows do not overlap, the weights are constant.
+Neighbouring windows overlap and are averaged with weights. `Windowing` says how, so that the
+result equals that of the framework the network was trained with (MONAI 1.6
+`sliding_window_inference`, nnU-Net 2.8 `nnUNetPredictor`).
+
+    run_windows   an image -> scores          run_labels   an image -> the best class only
+    run_stack     many images -> scores       run_slabs    an image -> scores, slab by slab
+    run_maps      an image -> several outputs of their own resolution
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.labels import Labels, arg_max, label_type
+from inference.window_canvas import Canvas, Corner
+from inference.window_plan import Plan, Region, Windowing
+from inference.window_weights import scaled_weights
+
+__all__ = [
+    "Region",
+    "Slab",
+    "Windowing",
+    "run_labels",
+    "run_maps",
+    "run_slabs",
+    "run_stack",
+    "run_windows",
+]
+
 Array = NDArray[np.float32]
 #: (batch, channel, *patch) -> (batch, class, *patch).
 Infer = Callable[[Array], Array]
+#: (batch, channel, *patch) -> several (batch, class, *its own patch).
+InferMaps = Callable[[Array], Sequence[Array]]
+#: Told after each call: windows done, windows in all. What it raises ends the run.
+Watch = Callable[[int, int], None]
 
-#: Standard deviation of the weights as a fraction of the patch; MONAI and nnU-Net use the same.
-_SIGMA_FRACTION = 0.125
-#: What is outside the image, in the network's range (0 = the low end of `value_range`).
-_OUTSIDE = 0.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Windowing:
-    """How an image is cut.
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """Finished scores of some planes of the first spatial axis.
 
     Attributes:
-        patch: size of a window, one number for each spatial axis.
-        overlap: fraction of a window that it shares with the next, at least; 0 <= overlap < 1.
-        batch: windows a call.
+        planes: which. scores: (class, plane, *rest) float32, valid until the next slab.
     """
 
-    patch: tuple[int, ...]
-    overlap: float
-    batch: int
+    planes: slice
+    scores: Array
 
 
-def run_windows(infer: Infer, image: Array, windowing: Windowing) -> Array:
+def run_windows(
+    infer: Infer,
+    image: Array,
+    windowing: Windowing,
+    region: Region | None = None,
+    watch: Watch | None = None,
+) -> Array:
     """Weighted mean of the outputs of all windows.
 
     Args:
         infer: called with (n, channel, *patch) float32, n <= batch.
-        image: (channel, *spatial) float32. An axis shorter than the patch is padded with 0
+        image: (channel, *spatial) float32. An axis shorter than the patch is padded
             on both sides, and the output cropped back.
 
     Returns:
         (class, *spatial) float32.
     """
-    output: Array = run_stack(infer, image[np.newaxis], windowing)[0]
+    if region is not None:
+        region = Region(mask=region.mask[np.newaxis], fill=region.fill)
+    output: Array = run_stack(infer, image[np.newaxis], windowing, region, watch)[0]
     return output
 
 
-def run_stack(infer: Infer, images: Array, windowing: Windowing) -> Array:
+def run_stack(
+    infer: Infer,
+    images: Array,
+    windowing: Windowing,
+    region: Region | None = None,
+    watch: Watch | None = None,
+) -> Array:
     """`run_windows` over independent images of one size; windows of several share a call.
 
     Args:
@@ -64,82 +95,188 @@ def run_stack(infer: Infer, images: Array, windowing: Windowing) -> Array:
     Returns:
         (image, class, *spatial) float32.
     """
-    patch = windowing.patch
-    if images.ndim != len(patch) + 2 or 0 in images.shape:
-        raise ValueError(f"images of shape {images.shape} do not fit windows of {patch}")
-    padded, inner = _pad(images, patch)
-    spatial = padded.shape[2:]
-    weights = _weights(windowing)
-    total = np.zeros(spatial, np.float32)
-    corners = list(_corners(spatial, windowing))
-    for corner in corners:
-        total[_window(corner, patch)[1:]] += weights
-    sums: Array | None = None
-    places = itertools.product(range(len(padded)), corners)
-    while chosen := list(itertools.islice(places, windowing.batch)):
-        windows = [padded[number][_window(at, patch)] for number, at in chosen]
-        outputs = infer(np.stack(windows))
-        if sums is None:
-            sums = np.zeros((len(padded), outputs.shape[1], *spatial), np.float32)
-        for (number, at), output in zip(chosen, outputs, strict=True):
-            target = sums[number][_window(at, patch)]
-            target += output if len(corners) == 1 else output * weights
-    assert sums is not None
-    if len(corners) > 1:
-        sums /= total
-    return np.ascontiguousarray(sums[(slice(None), slice(None), *inner)])
+    (output,) = _run_whole(lambda batch: (infer(batch),), images, windowing, region, watch)
+    return output
 
 
-def starts(length: int, patch: int, overlap: float) -> tuple[int, ...]:
-    """First indices of the windows of one axis: evenly spread, the last one ends at the end."""
-    if length <= patch:
-        return (0,)
-    step = max(1, int(patch * (1.0 - overlap)))
-    count = math.ceil((length - patch) / step) + 1
-    return tuple(round(number * (length - patch) / (count - 1)) for number in range(count))
+def run_maps(
+    infer: InferMaps,
+    image: Array,
+    windowing: Windowing,
+    region: Region | None = None,
+    watch: Watch | None = None,
+) -> tuple[Array, ...]:
+    """`run_windows` for a network with several outputs, each of a resolution of its own.
 
+    Args:
+        infer: the outputs of one call, always as many and in the same order. An output of
+            half the patch gives a map of half the image (rounded down).
+        image: (channel, *spatial) float32.
 
-def gaussian(patch: tuple[int, ...]) -> Array:
-    """(*patch) float32, largest 1 in the middle, nowhere 0.
-
-    The corner of a 3-D patch weighs 4e-11, which float32 holds; a floor, as where weights are
-    float16, would make a window's worst voxels count as much as another's better ones.
+    Returns:
+        One (class, *spatial of the output) float32 for each output.
     """
-    weights = np.ones((), np.float64)
-    for size in patch:
-        distance = np.arange(size) - (size - 1) / 2
-        axis = np.exp(-0.5 * np.square(distance / (_SIGMA_FRACTION * size)))
-        weights = weights[..., np.newaxis] * axis
-    scaled: Array = (weights / weights.max()).astype(np.float32)
-    return scaled
+    if windowing.mirror_axes:
+        raise ValueError("outputs of other resolutions cannot be mirrored back")
+    if region is not None:
+        region = Region(mask=region.mask[np.newaxis], fill=region.fill)
+    outputs = _run_whole(infer, image[np.newaxis], windowing, region, watch)
+    return tuple(output[0] for output in outputs)
 
 
-def _weights(windowing: Windowing) -> Array:
-    if windowing.overlap > 0:
-        return gaussian(windowing.patch)
-    return np.ones(windowing.patch, np.float32)
+def run_slabs(
+    infer: Infer,
+    image: Array,
+    windowing: Windowing,
+    region: Region | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Slab]:
+    """`run_windows` in the memory of one slab: planes are given away as they are finished.
+
+    Yields:
+        Slabs in order, which together are the whole image.
+    """
+    plan = Plan.of_volume(image, windowing, region)
+    before, after = plan.inner[0].start, plan.inner[0].stop
+    rest = (slice(None), slice(None), *plan.inner[1:])
+    for start, sums, total in _slabs(infer, plan, windowing, watch):
+        # (plane, class, *rest), padding included
+        low, high = max(before - start, 0), min(after - start, len(sums))
+        if low < high:
+            scores = _mean(sums[low:high], total[low:high], plan.fill)[rest]
+            planes = slice(start + low - before, start + high - before)
+            yield Slab(planes, np.moveaxis(scores, 0, 1))
 
 
-def _corners(spatial: tuple[int, ...], windowing: Windowing) -> Iterator[tuple[int, ...]]:
-    axes = zip(spatial, windowing.patch, strict=True)
-    return itertools.product(*(starts(length, patch, windowing.overlap) for length, patch in axes))
+def run_labels(
+    infer: Infer,
+    image: Array,
+    windowing: Windowing,
+    region: Region | None = None,
+    watch: Watch | None = None,
+) -> Labels:
+    """The class with the highest score of each voxel, in the memory of one slab.
+
+    Returns:
+        (*spatial) uint8, or uint16 above 256 classes; `argmax` of what `run_windows` gives.
+    """
+    plan = Plan.of_volume(image, windowing, region)
+    labels: Any = None
+    for start, sums, _ in _slabs(infer, plan, windowing, watch):
+        if labels is None:
+            labels = np.empty(plan.spatial, label_type(sums.shape[1]))
+        # Dividing all classes by one weight does not change which is highest.
+        for plane, scores in enumerate(sums, start):
+            labels[plane] = arg_max(scores)
+    cropped: Labels = np.ascontiguousarray(labels[plan.inner])
+    return cropped
 
 
-def _window(corner: tuple[int, ...], patch: tuple[int, ...]) -> tuple[slice, ...]:
-    """Index of a window in (channel, *spatial)."""
-    spatial = (slice(at, at + size) for at, size in zip(corner, patch, strict=True))
-    return (slice(None), *spatial)
+def _run_whole(
+    infer: InferMaps,
+    images: Array,
+    windowing: Windowing,
+    region: Region | None,
+    watch: Watch | None,
+) -> tuple[Array, ...]:
+    """(image, class, *spatial) for each output."""
+    plan = Plan.of_stack(images, windowing, region)
+    canvases: list[Canvas] = []
+    for corner, outputs in _outputs(infer, plan, windowing, watch):
+        if not canvases:
+            canvases = _canvases(outputs, plan, windowing)
+        for canvas, output in zip(canvases, outputs, strict=True):
+            canvas.add(corner, output[np.newaxis])
+    results = []
+    for canvas in canvases:
+        mean = _mean(canvas.sums, canvas.total, plan.fill)
+        box = canvas.scaled(plan.inner)
+        results.append(np.ascontiguousarray(mean[(slice(None), slice(None), *box[1:])]))
+    return tuple(results)
 
 
-def _pad(images: Array, patch: tuple[int, ...]) -> tuple[Array, tuple[slice, ...]]:
-    """Images at least as large as the patch, and where the original lies in them."""
-    margins = []
-    inner = []
-    for length, size in zip(images.shape[2:], patch, strict=True):
-        missing = max(0, size - length)
-        margins.append((missing // 2, missing - missing // 2))
-        inner.append(slice(missing // 2, missing // 2 + length))
-    if not any(after for _, after in margins):
-        return images, tuple(inner)
-    widths = [(0, 0), (0, 0), *margins]
-    return np.pad(images, widths, constant_values=_OUTSIDE), tuple(inner)
+def _canvases(outputs: Sequence[Array], plan: Plan, windowing: Windowing) -> list[Canvas]:
+    canvases = []
+    weights = windowing.window_weights
+    for output in outputs:
+        # From one output to the next, as MONAI does.
+        weights = scaled_weights(weights, output.shape[1:])
+        canvases.append(
+            Canvas(
+                length=plan.spatial,
+                window=plan.window,
+                weights=weights[np.newaxis],
+                classes=len(output),
+                plain=_is_plain(plan, windowing),
+            )
+        )
+    return canvases
+
+
+def _is_plain(plan: Plan, windowing: Windowing) -> bool:
+    """Weights may be left out; nnU-Net's rounding to float16 is part of its result."""
+    return plan.is_one_window and windowing.accumulate == "float32"
+
+
+def _slabs(
+    infer: Infer, plan: Plan, windowing: Windowing, watch: Watch | None
+) -> Iterator[tuple[int, NDArray[np.floating], NDArray[np.floating]]]:
+    """First plane, (plane, class, *rest) sums and (plane, *rest) weights of finished planes."""
+    canvas: Canvas | None = None
+    for corner, (output,) in _outputs(lambda batch: (infer(batch),), plan, windowing, watch):
+        if canvas is None:
+            canvas = Canvas(
+                length=plan.spatial,
+                window=plan.window,
+                weights=windowing.window_weights,
+                classes=len(output),
+                plain=_is_plain(plan, windowing),
+                height=plan.window[0],
+            )
+        yield from canvas.finish(corner[0])
+        canvas.add(corner, np.moveaxis(output, 0, 1))
+    assert canvas is not None
+    yield from canvas.finish(plan.spatial[0])
+
+
+def _outputs(
+    infer: InferMaps, plan: Plan, windowing: Windowing, watch: Watch | None
+) -> Iterator[tuple[Corner, tuple[Array, ...]]]:
+    """Each window with its outputs, (class, *patch) each, in order."""
+    corners, batch = plan.corners, windowing.batch
+    for at in range(0, len(corners), batch):
+        chosen = corners[at : at + batch]
+        inputs = np.stack([plan.cut(corner) for corner in chosen])
+        outputs = _with_mirrors(infer, inputs, windowing.mirror_axes)
+        for number, corner in enumerate(chosen):
+            yield corner, tuple(output[number] for output in outputs)
+        if watch is not None:
+            watch(at + len(chosen), len(corners))
+
+
+def _with_mirrors(infer: InferMaps, inputs: Array, axes: tuple[int, ...]) -> Sequence[Array]:
+    """Mean of the outputs of a batch and of its mirror images, each mirrored back."""
+    outputs = infer(inputs)
+    if not axes:
+        return outputs
+    (total,) = (np.array(output) for output in outputs)
+    count = 1
+    for many in range(1, len(axes) + 1):
+        for chosen in itertools.combinations([axis + 2 for axis in axes], many):
+            (output,) = infer(np.ascontiguousarray(np.flip(inputs, chosen)))
+            total += np.flip(output, chosen)
+            count += 1
+    total /= np.float32(count)
+    return (total,)
+
+
+def _mean(sums: NDArray[np.floating], total: NDArray[np.floating], fill: float) -> Array:
+    """(plane, class, *rest) sums -> float32 means, in place where the type allows."""
+    weight = total[:, np.newaxis]
+    is_empty = weight == 0
+    if is_empty.any():
+        np.divide(sums, np.where(is_empty, total.dtype.type(1), weight), out=sums)
+        np.copyto(sums, sums.dtype.type(fill), where=is_empty)
+    elif not (weight == 1).all():
+        sums /= weight
+    return sums.astype(np.float32, copy=False)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from models.manifest_results import Results
+from models.manifest_steps import PostStep, PreStep
 from node.domain.acute import AcuteFinding
 from node.domain.finding import ModelIdentity
 
@@ -220,6 +222,8 @@ class ModelManifest:
         job_time_limit_s / job_memory_mb: limits of one job in the worker.
         acute: acute findings with the operating thresholds that the package states.
         source: where an imported package came from.
+        preprocess / postprocess / results: of a built-in pipeline: steps before and behind the
+            network, and what becomes which finding.
     """
 
     identity: ModelIdentity
@@ -236,3 +240,6 @@ class ModelManifest:
     job_memory_mb: int
     acute: tuple[AcuteFinding, ...] = ()
     source: Source | None = None
+    preprocess: tuple[PreStep, ...] = ()
+    postprocess: tuple[PostStep, ...] = ()
+    results: Results | None = None

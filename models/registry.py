@@ -21,6 +21,8 @@ from models.manifest import (
     TensorSpec,
     Windows,
 )
+from models.results_of import results_of
+from models.steps_of import postprocessing, preprocessing
 from node.domain.acute import AcuteFinding, Severity
 from node.domain.errors import ModelError
 from node.domain.finding import ModelIdentity
@@ -85,9 +87,30 @@ def load_manifest(folder: Path) -> ModelManifest:
         ConfigError: `model.yaml` cannot be used; one line per fault.
         ModelError: a listed file is missing or has another digest than stated.
     """
+    manifest = read_manifest(folder)
+    verify_files(folder)
+    return manifest
+
+
+def verify_files(folder: Path) -> None:
+    """Compare every file that `model.yaml` lists with its stated SHA-256.
+
+    Raises:
+        ConfigError: `model.yaml` cannot be used.
+        ModelError: a listed file is missing or has another digest than stated.
+    """
     package = read_document(folder / MANIFEST_NAME, Package)
     for relative, expected in listed_files(package):
         _verify(folder / relative, expected, package.name)
+
+
+def read_manifest(folder: Path) -> ModelManifest:
+    """Read one package without looking at its weights; they are verified before they are used.
+
+    Raises:
+        ConfigError: `model.yaml` cannot be used; one line per fault.
+    """
+    package = read_document(folder / MANIFEST_NAME, Package)
     return ModelManifest(
         identity=ModelIdentity(
             name=package.name,
@@ -111,6 +134,9 @@ def load_manifest(folder: Path) -> ModelManifest:
         job_memory_mb=package.limits.job_memory_mb,
         acute=_acute(package),
         source=_source(package.source),
+        preprocess=preprocessing(package.preprocess),
+        postprocess=postprocessing(package.postprocess),
+        results=None if package.results is None else results_of(package.results),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.body_composition.grid import Mask
-from models.body_composition.outline import largest_component
+from models.outline import largest_component
 from node.domain.imaging import Voxels
 
 #: Above this, a pixel at the edge of the field holds tissue (fat is about -100, air -1000).

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from models.body_composition.grid import Grid, Mask
-from models.body_composition.outline import largest_component
 from models.body_composition.verdict import Refusal
+from models.outline import largest_component
 from node.domain.imaging import Voxels
 
 #: Slices looked at, spread over the series.

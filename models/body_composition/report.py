@@ -12,10 +12,10 @@ from models.body_composition.block import Block
 from models.body_composition.grid import Grid, Mask
 from models.body_composition.levels import LevelMap
 from models.body_composition.naming import MidL3
-from models.body_composition.outline import outer_polygon
 from models.body_composition.pictures import level_picture, slice_picture
 from models.body_composition.sarcopenia import MuscleIndex
 from models.body_composition.tissues import RULES, Tissue
+from models.outline import outer_polygon
 from node.domain.analysis import AnalysisRequest
 from node.domain.finding import (
     Contour,

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from models.body_composition.compartments import TRUNK, Compartment, Labels
 from models.body_composition.grid import Mask
-from models.body_composition.outline import largest_component
+from models.outline import largest_component
 from node.domain.imaging import Voxels
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from node.domain.label_map import LabelMask
 from node.domain.study import Plane
 
 #: Name space of every UUIDv5 that becomes a UID of ours (a random UUID, fixed for ever).
@@ -124,7 +125,7 @@ class Segment:
 
     Attributes:
         mask: (plane, row, column) bool on the source series' own grid; its first axis runs
-            over `Findings.segmented_planes`.
+            over `Findings.segmented_planes`. A `LabelMask` where many segments share an array.
         colour: sRGB 0-255, also used on the capture pages.
     """
 
@@ -132,7 +133,7 @@ class Segment:
     label: str
     category: CodedConcept
     property_type: CodedConcept
-    mask: NDArray[np.bool_]
+    mask: NDArray[np.bool_] | LabelMask
     colour: tuple[int, int, int]
     tracking_identifier: str = ""
     tracking_uid: str = ""

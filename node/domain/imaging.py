@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +66,24 @@ class Network(Protocol):
         """What really runs it, as the session reports it ("CPUExecutionProvider")."""
         ...
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run one batch: (batch, channel, *spatial) -> (batch, output channel, *spatial)."""
+    @overload
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+    @overload
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+
+    def run(
+        self, inputs: NDArray[np.float32] | Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float32] | dict[str, NDArray[Any]]:
+        """Run one batch: (batch, channel, *spatial) -> (batch, output channel, *spatial).
+
+        Args:
+            inputs: the array of the only input; or arrays by the names of the inputs, all with
+                the same number of items first.
+
+        Returns:
+            The first output; or, for arrays by name, all outputs by their names.
+        """
         ...
 
     def run_windows(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,6 +95,18 @@ class Network(Protocol):
         Returns:
             (output channel, *spatial) float32, Gaussian-weighted mean of the windows'
             outputs (logits), on the grid of `image`.
+        """
+        ...
+
+    def run_stack(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`run_windows` over independent images of one size; windows of several share a call.
+
+        Args:
+            images: (image, channel, *spatial) float32; of a 2-D network over a volume
+                (slice, channel, row, column).
+
+        Returns:
+            (image, output channel, *spatial) float32.
         """
         ...
 

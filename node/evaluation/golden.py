@@ -48,6 +48,11 @@ class Recorder:
         self.seen = image[None]
         return self._network.run_windows(image)
 
+    def run_stack(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As the network, kept."""
+        self.seen = images[:1]
+        return self._network.run_stack(images)
+
 
 def golden_case(product: Product) -> tuple[dict[str, NDArray[np.float32]], dict[str, object]]:
     """Inputs and expected outputs of every network, by name."""

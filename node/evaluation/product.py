@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from inference.builtin.pipeline import pipeline_of
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from inference.series import describe_with_facts
@@ -95,5 +95,4 @@ def open_product(folder: Path, *, golden: bool = True) -> Product:
     networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
     if golden and manifest.golden is not None:
         check_golden(manifest, networks)
-    analyse: Analyse = importlib.import_module(manifest.pipeline).analyse
-    return Product(manifest, networks, analyse)
+    return Product(manifest, networks, pipeline_of(manifest))

@@ -6,7 +6,6 @@ they return is small; the objects they write lie in a folder that appears only w
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from dicom_sr.tracking import keep_tracking, located
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
+from inference.builtin.pipeline import pipeline_of
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from inference.series import describe_study, describe_with_facts
@@ -175,10 +175,9 @@ def open_models(setup: WorkerSetup) -> tuple[str, ...]:
         manifest = replace(manifest, thresholds=thresholds)
         networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}
         check_golden(manifest, networks)
-        pipeline: Analyse = importlib.import_module(manifest.pipeline).analyse
         _resident.manifests[name] = manifest
         _resident.networks[name] = networks
-        _resident.pipelines[name] = pipeline
+        _resident.pipelines[name] = pipeline_of(manifest)
         providers += [f"{name}/{key}: {net.provider}" for key, net in networks.items()]
     return tuple(providers)
 

@@ -28,7 +28,13 @@ def network_spec(name: str = "flat", **changes: Any) -> NetworkSpec:
         spacing_mm=(1.0,) * len(spatial),
         value_range=(-250.0, 250.0),
         windows=Windows(overlap=0.5, batch=4),
-        tolerance={"CPUExecutionProvider": 0.001, "TensorrtExecutionProvider": 0.02},
+        tolerance={
+            "CPUExecutionProvider": 0.001,
+            "CUDAExecutionProvider": 0.01,
+            "TensorrtExecutionProvider": 0.02,
+            "OpenVINO": 0.001,
+            "Triton": 0.001,
+        },
     )
     return replace(spec, **changes)
 

@@ -14,7 +14,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from inference import engine
+from inference.backends.base import Opening, failure
+from inference.backends.onnx_runtime import BACKEND, engine_building, session_options
 from inference.engine import EngineOptions, open_network
 from inference.providers import Choice
 from models.manifest import NetworkSpec, Windows
@@ -87,20 +88,20 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a network")
     spec = network_spec(path=path, sha256=hashlib.sha256(b"not a network").hexdigest())
-    with pytest.raises(ModelError, match="cannot be opened"):
+    with pytest.raises(ModelError, match="network flat is no ONNX file"):
         opened(spec)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"inputs": (tensor("ct", "CT"),)}, r"inputs \['image'\], its manifest says 'ct'"),
+        ({"inputs": (tensor("ct", "CT"),)}, r"inputs \['image'\], its manifest says \['ct'\]"),
         (
             {"outputs": (tensor("mask", "a", "b"),)},
             r"outputs \['logits'\], its manifest says 'mask'",
         ),
         ({"patch": (16, 32)}, "input 'image' of network flat has shape"),
-        ({"patch": (16, 16, 16)}, "has shape"),
+        ({"patch": (16, 16, 16)}, "has [34] axes, its manifest says"),
         ({"inputs": (tensor("image", "CT", "liver"),)}, "input 'image' of network flat has shape"),
         (
             {"outputs": (tensor("logits", "a", "b", "c"),)},
@@ -163,16 +164,18 @@ def test_a_provider_this_computer_lacks_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_provider_that_silently_does_not_load_is_not_believed() -> None:
     model = network_spec().path.read_bytes()
+    choice = Choice(word="cuda", name="CUDAExecutionProvider")
+    opening = Opening(spec=network_spec(), model=model, choice=choice, threads=1)
     with (
         pytest.warns(UserWarning, match="not in available"),
         pytest.raises(ModelError, match="CUDAExecutionProvider: did not load"),
     ):
-        engine._open_session(network_spec(), model, [Choice(name="CUDAExecutionProvider")], 1)
+        BACKEND.open(opening)
 
 
 def building(folder: Path) -> AbstractContextManager[Choice]:
-    return engine._engine_building(
-        Choice(name="x", options={"path": str(folder), "other": "1"}, engines=folder)
+    return engine_building(
+        Choice(word="x", name="x", options={"path": str(folder), "other": "1"}, engines=folder)
     )
 
 
@@ -199,21 +202,19 @@ def test_an_engine_appears_only_when_it_is_complete_and_is_then_reused(tmp_path:
     assert {path.name for path in folder.parent.iterdir()} == {"engine", "engine.lock"}
 
 
-@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (None, None)])
-def test_threads_are_those_of_the_configuration_or_one_a_core(
-    threads: int | None, expected: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_share_the_cores_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
-    options = engine._session_options(threads)
-    assert options.intra_op_num_threads == (expected or 3)
-    if threads:
-        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    options = session_options(2)
+    assert options.intra_op_num_threads == 2
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    with pytest.raises(RuntimeError, match="allow_spinning"):
+        session_options(3).get_session_config_entry("session.intra_op.allow_spinning")
 
 
 def test_a_lack_of_memory_is_told_as_such() -> None:
     with pytest.raises(MemoryError), nullcontext():
-        raise engine._failure("x", RuntimeError("std::bad_alloc"))
-    assert isinstance(engine._failure("x", RuntimeError("y")), ModelError)
+        raise failure("x", RuntimeError("std::bad_alloc"))
+    assert isinstance(failure("x", RuntimeError("y")), ModelError)
 
 
 def test_options_travel_to_a_worker() -> None:

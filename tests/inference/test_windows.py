@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from inference.windows import Windowing, gaussian, run_stack, run_windows, starts
+from inference.window_places import starts
+from inference.window_weights import gaussian
+from inference.windows import Windowing, run_stack, run_windows
 
 Array = NDArray[np.float32]
 

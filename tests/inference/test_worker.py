@@ -162,7 +162,7 @@ def test_a_fault_of_the_watch_itself_fails_one_job_and_not_the_pool(
         raise ValueError(f"{pid} {field}")
 
     with monkeypatch.context() as broken:
-        broken.setattr("inference.worker.status_bytes", unreadable)
+        broken.setattr("inference.worker_slot.status_bytes", unreadable)
         with pytest.raises(WorkerError, match="could not be watched"):
             shared_pool.run(jobs.double, 1, **LIMITS)
         with pytest.raises(WorkerError, match="no worker can be started"):
@@ -310,3 +310,73 @@ def test_a_configuration_error_keeps_its_faults_through_pickle() -> None:
     error = pickle.loads(pickle.dumps(ConfigError(faults=[fault])))
     assert error.faults == (fault,)
     assert str(error) == str(fault)
+
+
+def test_what_is_kept_is_done_in_every_worker_and_again_in_each_that_replaces_one() -> None:
+    pool = WorkerPool(2)
+    try:
+        assert pool.keep("first", jobs.load_and_say, "first", **LIMITS) == ("first", "first")
+        pool.keep("second", jobs.load_and_say, "second", **LIMITS)
+        victim = pool.run(jobs.pid, None, **LIMITS)
+        os.kill(victim, signal.SIGKILL)
+        assert wait_until(lambda: gone(victim))
+        for _ in range(6):
+            loaded = pool.run(jobs.what_was_loaded, None, **LIMITS)
+            assert loaded == ("first", "second")
+        pool.drop("first", jobs.unload, "first")
+        with pytest.raises(WorkerError):
+            pool.run(jobs.end_by, signal.SIGKILL, **LIMITS)
+        for _ in range(6):
+            assert pool.run(jobs.what_was_loaded, None, **LIMITS) == ("second",)
+    finally:
+        pool.stop()
+
+
+@pytest.mark.parametrize("way", [jobs.load_only_once, jobs.die_the_second_time])
+def test_a_standing_job_that_fails_in_a_replacement_is_told_and_the_others_stay(
+    way: Callable[[str], Any], tmp_path: Path
+) -> None:
+    pool = WorkerPool(1)
+    lost: list[tuple[str, str]] = []
+    pool.on_lost = lambda name, error: lost.append((name, str(error)))
+    try:
+        pool.keep("good", jobs.load_and_say, "good", **LIMITS)
+        pool.keep("bad", way, str(tmp_path / "flag"), **LIMITS)
+        pool.keep("better", jobs.load_and_say, "better", **LIMITS)
+        with pytest.raises(WorkerError):
+            pool.run(jobs.end_by, signal.SIGKILL, **LIMITS)
+        assert pool.run(jobs.what_was_loaded, None, **LIMITS) == ("good", "better")
+        assert [name for name, _ in lost] == ["bad"]
+    finally:
+        pool.stop()
+
+
+def test_a_standing_job_that_fails_at_first_raises_and_the_workers_go_on() -> None:
+    pool = WorkerPool(1)
+    try:
+        pool.keep("good", jobs.load_and_say, "good", **LIMITS)
+        for bad in (jobs.refuse_to_load, jobs.die_loading):
+            with pytest.raises(NodeError):
+                pool.keep("bad", bad, None, **LIMITS)
+        with pytest.raises(WorkerError, match="longer than"):
+            pool.keep("bad", jobs.sleep, 60, time_limit_s=0.3, memory_mb=500)
+        assert pool.run(jobs.what_was_loaded, None, **LIMITS) == ("good",)
+    finally:
+        pool.stop()
+
+
+def test_no_worker_is_ever_forked() -> None:
+    """A forked child would hold this process's threads, sockets and database."""
+    forked: list[int] = []
+    os.register_at_fork(before=lambda: forked.append(os.getpid()))
+    pool = WorkerPool(2)
+    try:
+        pool.keep("x", jobs.load_and_say, "x", **LIMITS)
+        with pytest.raises(WorkerError):
+            pool.run(jobs.end_by, signal.SIGKILL, **LIMITS)
+        for worker in range(2):
+            command = Path(f"/proc/{pool.run(jobs.pid, worker, **LIMITS)}/cmdline").read_bytes()
+            assert b"spawn_main" in command
+    finally:
+        pool.stop()
+    assert os.getpid() not in forked

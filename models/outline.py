@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Mask
+Mask = NDArray[np.bool_]
 
 #: Viewers keep every point of a contour in memory and redraw them; more brings nothing.
 MAX_POINTS = 500

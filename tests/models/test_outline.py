@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.outline import MAX_POINTS, largest_component, outer_polygon
+from models.outline import MAX_POINTS, largest_component, outer_polygon
 
 
 def shoelace(points: NDArray[np.float32]) -> float:

@@ -1,0 +1,1 @@
+"""Pipelines that need no code in the package: steps, network and results are all data."""

@@ -1,0 +1,77 @@
+"""A package's networks over a prepared image: the one place where networks are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.steps.image import Image
+from models.manifest import ModelManifest, NetworkSpec
+from node.domain.errors import ModelError
+from node.domain.imaging import Network
+
+Floats = NDArray[np.float32]
+
+
+def run_maps(manifest: ModelManifest, networks: Mapping[str, Network], image: Image) -> Image:
+    """The mean of the outputs of all networks of the package, on the grid of the image.
+
+    A network of two axes looks at the planes along axis 0.
+
+    Raises:
+        ModelError: a network is not loaded, takes other channels, or failed.
+    """
+    mean: Floats | None = None
+    for spec in manifest.networks:
+        output = _map_of(loaded(networks, spec), spec, image)
+        mean = output if mean is None else mean + output
+    assert mean is not None
+    if len(manifest.networks) > 1:
+        mean /= np.float32(len(manifest.networks))
+    return image.with_values(mean)
+
+
+def loaded(networks: Mapping[str, Network], spec: NetworkSpec) -> Network:
+    """The network of that name. Raises ModelError when it is not loaded."""
+    try:
+        return networks[spec.name]
+    except KeyError:
+        raise ModelError(f"network '{spec.name}' is not loaded; check model.yaml") from None
+
+
+def check_channels(spec: NetworkSpec, channels: int) -> None:
+    """Raises ModelError where the steps make other channels than the network takes."""
+    wanted = spec.inputs[0].count
+    if channels != wanted:
+        raise ModelError(
+            f"network {spec.name} takes {wanted} channels, the steps before it make {channels}; "
+            "correct 'preprocess:' in model.yaml"
+        )
+
+
+def _map_of(network: Network, spec: NetworkSpec, image: Image) -> Floats:
+    check_channels(spec, len(image.values))
+    values = np.ascontiguousarray(image.values, np.float32)
+    if len(spec.patch) == 3:
+        return network.run_windows(values)
+    slices = np.ascontiguousarray(values.transpose(1, 0, 2, 3))
+    outputs = network.run_stack(slices)
+    return np.ascontiguousarray(outputs.transpose(1, 0, 2, 3))
+
+
+def run_scores(network: Network, spec: NetworkSpec, items: Sequence[Floats]) -> Floats:
+    """One row of scores for each item of (channel, *patch): (item, class) float32."""
+    for item in items:
+        check_channels(spec, len(item))
+        if item.shape[1:] != spec.patch:
+            raise ModelError(
+                f"network {spec.name} takes {spec.patch}, the steps before it make "
+                f"{item.shape[1:]}; add resize, crop_centre or pad to 'preprocess:'"
+            )
+    step = max(1, spec.batch)
+    rows = [network.run(np.stack(items[at : at + step])) for at in range(0, len(items), step)]
+    scores = np.concatenate(rows)
+    # A classifier whose output is a map of scores says the mean of it.
+    return np.asarray(scores.reshape(*scores.shape[:2], -1).mean(axis=2), np.float32)

@@ -1,0 +1,1 @@
+"""The closed vocabulary of steps: one function a step, on an `Image`."""

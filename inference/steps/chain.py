@@ -1,0 +1,91 @@
+"""A list of steps, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from inference.steps import intensity, labels, spatial
+from inference.steps.image import Image
+from models.manifest_steps import (
+    POST_STEPS,
+    PRE_STEPS,
+    Argmax,
+    Boxes,
+    Invert,
+    PostStep,
+    PreStep,
+    Regions,
+    Threshold,
+)
+from node.domain.errors import ModelError
+
+#: One function a step; the name of the function is the word of the step.
+_FUNCTIONS: Mapping[str, Callable[..., Image]] = {
+    function.__name__: function
+    for module in (spatial, intensity, labels)
+    for function in vars(module).values()
+    if callable(function) and function.__name__ in {s.step for s in (*PRE_STEPS, *POST_STEPS)}
+}
+
+
+def preprocess(image: Image, steps: Sequence[PreStep]) -> Image:
+    """From a volume as it lies to what the network takes.
+
+    Raises:
+        NothingLeft: the pixels contradict what the package expects.
+        ModelError: the steps do not fit the image.
+    """
+    for step in steps:
+        image = _FUNCTIONS[step.step](image, step)
+    return image
+
+
+def postprocess(image: Image, steps: Sequence[PostStep], thresholds: Mapping[str, float]) -> Image:
+    """From the network's channels to what is measured.
+
+    `invert` straight before `argmax` is done channel by channel: the probabilities of a hundred
+    classes never lie on the grid of the volume together.
+
+    Args:
+        thresholds: the package's, by name, as the site set them.
+    """
+    todo = list(steps)
+    while todo:
+        step = todo.pop(0)
+        if isinstance(step, Invert) and todo and isinstance(todo[0], Argmax):
+            image = _best_undone(image, step)
+            todo.pop(0)
+        else:
+            image = _apply(image, step, thresholds)
+    return image
+
+
+def _apply(image: Image, step: PostStep, thresholds: Mapping[str, float]) -> Image:
+    if isinstance(step, Boxes):
+        raise ModelError("step boxes belongs to the pipeline 'detection'; correct model.yaml")
+    if isinstance(step, Threshold | Regions):
+        return _FUNCTIONS[step.step](image, step, thresholds)
+    return _FUNCTIONS[step.step](image, step)
+
+
+def _best_undone(image: Image, step: Invert) -> Image:
+    """`invert` and `argmax`."""
+    moves, kept = spatial.undone(image.trace, step)
+    best: Any = None
+    number_of: Any = None
+    for number in range(len(image.values)):
+        values = image.values[number : number + 1]
+        for move in moves:
+            values = move.undo(values, step.interpolation)
+        if best is None:
+            best = values.copy()
+            number_of = np.zeros(values.shape, labels.label_type(len(image.values) - 1))
+            continue
+        better = values > best
+        number_of[better] = number
+        np.copyto(best, values, where=better)
+    affine = moves[-1].source.affine if moves else image.affine
+    return Image(values=number_of, affine=affine, trace=kept)
