@@ -21,7 +21,8 @@ from inference.backends.base import Arrays, Opening, Session, Tensor, TritonSett
 from inference.backends.registry import backend_of
 from inference.graph import inspect_graph
 from inference.providers import Choice, choose, probe
-from inference.windows import Windowing, run_stack
+from inference.windowing import windowing_of
+from inference.windows import Windowing, run_maps, run_stack
 from models.manifest import NetworkSpec, TensorSpec
 from node.domain.errors import ModelError
 
@@ -105,7 +106,7 @@ class LoadedNetwork:
         self._spec = spec
         self._session = session
         self._choice = choice
-        self._windowing = Windowing(patch=spec.patch, overlap=spec.overlap, batch=spec.batch)
+        self._windowing = windowing_of(spec) if spec.patch else None
 
     @property
     def name(self) -> str:
@@ -166,7 +167,21 @@ class LoadedNetwork:
                 f"network {spec.name} takes images of {spec.inputs[0].count} channel(s) and "
                 f"{len(spec.patch)} axes, got {images.shape[1:]}"
             )
-        return run_stack(self._first_output, images, self._windowing)
+        return run_stack(self._first_output, images, self._cut())
+
+    def run_maps(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """(channel, *spatial) -> every output by name, each in its own resolution."""
+        outputs = run_maps(self._all_outputs, image, self._cut())
+        return {one.name: output for one, output in zip(self._spec.outputs, outputs, strict=True)}
+
+    def _cut(self) -> Windowing:
+        if self._windowing is None:
+            raise ModelError(f"network {self._spec.name} has no window; it cannot look at images")
+        return self._windowing
+
+    def _all_outputs(self, windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        found = self._call({self._spec.input_name: windows}, self._spec.outputs)
+        return tuple(found[one.name] for one in self._spec.outputs)
 
     def _first_output(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         first = self._spec.outputs[0]
