@@ -49,7 +49,7 @@ class WindowsSection(Section):
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch: Annotated[int, Field(ge=1)] = 1
-    weights: Literal["gaussian", "constant"] = "gaussian"
+    weights: Literal["gaussian", "gaussian_nnunet", "constant"] = "gaussian"
     sigma: Annotated[float, Field(gt=0, le=1)] = 0.125
     least_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
     padding: Literal["constant", "replicate", "reflect"] = "constant"

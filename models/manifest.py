@@ -97,7 +97,7 @@ class Windows:
     Attributes:
         overlap: fraction of the window that it shares with the next, 0 <= overlap < 1.
         batch: windows per call.
-        weights: "gaussian" or "constant" inside a window.
+        weights: "gaussian", "gaussian_nnunet" or "constant" inside a window.
         sigma: standard deviation of the Gaussian as a fraction of the patch.
         least_weight: no weight is below this fraction of the largest.
         padding: of an image smaller than the patch: "constant", "replicate", "reflect".

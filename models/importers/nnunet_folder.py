@@ -1,7 +1,7 @@
 """Where things lie in a results folder of nnU-Net v2.
 
-    nnUNet_results/Dataset801_Abdomen/nnUNetTrainer__nnUNetPlans__3d_fullres/
-        plans.json  dataset.json  fold_0/checkpoint_final.pth  fold_1/...  fold_all/...
+nnUNet_results/Dataset801_Abdomen/nnUNetTrainer__nnUNetPlans__3d_fullres/
+    plans.json  dataset.json  fold_0/checkpoint_final.pth  fold_1/...  fold_all/...
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 Request:
     folder, folds ["fold_0", ...], checkpoint: see `models.importers.nnunet_folder`.
 Writes:
-    net.onnx             input "image", output "logits"; batch dynamic, patch fixed.
-    golden_input.npy     (1, channel, *patch) float32, values that float16 holds.
-    golden_expected.npy  (1, class, *patch) float32, as PyTorch computed it.
+    net.onnx, or fold_0.onnx ...  input "image", output "logits"; batch dynamic, patch fixed.
+    golden_input.npy              (1, channel, *patch) float32, values that float16 holds.
+    golden_net.npy, ...           (1, class, *patch) float32, as PyTorch computed it.
 Report:
-    configuration, trainer, mirror_axes, parameters, exporter, versions.
+    networks, configuration, trainer, mirror_axes, parameters, exporter, versions.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from models.importers.exchange import Json, answer
@@ -28,8 +29,6 @@ from models.importers.nnunet_plans import Plan, read_plan
 from models.importers.nnunet_trainers import judge_trainer
 from node.domain.errors import ImportRefused
 
-#: A protocol buffer holds less than 2 GiB; what stands beside the weights is small.
-_LARGEST_BYTES = 2**31 - 2**24
 _OPSET_DYNAMO, _OPSET_TORCHSCRIPT = 20, 17
 _LARGEST_BATCH = 64
 _GOLDEN_SEED = 20
@@ -46,17 +45,23 @@ def export(request: Json, out: Path) -> Json:
     judge_trainer(trainer, doubts)
     doubts.settle()
     plan = read_plan(folder, configuration)
-    network = build_network(plan, checkpoints)
-    parameters = sum(tensor.numel() for tensor in network.parameters())
-    _fits(network, len(checkpoints))
-    _golden(network, plan, out)
-    exporter = _to_onnx(network, plan, out / "net.onnx")
+    image = _golden_input(plan)
+    np.save(out / "golden_input.npy", image)
+    names = ["net"] if len(checkpoints) == 1 else list(request["folds"])
+    parameters, exporters = 0, []
+    for name, checkpoint in zip(names, checkpoints, strict=True):
+        network = build_network(plan, checkpoint)
+        parameters = sum(tensor.numel() for tensor in network.parameters())
+        with torch.inference_mode():
+            np.save(out / f"golden_{name}.npy", network(torch.from_numpy(image)).numpy())
+        exporters.append(_to_onnx(network, plan, out / f"{name}.onnx"))
     return {
+        "networks": [f"{name}.onnx" for name in names],
         "configuration": configuration,
         "trainer": trainer,
         "mirror_axes": [axis for axis in axes if axis < plan.dimensions],
-        "parameters": parameters // len(checkpoints),
-        "exporter": exporter,
+        "parameters": parameters,
+        "exporter": ", ".join(dict.fromkeys(exporters)),
         "versions": _versions(),
     }
 
@@ -78,33 +83,18 @@ def _common(
     return shared
 
 
-def _fits(network: nn.Module, folds: int) -> None:
-    size = sum(tensor.numel() * 4 for tensor in network.state_dict().values())
-    if size > _LARGEST_BYTES:
-        raise ImportRefused.once(
-            "network_weights",
-            f"the weights of {folds} folds are {size / 2**30:.1f} GiB together; one ONNX file "
-            "holds less than 2 GiB",
-            "name fewer folds below 'folds:' of the form, e.g. [0]",
-        )
-
-
-def _golden(network: nn.Module, plan: Plan, out: Path) -> None:
-    """A smooth seeded image in the range of normalised values, and the network's answer."""
+def _golden_input(plan: Plan) -> NDArray[np.float32]:
+    """A seeded image of several grain sizes in the range of normalised values."""
     rng = np.random.default_rng(_GOLDEN_SEED)
     image = np.zeros((1, len(plan.channels), *plan.patch), np.float32)
+    inside = (slice(None), slice(None), *(slice(0, size) for size in plan.patch))
     for step, share in ((16, 0.8), (4, 0.5), (1, 0.2)):
-        coarse = rng.standard_normal(
-            (1, len(plan.channels), *(-(-size // step) for size in plan.patch))
-        ).astype(np.float32)
-        for axis in range(2, coarse.ndim):
-            coarse = coarse.repeat(step, axis=axis)
-        image += share * coarse[(slice(None), slice(None), *(slice(0, s) for s in plan.patch))]
-    image = image.astype(np.float16).astype(np.float32)
-    with torch.inference_mode():
-        expected = network(torch.from_numpy(image)).numpy()
-    np.save(out / "golden_input.npy", image)
-    np.save(out / "golden_expected.npy", expected)
+        sizes = [-(-size // step) for size in plan.patch]
+        grains = rng.standard_normal((1, len(plan.channels), *sizes)).astype(np.float32)
+        for axis in range(2, grains.ndim):
+            grains = grains.repeat(step, axis=axis)
+        image += np.float32(share) * grains[inside]
+    return image.astype(np.float16).astype(np.float32)
 
 
 def _to_onnx(network: nn.Module, plan: Plan, path: Path) -> str:
@@ -126,7 +116,7 @@ def _to_onnx(network: nn.Module, plan: Plan, path: Path) -> str:
             **names,
         )
     except Exception as error:
-        print(f"dynamo: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.stderr.write(f"dynamo: {type(error).__name__}: {error}\n")
     else:
         return f"torch.onnx dynamo, opset {_OPSET_DYNAMO}"
     with torch.inference_mode():

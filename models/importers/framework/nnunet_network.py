@@ -8,8 +8,7 @@ log) are taken; the first other one is named and the file refused.
 from __future__ import annotations
 
 import pickle
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,25 @@ import torch
 from dynamic_network_architectures.architectures import unet
 from torch import nn
 
+from models.importers.framework.weights import pickled_names
 from models.importers.nnunet_plans import Plan
 from models.importers.nnunet_trainers import BATCH_NORM
 from node.domain.errors import ImportRefused
 
-_GLOBAL = re.compile(r"(?:GLOBAL|global:?|Type|type) ([\w.]+\.\w+)")
+_SCALAR: Any = getattr(np, "_core").multiarray.scalar  # noqa: B009 - NumPy gives it no other name
 #: What may be in a checkpoint besides tensors: numbers of NumPy 1 and 2, as the log holds them.
 _NUMBERS = [
     np.dtype,
     np.dtypes.Float64DType,
     np.dtypes.Float32DType,
     np.dtypes.Int64DType,
-    np._core.multiarray.scalar,
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),
 ]
+
+
+#: Beginnings of what every checkpoint names.
+_HARMLESS = ("torch", "collections.", "numpy.", "_codecs.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +75,12 @@ def _load(path: Path, where: str) -> Mapping[str, Any]:
     try:
         with torch.serialization.safe_globals(_NUMBERS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = _GLOBAL.search(str(error))
-        what = f"'{named[1]}'" if named else "an object that is no number"
+    except pickle.UnpicklingError:
+        strange = [name for name in pickled_names(path) if not name.startswith(_HARMLESS)]
+        what = ", ".join(strange[:5]) or "an object that is no number"
         raise ImportRefused.once(
             where,
-            f"the file wants {what} to be loaded beside the weights, which could run a program",
+            f"the file wants {what} to be called when it is loaded, which could run a program",
             "do not use this file unless you know who wrote it; a checkpoint that nnU-Net wrote "
             "by itself holds nothing of the kind",
         ) from None
@@ -114,7 +118,7 @@ def _lacking(key: str, where: str) -> ImportRefused:
 def _axes(value: object, where: str) -> tuple[int, ...]:
     if value is None:
         return ()
-    axes = list(value) if isinstance(value, list | tuple) else [value]
+    axes: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
     if not all(isinstance(axis, int | np.integer) and 0 <= axis < 3 for axis in axes):
         raise _lacking("inference_allowed_mirroring_axes", where)
     return tuple(sorted({int(axis) for axis in axes}))
@@ -140,37 +144,12 @@ def _weights(value: object, where: str) -> dict[str, torch.Tensor]:
     return weights
 
 
-class FoldMean(nn.Module):
-    """The mean of the logits of several networks of one plan, as nnU-Net averages folds.
-
-    Stitching windows and averaging mirrored runs are linear, so that the mean inside the
-    window equals the mean of whole predictions.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """(batch, channel, *patch) -> (batch, class, *patch)."""
-        total: torch.Tensor = self.networks[0](image)
-        for network in self.networks[1:]:
-            total = total + network(image)
-        return total / len(self.networks)
-
-
-def build_network(plan: Plan, checkpoints: Sequence[Checkpoint]) -> nn.Module:
-    """The network of a plan with the weights of its folds, ready for inference.
+def build_network(plan: Plan, checkpoint: Checkpoint) -> nn.Module:
+    """The network of a plan with the weights of one fold, ready for inference.
 
     Raises:
         ImportRefused: the weights do not fit the network that the plan describes.
     """
-    networks = [_fold(plan, checkpoint) for checkpoint in checkpoints]
-    network = networks[0] if len(networks) == 1 else FoldMean(networks)
-    return network.eval()
-
-
-def _fold(plan: Plan, checkpoint: Checkpoint) -> nn.Module:
     network = bare_network(plan, checkpoint.trainer)
     expected, given = network.state_dict(), checkpoint.weights
     missing = sorted(expected.keys() - given.keys())
@@ -187,7 +166,7 @@ def _fold(plan: Plan, checkpoint: Checkpoint) -> nn.Module:
             "plans.json, dataset.json and the checkpoint must come from one training",
         )
     network.load_state_dict(dict(given))
-    return network
+    return network.eval()
 
 
 def bare_network(plan: Plan, trainer: str) -> nn.Module:

@@ -1,0 +1,129 @@
+"""An imported nnU-Net package against nnU-Net itself, on generated volumes.
+
+Ours is what the node runs: the manifest as it will be written, the real engine, the built-in
+steps. Theirs runs in the sandbox. Where nnU-Net is not installed, the PyTorch network takes its
+place behind our own windows, and the card says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from inference.builtin.running import run_maps
+from inference.engine import EngineOptions, open_network
+from inference.steps.chain import postprocess, preprocess
+from inference.steps.image import Image
+from models.manifest import ModelManifest
+from models.registry import MANIFEST_NAME, file_sha256, load_manifest
+from node.domain.errors import ImportRefused
+from node.domain.imaging import Network
+from node.importing.cases import GeneratedVolume
+from node.importing.parity import Parity, agreement, difference
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The package as the node sees it, before it is written."""
+
+    manifest: ModelManifest
+    networks: Mapping[str, Network]
+
+
+def opened(manifest: Mapping[str, Any], files: Mapping[str, Path], folder: Path) -> Opened:
+    """Lay the package out in a scratch folder, read it, open its networks.
+
+    Raises:
+        ConfigError, ModelError: what the importer made is no package.
+    """
+    folder.mkdir(parents=True)
+    networks = []
+    for network in manifest["networks"]:
+        target = folder / network["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(files[network["path"]])
+        networks.append({**network, "sha256": file_sha256(target)})
+    text = yaml.safe_dump({**manifest, "networks": networks}, sort_keys=False)
+    (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+    read = load_manifest(folder)
+    return Opened(read, {spec.name: open_network(spec, EngineOptions()) for spec in read.networks})
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What our pipeline makes of one volume.
+
+    Attributes:
+        labels: (i, j, k), on the grid of the volume.
+    """
+
+    preprocessed: Array
+    logits: Array
+    labels: Array
+    seconds: float
+
+
+def run_ours(package: Opened, case: GeneratedVolume) -> Ours:
+    """The whole way, with what lies between kept."""
+    started = time.monotonic()
+    manifest = package.manifest
+    image = Image(values=case.voxels[np.newaxis], affine=case.affine)
+    ready = preprocess(image, manifest.preprocess)
+    scores = run_maps(manifest, package.networks, ready)
+    labelled = postprocess(scores, manifest.postprocess, manifest.thresholds)
+    seconds = time.monotonic() - started
+    return Ours(ready.values, scores.values, labelled.values[0], seconds)
+
+
+#: Runs the reference on the volume in a folder and leaves its arrays there; gives its report.
+Reference = Callable[[GeneratedVolume, Path, bool], Mapping[str, Any]]
+
+
+def compare(
+    package: Opened, cases: Sequence[GeneratedVolume], scratch: Path, reference: Reference
+) -> tuple[Parity, ...]:
+    """One row a volume; the first also against nnU-Net with its own float16 sums."""
+    rows = []
+    for number, case in enumerate(cases):
+        folder = scratch / f"reference_{case.name}"
+        folder.mkdir()
+        report = reference(case, folder, number == 0)
+        rows.append(_row(package, case, folder, report))
+        for path in folder.glob("*.npy"):
+            path.unlink()
+    return tuple(rows)
+
+
+def _row(package: Opened, case: GeneratedVolume, folder: Path, report: Mapping[str, Any]) -> Parity:
+    theirs = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+    if not {"preprocessed", "logits", "labels"} <= theirs.keys():
+        raise ImportRefused.once(
+            f"parity on {case.description}", "the reference left no arrays", "import it again"
+        )
+    ours = run_ours(package, case)
+    notes = [str(report["framework"])]
+    if "labels_shipped" in theirs:
+        same = agreement(ours.labels, theirs["labels_shipped"], "labels")
+        notes.append(
+            "against nnU-Net unchanged, which sums windows in float16: "
+            f"{same.equal:.4%} of the voxels equal, mean Dice {same.mean_dice:.4f}"
+        )
+    return Parity(
+        case=case.description,
+        shape=case.voxels.shape,
+        preprocessed=difference(ours.preprocessed, theirs["preprocessed"], "network input"),
+        logits=difference(ours.logits, theirs["logits"], "logits"),
+        labels=agreement(ours.labels, theirs["labels"], "labels"),
+        notes=tuple(notes),
+        our_seconds=ours.seconds,
+        their_seconds=float(report["seconds"]),
+    )
