@@ -136,7 +136,7 @@ def read(
         return sampling.nearest(values, maps, rule.rounding)
     if interpolation == "linear":
         return sampling.linear(values, maps)
-    return sampling.cubic(values, maps, corners=rule.corners)
+    return sampling.cubic(values, maps, corners=rule.corners, by_plane=rule.alone is not None)
 
 
 def _split(

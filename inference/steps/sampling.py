@@ -99,7 +99,9 @@ def _linear_along(values: Array, axis: int, at: NDArray[np.float64]) -> Floats:
     return below
 
 
-def cubic(values: Array, maps: Sequence[AxisMap], *, corners: bool) -> Floats:
+def cubic(
+    values: Array, maps: Sequence[AxisMap], *, corners: bool, by_plane: bool = False
+) -> Floats:
     """(channel, *spatial) -> float32 by cubic B-splines, mode nearest.
 
     An axis whose map is the identity is not touched: its planes are read one by one.
@@ -107,6 +109,7 @@ def cubic(values: Array, maps: Sequence[AxisMap], *, corners: bool) -> Floats:
     Args:
         maps: with `corners` all of them `corners_kept` (scipy.ndimage.zoom), else all of them
             `edges_kept` and values kept inside the range of what is read (skimage.resize).
+        by_plane: what is read, for that range, is a plane and not the whole channel.
     """
     shape = tuple(along.count for along in maps)
     out = np.empty((len(values), *shape), np.float32)
@@ -123,21 +126,22 @@ def cubic(values: Array, maps: Sequence[AxisMap], *, corners: bool) -> Floats:
             for plane, read in zip(
                 np.moveaxis(target, axis, 0), np.moveaxis(source, axis, 0), strict=True
             ):
-                plane[...] = _spline(read, plane.shape, corners=corners)
+                limits = read if by_plane else source
+                plane[...] = _spline(read, plane.shape, None if corners else limits)
         else:
-            target[...] = _spline(source, target.shape, corners=corners)
+            target[...] = _spline(source, target.shape, None if corners else source)
     return out
 
 
-def _spline(source: Array, shape: tuple[int, ...], *, corners: bool) -> NDArray[np.float64]:
-    """One array to a shape."""
+def _spline(source: Array, shape: tuple[int, ...], limits: Array | None) -> NDArray[np.float64]:
+    """One array to a shape: end samples kept, or outer edges and the range of `limits`."""
     exact = source.astype(np.float64)
     factors = [count / length for count, length in zip(shape, source.shape, strict=True)]
     out: NDArray[np.float64] = ndimage.zoom(
-        exact, factors, order=3, mode="nearest", grid_mode=not corners
+        exact, factors, order=3, mode="nearest", grid_mode=limits is not None
     )
-    if not corners:
-        np.clip(out, exact.min(), exact.max(), out=out)
+    if limits is not None:
+        np.clip(out, float(limits.min()), float(limits.max()), out=out)
     return out
 
 
