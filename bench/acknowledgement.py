@@ -59,7 +59,7 @@ def _node(scratch: Path, pacs_port: int) -> Iterator[int]:
             pacs_port=pacs_port,
             storage=scratch / "store",
             quiet=1,
-            models="\n".join(f"  {name}: {{}}" for name in names),
+            models="\n".join(f"  {name}: {{unsigned: true}}" for name in names),
             names=", ".join(names),
             log=scratch / "node.log",
         ),

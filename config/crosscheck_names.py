@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from config.draft import Draft, Faults, settled
+from config.installed import InstalledModel
 from config.messages import close_to, listed
 
 #: Names of the installed packages; as a mapping, with the names of the thresholds of each.
@@ -19,6 +20,18 @@ def models(draft: Draft, installed: Installed) -> Faults:
             )
         elif isinstance(installed, Mapping):
             yield from settled(_thresholds(draft, name, tuple(installed[name])))
+            yield from settled(_signature(draft, name, installed[name]))
+
+
+def _signature(draft: Draft, model: str, package: Collection[str]) -> Faults:
+    if not isinstance(package, InstalledModel) or package.signed:
+        return
+    if draft.truth("models", model, "enabled") and not draft.truth("models", model, "unsigned"):
+        yield draft.fault(
+            ("models", model),
+            "this package carries no signature",
+            f"sign it (`models sign {model} --key FILE`), or write 'unsigned: true' below it",
+        )
 
 
 def _thresholds(draft: Draft, model: str, known: Sequence[str]) -> Faults:

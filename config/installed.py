@@ -13,11 +13,13 @@ class InstalledModel(Collection[str]):
     Attributes:
         triage: it looks for acute findings.
         acute: acute finding -> the operating threshold from which on it counts.
+        signed: it carries a signature, of whomever.
     """
 
     thresholds: tuple[str, ...] = ()
     triage: bool = False
     acute: Mapping[str, float] = field(default_factory=dict)
+    signed: bool = True
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.thresholds)

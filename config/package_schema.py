@@ -37,9 +37,8 @@ class InputSection(Section):
 
     modalities: tuple[Text, ...] = Field(min_length=1)
     sop_class_uids: tuple[Uid, ...] = Field(min_length=1)
-    orientations: tuple[Literal["axial", "coronal", "sagittal", "oblique"], ...] = Field(
-        min_length=1
-    )
+    #: () of a package for projections, which lie nowhere in the patient.
+    orientations: tuple[Literal["axial", "coronal", "sagittal", "oblique"], ...]
     min_planes: Annotated[int, Field(ge=1)]
     min_extent_mm: Annotated[float, Field(ge=0)]
     max_spacing_mm: Positive
@@ -173,5 +172,17 @@ class Package(Section):
                     f"no series plays the role '{name}'",
                     f"add '{name}:' below 'needs:' with what the series must be",
                     at="results.views",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _projections_have_no_place(self) -> Package:
+        for number, step in enumerate(self.preprocess):
+            if step.step in ("orient", "spacing") and not self.inputs.orientations:
+                raise refusal(
+                    "the package names no orientation, so it reads projections, which have no "
+                    "axes and no voxel size in the patient",
+                    "use resize, or name the orientations of the series",
+                    at=f"preprocess.{number}.step",
                 )
         return self

@@ -371,6 +371,7 @@ class Boxes(Section):
     at_most: Count = 300
     least_side: Annotated[float, Field(ge=0)] = 1.0
     divisible_by: tuple[Count, ...] = ()
+    zero: Literal["centre", "edge"] = "centre"
 
     @model_validator(mode="after")
     def _levels_agree(self) -> Boxes:

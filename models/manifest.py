@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from config.schema.needs import Need
 from models.manifest_results import Results
 from models.manifest_steps import PostStep, PreStep
 from node.domain.acute import AcuteFinding
@@ -224,6 +225,8 @@ class ModelManifest:
         source: where an imported package came from.
         preprocess / postprocess / results: of a built-in pipeline: steps before and behind the
             network, and what becomes which finding.
+        needs: other series that it analyses together with the first, by role; a route may
+            state a role otherwise.
     """
 
     identity: ModelIdentity
@@ -243,3 +246,4 @@ class ModelManifest:
     preprocess: tuple[PreStep, ...] = ()
     postprocess: tuple[PostStep, ...] = ()
     results: Results | None = None
+    needs: Mapping[str, Need] = field(default_factory=dict)

@@ -341,6 +341,8 @@ class Boxes:
         overlap: boxes that overlap a better one by more (intersection over union) are dropped.
         at_most: boxes kept. least_side: shorter boxes are dropped, voxels.
         divisible_by: the image was padded at its far end to multiples of it.
+        zero: what the coordinate 0 is: the "centre" of the first voxel (boxes that were made
+            from places in the patient, as MONAI's are) or its outer "edge" (torchvision).
     """
 
     step: ClassVar[str] = "boxes"
@@ -355,6 +357,7 @@ class Boxes:
     at_most: int = 300
     least_side: float = 1.0
     divisible_by: tuple[int, ...] = ()
+    zero: Literal["centre", "edge"] = "centre"
 
 
 #: Before the network.

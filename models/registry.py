@@ -137,6 +137,7 @@ def read_manifest(folder: Path) -> ModelManifest:
         preprocess=preprocessing(package.preprocess),
         postprocess=postprocessing(package.postprocess),
         results=None if package.results is None else results_of(package.results),
+        needs=dict(package.needs),
     )
 
 

@@ -17,7 +17,7 @@ import structlog
 
 from config.schema import Appliance
 from inference.worker import WorkerPool
-from models.registry import load_manifest
+from models.signature import load_trusted
 from node.domain.errors import ConfigError, LedgerError
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -41,6 +41,7 @@ from node.settings import (
     result_context,
     routes_of,
     segment_settings,
+    trust_of,
     watermark,
     worker_setup,
 )
@@ -71,7 +72,8 @@ class Core:
         self.root = appliance.storage.path
         self.results_folder = self.root / RESULTS
         enabled = tuple(name for name, model in appliance.models.items() if model.enabled)
-        manifests = {name: load_manifest(models_folder / name) for name in enabled}
+        trust = trust_of(appliance)
+        manifests = {name: load_trusted(models_folder / name, trust) for name in enabled}
         self.routes: tuple[ModelRoute, ...] = routes_of(appliance, manifests)
         self._lock = _lock(_made(self.root))
         self.ledger = Ledger(self.root)

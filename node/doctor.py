@@ -14,12 +14,13 @@ from pathlib import Path
 from config.schema import Appliance
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
-from models.registry import load_manifest
+from models.signature import Trust, load_trusted
 from node.alerting import channel_of
 from node.domain.addresses import OWN, authority, remedy
 from node.domain.errors import NodeError
 from node.examination import examine_destination
 from node.packages import MODELS_FOLDER
+from node.settings import trust_of
 
 #: Earlier than this the clock of the computer is wrong: Vigie did not exist.
 NOT_BEFORE = 1_767_225_600.0  # 2026-01-01
@@ -46,7 +47,7 @@ def examine(appliance: Appliance) -> Iterator[Finding]:
         yield Finding(f"alerts {name}", probed.fault, probed.told)
     for name, model in appliance.models.items():
         if model.enabled:
-            yield from _model(name, tuple(appliance.workers.providers))
+            yield from _model(name, tuple(appliance.workers.providers), trust_of(appliance))
 
 
 def _serving(appliance: Appliance) -> Finding:
@@ -95,10 +96,10 @@ def _clock(now: Callable[[], float] = time.time) -> Finding:
     return Finding("clock", f"{told} is in the past; set up NTP" if wrong else "", told)
 
 
-def _model(name: str, providers: tuple[str, ...]) -> Iterator[Finding]:
+def _model(name: str, providers: tuple[str, ...], trust: Trust) -> Iterator[Finding]:
     started = time.perf_counter()
     try:
-        manifest = load_manifest(MODELS_FOLDER / name)
+        manifest = load_trusted(MODELS_FOLDER / name, trust)
         options = EngineOptions(providers=providers)
         networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
         check_golden(manifest, networks)

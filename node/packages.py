@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import models
 from config.installed import InstalledModel
 from config.load import read_document
 from config.package_schema import Package
+from models.signature import SIGNATURE_NAME
 
 MODELS_FOLDER = Path(models.__file__).resolve().parent
 
@@ -20,7 +22,10 @@ def installed_models(folder: Path = MODELS_FOLDER) -> Mapping[str, InstalledMode
         ConfigError: a `model.yaml` cannot be used; one line per fault.
     """
     return {
-        path.parent.name: _installed(read_document(path, Package))
+        path.parent.name: replace(
+            _installed(read_document(path, Package)),
+            signed=path.with_name(SIGNATURE_NAME).is_file(),
+        )
         for path in sorted(folder.glob("*/model.yaml"))
     }
 

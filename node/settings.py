@@ -13,6 +13,7 @@ from config.schema import Appliance, DicomDestination, DicomwebDestination
 from dicom_sr.context import ResultContext
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
+from models.signature import Trust
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.analysis import WorkerSetup
@@ -25,7 +26,7 @@ from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import WriteFallback
 from node.pipeline.proof import ProofPolicy
 from node.pipeline.routing import ModelRoute
-from node.pipeline.rules import rules_of
+from node.pipeline.rules import rules_of, with_needs
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
@@ -45,7 +46,7 @@ def routes_of(
     rules = rules_of(appliance.routes, appliance.node.time_zone)
     routes = []
     for name, manifest in manifests.items():
-        naming = tuple(rule for rule in rules if name in rule.models)
+        naming = tuple(with_needs(rule, manifest.needs) for rule in rules if name in rule.models)
         if not naming:
             continue
         model = appliance.models[name]
@@ -243,6 +244,14 @@ def web_settings(appliance: Appliance) -> WebSettings:
     )
 
 
+def trust_of(appliance: Appliance) -> Trust:
+    """Whose packages may run."""
+    return Trust(
+        keys=appliance.signatures.keys,
+        unsigned=frozenset(name for name, model in appliance.models.items() if model.unsigned),
+    )
+
+
 def worker_setup(appliance: Appliance, models: tuple[str, ...], folder: Path) -> WorkerSetup:
     """What every worker process loads."""
     workers = appliance.workers
@@ -250,6 +259,7 @@ def worker_setup(appliance: Appliance, models: tuple[str, ...], folder: Path) ->
     return WorkerSetup(
         models_folder=folder,
         models=models,
+        trust=trust_of(appliance),
         thresholds={name: dict(appliance.models[name].thresholds) for name in models},
         engine=EngineOptions(
             providers=tuple(workers.providers),

@@ -17,6 +17,7 @@ from config.schema.models import Model
 from config.schema.receiver import Receiver
 from config.schema.results import Results
 from config.schema.routes import Route
+from config.schema.signatures import Signatures
 from config.schema.storage import Storage
 from config.schema.web import Web
 from config.schema.workers import Workers
@@ -55,6 +56,11 @@ class Appliance(Section):
     )
     models: Mapping[str, Model] = Field(
         default_factory=dict, title="Models", description="Installed packages in use, by name."
+    )
+    signatures: Signatures = Field(
+        default_factory=Signatures,
+        title="Signatures",
+        description="Whose model packages may run here.",
     )
     destinations: Mapping[EntryName, AnyDestination] = Field(
         default_factory=dict, title="Destinations", description="Where results go, by name."

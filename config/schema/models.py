@@ -15,6 +15,12 @@ class Model(Section):
     enabled: bool = Field(
         default=True, title="In use", description="false takes the model out of service."
     )
+    unsigned: bool = Field(
+        default=False,
+        title="Runs without a signature",
+        description="true lets the package run although nobody of 'signatures.keys' signed it. A "
+        "signature of a known key must still fit.",
+    )
     priority: int | None = Field(
         default=None,
         title="Priority",

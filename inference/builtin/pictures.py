@@ -37,8 +37,14 @@ def window_of(manifest: ModelManifest, values: NDArray[np.float32]) -> tuple[flo
     return (low + high) / 2, max(high - low, 1e-3)
 
 
-def source_picture(
-    volume: Volume, index: int, manifest: ModelManifest, caption: str, named: Sequence[Named] = ()
+def source_picture(  # noqa: PLR0913 - a picture is one thing
+    volume: Volume,
+    index: int,
+    manifest: ModelManifest,
+    caption: str,
+    named: Sequence[Named] = (),
+    *,
+    filled: bool = True,
 ) -> KeyImage:
     """Source image `index` of the volume as it is stored, with masks (row, column) on it."""
     pixels = np.asarray(volume.voxels[index], np.float32)
@@ -50,7 +56,7 @@ def source_picture(
         pixel_mm=(spacing[1], spacing[2]),
         plane=volume.planes[index],
         caption=caption,
-        overlays=overlays_of(named),
+        overlays=overlays_of(named, filled=filled),
         edges=edges(volume.affine[:3, 2], volume.affine[:3, 1]) if placed else _NO_EDGES,
     )
 
@@ -87,7 +93,7 @@ def coronal_picture(
     )
 
 
-def overlays_of(named: Sequence[Named]) -> tuple[Overlay, ...]:
+def overlays_of(named: Sequence[Named], *, filled: bool = True) -> tuple[Overlay, ...]:
     """The largest keep their names, and a name that comes again is written once."""
     ordered = sorted(named, key=lambda item: -int(item[0].sum()))
     overlays = []
@@ -95,7 +101,7 @@ def overlays_of(named: Sequence[Named]) -> tuple[Overlay, ...]:
     for mask, colour, name in ordered:
         label = name if len(told) < MOST_NAMES and name not in told else ""
         told.add(name)
-        overlays.append(Overlay(mask=mask, colour=colour, label=label))
+        overlays.append(Overlay(mask=mask, colour=colour, label=label, filled=filled))
     return tuple(overlays)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 
-from inference.builtin import segmentation
+from inference.builtin import classification, detection, segmentation
 from models.manifest import ModelManifest
 from node.domain.analysis import Analyse, AnalysisRequest
 from node.domain.errors import ModelError
@@ -14,6 +14,8 @@ from node.domain.finding import Findings
 #: By the word that stands behind `pipeline:`; what looks at volumes.
 BUILT_IN: Mapping[str, Callable[[AnalysisRequest, ModelManifest], Findings]] = {
     "segmentation": segmentation.analyse,
+    "detection": detection.analyse,
+    "classification": classification.analyse,
 }
 
 

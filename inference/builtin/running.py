@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference import windows
 from inference.steps.image import Image
 from models.manifest import ModelManifest, NetworkSpec
 from node.domain.errors import ModelError
@@ -75,3 +77,31 @@ def run_scores(network: Network, spec: NetworkSpec, items: Sequence[Floats]) -> 
     scores = np.concatenate(rows)
     # A classifier whose output is a map of scores says the mean of it.
     return np.asarray(scores.reshape(*scores.shape[:2], -1).mean(axis=2), np.float32)
+
+
+def run_heads(
+    network: Network, spec: NetworkSpec, image: Floats, names: Sequence[str]
+) -> dict[str, Floats]:
+    """Several outputs of one network over a whole image, each on its own coarser grid.
+
+    Args:
+        image: (channel, *spatial), no axis shorter than the patch.
+        names: of the outputs.
+
+    Returns:
+        (channel, *spatial of the output) of each, by name.
+    """
+    check_channels(spec, len(image))
+
+    def infer(patches: Floats) -> list[Floats]:
+        outputs = network.run({spec.input_name: patches})
+        return [outputs[name] for name in names]
+
+    maps = windows.run_maps(infer, np.ascontiguousarray(image, np.float32), windowing_of(spec))
+    return dict(zip(names, maps, strict=True))
+
+
+def windowing_of(spec: NetworkSpec) -> windows.Windowing:
+    """How the manifest cuts an image."""
+    stated = {field.name: getattr(spec.windows, field.name) for field in fields(spec.windows)}
+    return windows.Windowing(patch=spec.patch, **stated)

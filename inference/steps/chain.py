@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from inference.labels import label_type
 from inference.steps import intensity, labels, spatial
 from inference.steps.image import Image
 from models.manifest_steps import (
@@ -82,7 +83,7 @@ def _best_undone(image: Image, step: Invert) -> Image:
             values = move.undo(values, step.interpolation)
         if best is None:
             best = values.copy()
-            number_of = np.zeros(values.shape, labels.label_type(len(image.values) - 1))
+            number_of = np.zeros(values.shape, label_type(len(image.values)))
             continue
         better = values > best
         number_of[better] = number

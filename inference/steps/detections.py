@@ -19,8 +19,8 @@ class Detections:
 
     Attributes:
         boxes: (n, 6) float32, in voxels of the grid: the three lower and then the three upper
-            edges; 0.0 is the centre of the first voxel, as an index. Of a planar network the
-            first axis is [slice, slice].
+            edges. What 0 is, is `Boxes.zero`; on the grid of the volume it is the centre of the
+            first voxel. Of a planar network the first axis is [slice, slice].
         scores: (n,) float32, 0..1. classes: (n,) the channel of each, from 0.
     """
 

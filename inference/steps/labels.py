@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
+from inference.labels import arg_max, label_type
 from inference.steps.image import Image, Values
 from models.manifest_steps import (
     Argmax,
@@ -42,14 +43,8 @@ def sigmoid(image: Image, step: Sigmoid) -> Image:
 
 
 def argmax(image: Image, step: Argmax) -> Image:
-    """The first channel with the largest value, channel by channel, without a second copy."""
-    best = image.values[0].copy()
-    labels = np.zeros((1, *image.shape), label_type(len(image.values) - 1))
-    for number, channel in enumerate(image.values[1:], start=1):
-        better = channel > best
-        labels[0][better] = number
-        np.copyto(best, channel, where=better)
-    return image.with_values(labels)
+    """The first channel with the largest value."""
+    return image.with_values(arg_max(image.values)[np.newaxis])
 
 
 def threshold(image: Image, step: Threshold, thresholds: Mapping[str, float]) -> Image:
@@ -70,7 +65,7 @@ def regions(image: Image, step: Regions, thresholds: Mapping[str, float]) -> Ima
             f"step regions names {len(step.values)} labels for {len(image.values)} channels; "
             "correct model.yaml"
         )
-    labels = np.zeros((1, *image.shape), label_type(max(step.values)))
+    labels = np.zeros((1, *image.shape), label_type(max(step.values) + 1))
     for channel, value in zip(image.values, step.values, strict=True):
         labels[0][channel > limit(step.at, thresholds)] = value
     return image.with_values(labels)
@@ -79,11 +74,6 @@ def regions(image: Image, step: Regions, thresholds: Mapping[str, float]) -> Ima
 def limit(at: float | str, thresholds: Mapping[str, float]) -> float:
     """A number as it stands, or the threshold of that name."""
     return thresholds[at] if isinstance(at, str) else at
-
-
-def label_type(largest: int) -> type[np.uint8] | type[np.uint16]:
-    """The smallest unsigned integer that holds every label."""
-    return np.uint8 if largest < 256 else np.uint16
 
 
 def largest_component(image: Image, step: LargestComponent) -> Image:
@@ -136,7 +126,7 @@ def fill_holes(image: Image, step: FillHoles) -> Image:
 def relabel(image: Image, step: Relabel) -> Image:
     """Every value by the table; what it does not name becomes 0."""
     largest = max(int(image.values.max(initial=0)), *step.table)
-    table = np.zeros(largest + 1, label_type(max(step.table.values())))
+    table = np.zeros(largest + 1, label_type(max(step.table.values()) + 1))
     for source, target in step.table.items():
         table[source] = target
     return image.with_values(table[image.values])

@@ -14,7 +14,7 @@ from config.explain import explain_config, explain_rows
 from config.load import Loaded, load, load_appliance
 from config.schema import Hl7Channel
 from inference.providers import none_works, probe
-from models.registry import load_manifest
+from models.signature import load_trusted
 from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
 from node.conformance import statement
@@ -23,6 +23,7 @@ from node.domain.errors import ConfigFault
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
 from node.pipeline.unreachable import leading_nowhere
+from node.settings import trust_of
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,8 @@ def check(options: argparse.Namespace) -> int:
     for note in loaded.notes:
         print(note)
     enabled = [name for name, model in loaded.appliance.models.items() if model.enabled]
-    manifests = {name: load_manifest(MODELS_FOLDER / name) for name in enabled}
+    trust = trust_of(loaded.appliance)
+    manifests = {name: load_trusted(MODELS_FOLDER / name, trust) for name in enabled}
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
     for warning in (*_warnings(loaded), *leading_nowhere(loaded, manifests)):
         print(f"warning: {warning}")

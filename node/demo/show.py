@@ -114,7 +114,9 @@ def _node(out: Path, scratch: Path, pacs: SmallPacs) -> Iterator[Node]:
             pacs_port=pacs.port,
             storage=scratch / "store",
             quiet=QUIET_TIME_S,
-            models="\n".join(f"  {name}: {{report_not_eligible: true}}" for name in names),
+            models="\n".join(
+                f"  {name}: {{unsigned: true, report_not_eligible: true}}" for name in names
+            ),
             names=", ".join(names),
             log=out / "node.log",
         ),

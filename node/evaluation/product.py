@@ -11,8 +11,8 @@ from pathlib import Path
 from inference.builtin.pipeline import pipeline_of
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
+from inference.projection import load_images
 from inference.series import describe_with_facts
-from inference.volume import load_volume
 from models.manifest import ModelManifest
 from models.registry import load_manifest
 from node.domain.analysis import Analyse, AnalysisRequest
@@ -64,7 +64,7 @@ class Product:
         verdict = judge(own, self.manifest)
         reason = verdict.reason if isinstance(verdict, Ineligible) else ""
         try:
-            volume = load_volume(series)
+            volume = load_images(series, self.manifest.inputs)
         except VolumeError as error:
             refused = Findings(
                 model=self.manifest.identity, status=Status.NOT_ELIGIBLE, reason=str(error)

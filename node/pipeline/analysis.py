@@ -25,10 +25,10 @@ from dicom_sr.write import write_results
 from inference.builtin.pipeline import pipeline_of
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
+from inference.projection import load_images
 from inference.series import describe_study, describe_with_facts
-from inference.volume import load_volume
 from models.manifest import ModelManifest
-from models.registry import load_manifest
+from models.signature import Trust, load_trusted
 from node.domain.acute import Observation, observe
 from node.domain.analysis import Analyse, AnalysisRequest, CompanionSeries
 from node.domain.errors import ModelError, PixelDataError, VolumeError
@@ -87,6 +87,7 @@ class WorkerSetup:
 
     models_folder: Path
     models: tuple[str, ...]
+    trust: Trust
     thresholds: Mapping[str, Mapping[str, float]]
     engine: EngineOptions
 
@@ -170,7 +171,7 @@ def open_models(setup: WorkerSetup) -> tuple[str, ...]:
     """
     providers = []
     for name in setup.models:
-        manifest = load_manifest(setup.models_folder / name)
+        manifest = load_trusted(setup.models_folder / name, setup.trust)
         thresholds = {**manifest.thresholds, **setup.thresholds.get(name, {})}
         manifest = replace(manifest, thresholds=thresholds)
         networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}
@@ -232,10 +233,11 @@ class _Run:
             if found is None:
                 reason = f"the series for the role '{role}' is no longer stored"
                 return self.status(Status.NOT_ELIGIBLE, reason)
-            companions[role] = CompanionSeries(series=found, load=partial(load_volume, found))
+            load = partial(load_images, found, self.manifest.inputs)
+            companions[role] = CompanionSeries(series=found, load=load)
         with self._timed("load"):
             try:
-                volume = load_volume(series)
+                volume = load_images(series, self.manifest.inputs)
             except PixelDataError:
                 # Damaged pixels are no verdict on the series: the job has failed.
                 raise
@@ -323,7 +325,9 @@ def summarise(findings: Findings) -> str:
         return findings.reason
     numbers = [
         f"{m.label} {m.value:.{m.decimals}f} {m.unit.meaning}"
-        for finding in findings.findings
-        for m in finding.measurements
+        for m in (
+            *(m for finding in findings.findings for m in finding.measurements),
+            *(() if findings.findings else findings.exam_measurements),
+        )
     ]
     return "; ".join(numbers) or findings.status.value

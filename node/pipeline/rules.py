@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -17,10 +17,14 @@ from node.pipeline.conditions import Answer, Check, Truth, compiled, shown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """What may play a role beside the first series."""
+    """What may play a role beside the first series; equal where the same is asked for.
+
+    Attributes:
+        asked: the conditions in words; `check` is made from them.
+    """
 
     name: str
-    check: Check
+    check: Check = field(compare=False)
     asked: str
     same: tuple[str, ...]
     prior: bool
@@ -88,7 +92,7 @@ def rules_of(routes: Mapping[str, Route], time_zone: str | None) -> tuple[Rule, 
             destinations=route.destinations,
             check=compiled(route.when),
             prefer=route.prefer,
-            roles=tuple(_role(role, need) for role, need in route.needs.items()),
+            roles=roles_of(route.needs),
             schedule=route.schedule,
             zone=zone,
             priority=route.priority,
@@ -96,6 +100,18 @@ def rules_of(routes: Mapping[str, Route], time_zone: str | None) -> tuple[Rule, 
         )
         for place, (name, route) in enumerate(routes.items())
     )
+
+
+def with_needs(rule: Rule, needs: Mapping[str, Need]) -> Rule:
+    """The rule with the roles that the package needs; one that the rule states itself stays."""
+    stated = {role.name for role in rule.roles}
+    added = roles_of({name: need for name, need in needs.items() if name not in stated})
+    return replace(rule, roles=(*rule.roles, *added)) if added else rule
+
+
+def roles_of(needs: Mapping[str, Need]) -> tuple[Role, ...]:
+    """Every role, ready to be asked."""
+    return tuple(_role(role, need) for role, need in needs.items())
 
 
 def _role(name: str, need: Need) -> Role:

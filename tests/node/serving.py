@@ -29,7 +29,7 @@ receiver:
   peers: {{here: {{addresses: [127.0.0.1], any_ae_title: true}}}}
 storage: {{path: {storage}, refuse_above_percent: 99, keep_free_gb: 0, spare_segments: 0}}
 completion: {{quiet_time_s: 1, interrupted_quiet_time_s: 2}}
-models: {{body_composition: {{report_not_eligible: {report}}}}}
+models: {{body_composition: {{unsigned: true, report_not_eligible: {report}}}}}
 routes: {{all: {{models: [body_composition], destinations: [pacs]}}}}
 destinations:
   pacs:

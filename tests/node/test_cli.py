@@ -83,7 +83,7 @@ def test_check_warns_of_providers_that_this_computer_lacks(
         "node.cli.appliance.probe",
         lambda: Probe(compiled=("CPUExecutionProvider",), missing=frozenset({"libcuda.so.1"})),
     )
-    more = "models: {body_composition: {enabled: true}}\nworkers: {providers: [tensorrt]}\n"
+    more = "models: {body_composition: {unsigned: true}}\nworkers: {providers: [tensorrt]}\n"
     config.write_text(config.read_text() + more, encoding="utf-8")
     assert main(["check", "--config", str(config)]) == GOOD
     warning, idle, good = capsys.readouterr().out.splitlines()

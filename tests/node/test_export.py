@@ -27,7 +27,7 @@ def test_images_are_exported_as_they_were_sent(
         "version: 1\n"
         "receiver: {peers: {here: {addresses: [127.0.0.1], any_ae_title: true}}}\n"
         f"storage: {{path: {tmp_path / 'store'}}}\n"
-        "models: {body_composition: {enabled: true}}\n"
+        "models: {body_composition: {unsigned: true}}\n"
         "routes: {all: {models: [body_composition], destinations: [pacs]}}\n"
         "destinations: {pacs: {type: dicom, ae_title: P, host: 127.0.0.1, port: 104}}\n"
     )

@@ -18,7 +18,7 @@ HEAD = """\
 version: 1
 receiver: {peers: {ct1: {addresses: [10.0.0.1], ae_titles: [CT1]}}}
 storage: {path: ./var}
-models: {body_composition: {}}
+models: {body_composition: {unsigned: true}}
 destinations: {pacs: {type: dicom, ae_title: A, host: a, port: 104}}
 routes:
   r: {models: [body_composition], destinations: [pacs], when: {WHEN}}

@@ -57,6 +57,12 @@ def site(folder: Path) -> Path:
     for path in (ROOT / "models").iterdir():
         if path.suffix == ".py":
             (folder / "models" / path.name).write_bytes(path.read_bytes())
+        elif (
+            path.is_dir()
+            and (path / "__init__.py").is_file()
+            and not (path / "model.yaml").exists()
+        ):
+            (folder / "models" / path.name).symlink_to(path)
     return folder / "models"
 
 

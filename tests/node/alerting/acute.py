@@ -77,7 +77,7 @@ receiver:
   peers: {{here: {{addresses: [127.0.0.1], any_ae_title: true}}}}
 storage: {{path: {storage}, refuse_above_percent: 99, keep_free_gb: 0, spare_segments: 0}}
 completion: {{quiet_time_s: 0.5, interrupted_quiet_time_s: 2}}
-models: {{acute: {{enabled: true}}}}
+models: {{acute: {{unsigned: true}}}}
 routes: {{all: {{models: [acute], destinations: [pacs]}}}}
 destinations:
   pacs: {{type: dicom, ae_title: PACS, host: 127.0.0.1, port: {pacs}, retry_first_s: 0.5}}

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from config.schema import Schedule
-from node.pipeline.rules import begin, hours, in_hours
+from config.schema import Route, Schedule
+from config.schema.needs import Need
+from node.pipeline.rules import begin, hours, in_hours, rules_of, with_needs
 from tests.node import words
 
 
@@ -75,3 +76,33 @@ def test_hours_are_those_of_the_time_zone_of_the_node() -> None:
     assert rule.holds(study.series[0], study).truth.value == "yes"
     elsewhere = replace(rule, zone=ZoneInfo("America/New_York"))
     assert elsewhere.holds(study.series[0], study).truth.value == "no"
+
+
+def need(**conditions: object) -> Need:
+    return Need.model_validate_json(json.dumps({"series": conditions}), strict=True)
+
+
+def route(**given: object) -> Route:
+    text = json.dumps({"models": ["pet"], "destinations": ["pacs"], **given})
+    return Route.model_validate_json(text, strict=True)
+
+
+def test_a_package_states_what_it_needs_and_a_route_may_state_it_otherwise() -> None:
+    plain, own = rules_of(
+        {"a": route(), "b": route(needs={"ct": {"series": {"slices": {"min": 50}}}})}, None
+    )
+    package = {"ct": need(modality="CT"), "prior": need(modality="PT")}
+
+    told = [(role.name, role.asked) for role in with_needs(plain, package).roles]
+    assert [name for name, _ in told] == ["ct", "prior"]
+    assert "CT" in told[0][1]
+    overridden = with_needs(own, package).roles
+    assert [role.name for role in overridden] == ["ct", "prior"]
+    assert "50" in overridden[0].asked
+
+
+def test_two_routes_of_one_package_ask_for_the_same() -> None:
+    first, second = rules_of({"a": route(), "b": route()}, None)
+    package = {"ct": need(modality="CT")}
+
+    assert with_needs(first, package).roles == with_needs(second, package).roles
