@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from inference.window_canvas import Corner
 from inference.window_places import Starts, starts
 from inference.window_weights import SIGMA, Weights, window_weights
+from models.manifest import Windows
 
 Array = NDArray[np.float32]
 
@@ -63,6 +64,12 @@ class Windowing:
             0 <= axis < len(self.patch) for axis in self.mirror_axes
         ):
             raise ValueError(f"windows of {self.patch} have no axes {self.mirror_axes} to mirror")
+
+    @classmethod
+    def of(cls, patch: tuple[int, ...], windows: Windows) -> Windowing:
+        """As a package's manifest says, whose words were checked when it was read."""
+        settings: Any = {each.name: getattr(windows, each.name) for each in fields(windows)}
+        return cls(patch=patch, **settings)
 
     @property
     def window_weights(self) -> NDArray[np.floating]:

@@ -98,9 +98,9 @@ class Windows:
     Attributes:
         overlap: fraction of the window that it shares with the next, 0 <= overlap < 1.
         batch: windows per call.
-        weights: "gaussian", "gaussian_nnunet" or "constant" inside a window.
+        weights: "gaussian", "constant" or "gaussian_nnunet" inside a window.
         sigma: standard deviation of the Gaussian as a fraction of the patch.
-        least_weight: no weight is below this fraction of the largest.
+        least_weight: smaller weights are raised to it; MONAI has 1e-3.
         padding: of an image smaller than the patch: "constant", "replicate", "reflect".
         padding_value: of constant padding, in the network's range.
         starts: "even" spreads windows evenly; "monai" and "nnunet" put them where these do.

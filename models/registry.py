@@ -226,7 +226,9 @@ def _tensors(
 
 def _windows(section: NetworkSection) -> Windows:
     if section.windows is None:
-        return Windows(overlap=section.overlap or 0.0, batch=section.batch or 1)
+        overlap = section.overlap or 0.0
+        weights = "gaussian" if overlap > 0 else "constant"
+        return Windows(overlap=overlap, batch=section.batch or 1, weights=weights)
     stated = section.windows
     return Windows(**{key: getattr(stated, key) for key in WindowsSection.model_fields})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from inference.labels import arg_max
 from inference.window_places import starts
 from inference.window_weights import gaussian, gaussian_nnunet, window_weights
 from inference.windows import Region, Windowing, run_labels, run_maps, run_slabs, run_windows
+from models.manifest import Windows
 
 Array = NDArray[np.float32]
 
@@ -71,6 +73,14 @@ def test_windows_start_where_the_framework_lets_them_start(
 def test_a_step_of_a_decimal_fraction_is_not_rounded_to_a_window_more() -> None:
     # 1 - 0.7 is 0.30000000000000004: 100 - 40 = 60 is exactly 5 steps of 12 voxels.
     assert len(starts(100, 40, 0.7, "nnunet")) == 6
+
+
+def test_the_words_of_a_package_say_how_windows_are_cut() -> None:
+    windows = Windows(overlap=0.625, batch=3, weights="gaussian_nnunet", mirror_axes=(0, 2))
+    windowing = Windowing.of((8, 8, 4), windows)
+    assert windowing.patch == (8, 8, 4)
+    for each in fields(windows):
+        assert getattr(windowing, each.name) == getattr(windows, each.name)
 
 
 def test_monai_weights_are_raised_to_a_thousandth() -> None:
