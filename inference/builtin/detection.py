@@ -106,7 +106,7 @@ def detect(request: AnalysisRequest, manifest: ModelManifest, stages: Stages) ->
         image = preprocess(image_of(request.volume), manifest.preprocess)
         if before:
             image = postprocess(image, before, request.thresholds)
-        values, size = _as_network_sees(image, spec.patch, step)
+        values, size = as_network_sees(image, spec.patch, step)
     with stages.stage("network"):
         names = (*step.classes, *step.boxes)
         network = loaded(request.networks, spec)
@@ -124,17 +124,19 @@ def detect(request: AnalysisRequest, manifest: ModelManifest, stages: Stages) ->
     return boxes_back(found, image.trace[::-1])
 
 
-def _as_network_sees(
+def as_network_sees(
     image: Image, patch: tuple[int, ...], step: Boxes
 ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-    """Padded at its far end so that windows and strides fit; and the size without padding."""
+    """Padded at its far end so that strides fit, as MONAI does; and the size without padding.
+
+    Where it is still smaller than a window, the windows pad it, on both sides.
+    """
     values = np.asarray(image.values, np.float32)
     spatial = values.shape[-len(patch) :]
     margins = [(0, 0)] * (values.ndim - len(patch))
     divisors = step.divisible_by or (1,) * len(patch)
-    for length, window, divisor in zip(spatial, patch, divisors, strict=True):
-        wanted = -(-max(length, window) // divisor) * divisor
-        margins.append((0, wanted - length))
+    for length, divisor in zip(spatial, divisors, strict=True):
+        margins.append((0, -length % divisor))
     return np.pad(values, margins), spatial
 
 

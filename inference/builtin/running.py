@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference import windows
 from inference.steps.image import Image
+from inference.windowing import windowing_of
 from models.manifest import ModelManifest, NetworkSpec
 from node.domain.errors import ModelError
 from node.domain.imaging import Network
@@ -85,7 +85,7 @@ def run_heads(
     """Several outputs of one network over a whole image, each on its own coarser grid.
 
     Args:
-        image: (channel, *spatial), no axis shorter than the patch.
+        image: (channel, *spatial).
         names: of the outputs.
 
     Returns:
@@ -99,9 +99,3 @@ def run_heads(
 
     maps = windows.run_maps(infer, np.ascontiguousarray(image, np.float32), windowing_of(spec))
     return dict(zip(names, maps, strict=True))
-
-
-def windowing_of(spec: NetworkSpec) -> windows.Windowing:
-    """How the manifest cuts an image."""
-    stated = {field.name: getattr(spec.windows, field.name) for field in fields(spec.windows)}
-    return windows.Windowing(patch=spec.patch, **stated)

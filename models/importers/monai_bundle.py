@@ -5,58 +5,29 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from models.importers.faults import Faults
+from models.importers.foreign import ForeignModel
 from models.importers.monai_config import MonaiConfig, read_tree
-from models.importers.monai_metadata import BundleMetadata, read_metadata
-from models.importers.monai_network import Definition, read_network
+from models.importers.monai_metadata import read_metadata
+from models.importers.monai_network import read_network
 from models.importers.monai_results import (
-    Detector,
-    Inference,
     read_detector,
     read_inferer,
     read_postprocessing,
 )
-from models.importers.monai_transforms import Reading, Step, read_preprocessing
+from models.importers.monai_transforms import Reading, read_preprocessing
 from models.importers.monai_values import Component, Value
 from node.domain.errors import ImportRefused
 
 _INFERENCE = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.pt", "model.pth", "model.safetensors", "model.ts")
 _LARGE_FILES = ("large_files.yml", "large_files.yaml", "large_files.json")
+#: Networks all of whose outputs count.
+_SEVERAL_OUTPUTS = ("HoVerNet", "RetinaNet")
 _HASHES = ("md5", "sha1", "sha256", "sha512")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MonaiBundle:
-    """Everything that was understood; nothing was left out in silence.
-
-    Attributes:
-        network: what to build; None where the bundle's own code defines it.
-        before / behind: steps as `model.yaml` has them. references: the same transforms for
-            MONAI's own objects ("before", "behind").
-        inference: how the network is run. detector: of a RetinaNet.
-        weights: the file. checked: what its digest was compared with; "" if nothing was given.
-        notes: for the card.
-    """
-
-    folder: Path
-    metadata: BundleMetadata
-    network: Definition | None
-    before: tuple[Step, ...]
-    behind: tuple[Step, ...]
-    references: Mapping[str, list[dict[str, Any]]]
-    image_key: str
-    inference: Inference
-    detector: Detector | None
-    channels: int
-    weights: Path
-    checked: str
-    licence: str
-    notes: tuple[str, ...]
 
 
 def find_configuration(folder: Path) -> Path:
@@ -78,7 +49,7 @@ def find_configuration(folder: Path) -> Path:
 
 def read_bundle(
     folder: Path, *, overrides: Mapping[str, Any] | None = None, own_code: bool = False
-) -> MonaiBundle:
+) -> ForeignModel:
     """Read everything that a package needs.
 
     Args:
@@ -112,7 +83,7 @@ def read_bundle(
     faults.refuse()
     assert inference is not None
     assert weights is not None
-    return MonaiBundle(
+    return ForeignModel(
         folder=folder,
         metadata=metadata,
         network=network,
@@ -120,6 +91,8 @@ def read_bundle(
         behind=tuple(behind.steps),
         references={"before": before.reference, "behind": behind.reference},
         image_key=before.key,
+        frame=before.frame,
+        several_outputs=network is not None and network["build"] in _SEVERAL_OUTPUTS,
         inference=inference,
         detector=detector,
         channels=before.channels,

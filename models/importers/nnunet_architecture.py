@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.importers.foreign import Node, is_number, shown
+from models.importers.nnunet_json import Node, is_number, shown
 
 #: Networks that can be built, by the last word of their class: the name of the argument that
 #: counts the layers of each encoder stage.

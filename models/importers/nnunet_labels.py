@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.importers.foreign import Doubts, Node, shown
+from models.importers.nnunet_json import Doubts, Node, shown
 
 #: Name of the label that marks what was not annotated; it has no output channel.
 IGNORE = "ignore"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from models.importers.foreign import Doubts
+from models.importers.nnunet_json import Doubts
 
 #: Length of training, learning rate, loss, augmentation: the network is the planned one.
 _PLAIN = frozenset(

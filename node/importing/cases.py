@@ -20,19 +20,20 @@ _AIR, _TISSUE = -1000.0, 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratedVolume:
-    """One generated volume.
+class GeneratedImage:
+    """One generated volume or picture.
 
     Attributes:
         name: for files. description: for the card.
-        voxels: (i, j, k) int16, C-contiguous, in HU or the scanner's units.
+        voxels: (i, j, k) int16, C-contiguous, in HU or the scanner's units; of a picture
+            (row, column, channel) uint8.
         affine: (4, 4) float64, (i, j, k, 1) to mm in RAS as NIfTI has it; every number is
             representable in float32, since NIfTI stores it so.
     """
 
     name: str
     description: str
-    voxels: NDArray[np.int16]
+    voxels: NDArray[np.int16] | NDArray[np.uint8]
     affine: NDArray[np.float64]
 
     def save(self, path: Path) -> None:
@@ -42,7 +43,7 @@ class GeneratedVolume:
 
 def generate_cases(
     extent_mm: tuple[float, float, float], *, seed: int = 5, unit: str = "HU"
-) -> tuple[GeneratedVolume, ...]:
+) -> tuple[GeneratedImage, ...]:
     """Four volumes of about that extent (right to left, back to front, foot to head).
 
     Args:
@@ -66,13 +67,33 @@ def generate_cases(
     )
 
 
+def generate_pictures(
+    size: tuple[int, int], channels: int, *, seed: int = 5
+) -> tuple[GeneratedImage, ...]:
+    """Three pictures of that size: smooth colours as of stained tissue, with noise."""
+    pictures = []
+    for number in range(3):
+        rng = np.random.default_rng(seed + number)
+        smooth = ndimage.gaussian_filter(rng.standard_normal((*size, channels)), (6, 6, 0))
+        values = 170 + 45 * smooth / (smooth.std() + 1e-9) + rng.normal(0, 6, smooth.shape)
+        pictures.append(
+            GeneratedImage(
+                name=f"picture{number}",
+                description=f"picture {number + 1}; {size[0]} x {size[1]} x {channels}",
+                voxels=np.clip(np.rint(values), 0, 255).astype(np.uint8),
+                affine=np.eye(4),
+            )
+        )
+    return tuple(pictures)
+
+
 def _volume(
     name: str,
     description: str,
     directions: NDArray[np.float64],
     size: tuple[tuple[float, float, float], int],
     content: tuple[int, str],
-) -> GeneratedVolume:
+) -> GeneratedImage:
     extent_mm, odd = size
     seed, unit = content
     steps = np.linalg.norm(directions, axis=0)
@@ -87,7 +108,7 @@ def _volume(
     affine = affine.astype(np.float32).astype(np.float64)
     voxels = _tissue(tuple(counts), steps, seed, unit)
     text = f"{description}; {counts[0]} x {counts[1]} x {counts[2]} voxels"
-    return GeneratedVolume(name=name, description=text, voxels=voxels, affine=affine)
+    return GeneratedImage(name=name, description=text, voxels=voxels, affine=affine)
 
 
 def _tissue(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from inference.engine import EngineOptions, open_network
+from inference.engine import EngineOptions, LoadedNetwork, open_network
 from inference.golden import check_golden
 from models.manifest import ModelManifest
 from models.registry import MANIFEST_NAME, file_sha256, load_manifest
@@ -40,8 +40,8 @@ def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> M
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".importing-", dir=out.parent) as scratch:
         folder = Path(scratch) / out.name
-        _write(draft, folder)
-        _prove(load_manifest(folder))
+        manifest = assemble(draft, folder)
+        check_golden(manifest, open_networks(manifest))
         folder.chmod(0o755)
         if out.exists():
             out.rename(Path(scratch) / "replaced")
@@ -49,7 +49,12 @@ def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> M
     return load_manifest(out)
 
 
-def _write(draft: PackageDraft, folder: Path) -> None:
+def assemble(draft: PackageDraft, folder: Path) -> ModelManifest:
+    """Write everything into a folder, whatever its parity, and read it as the node would.
+
+    Raises:
+        ConfigError, ModelError: what was written cannot be used.
+    """
     for relative, source in draft.files.items():
         target = folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +71,7 @@ def _write(draft: PackageDraft, folder: Path) -> None:
     seal = f"#   python -m models.seal {folder.name}\n"
     (folder / MANIFEST_NAME).write_text(head + seal + text, encoding="utf-8")
     (folder / "CARD.md").write_text(card_text(draft, digests), encoding="utf-8")
+    return load_manifest(folder)
 
 
 def _write_golden(draft: PackageDraft, folder: Path) -> bool:
@@ -114,6 +120,9 @@ def _sealed(
     return whole
 
 
-def _prove(manifest: ModelManifest) -> None:
-    networks = {spec.name: open_network(spec, EngineOptions()) for spec in manifest.networks}
-    check_golden(manifest, networks)
+def open_networks(manifest: ModelManifest) -> dict[str, LoadedNetwork]:
+    """Every network of a package, by the engine, on the CPU."""
+    return {
+        spec.name: open_network(spec, EngineOptions(providers=("cpu",)))
+        for spec in manifest.networks
+    }

@@ -31,7 +31,8 @@ class Plan:
     Attributes:
         before / behind: transforms as the readers of `models.importers` list them.
         key: of the image. frame: "LPS" where the bundle reads files in those axes.
-        kind: "windows", "whole" or "detector". windows: as in model.yaml.
+        kind: "windows", "planes" (a network of two axes over a volume), "whole" or "detector".
+        windows: as in model.yaml.
         detector: of a RetinaNet. single: only the network's first output counts.
     """
 
@@ -134,12 +135,13 @@ def _source(
     voxels: NDArray[Any], affine: NDArray[np.float64], frame: str, scratch: Path
 ) -> str | MetaTensor:
     """A NIfTI file for MONAI's reader; for pictures and LPS axes what its reader would give."""
-    if voxels.ndim == 3 and frame == "RAS":
+    is_volume = voxels.dtype != np.uint8
+    if is_volume and frame == "RAS":
         path = scratch / "case.nii"
         writer: Any = nibabel
         writer.save(writer.Nifti1Image(voxels, affine), path)
         return str(path)
-    if voxels.ndim == 3:
+    if is_volume:
         return MetaTensor(
             torch.from_numpy(voxels[None].astype(np.float32)),
             affine=torch.from_numpy(_RAS_TO_LPS @ affine),
@@ -199,21 +201,30 @@ def _infer(
     inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
     if plan.kind == "whole":
         output = SimpleInferer()(inputs.float(), network)
+    elif plan.kind == "planes":
+        # A network of two axes looks at the planes along the first.
+        planes = inputs[0].transpose(0, 1)
+        output = _windowed(network, planes, plan).transpose(0, 1)[None]
     else:
-        windows = plan.windows
-        output = SlidingWindowInferer(
-            roi_size=plan.patch,
-            sw_batch_size=windows["batch"],
-            overlap=windows["overlap"],
-            mode=windows["weights"],
-            sigma_scale=windows["sigma"],
-            padding_mode=windows["padding"],
-            cval=windows["padding_value"],
-        )(inputs.float(), network)
+        output = _windowed(network, inputs, plan)
     named = named_outputs(output)
     named = named[:1] if plan.single else named
     # The prediction carries the geometry of the image, as MONAI's evaluator gives it.
     return [(name, _like(tensor[0], image)) for name, tensor in named]
+
+
+def _windowed(network: torch.nn.Module, inputs: torch.Tensor, plan: Plan) -> Any:  # noqa: ANN401
+    windows = plan.windows
+    inferer = SlidingWindowInferer(
+        roi_size=plan.patch,
+        sw_batch_size=windows["batch"],
+        overlap=windows["overlap"],
+        mode=windows["weights"],
+        sigma_scale=windows["sigma"],
+        padding_mode=windows["padding"],
+        cval=windows["padding_value"],
+    )
+    return inferer(inputs.float(), network)
 
 
 def _like(tensor: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

@@ -39,7 +39,7 @@ from scipy import ndimage
 from torch import nn
 
 from models.importers.exchange import Json, answer
-from models.importers.foreign import read_json
+from models.importers.nnunet_json import read_json
 from models.importers.framework.nnunet_network import build_network, load_checkpoint
 from models.importers.nnunet_plans import DATASET, PLANS, Plan, read_plan
 

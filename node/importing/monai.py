@@ -1,0 +1,274 @@
+"""A MONAI bundle becomes a package: read as data, exported and compared in a sandbox."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.import_form import ImportForm
+from models.importers.archive import unpack
+from models.importers.foreign import ForeignModel
+from models.importers.monai_bundle import read_bundle
+from models.registry import file_sha256
+from node.domain.errors import ImportRefused
+from node.importing.cases import GeneratedImage, generate_cases, generate_pictures
+from node.importing.draft import CardFacts, PackageDraft
+from node.importing.environment import find_environment
+from node.importing.forms import read_form
+from node.importing.importer import ImportRequest
+from node.importing.monai_manifest import Exported, manifest_of, steps_in_words
+from node.importing.monai_parity import compare_cases
+from node.importing.package import assemble, open_networks
+from node.importing.sandbox import Isolation, Outcome, Sandbox
+
+_PROGRAM = "models.importers.framework.monai_program"
+_RESOLVER = "models.importers.framework.monai_code"
+_NEEDED = ("torch", "monai", "onnx", "onnxscript", "onnxruntime", "nibabel", "yaml")
+#: Generated volumes reach this much beyond one window, so that windows overlap.
+_BEYOND = 1.2
+#: Classes above which two of the four volumes are enough: their maps take gigabytes.
+_MANY_CLASSES = 40
+
+
+def draft_package(request: ImportRequest) -> PackageDraft:
+    """Everything of the package, with parity on generated images.
+
+    Raises:
+        ImportRefused: what stands against it. WorkerError: the sandbox ended the program.
+    """
+    form = read_form(request.form)
+    request.tell("read the bundle")
+    folder = _folder(request)
+    sandbox = Sandbox(
+        environment=find_environment(request.python, _NEEDED),
+        readable=(folder,),
+        limits=request.limits,
+    )
+    overrides = _resolved(request, folder, sandbox) if request.allow_code else None
+    bundle = read_bundle(folder, overrides=overrides, own_code=request.allow_code)
+    patch = _patch(bundle, form)
+    images = _images(bundle, patch)
+    request.tell("export to ONNX and run MONAI on generated images, in the sandbox")
+    outcome = _run(request, sandbox, bundle, patch, images)
+    exported = _exported(outcome, bundle, patch, request.scratch / "monai")
+    draft = _draft(request, bundle, form, exported, outcome.isolation)
+    request.tell("run the package on the same images")
+    manifest = assemble(draft, request.scratch / "package")
+    rows = compare_cases(
+        manifest, open_networks(manifest), bundle, images, _references(outcome, request)
+    )
+    return dataclasses.replace(draft, parity=tuple(rows))
+
+
+def _folder(request: ImportRequest) -> Path:
+    if request.source.is_dir():
+        return request.source
+    target = request.scratch / "bundle"
+    target.mkdir()
+    return unpack(request.source, target)
+
+
+def _resolved(request: ImportRequest, folder: Path, sandbox: Sandbox) -> Mapping[str, Any]:
+    """What MONAI's own parser makes of the bundle's expressions, in the sandbox."""
+    request.tell("run the bundle's own code in the sandbox (--allow-code)")
+    scratch = _scratch(request, "code")
+    outcome = sandbox.run(_RESOLVER, {"folder": str(folder)}, scratch)
+    overrides = outcome.report["overrides"]
+    assert isinstance(overrides, dict)
+    return overrides
+
+
+def _scratch(request: ImportRequest, name: str) -> Path:
+    folder = request.scratch / name
+    folder.mkdir()
+    return folder
+
+
+def _patch(bundle: ForeignModel, form: ImportForm) -> tuple[int, ...]:
+    """Size of the network's window: of the form, the inferer, a resize, the metadata."""
+    resized = [step["size"] for step in bundle.before if step["step"] == "resize"]
+    fixed = [tuple(size) for size in resized if None not in size]
+    patch = form.patch or bundle.inference.patch or (fixed or [()])[-1] or bundle.metadata.shape
+    if not patch:
+        raise ImportRefused.once(
+            "inferer",
+            "the size of the network's window is not written as numbers",
+            "write it into the form: patch: [96, 96, 96]",
+        )
+    return tuple(patch)
+
+
+def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImage, ...]:
+    if len(patch) == 2:
+        size = patch if bundle.inference.kind == "whole" else tuple(int(1.3 * s) for s in patch)
+        return generate_pictures((size[0], size[1]), bundle.channels)
+    if bundle.channels != 1:
+        raise ImportRefused.once(
+            "configs/metadata.json",
+            f"the network takes {bundle.channels} volumes at once",
+            "networks of one series are supported; one of several would need a rule of which "
+            "series is which",
+        )
+    spacing: Any = next(
+        (step["spacing_mm"] for step in bundle.before if step["step"] == "spacing"), [1.5] * 3
+    )
+    extent = [side * (mm or 1.5) * _BEYOND for side, mm in zip(patch, spacing, strict=True)]
+    unit = "HU" if bundle.metadata.modality in ("CT", "") else "MR"
+    volumes = generate_cases((extent[0], extent[1], extent[2]), unit=unit)
+    many = len(bundle.metadata.output_channels) > _MANY_CLASSES
+    # The plain one and the oblique one show all there is to show.
+    return (volumes[1], volumes[2]) if many else volumes
+
+
+def _run(
+    request: ImportRequest,
+    sandbox: Sandbox,
+    bundle: ForeignModel,
+    patch: tuple[int, ...],
+    images: tuple[GeneratedImage, ...],
+) -> Outcome:
+    scratch = _scratch(request, "monai")
+    for image in images:
+        image.save(scratch / f"{image.name}.npz")
+    detector = bundle.detector
+    plan = {
+        "before": bundle.references["before"],
+        "behind": bundle.references["behind"],
+        "key": bundle.image_key,
+        "frame": bundle.frame,
+        "kind": bundle.inference.kind,
+        "patch": list(patch),
+        "windows": dict(bundle.inference.windows),
+        "detector": dataclasses.asdict(detector) if detector else None,
+        "single": detector is None and not bundle.several_outputs,
+    }
+    return sandbox.run(
+        _PROGRAM,
+        {
+            "definition": bundle.network,
+            "own_code": str(bundle.folder) if request.allow_code else None,
+            "weights": str(bundle.weights),
+            "plan": plan,
+            "channels": bundle.channels,
+            "threads": request.limits.threads,
+            "cases": [image.name for image in images],
+        },
+        scratch,
+    )
+
+
+def _exported(
+    outcome: Outcome, bundle: ForeignModel, patch: tuple[int, ...], folder: Path
+) -> Exported:
+    report = outcome.report
+    return Exported(
+        network=folder / "network.onnx",
+        golden=folder / "golden.npz",
+        outputs=tuple((str(name), tuple(map(int, shape))) for name, shape in report["outputs"]),
+        patch=patch,
+        exporter=f"{report['exporter']}, opset {report['opset']}",
+        difference=float(report["difference"]),
+        parameters=int(report["parameters"]),
+        framework=f"{report['versions']['monai']} with PyTorch {report['versions']['torch']}",
+        notes=(*bundle.notes, *map(str, report["notes"])),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """MONAI's arrays of one generated image, read from files when asked for."""
+
+    folder: Path
+    name: str
+    names: frozenset[str]
+    seconds: float
+
+    def array(self, key: str) -> NDArray[Any]:
+        """By memory map."""
+        array: NDArray[Any] = np.load(
+            self.folder / f"{self.name}.{key}.npy", mmap_mode="r", allow_pickle=False
+        )
+        return array
+
+
+def _references(outcome: Outcome, request: ImportRequest) -> dict[str, Reference]:
+    return {
+        name: Reference(
+            request.scratch / "monai", name, frozenset(case["arrays"]), float(case["seconds"])
+        )
+        for name, case in outcome.report["cases"].items()
+    }
+
+
+def _draft(
+    request: ImportRequest,
+    bundle: ForeignModel,
+    form: ImportForm,
+    exported: Exported,
+    isolation: Isolation,
+) -> PackageDraft:
+    files = {
+        path.relative_to(bundle.folder).as_posix(): file_sha256(path)
+        for path in (*sorted((bundle.folder / "configs").glob("*")), bundle.weights)
+        if path.is_file()
+    }
+    written = manifest_of(bundle, form, exported, request.name, files)
+    with np.load(exported.golden, allow_pickle=False) as arrays:
+        golden = {key: arrays[key] for key in arrays.files}
+    names = [name for name, _ in exported.outputs]
+    keys = ["net"] if len(names) == 1 else [f"net.{name}" for name in names]
+    card = CardFacts(
+        origin=_origin(bundle),
+        licence=form.licence or bundle.licence,
+        intended_use=written.manifest["intended_use"],
+        network=(
+            f"{_kind(bundle)}, {exported.parameters / 1e6:.1f} million parameters, imported from "
+            f"MONAI {exported.framework}; exported by {exported.exporter}, ONNX Runtime differs "
+            f"from PyTorch by {exported.difference:.1e} at most on the golden input."
+        ),
+        steps=steps_in_words(written.manifest),
+        notes=(*exported.notes, *written.notes),
+        unknown=(
+            "how accurate the model is on patients of this site: evaluate it before use",
+            "how accurate it is on scanners, protocols and diseases that its authors did not test",
+        ),
+        private_names=written.private,
+        isolation=isolation,
+    )
+    return PackageDraft(
+        manifest=written.manifest,
+        files={"weights/net.onnx": exported.network},
+        golden_inputs={"net": golden["input"]},
+        golden_expected={
+            key: golden[f"output_{name}"] for key, name in zip(keys, names, strict=True)
+        },
+        parity=(),
+        card=card,
+    )
+
+
+def _kind(bundle: ForeignModel) -> str:
+    return str(bundle.network["build"]) if bundle.network else "A network of the bundle's own code"
+
+
+def _origin(bundle: ForeignModel) -> str:
+    meta = bundle.metadata
+    parts = [f"MONAI bundle `{meta.title or bundle.folder.name}`"]
+    if meta.version:
+        parts.append(f"version {meta.version}")
+    if meta.authors:
+        parts.append(f"by {meta.authors}")
+    text = ", ".join(parts) + "."
+    if meta.copyright:
+        text += f" {meta.copyright}."
+    if bundle.checked:
+        text += f" The weights have the {bundle.checked}."
+    else:
+        text += " The source states no digest of the weights."
+    return text

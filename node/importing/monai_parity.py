@@ -1,0 +1,191 @@
+"""Our pipeline against MONAI's own on generated images: steps, windows, engine as at work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.builtin.detection import as_network_sees
+from inference.builtin.running import run_heads, run_maps
+from inference.engine import LoadedNetwork
+from inference.steps.boxes import decode_boxes
+from inference.steps.chain import postprocess, preprocess
+from inference.steps.image import Image
+from models.importers.foreign import ForeignModel
+from models.manifest import ModelManifest
+from models.manifest_steps import Boxes
+from node.domain.errors import ImportRefused
+from node.importing.cases import GeneratedImage
+from node.importing.parity import Difference, Parity, agreement, difference
+
+#: Boxes and scores of two detectors are the same box when they are this close.
+_BOX_VOXELS, _SCORE = 0.05, 0.001
+#: Fraction of MONAI's boxes that must be found again.
+_LEAST_BOXES = 0.98
+
+
+class References(Protocol):
+    """MONAI's arrays of one image."""
+
+    names: frozenset[str]
+    seconds: float
+
+    def array(self, key: str) -> NDArray[Any]:
+        """By name."""
+        ...
+
+
+def compare_cases(
+    manifest: ModelManifest,
+    networks: Mapping[str, LoadedNetwork],
+    bundle: ForeignModel,
+    images: Sequence[GeneratedImage],
+    references: Mapping[str, Any],
+) -> Iterator[Parity]:
+    """One row for each generated image.
+
+    Raises:
+        ImportRefused: shapes differ, or boxes are not found again.
+    """
+    network = next(iter(networks.values()))
+    for image in images:
+        reference: References = references[image.name]
+        if bundle.detector is not None:
+            yield _detection(manifest, network, image, reference)
+        elif image.voxels.dtype == np.uint8:
+            yield _picture(manifest, network, image, reference)
+        else:
+            yield _volume(manifest, network, image, reference)
+
+
+def _volume(
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+) -> Parity:
+    started = time.monotonic()
+    prepared = preprocess(_image(image), manifest.preprocess)
+    entering = np.ascontiguousarray(prepared.values, np.float32)
+    mapped = run_maps(manifest, {network.name: network}, prepared)
+    logits = mapped.values
+    final = postprocess(mapped, manifest.postprocess, manifest.thresholds)
+    seconds = time.monotonic() - started
+    name = manifest.networks[0].outputs[0].name
+    labels = None
+    if "final" in theirs.names:
+        other = np.asarray(theirs.array("final"))[0]
+        labels = agreement(
+            final.values[0].astype(np.int64), np.rint(other).astype(np.int64), image.description
+        )
+    return Parity(
+        case=image.description,
+        shape=image.voxels.shape,
+        preprocessed=difference(entering, theirs.array("input"), "network input"),
+        logits=difference(logits, theirs.array(f"output_{name}"), "network output"),
+        labels=labels,
+        our_seconds=seconds,
+        their_seconds=theirs.seconds,
+    )
+
+
+def _picture(
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+) -> Parity:
+    started = time.monotonic()
+    prepared = preprocess(_image(image), manifest.preprocess)
+    entering = np.ascontiguousarray(prepared.values[:, 0], np.float32)
+    spec = manifest.networks[0]
+    whole = entering.shape[1:] == spec.patch
+    outputs = (
+        network.run({spec.input_name: entering[np.newaxis]})
+        if whole
+        else {name: map_[np.newaxis] for name, map_ in network.run_maps(entering).items()}
+    )
+    seconds = time.monotonic() - started
+    pairs = [
+        difference(outputs[one.name][0], theirs.array(f"output_{one.name}"), one.name)
+        for one in spec.outputs
+    ]
+    return Parity(
+        case=image.description,
+        shape=image.voxels.shape,
+        preprocessed=difference(entering, theirs.array("input"), "network input"),
+        logits=_worst(pairs),
+        our_seconds=seconds,
+        their_seconds=theirs.seconds,
+    )
+
+
+def _detection(
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+) -> Parity:
+    started = time.monotonic()
+    prepared = preprocess(_image(image), manifest.preprocess)
+    entering = np.ascontiguousarray(prepared.values, np.float32)
+    step = manifest.postprocess[-1]
+    assert isinstance(step, Boxes)
+    spec = manifest.networks[0]
+    names = (*step.classes, *step.boxes)
+    padded, size = as_network_sees(prepared, spec.patch, step)
+    maps = run_heads(network, spec, padded, names)
+    found = decode_boxes(step, maps, padded.shape[1:], size)
+    seconds = time.monotonic() - started
+    logits = _worst(
+        [
+            difference(maps[name], theirs.array(f"map{number}"), name)
+            for number, name in enumerate(names)
+        ]
+    )
+    boxes, scores = theirs.array("boxes"), theirs.array("scores")
+    note = _same_boxes(found.boxes, found.scores, boxes, scores)
+    return Parity(
+        case=image.description,
+        shape=image.voxels.shape,
+        preprocessed=difference(entering, theirs.array("input"), "network input"),
+        logits=logits,
+        notes=(note,),
+        our_seconds=seconds,
+        their_seconds=theirs.seconds,
+    )
+
+
+def _same_boxes(
+    ours: NDArray[Any], our_scores: NDArray[Any], theirs: NDArray[Any], their_scores: NDArray[Any]
+) -> str:
+    """How many of MONAI's boxes we find, and how many at the same rank."""
+    near = [
+        np.flatnonzero(
+            (np.abs(ours - box).max(axis=1, initial=0) < _BOX_VOXELS)
+            & (np.abs(our_scores - score) < _SCORE)
+        )
+        for box, score in zip(theirs, their_scores, strict=True)
+    ]
+    found = sum(bool(len(rows)) for rows in near)
+    ranked = sum(rank in rows for rank, rows in enumerate(near))
+    if found < _LEAST_BOXES * len(theirs) or len(ours) > len(theirs) * 1.02 + 1:
+        raise ImportRefused.once(
+            "parity, boxes",
+            f"MONAI finds {len(theirs)} boxes, we {len(ours)}, of which {found} are the same",
+            "the package was not written; report it with the model's configuration",
+        )
+    return (
+        f"{found} of MONAI's {len(theirs)} boxes found ({len(ours)} of ours), {ranked} at the same "
+        "rank"
+    )
+
+
+def _worst(found: Sequence[Difference]) -> Difference:
+    return Difference(
+        largest=max(item.largest for item in found),
+        mean=float(np.mean([item.mean for item in found])),
+        scale=max(item.scale for item in found),
+    )
+
+
+def _image(image: GeneratedImage) -> Image:
+    if image.voxels.dtype == np.uint8:
+        # (row, column, channel) -> (channel, 1, row, column).
+        return Image(values=np.moveaxis(image.voxels, -1, 0)[:, np.newaxis], affine=image.affine)
+    return Image(values=image.voxels[np.newaxis], affine=image.affine)
