@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from models.importers.nnunet_json import Doubts, Node, read_json
 from models.importers.nnunet_architecture import OLD_KEYS, Architecture, read_architecture
+from models.importers.nnunet_json import Doubts, Node, read_json
 from models.importers.nnunet_labels import LabelScheme, read_channels, read_labels
 
 PLANS = "plans.json"

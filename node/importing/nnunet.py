@@ -17,7 +17,7 @@ from models.importers.nnunet_plans import Plan, Scheme, read_plan
 from models.registry import file_sha256
 from node.domain.errors import ImportRefused
 from node.importing import nnunet_recipe
-from node.importing.cases import GeneratedVolume, generate_cases
+from node.importing.cases import GeneratedImage, generate_cases
 from node.importing.draft import CardFacts, PackageDraft
 from node.importing.environment import find_environment
 from node.importing.importer import ImportRequest
@@ -156,14 +156,17 @@ def _parity(
             "install it into the import environment as models/IMPORT_NNUNET.md says",
         )
 
-    def reference(case: GeneratedVolume, folder: Path, shipped: bool) -> Mapping[str, Any]:
-        request.tell(f"compare with nnU-Net: {case.description}")
-        case.save(folder / "volume.npz")
-        settings = {**_location(exported.results), **_settings(recipe)}
-        settings |= {"volume": str(folder / "volume.npz"), "as_shipped": shipped}
-        return exported.sandbox.run(_REFERENCE, settings, folder).report
-
-    return compare(package, _cases(recipe, exported), request.scratch, reference)
+    cases = _cases(recipe, exported)
+    folder = request.scratch / "reference"
+    folder.mkdir()
+    for case in cases:
+        case.save(folder / f"{case.name}.npz")
+    request.tell(f"run nnU-Net itself on {len(cases)} generated volumes")
+    settings = {**_location(exported.results), **_settings(recipe)}
+    settings |= {"cases": [case.name for case in cases], "as_shipped": [cases[0].name]}
+    report = exported.sandbox.run(_REFERENCE, settings, folder).report
+    request.tell("run the package on them and compare")
+    return compare(package, cases, folder, report)
 
 
 def _location(results: ResultsFolder) -> dict[str, Any]:
@@ -186,7 +189,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _cases(recipe: Recipe, exported: Exported) -> Sequence[GeneratedVolume]:
+def _cases(recipe: Recipe, exported: Exported) -> Sequence[GeneratedImage]:
     """Volumes of a little more than one window; large networks see fewer."""
     plan = recipe.plan
     spacing = plan.spacing_mm if recipe.cubes is None else (recipe.cubes.size_mm,) * 3

@@ -8,7 +8,7 @@ place behind our own windows, and the card says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from models.manifest import ModelManifest
 from models.registry import MANIFEST_NAME, file_sha256, load_manifest
 from node.domain.errors import ImportRefused
 from node.domain.imaging import Network
-from node.importing.cases import GeneratedVolume
+from node.importing.cases import GeneratedImage
 from node.importing.parity import Parity, agreement, difference
 
 Array = NDArray[Any]
@@ -72,7 +72,7 @@ class Ours:
     seconds: float
 
 
-def run_ours(package: Opened, case: GeneratedVolume) -> Ours:
+def run_ours(package: Opened, case: GeneratedImage) -> Ours:
     """The whole way, with what lies between kept."""
     started = time.monotonic()
     manifest = package.manifest
@@ -84,27 +84,16 @@ def run_ours(package: Opened, case: GeneratedVolume) -> Ours:
     return Ours(ready.values, scores.values, labelled.values[0], seconds)
 
 
-#: Runs the reference on the volume in a folder and leaves its arrays there; gives its report.
-Reference = Callable[[GeneratedVolume, Path, bool], Mapping[str, Any]]
-
-
 def compare(
-    package: Opened, cases: Sequence[GeneratedVolume], scratch: Path, reference: Reference
+    package: Opened, cases: Sequence[GeneratedImage], folder: Path, report: Mapping[str, Any]
 ) -> tuple[Parity, ...]:
-    """One row a volume; the first also against nnU-Net with its own float16 sums."""
-    rows = []
-    for number, case in enumerate(cases):
-        folder = scratch / f"reference_{case.name}"
-        folder.mkdir()
-        report = reference(case, folder, number == 0)
-        rows.append(_row(package, case, folder, report))
-        for path in folder.glob("*.npy"):
-            path.unlink()
-    return tuple(rows)
+    """One row a volume. `folder` and `report` are what `nnunet_reference` left."""
+    return tuple(_row(package, case, folder, report) for case in cases)
 
 
-def _row(package: Opened, case: GeneratedVolume, folder: Path, report: Mapping[str, Any]) -> Parity:
-    theirs = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+def _row(package: Opened, case: GeneratedImage, folder: Path, report: Mapping[str, Any]) -> Parity:
+    files = {path.name.split(".")[1]: path for path in folder.glob(f"{case.name}.*.npy")}
+    theirs = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
     if not {"preprocessed", "logits", "labels"} <= theirs.keys():
         raise ImportRefused.once(
             f"parity on {case.description}", "the reference left no arrays", "import it again"
@@ -125,5 +114,5 @@ def _row(package: Opened, case: GeneratedVolume, folder: Path, report: Mapping[s
         labels=agreement(ours.labels, theirs["labels"], "labels"),
         notes=tuple(notes),
         our_seconds=ours.seconds,
-        their_seconds=float(report["seconds"]),
+        their_seconds=float(report["seconds"][case.name]),
     )

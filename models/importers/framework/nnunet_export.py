@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.importers.exchange import Json, answer
-from models.importers.nnunet_json import Doubts
 from models.importers.framework.nnunet_network import Checkpoint, build_network, load_checkpoint
+from models.importers.nnunet_json import Doubts
 from models.importers.nnunet_plans import Plan, read_plan
 from models.importers.nnunet_trainers import judge_trainer
 from node.domain.errors import ImportRefused

@@ -2,16 +2,16 @@
 
 Request:
     folder, folds, checkpoint: as for `nnunet_export`.
-    volume: .npz with `voxels` (channel, i, j, k) or (i, j, k) and `affine` (RAS, mm).
+    cases: names; NAME.npz in the folder holds `voxels` (i, j, k) and `affine` (RAS, mm).
     axes: where the axes (z, y, x) of nnU-Net's array point to, e.g. "SPL".
     step: windows step by this part of the patch. mirror: average over mirrored runs.
     cubic_mm: TotalSegmentator's voxel size, or null. input_order: of its spline, 1 or 3.
     labels_back: "nearest" or "linear": how TotalSegmentator brings labels back.
-    as_shipped: also run with nnU-Net's own float16 sums.
-Writes, one .npy each:
+    as_shipped: names of cases that are also run with nnU-Net's own float16 sums.
+Writes NAME.ARRAY.npy:
     preprocessed (channel, *axes)  logits (class, *axes)  labels (i, j, k)  labels_shipped
 Report:
-    framework: which code computed it. seconds.
+    framework: which code computed it. seconds: of each case.
 
 nnU-Net sums windows in float16, whose steps are coarser than what is to be proven. So the same
 code runs with float32 sums for the comparison of logits; with `as_shipped` the labels of the
@@ -39,8 +39,8 @@ from scipy import ndimage
 from torch import nn
 
 from models.importers.exchange import Json, answer
-from models.importers.nnunet_json import read_json
 from models.importers.framework.nnunet_network import build_network, load_checkpoint
+from models.importers.nnunet_json import read_json
 from models.importers.nnunet_plans import DATASET, PLANS, Plan, read_plan
 
 Floats = NDArray[np.float32]
@@ -85,37 +85,42 @@ def _turned(voxels: NDArray[Any], affine: NDArray[np.float64], axes: str) -> _Tu
 
 def reference(request: Json, out: Path) -> Json:
     """See the module."""
-    started = time.monotonic()
     folder = Path(request["folder"])
     checkpoints = [
         load_checkpoint(folder / fold / request["checkpoint"]) for fold in request["folds"]
     ]
     plan = read_plan(folder, checkpoints[0].configuration)
-    with np.load(request["volume"]) as volume:
+    predictor = _Predictor(folder, plan, checkpoints, float(request["step"]))
+    if request["mirror"]:
+        predictor.mirror(checkpoints[0].mirror_axes)
+    seconds = {name: _case(name, predictor, request, out) for name in request["cases"]}
+    return {"framework": predictor.words, "seconds": seconds}
+
+
+def _case(name: str, predictor: _Predictor, request: Json, out: Path) -> float:
+    """One volume; returns the seconds of the comparable run."""
+    started = time.monotonic()
+    with np.load(out / f"{name}.npz") as volume:
         voxels, affine = np.asarray(volume["voxels"]), np.asarray(volume["affine"], np.float64)
-    if voxels.ndim == 3:
-        voxels = voxels[np.newaxis]
-    turned = _turned(voxels, affine, request["axes"])
+    turned = _turned(voxels[np.newaxis], affine, request["axes"])
     size_mm = request["cubic_mm"]
     data, spacing = (
         (turned.data, turned.spacing_mm)
         if size_mm is None
         else _to_cubes(turned, float(size_mm), int(request["input_order"]))
     )
-    predictor = _Predictor(folder, plan, checkpoints, float(request["step"]))
-    if request["mirror"]:
-        predictor.mirror(checkpoints[0].mirror_axes)
-    with _kept_outputs(predictor.network, out, keep=request["as_shipped"]) as again:
+    shipped_too = name in request["as_shipped"]
+    with _kept_outputs(predictor.network, out, keep=shipped_too) as again:
         result = predictor.run(data, spacing, shipped=False)
-        np.save(out / "preprocessed.npy", result.preprocessed)
-        np.save(out / "logits.npy", result.logits)
-        np.save(out / "labels.npy", _finished(result.labels, turned, request))
+        np.save(out / f"{name}.preprocessed.npy", result.preprocessed)
+        np.save(out / f"{name}.logits.npy", result.logits)
+        np.save(out / f"{name}.labels.npy", _finished(result.labels, turned, request))
         seconds = time.monotonic() - started
-        if request["as_shipped"]:
+        if shipped_too:
             again()
             shipped = predictor.run(data, spacing, shipped=True)
-            np.save(out / "labels_shipped.npy", _finished(shipped.labels, turned, request))
-    return {"framework": predictor.words, "seconds": seconds}
+            np.save(out / f"{name}.labels_shipped.npy", _finished(shipped.labels, turned, request))
+    return seconds
 
 
 @contextmanager
