@@ -32,8 +32,8 @@ _EXPORT = "models.importers.framework.nnunet_export"
 _REFERENCE = "models.importers.framework.nnunet_reference"
 #: nnU-Net's own default step of windows.
 _STEP = 0.5
-#: Weights above this make a window take seconds: fewer and smaller volumes are compared.
-_LARGE = 3_000_000
+#: Weights above these make a window take seconds, or tens of them: fewer volumes are compared.
+_LARGE, _HUGE = 3_000_000, 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +204,10 @@ def _cases(recipe: Recipe, exported: Exported) -> Sequence[GeneratedImage]:
         extent[0] *= 1.3
     unit = "HU" if recipe.modality == "CT" else "units"
     cases = generate_cases((extent[0], extent[1], extent[2]), unit=unit)
-    large = int(exported.report["parameters"]) > _LARGE or plan.labels.heads > 30
-    return cases[1:3] if large else cases
+    weights = int(exported.report["parameters"])
+    if weights > _HUGE:
+        return cases[1:2]
+    return cases[1:3] if weights > _LARGE else cases
 
 
 def _manifest(

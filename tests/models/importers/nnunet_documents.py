@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _STORED = Path(__file__).parent / "nnunet_plans"
 CT = {
@@ -113,3 +116,48 @@ def old_plans() -> dict[str, Any]:
         "conv_kernel_sizes": [[3, 3, 3]] * 3,
     }
     return plans
+
+
+def array_volume(name: str) -> NDArray[np.int16]:
+    """(z, y, x) of a case of `ARRAY_CASES`: noise over a step, with a margin of exact zeros."""
+    rng = np.random.default_rng(len(name))
+    shape = {"thick": (7, 22, 19), "turned": (15, 13, 17)}.get(name, (14, 21, 18))
+    values = rng.normal(60, 160, shape)
+    values[:, shape[1] // 2 :] += 700
+    values = np.rint(np.clip(values, -1024, 3071)).astype(np.int16)
+    if name in ("masked", "turned"):
+        values[values == 0] = 1
+        values[:3] = values[-2:] = 0
+        values[:, :2] = values[:, -4:] = 0
+        # A hole is inside: it is filled.
+        values[6:8, 8:10, 8:10] = 0
+    return values
+
+
+def array_logits(shape: Sequence[int]) -> NDArray[np.float32]:
+    """(3, *shape) noise that float16 holds, as what a network says."""
+    noise = np.random.default_rng(7).normal(size=(3, *shape))
+    return noise.astype(np.float16).astype(np.float32)
+
+
+def _masked(**more: Any) -> dict[str, Any]:
+    return small_plans(scheme="ZScoreNormalization", **more)
+
+
+#: Name: plans, configuration, spacing (z, y, x) of the volume. Together they go through every
+#: way that nnU-Net prepares a volume and brings logits back.
+ARRAY_CASES: Mapping[str, tuple[dict[str, Any], str, tuple[float, float, float]]] = {
+    "cubic": (small_plans(spacing=(2.0, 1.5, 1.5)), "3d_fullres", (2.6, 1.1, 1.2)),
+    "one_axis_kept": (small_plans(spacing=(2.0, 1.5, 1.5)), "3d_fullres", (2.0, 1.1, 1.1)),
+    "thick": (small_plans(spacing=(7.5, 1.2, 1.2)), "3d_fullres", (5.0, 0.9, 0.9)),
+    "made_thick": (small_plans(spacing=(6.0, 1.2, 1.2)), "3d_fullres", (2.0, 0.9, 0.9)),
+    "masked": (_masked(spacing=(2.0, 1.5, 1.5)), "3d_fullres", (2.5, 1.3, 1.3)),
+    "turned": (
+        _masked(spacing=(1.4, 2.0, 1.6), transpose=(2, 0, 1)),
+        "3d_fullres",
+        (2.5, 1.3, 1.3),
+    ),
+    "planes": (small_plans(patch=(64, 48), spacing=(1.5, 1.5)), "2d", (3.0, 1.1, 1.2)),
+    "rescaled": (small_plans(scheme="RescaleTo01Normalization"), "3d_fullres", (2.6, 1.1, 1.2)),
+    "unscaled": (small_plans(scheme="NoNormalization"), "3d_fullres", (3.0, 1.5, 1.5)),
+}
