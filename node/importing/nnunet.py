@@ -15,7 +15,6 @@ from models.importers.archive import unpack
 from models.importers.nnunet_folder import ResultsFolder, find_results
 from models.importers.nnunet_plans import Plan, Scheme, read_plan
 from models.registry import file_sha256
-from node.domain.errors import ImportRefused
 from node.importing import nnunet_recipe
 from node.importing.cases import GeneratedImage, generate_cases
 from node.importing.draft import CardFacts, PackageDraft
@@ -23,13 +22,15 @@ from node.importing.environment import find_environment
 from node.importing.importer import ImportRequest
 from node.importing.nnunet_parity import Opened, compare, opened
 from node.importing.nnunet_recipe import Cubes, Named, Recipe
+from node.importing.nnunet_windows import compare_windows
 from node.importing.parity import Parity
 from node.importing.sandbox import Outcome, Sandbox
 
 _NEEDED = ("torch", "onnx", "onnxscript", "nibabel", "dynamic_network_architectures")
-#: Where nnU-Net itself is lacking, this is compared instead.
 _EXPORT = "models.importers.framework.nnunet_export"
 _REFERENCE = "models.importers.framework.nnunet_reference"
+#: What is compared where nnU-Net itself is lacking.
+_WINDOWS = "models.importers.framework.nnunet_windows"
 #: nnU-Net's own default step of windows.
 _STEP = 0.5
 #: Weights above these make a window take seconds, or tens of them: fewer volumes are compared.
@@ -149,16 +150,11 @@ def draft_of(
 def _parity(
     request: ImportRequest, exported: Exported, recipe: Recipe, package: Opened
 ) -> tuple[Parity, ...]:
-    if "nnunetv2" not in exported.report["versions"]:
-        raise ImportRefused.once(
-            str(exported.sandbox.environment.python),
-            "nnU-Net itself is not installed, so that there is nothing to compare with",
-            "install it into the import environment as models/IMPORT_NNUNET.md says",
-        )
-
     cases = _cases(recipe, exported)
     folder = request.scratch / "reference"
     folder.mkdir()
+    if "nnunetv2" not in exported.report["versions"]:
+        return _without_nnunet(request, exported, package, (cases, folder))
     for case in cases:
         case.save(folder / f"{case.name}.npz")
     request.tell(f"run nnU-Net itself on {len(cases)} generated volumes")
@@ -167,6 +163,22 @@ def _parity(
     report = exported.sandbox.run(_REFERENCE, settings, folder).report
     request.tell("run the package on them and compare")
     return compare(package, cases, folder, report)
+
+
+def _without_nnunet(
+    request: ImportRequest,
+    exported: Exported,
+    package: Opened,
+    work: tuple[Sequence[GeneratedImage], Path],
+) -> tuple[Parity, ...]:
+    cases, folder = work
+
+    def compute(there: Path, names: Sequence[str]) -> Mapping[str, Any]:
+        request.tell(f"nnU-Net is not installed: run the network by PyTorch on {len(names)} cases")
+        settings = {**_location(exported.results), "cases": list(names)}
+        return exported.sandbox.run(_WINDOWS, settings, there).report
+
+    return compare_windows(package, cases, folder, compute)
 
 
 def _location(results: ResultsFolder) -> dict[str, Any]:
@@ -287,6 +299,12 @@ def _notes(exported: Exported, recipe: Recipe) -> tuple[str, ...]:
         notes.append("The plan is of nnU-Net before 2.2; its network was derived as nnU-Net does.")
     if report["mirror_axes"] and not recipe.mirror_axes:
         notes.append("Training mirrored the images; the form switched mirrored runs off.")
+    if "nnunetv2" not in report["versions"]:
+        notes.append(
+            "nnU-Net was not installed where this was imported. Parity below is that of the "
+            "network alone, behind our own steps; that these are nnU-Net's is known from the "
+            "tests of the node only."
+        )
     if recipe.form.accumulate == "float32":
         notes.append(
             "Windows are summed in float32. nnU-Net sums in float16, which moves logits by up to "
