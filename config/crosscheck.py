@@ -36,6 +36,7 @@ def contradictions(draft: Draft, installed_models: Installed) -> tuple[ConfigFau
         _retries,
         _proofs,
         _metrics,
+        _triton,
         lambda draft: models(draft, installed_models),
         lambda draft: routes(draft, installed_models),
         senders,
@@ -70,6 +71,15 @@ def _quiet_times(draft: Draft) -> Faults:
             f"the wait after an interruption ({interrupted:g} s) is shorter than the ordinary "
             f"one ({quiet:g} s)",
             f"set interrupted_quiet_time_s to {quiet:g} or more",
+        )
+
+
+def _triton(draft: Draft) -> Faults:
+    if "triton" in draft.entries("workers", "providers") and not draft.given("workers", "triton"):
+        yield draft.fault(
+            ("workers", "providers"),
+            "triton stands in the list, but no server is named",
+            "add 'triton: {host: ...}' below 'workers:', or take it out of the list",
         )
 
 

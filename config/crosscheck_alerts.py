@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from config.alert_text import AMOUNTS, PatientData, beyond
-from config.crosscheck_names import Installed
+from config.crosscheck_names import Installed, unread
 from config.draft import Draft, Faults, settled
 from config.fields import is_loopback
 from config.installed import InstalledModel
@@ -62,7 +62,11 @@ def _models(draft: Draft, path: tuple[str, ...], installed: Installed) -> Faults
                 "no such model stands below 'models:'",
                 _instead(name, known, f"add '{name}: {{enabled: true}}' there"),
             )
-        elif isinstance(installed, Mapping) and not _acute(installed, [name]):
+        elif (
+            isinstance(installed, Mapping)
+            and not unread(installed[name])
+            and not _acute(installed, [name])
+        ):
             yield draft.fault(
                 at,
                 "this model states no acute finding, so it never calls anybody",
@@ -103,7 +107,10 @@ def _known(draft: Draft, path: tuple[str, ...], installed: Installed) -> dict[st
     """Acute findings of the models of a rule; None where the packages are not known."""
     if not isinstance(installed, Mapping):
         return None
-    return _acute(installed, draft.entries(*path, "models") or draft.names("models"))
+    models = draft.entries(*path, "models") or draft.names("models")
+    if any(unread(installed.get(name)) for name in models):
+        return None
+    return _acute(installed, models)
 
 
 def _acute(installed: Mapping[str, object], models: Sequence[str]) -> dict[str, float]:

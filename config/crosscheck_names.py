@@ -18,7 +18,7 @@ def models(draft: Draft, installed: Installed) -> Faults:
             yield draft.fault(
                 ("models", name), "no such model is installed", _instead(name, tuple(installed))
             )
-        elif isinstance(installed, Mapping):
+        elif isinstance(installed, Mapping) and not unread(installed[name]):
             yield from settled(_thresholds(draft, name, tuple(installed[name])))
             yield from settled(_signature(draft, name, installed[name]))
 
@@ -32,6 +32,11 @@ def _signature(draft: Draft, model: str, package: Collection[str]) -> Faults:
             "this package carries no signature",
             f"sign it (`models sign {model} --key FILE`), or write 'unsigned: true' below it",
         )
+
+
+def unread(package: object) -> bool:
+    """Can nothing be said of a package, since its `model.yaml` cannot be read?"""
+    return isinstance(package, InstalledModel) and bool(package.fault)
 
 
 def _thresholds(draft: Draft, model: str, known: Sequence[str]) -> Faults:

@@ -13,12 +13,14 @@ class InstalledModel(Collection[str]):
     Attributes:
         triage: it looks for acute findings.
         acute: acute finding -> the operating threshold from which on it counts.
+        fault: why its `model.yaml` cannot be read, so that nothing more is known of it; or "".
         signed: it carries a signature, of whomever.
     """
 
     thresholds: tuple[str, ...] = ()
     triage: bool = False
     acute: Mapping[str, float] = field(default_factory=dict)
+    fault: str = ""
     signed: bool = True
 
     def __iter__(self) -> Iterator[str]:

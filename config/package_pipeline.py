@@ -219,6 +219,12 @@ def _tensors(
                 "name the network that looks at one tile 'features', the other 'attention'",
                 at="networks",
             )
+        elif not {"score", "attention"} <= {one.name for one in networks[1].outputs}:
+            yield refusal(
+                "the attention network gives no 'score' and 'attention'",
+                "name its outputs so, both under 'outputs:'",
+                at="networks.1.outputs",
+            )
     elif len(networks) > 1 and pipeline != "segmentation":
         yield refusal(
             f"the pipeline '{pipeline}' runs one network, here are {len(networks)}",

@@ -17,7 +17,7 @@ from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import ResultInput, clipped
 from dicom_sr.segmentation import covered_segments
-from dicom_sr.source import class_of, classes
+from dicom_sr.source import study_class
 from dicom_sr.wording import rounded
 from node.domain.finding import CodedConcept, Contour, Finding, Measurement
 from node.domain.study import Plane
@@ -47,13 +47,12 @@ def _planar(
     work: ResultInput, finding: Finding, contour: Contour, numbers: Sequence[Measurement]
 ) -> Sequence[Dataset]:
     closed = np.concatenate([contour.points, contour.points[:1]]).astype(np.float64)
-    known = classes(work.series)
     region = sr.ImageRegion(
         graphic_type="POLYLINE",
         graphic_data=closed,
         source_image=sr.SourceImageForRegion(
-            referenced_sop_class_uid=known.get(
-                contour.plane.sop_instance_uid, class_of(work.series)
+            referenced_sop_class_uid=study_class(
+                work.study, work.series, contour.plane.sop_instance_uid
             ),
             referenced_sop_instance_uid=contour.plane.sop_instance_uid,
             referenced_frame_numbers=frames_of(contour.plane),

@@ -18,7 +18,7 @@ from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish
 from dicom_sr.measurement_groups import frames_of, measurement_groups, text_item
-from dicom_sr.source import bare_reference, bare_references, class_of, classes
+from dicom_sr.source import bare_reference, bare_references, classes, home_of, study_class
 from dicom_sr.wording import (
     CLEARED_COMMENT,
     NO_RESULT,
@@ -49,7 +49,7 @@ def write_report(
         ResultError: the findings cannot be expressed as a valid report.
     """
     results = [*captures, segmentation] if segmentation is not None else [*captures]
-    sources = bare_references(work.study, work.series)
+    sources = [*bare_references(work.study, work.series), *_companions(work)]
     try:
         data_set: Dataset = sr.Comprehensive3DSR(
             # highdicom looks the class of the first one up in its tables: never an odd source.
@@ -77,6 +77,17 @@ def write_report(
     _request(data_set, work)
     finish(data_set, work, Kind.REPORT)
     return data_set
+
+
+def _companions(work: ResultInput) -> list[Dataset]:
+    """Images of other series of the study that the content refers to."""
+    own = classes(work.series)
+    uids = [str(plane.sop_instance_uid) for plane in _referenced_planes(work)]
+    return [
+        bare_reference(work.study, home_of(work.study, work.series, uid), uid)
+        for uid in dict.fromkeys(uids)
+        if uid not in own
+    ]
 
 
 def _as_evidence(result: Dataset, work: ResultInput) -> Dataset:
@@ -212,12 +223,13 @@ def _image_library(work: ResultInput, planes: Sequence[Plane]) -> sr.ContainerCo
                 relationship_type=RelationshipTypeValues.HAS_ACQ_CONTEXT,
             )
         )
-    known = classes(work.series)
     for plane in planes:
         group.ContentSequence.append(
             sr.ImageContentItem(
                 name=as_code(codes.SOURCE),
-                referenced_sop_class_uid=known.get(plane.sop_instance_uid, class_of(work.series)),
+                referenced_sop_class_uid=study_class(
+                    work.study, work.series, plane.sop_instance_uid
+                ),
                 referenced_sop_instance_uid=plane.sop_instance_uid,
                 referenced_frame_numbers=frames_of(plane),
                 relationship_type=CONTAINS,

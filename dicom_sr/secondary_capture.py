@@ -11,7 +11,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from dicom_sr import codes
 from dicom_sr.common import Kind, ResultInput, clipped, code_item, date_or_nothing, finish
 from dicom_sr.page import SIZE, Page, PageFrame, draw_pages
-from dicom_sr.source import class_of, classes
+from dicom_sr.source import study_class
 from node.domain.study import Patient
 
 #: Pages of one result; a corrected result numbers its pages from the next hundred.
@@ -127,7 +127,7 @@ def _source(work: ResultInput, page: Page) -> Dataset:
     assert page.plane is not None
     uid = str(page.plane.sop_instance_uid)
     item = Dataset()
-    item.ReferencedSOPClassUID = classes(work.series).get(uid, class_of(work.series))
+    item.ReferencedSOPClassUID = study_class(work.study, work.series, uid)
     item.ReferencedSOPInstanceUID = uid
     if page.plane.frame_number is not None:
         item.ReferencedFrameNumber = page.plane.frame_number

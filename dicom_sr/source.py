@@ -134,6 +134,20 @@ def classes(series: Series) -> dict[str, str]:
     return {str(item.sop_instance_uid): class_of(series, item) for item in series.instances}
 
 
+def home_of(study: CompletedStudy, first: Series, instance_uid: str) -> Series:
+    """The series of the study that holds an image; `first`, that was analysed, where none does."""
+    for series in (first, *study.series):
+        if any(item.sop_instance_uid == instance_uid for item in series.instances):
+            return series
+    return first
+
+
+def study_class(study: CompletedStudy, first: Series, instance_uid: str) -> str:
+    """SOP class to reference an image of the study by, of whatever series it is."""
+    home = home_of(study, first, instance_uid)
+    return classes(home).get(instance_uid, class_of(home))
+
+
 def bare_reference(study: CompletedStudy, series: Series, instance_uid: str) -> Dataset:
     """A data set that says which image it is and nothing else."""
     class_uid = classes(series).get(instance_uid, class_of(series))

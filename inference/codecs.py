@@ -32,7 +32,7 @@ MAX_SIDE = 8192
 #: Longest file that is read: an enhanced CT of 512 x 512 x 4000 in 16 bits, with room.
 MAX_FILE_BYTES = 3 * 1024**3
 #: All that is needed of a file here; private sequences and the like are stepped over.
-_READ: tuple[BaseTag | int, ...] = (
+READ_TAGS: tuple[BaseTag | int, ...] = (
     *(
         tag_of(keyword)
         for keyword in (
@@ -130,7 +130,7 @@ class PixelFile:
             if extent.size > MAX_FILE_BYTES:
                 raise PixelDataError("is a larger file than is loaded")
             with extent.open() as stream:
-                dataset = pydicom.dcmread(stream, force=True, specific_tags=list(_READ))
+                dataset = pydicom.dcmread(stream, force=True, specific_tags=list(READ_TAGS))
             meta = getattr(dataset, "file_meta", None)
             stated = "" if meta is None else str(meta.get("TransferSyntaxUID", ""))
         except UNREADABLE as error:

@@ -21,7 +21,6 @@ from inference.backends.base import Arrays, Opening, Session, Tensor, TritonSett
 from inference.backends.registry import backend_of
 from inference.graph import inspect_graph
 from inference.providers import Choice, choose, probe
-from inference.windowing import windowing_of
 from inference.windows import Windowing, run_maps, run_stack
 from models.manifest import NetworkSpec, TensorSpec
 from node.domain.errors import ModelError
@@ -57,7 +56,7 @@ def open_network(spec: NetworkSpec, options: EngineOptions, package: str = "") -
     """
     model = _read(spec)
     inspect_graph(model, spec.name)
-    reasons = []
+    passed_over: dict[str, str] = {}
     choices = choices_of(spec, options)
     threads = options.threads or len(os.sched_getaffinity(0))
     for at, choice in enumerate(choices):
@@ -73,11 +72,12 @@ def open_network(spec: NetworkSpec, options: EngineOptions, package: str = "") -
         try:
             session = backend_of(choice.word).open(opening)
         except ModelError as error:
-            reasons.append(f"{choice.label}: {error}")
+            passed_over[choice.label] = str(error)
             continue
         _check_tensors(spec, session)
-        return LoadedNetwork(spec, session, choice, tuple(reasons))
-    raise ModelError(f"network {spec.name} cannot be opened: {'; '.join(reasons)}")
+        return LoadedNetwork(spec, session, choice, passed_over)
+    told = "; ".join(dict.fromkeys(passed_over.values()))
+    raise ModelError(f"network {spec.name} cannot be opened: {told}")
 
 
 def choices_of(spec: NetworkSpec, options: EngineOptions) -> tuple[Choice, ...]:
@@ -99,14 +99,14 @@ class LoadedNetwork:
     """`node.domain.imaging.Network` over a session; safe to call from threads."""
 
     def __init__(
-        self, spec: NetworkSpec, session: Session, choice: Choice, passed_over: tuple[str, ...] = ()
+        self, spec: NetworkSpec, session: Session, choice: Choice, passed_over: Mapping[str, str]
     ) -> None:
-        """`passed_over`: what was tried before and failed, with the cause."""
+        """`passed_over`: labels of what was tried before and failed, with the cause."""
         self.passed_over = passed_over
         self._spec = spec
         self._session = session
         self._choice = choice
-        self._windowing = windowing_of(spec) if spec.patch else None
+        self._windowing = Windowing.of(spec.patch, spec.windows) if spec.patch else None
 
     @property
     def name(self) -> str:

@@ -123,6 +123,51 @@ def apply_rescale(
     return values, padding
 
 
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """The values are where the stored values were; `padding` as `apply_rescale` gives it."""
+
+    padding: NDArray[np.bool_] | None
+
+
+def rescale_in_place(raw: Stored, form: PixelFormat, rescale: Rescale) -> InPlace | None:
+    """`apply_rescale` without a second array, for what most CT images are.
+
+    Args:
+        raw: (row, column) of 16 bits as decoded; becomes int16 values of the same bytes.
+
+    Returns:
+        None where that cannot be done; `raw` is then as it was.
+    """
+    low, high = int(raw.min()), int(raw.max())
+    bottom, top = (
+        (-1 << form.bits_stored - 1, 1 << form.bits_stored - 1)
+        if form.signed
+        else (
+            0,
+            1 << form.bits_stored,
+        )
+    )
+    fits = form.high_bit == form.bits_stored - 1 and bottom <= low and high < top
+    ends = low + rescale.intercept, high + rescale.intercept
+    whole = rescale.slope == 1 and rescale.is_whole
+    if not fits or not whole or ends[0] < _INT16.min or ends[1] > _INT16.max:
+        return None
+    padding = None
+    if rescale.padding is not None and rescale.padding[0] <= high and rescale.padding[1] >= low:
+        padding = _declared(raw, raw, form, rescale)
+    values = raw.view("<i2")
+    # Unsigned values beyond int16 come back into it, since the sums are in its range.
+    values += np.int64(rescale.intercept).astype(np.int16)
+    if rescale.is_ct:
+        if ends[0] < AIR_HU:
+            below = values < AIR_HU
+            padding = below if padding is None else padding | below
+        if padding is not None:
+            np.copyto(values, AIR_HU, where=padding)
+    return InPlace(padding)
+
+
 def _refuse_spilled_bits(raw: Stored, padding: NDArray[np.bool_] | None, form: PixelFormat) -> None:
     """Bits above the stored ones that are neither empty nor the sign: the header is wrong.
 

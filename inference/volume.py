@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.attributes import Frames, quiet_pydicom
-from inference.codecs import PixelFile
+from inference.codecs import PixelFile, PixelFormat
 from inference.geometry import SAME_POSITION_MM
-from inference.rescale import apply_rescale, read_rescale
+from inference.reading import DecodedFrames, SeriesReader
+from inference.rescale import apply_rescale, read_rescale, rescale_in_place
 from node.domain.errors import PixelDataError, VolumeError
 from node.domain.extent import Extent
 from node.domain.imaging import Volume, Voxels
@@ -30,6 +31,7 @@ MISSING_SLICE_FACTOR = 1.5
 #: and never less than a tenth of a millimetre, which is rounding.
 GRID_TOLERANCE = 0.1
 GRID_TOLERANCE_MM = 0.1
+_SHARED_POSITION = "shares its position with another image that is different"
 
 
 def load_plane(plane: Plane, transfer_syntax_uid: str, *, is_ct: bool) -> NDArray[np.float32]:
@@ -46,8 +48,11 @@ def load_plane(plane: Plane, transfer_syntax_uid: str, *, is_ct: bool) -> NDArra
     return np.asarray(values, np.float32)
 
 
-def load_volume(series: Series) -> Volume:
+def load_volume(series: Series, decoded: DecodedFrames | None = None) -> Volume:
     """Read and check the pixels of a described series.
+
+    Args:
+        decoded: compressed images of it that were decoded before.
 
     Returns:
         (slice, row, column) int16, or float32 where int16 would not be exact, in HU for CT and
@@ -59,7 +64,7 @@ def load_volume(series: Series) -> Volume:
     """
     try:
         with quiet_pydicom():
-            return _load(series)
+            return _load(series, decoded)
     except VolumeError as error:
         error.study_uid, error.series_uid = series.study_uid, series.series_uid
         raise
@@ -81,15 +86,19 @@ class _Slots:
         if values.dtype != np.int16 and self.voxels.dtype == np.int16:
             self.voxels = self.voxels.astype(np.float32)
         self.voxels[slot] = values
+        self.mark(slot, padding)
+        return True
+
+    def mark(self, slot: int, padding: NDArray[np.bool_] | None) -> None:
+        """The values of a slice are in place."""
         self.filled[slot] = True
         if padding is not None:
             if self.padding is None:
                 self.padding = np.zeros(self.voxels.shape, dtype=np.bool_)
             self.padding[slot] = padding
-        return True
 
 
-def _load(series: Series) -> Volume:
+def _load(series: Series, decoded: DecodedFrames | None) -> Volume:
     geometry, spacing = _checked(series)
     slots = _slots_of(series.planes, geometry)
     first = {slot: plane for plane, slot in reversed(list(zip(series.planes, slots, strict=True)))}
@@ -99,7 +108,7 @@ def _load(series: Series) -> Volume:
     if shape[0] * shape[1] * shape[2] > MAX_VOXELS:
         raise VolumeError(f"the series is larger than is loaded ({shape[0]} images)")
     filling = _Slots(np.empty(shape, dtype=np.int16), [False] * shape[0])
-    _fill(filling, series, slots)
+    _fill(filling, series, slots, decoded)
     return Volume(
         study_uid=series.study_uid,
         series_uid=series.series_uid,
@@ -194,27 +203,54 @@ def _even(along: NDArray[np.float64]) -> None:
         )
 
 
-def _fill(filling: _Slots, series: Series, slots: Sequence[int]) -> None:
-    """Decode file by file; a multi-frame file is opened once."""
+def _fill(
+    filling: _Slots, series: Series, slots: Sequence[int], decoded: DecodedFrames | None
+) -> None:
+    """Read file by file; a multi-frame file is opened once."""
     by_file: dict[Extent, list[int]] = {}
     for index, plane in enumerate(series.planes):
         by_file.setdefault(plane.extent, []).append(index)
     syntaxes = {instance.extent: instance.transfer_syntax_uid for instance in series.instances}
-    for extent, indices in by_file.items():
-        first = f"slice {slots[indices[0]] + 1} of {len(filling.filled)}"
-        try:
-            _fill_file(
-                filling,
-                series,
-                (extent, syntaxes.get(extent, "")),
-                [(i, slots[i]) for i in indices],
-            )
-        except VolumeError as error:
-            planes = f"{first} " if len(indices) == 1 else "the multi-frame image "
-            raise type(error)(
-                planes + str(error),
-                instance_uid=series.planes[indices[0]].sop_instance_uid,
-            ) from error
+    reader = SeriesReader(is_ct=series.modality == "CT", decoded=decoded)
+    try:
+        for extent, indices in by_file.items():
+            first = series.planes[indices[0]]
+            places = [(index, slots[index]) for index in indices]
+            try:
+                if first.frame_number is not None or not _fill_single(
+                    filling, reader, extent, places[0][1]
+                ):
+                    _fill_file(filling, series, (extent, syntaxes.get(extent, "")), places)
+            except VolumeError as error:
+                slice_number = f"slice {places[0][1] + 1} of {len(filling.filled)} "
+                planes = slice_number if len(indices) == 1 else "the multi-frame image "
+                raise type(error)(
+                    planes + str(error), instance_uid=first.sop_instance_uid
+                ) from error
+    finally:
+        reader.close()
+
+
+def _fill_single(filling: _Slots, reader: SeriesReader, extent: Extent, slot: int) -> bool:
+    """One image straight into its slice; False where it has to be decoded."""
+    image = reader.open(extent)
+    if image is None:
+        return False
+    form, shape = image.form, filling.voxels.shape[1:]
+    _check_matrix(form, shape)
+    filling.unit = image.unit
+    in_place = (
+        form.bits_allocated == 16 and filling.voxels.dtype == np.int16 and not filling.filled[slot]
+    )
+    raw = filling.voxels[slot].view(form.dtype) if in_place else np.empty(shape, form.dtype)
+    image.read_into(raw)
+    if in_place and (done := rescale_in_place(raw, form, image.rescale)) is not None:
+        filling.mark(slot, done.padding)
+        return True
+    values, padding = apply_rescale(raw, form, image.rescale)
+    if not filling.put(slot, values, padding):
+        raise VolumeError(_SHARED_POSITION)
+    return True
 
 
 def _fill_file(
@@ -223,8 +259,7 @@ def _fill_file(
     pixels = PixelFile(*file)
     source = Frames(pixels.values)
     form = pixels.format
-    if (form.rows, form.columns) != filling.voxels.shape[1:]:
-        raise PixelDataError("changed its matrix since it was described")
+    _check_matrix(form, filling.voxels.shape[1:])
     is_ct = series.modality == "CT"
     filling.unit = "HU" if is_ct else pixels.values.text("Units")
     numbers = [series.planes[index].frame_number for index, _ in places]
@@ -233,4 +268,9 @@ def _fill_file(
         rescale = read_rescale(source.frame(number), form, is_ct=is_ct)
         values, padding = apply_rescale(raw, form, rescale)
         if not filling.put(slot, values, padding):
-            raise VolumeError("shares its position with another image that is different")
+            raise VolumeError(_SHARED_POSITION)
+
+
+def _check_matrix(form: PixelFormat, shape: tuple[int, ...]) -> None:
+    if (form.rows, form.columns) != shape:
+        raise PixelDataError("changed its matrix since it was described")

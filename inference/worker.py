@@ -134,11 +134,25 @@ class WorkerPool:
         Raises:
             NodeError, WorkerError: as `run`, of the first worker that failed.
         """
+        limits = (time_limit_s, memory_mb)
+        return self._in_each(
+            [replace(_job(function, argument, *limits), standing=name) for _ in range(self.size)]
+        )
+
+    def each(
+        self,
+        function: Callable[[Any], Any],
+        argument: object,
+        *,
+        time_limit_s: float,
+        memory_mb: int,
+    ) -> tuple[Any, ...]:
+        """Call `function(argument)` once in every worker; as `keep`, but not again."""
+        limits = (time_limit_s, memory_mb)
+        return self._in_each([_job(function, argument, *limits) for _ in range(self.size)])
+
+    def _in_each(self, jobs: list[Job]) -> tuple[Any, ...]:
         self.start()
-        jobs = [
-            replace(_job(function, argument, time_limit_s, memory_mb), standing=name)
-            for _ in range(self.size)
-        ]
         self._put_each(jobs)
         # Every worker is waited for: the caller may drop it next, or change what it works on.
         errors = [error for job in jobs if (error := job.future.exception()) is not None]

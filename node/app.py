@@ -28,8 +28,6 @@ from scp.receiver import Receiver
 
 log = structlog.get_logger(__name__)
 
-LOADING = "loading"
-
 
 class Node:
     """One running appliance."""
@@ -67,9 +65,14 @@ class Node:
         self.receiver.notices = core.ledger.announcements
         self.web = Web(
             web_settings(appliance),
-            Probes(metrics=core.metrics.text, faults=self.faults, unready=self.unready),
+            Probes(
+                metrics=core.metrics.text,
+                faults=self.faults,
+                unready=self.unready,
+                models=self._models,
+            ),
         )
-        self.alerting = Alerting(core, self._models_out)
+        self.alerting = Alerting(core, core.roster.out)
         core.scheduler.on_results = self._wake
 
     def start(self) -> None:
@@ -90,7 +93,7 @@ class Node:
         self.segments.start()
         self.alerting.start()
         self.receiver.start()
-        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+        threading.Thread(target=self._begin, name="begin", daemon=True).start()
         log.info(
             "node.receiving",
             ae_titles=list(self.appliance.called_ae_titles),
@@ -119,7 +122,9 @@ class Node:
 
     def unready(self) -> Mapping[str, str]:
         """What keeps the node from being ready, by part."""
-        return self._unready | dict(self.faults())
+        models = self.core.roster.unready()
+        told = {"models": models} if models else {}
+        return self._unready | told | dict(self.faults())
 
     def faults(self) -> Mapping[str, str]:
         """What keeps the node from being healthy, by part."""
@@ -131,7 +136,9 @@ class Node:
                 f"the disk failed {retired} times while images were written to it (they were "
                 "refused, not lost); check it (dmesg, smartctl), then start Vigie again"
             )
-        loops = [self.core.conductor.loop, *self.core.scheduler.loops, self.retention.loop]
+        core = self.core
+        loops = [core.conductor.loop, *core.scheduler.loops, *core.roster.loops]
+        loops.append(self.retention.loop)
         loops += [self.segments, self.clock_watch.loop]
         loops += [courier.loop for courier in self.couriers]
         loops += self.alerting.loops
@@ -142,28 +149,22 @@ class Node:
         wake_all(self.couriers)
         self.alerting.wake()
 
-    def _models_out(self) -> Mapping[str, str]:
-        """Models that cannot be used, with the cause; one that is loading is none of them."""
-        cause = self._unready.get("models", LOADING)
-        if cause == LOADING:
-            return {}
-        return {route.manifest.identity.name: cause for route in self.core.routes}
+    def _models(self) -> Mapping[str, str]:
+        """State of each model in words."""
+        return {
+            name: f"{state.value}: {cause}" if cause else state.value
+            for name, (state, cause) in self.core.roster.states().items()
+        }
 
-    def _warm_up(self) -> None:
-        names = [route.manifest.identity.name for route in self.core.routes]
-        gauge = self.core.metrics.model_ready
-        self._unready = {"models": LOADING}
+    def _begin(self) -> None:
+        """Judge and analyse; each model joins when it is warm."""
         try:
             self.core.start_workers()
         except NodeError as error:
-            self._unready = {"models": str(error)}
-            for name in names:
-                gauge.labels(name).set(0)
-            log.error("models.unusable", cause=str(error))
+            self._unready = {"workers": str(error)}
+            log.error("workers.unusable", cause=str(error))
             return
-        for name in names:
-            gauge.labels(name).set(1)
         self.core.conductor.loop.start()
         self.core.scheduler.start(self.appliance.workers.count)
+        self.core.roster.start()
         self._unready = {}
-        log.info("node.ready")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -17,33 +17,39 @@ import structlog
 
 from config.schema import Appliance
 from inference.worker import WorkerPool
-from models.signature import load_trusted
-from node.domain.errors import ConfigError, LedgerError
+from models.manifest import ModelManifest
+from models.registry import read_manifest
+from node.domain.errors import ConfigError, LedgerError, NodeError
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.packages import MODELS_FOLDER
-from node.pipeline.analysis import open_models
 from node.pipeline.archive import Archive
 from node.pipeline.completion import Completion
 from node.pipeline.conductor import Conductor
 from node.pipeline.expectation import Expecting
 from node.pipeline.fallback import FallbackTask, write_fallback
+from node.pipeline.holding import Holder
 from node.pipeline.identity import HeldIdentity
+from node.pipeline.memory import MemoryGate
 from node.pipeline.pace import Pace
+from node.pipeline.roster import Roster
 from node.pipeline.routing import ModelRoute
+from node.pipeline.rules import rules_of
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject
 from node.settings import (
     GIGABYTE,
     archive_settings,
     completion_settings,
+    holding_settings,
+    job_limits,
+    model_setups,
     noting_destinations,
     result_context,
+    roster_settings,
     routes_of,
     segment_settings,
-    trust_of,
     watermark,
-    worker_setup,
 )
 from scp.indexing import Indexer
 from scp.storage import InstanceStore
@@ -63,8 +69,9 @@ class Core:
     def __init__(self, appliance: Appliance, *, models_folder: Path = MODELS_FOLDER) -> None:
         """Read the packages and open the store; no process starts.
 
+        A package that cannot be used is told by the roster, and the others go on.
+
         Raises:
-            ModelError: an enabled package is not what its manifest promises.
             ConfigError: the storage folder cannot be made or written to.
             LedgerError: another node uses this storage folder, or the ledger is unusable.
         """
@@ -72,8 +79,7 @@ class Core:
         self.root = appliance.storage.path
         self.results_folder = self.root / RESULTS
         enabled = tuple(name for name, model in appliance.models.items() if model.enabled)
-        trust = trust_of(appliance)
-        manifests = {name: load_trusted(models_folder / name, trust) for name in enabled}
+        manifests, unread = _manifests(models_folder, enabled)
         self.routes: tuple[ModelRoute, ...] = routes_of(appliance, manifests)
         self._lock = _lock(_made(self.root))
         self.ledger = Ledger(self.root)
@@ -93,12 +99,9 @@ class Core:
             completion_settings(appliance), pace=Pace(self.ledger.paces.load())
         )
         self.archives = self._archives()
-        self.workers = WorkerPool(
-            appliance.workers.count,
-            initializer=open_models,
-            argument=worker_setup(appliance, enabled, models_folder),
-        )
+        self.workers = WorkerPool(appliance.workers.count)
         self.readers = WorkerPool(1)
+        self.roster = self._roster(unread)
         self.scheduler = Scheduler(
             self.ledger,
             self.workers,
@@ -108,17 +111,43 @@ class Core:
                 results_folder=self.results_folder,
                 context=lambda model: result_context(appliance, model),
                 noting=noting_destinations(appliance),
+                limits=lambda manifest: job_limits(appliance, manifest),
             ),
             self.metrics,
         )
+        self.scheduler.models = self.roster
+        self.scheduler.memory = MemoryGate(self.ledger, reserve_mb=appliance.workers.reserve_mb)
+        self.roster.is_idle = lambda: self.scheduler.is_idle
+        self.roster.on_change = self.scheduler.wake
         self.conductor = Conductor(
             self.ledger, self.completion, self.readers, self.routes, self.metrics
         )
         self.conductor.on_jobs = self.scheduler.wake
+        rules = rules_of(appliance.routes, appliance.node.time_zone)
+        self.conductor.unread = {
+            name: (cause, tuple(rule for rule in rules if name in rule.models))
+            for name, cause in unread.items()
+        }
         self._watch_identity()
         counting = self.archives.get(appliance.completion.ask or "")
         if counting is not None:
             self.conductor.expect = Expecting(self.ledger, counting.study)
+
+    def _roster(self, unread: Mapping[str, str]) -> Roster:
+        """The models that a route names, each for itself."""
+        holder = Holder(self.workers, _trial, holding_settings(self.appliance))
+        roster = Roster(
+            holder,
+            model_setups(self.appliance, self.routes),
+            roster_settings(self.appliance),
+            self.ledger.service,
+            self.metrics,
+        )
+        self.workers.on_lost = roster.lost
+        self.ledger.service.keep_only((*roster.states(), *unread))
+        for name, cause in unread.items():
+            roster.refuse(name, cause)
+        return roster
 
     def _watch_identity(self) -> None:
         """Let the PACS say whose study it is, where one is asked."""
@@ -145,11 +174,7 @@ class Core:
         return archives
 
     def start_workers(self) -> None:
-        """Start the processes; returns when every model is warm and reproduces its golden case.
-
-        Raises:
-            ModelError, GoldenMismatch, WorkerError: a model cannot be used.
-        """
+        """Start the processes, without any model yet; raises WorkerError."""
         self.readers.start()
         self.workers.start()
 
@@ -166,13 +191,39 @@ class Core:
         for archive in self.archives.values():
             archive.loop.stop()
         self.scheduler.stop(0.0)
+        self.roster.stop(0.0)
         self.workers.stop()
         self.readers.stop()
         self.scheduler.stop()
+        self.roster.stop()
         self.indexer.stop()
         self.store.close()
         self.ledger.close(checkpoint=True)
         self._lock.close()
+
+
+def _manifests(
+    folder: Path, names: Iterable[str]
+) -> tuple[dict[str, ModelManifest], dict[str, str]]:
+    """What can be read of these packages, and why the others cannot."""
+    found: dict[str, ModelManifest] = {}
+    unread: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = read_manifest(folder / name)
+        except (NodeError, OSError) as error:
+            unread[name] = f"its model.yaml cannot be used: {error}"
+    return found, unread
+
+
+@contextmanager
+def _trial() -> Iterator[WorkerPool]:
+    """A process of its own for what may hang, crash or eat memory."""
+    pool = WorkerPool(1)
+    try:
+        yield pool
+    finally:
+        pool.stop()
 
 
 @contextmanager

@@ -58,14 +58,16 @@ class FolderRun:
 def run_folder(appliance: Appliance, folder: Path, out: Path, say: Say) -> FolderRun:
     """Analyse every study of a folder; result objects and readable twins go to `out`.
 
-    Raises:
-        ModelError: a model cannot be loaded.
+    Analyses by a model that is out of service end as failed, with the cause.
     """
     with _core(appliance) as core:
         taken = _take_in(core, folder, say)
         for study in core.ledger.studies.in_state(StudyState.RECEIVING):
             core.ledger.studies.complete(study.study_uid, "a folder, complete as it is")
         core.start_workers()
+        core.roster.load_all()
+        for name, cause in core.roster.out().items():
+            say(f"model {name} is out of service: {cause}")
         say("models loaded")
         _work_off(core, say)
         return FolderRun(

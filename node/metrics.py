@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,6 +19,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from node.domain.serving import ModelState
 from node.ledger import Ledger
 
 # The creation time of each series doubles the exposition and no alert needs it.
@@ -114,6 +117,32 @@ class Metrics:
             ["model"],
             registry=r,
         )
+        self._model_state = Gauge(
+            "vigie_model_state",
+            "1 for the state that a model is in",
+            ["model", "state"],
+            registry=r,
+        )
+        self._model_golden = Gauge(
+            "vigie_model_golden_timestamp_seconds",
+            "When a model reproduced its golden case last",
+            ["model"],
+            registry=r,
+        )
+        self._model_difference = Gauge(
+            "vigie_model_golden_difference_ratio",
+            "Largest difference from the golden case, as a part of what is allowed",
+            ["model", "network", "provider"],
+            registry=r,
+        )
+        self._model_speed = Gauge(
+            "vigie_model_windows_per_second",
+            "Windows that a network runs in a second, at its last golden case",
+            ["model", "network", "provider"],
+            registry=r,
+        )
+        self._engines = EngineCollector()
+        r.register(self._engines)
         self.completions = Counter(
             "vigie_studies_completed_total",
             "Studies taken as complete, by how sure it was that nothing more would come",
@@ -159,6 +188,28 @@ class Metrics:
         """Show whether a destination answers."""
         self._destination_up.labels(name).set(int(up))
 
+    def model_state(self, name: str, state: ModelState) -> None:
+        """Show the state of a model."""
+        self.model_ready.labels(name).set(int(state.serves))
+        for one in ModelState:
+            self._model_state.labels(name, one.value).set(int(one is state))
+
+    def model_proved(self, name: str, proof: Mapping[str, Any], at: float) -> None:
+        """Show the last proof of a model, as `node.pipeline.proofs` writes it."""
+        self._model_golden.labels(name).set(at)
+        for gauge in (self._model_speed, self._model_difference):
+            # It may run on another provider than before.
+            gauge.remove_by_labels({"model": name})
+        for one in proof["networks"]:
+            labels = (name, one["network"], one["provider"])
+            self._model_speed.labels(*labels).set(one["windows_per_s"])
+            if one["difference"] is not None:
+                self._model_difference.labels(*labels).set(one["difference"] / one["tolerance"])
+
+    def watch_engines(self, name: str, folders: Sequence[Path]) -> None:
+        """Show how far the engines of a model are built; none: it is over."""
+        self._engines.watch(name, folders)
+
     def watch(self, ledger: Ledger, storage: Path) -> None:
         """Add the gauges that are read from the ledger and the disk at each scrape."""
         self.registry.register(_LedgerCollector(ledger, storage))
@@ -166,6 +217,43 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self.registry)
+
+
+class EngineCollector(Collector):
+    """How far engines are built, seen on the disk when Prometheus asks.
+
+    TensorRT tells nothing while it builds one engine: a network is waiting, or built.
+    """
+
+    def __init__(self) -> None:
+        self._building: dict[str, tuple[float, tuple[Path, ...]]] = {}
+
+    def watch(self, name: str, folders: Sequence[Path]) -> None:
+        """Begin to show the engines of a model, or end it."""
+        if folders:
+            self._building[name] = (time.monotonic(), tuple(folders))
+        else:
+            self._building.pop(name, None)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing ahead of time: names are fixed in `collect`."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Engines by state and the time that it has taken so far."""
+        engines = GaugeMetricFamily(
+            "vigie_engines", "Engines that are built now", labels=["model", "state"]
+        )
+        seconds = GaugeMetricFamily(
+            "vigie_engine_build_seconds", "Duration of the build under way", labels=["model"]
+        )
+        for name, (since, folders) in list(self._building.items()):
+            built = sum(folder.is_dir() for folder in folders)
+            engines.add_metric([name, "built"], built)
+            engines.add_metric([name, "waiting"], len(folders) - built)
+            seconds.add_metric([name], time.monotonic() - since)
+        yield engines
+        yield seconds
 
 
 class _LedgerCollector(Collector):

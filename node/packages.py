@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import models
@@ -11,6 +10,7 @@ from config.installed import InstalledModel
 from config.load import read_document
 from config.package_schema import Package
 from models.signature import SIGNATURE_NAME
+from node.domain.errors import ConfigError
 
 MODELS_FOLDER = Path(models.__file__).resolve().parent
 
@@ -18,20 +18,18 @@ MODELS_FOLDER = Path(models.__file__).resolve().parent
 def installed_models(folder: Path = MODELS_FOLDER) -> Mapping[str, InstalledModel]:
     """The packages by name, each with its thresholds and acute findings.
 
-    Raises:
-        ConfigError: a `model.yaml` cannot be used; one line per fault.
+    One whose `model.yaml` cannot be used has a fault: it must not keep the node from starting.
     """
-    return {
-        path.parent.name: replace(
-            _installed(read_document(path, Package)),
-            signed=path.with_name(SIGNATURE_NAME).is_file(),
-        )
-        for path in sorted(folder.glob("*/model.yaml"))
-    }
+    return {path.parent.name: _installed(path) for path in sorted(folder.glob("*/model.yaml"))}
 
 
-def _installed(package: Package) -> InstalledModel:
+def _installed(path: Path) -> InstalledModel:
+    try:
+        package = read_document(path, Package)
+    except ConfigError as error:
+        return InstalledModel(fault=str(error))
     return InstalledModel(
+        signed=path.with_name(SIGNATURE_NAME).is_file(),
         thresholds=tuple(package.thresholds),
         triage=package.triage,
         acute={

@@ -6,17 +6,18 @@ import hashlib
 import ipaddress
 import json
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from config.schema import Appliance, DicomDestination, DicomwebDestination
 from dicom_sr.context import ResultContext
+from inference.backends.base import TritonSettings
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from models.signature import Trust
+from node.domain.addresses import authority
 from node.ledger import Ledger
 from node.metrics import Metrics
-from node.pipeline.analysis import WorkerSetup
 from node.pipeline.archive import ArchiveSettings
 from node.pipeline.breaker import RetryPolicy
 from node.pipeline.completion import CompletionSettings
@@ -24,7 +25,11 @@ from node.pipeline.delivery import DAY_S, Courier, Destination
 from node.pipeline.dicomweb import WebPeer
 from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import WriteFallback
+from node.pipeline.holding import HoldingSettings
+from node.pipeline.in_service import JobLimits
 from node.pipeline.proof import ProofPolicy
+from node.pipeline.resident import ModelSetup
+from node.pipeline.roster import RosterSettings
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of, with_needs
 from node.version import VERSION
@@ -34,7 +39,7 @@ from scp.pool import SegmentSettings
 from scp.receiver import ReceiverSettings
 from scp.storage import Watermark
 
-GIGABYTE = 1_000_000_000
+MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
 #: Longest wait for a PACS that is asked about a study.
 ARCHIVE_TIMEOUT_S = 20.0
 
@@ -244,26 +249,85 @@ def web_settings(appliance: Appliance) -> WebSettings:
     )
 
 
+def model_setups(appliance: Appliance, routes: Sequence[ModelRoute]) -> tuple[ModelSetup, ...]:
+    """The models that routes name, the most urgent first, with the thresholds of this site."""
+    setups = []
+    for route in sorted(routes, key=lambda route: route.priority):
+        manifest = route.manifest
+        own = appliance.models[manifest.identity.name].thresholds
+        manifest = replace(manifest, thresholds={**manifest.thresholds, **own})
+        setups.append(ModelSetup(manifest=manifest, trust=trust_of(appliance)))
+    return tuple(setups)
+
+
+def engine_options(appliance: Appliance) -> EngineOptions:
+    """How networks are run."""
+    workers = appliance.workers
+    return EngineOptions(
+        providers=tuple(workers.providers),
+        threads=workers.threads or threads_of(len(os.sched_getaffinity(0)), workers.count),
+        cache_folder=appliance.storage.path / "engines",
+        triton=_triton(appliance),
+    )
+
+
+def threads_of(cores: int, workers: int) -> int:
+    """CPU threads of one worker: one core is left to receiving, the others are shared."""
+    return max(1, (cores - 1) // workers)
+
+
+def _triton(appliance: Appliance) -> TritonSettings | None:
+    server = appliance.workers.triton
+    if server is None:
+        return None
+    return TritonSettings(
+        url=authority(server.host, server.port),
+        tls=server.tls,
+        ca_file=server.ca_file,
+        connect_timeout_s=server.connect_timeout_s,
+        time_limit_s=server.time_limit_s,
+        models=dict(server.models),
+    )
+
+
+def holding_settings(appliance: Appliance) -> HoldingSettings:
+    """How models are loaded."""
+    workers = appliance.workers
+    return HoldingSettings(
+        engine=engine_options(appliance),
+        resident_mb=workers.resident_mb or _shared_memory_mb(workers.count),
+        load_limit_s=workers.load_limit_s,
+    )
+
+
+def _shared_memory_mb(workers: int) -> int:
+    """Half of the memory of this computer, shared among the workers; the rest is for volumes."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return total // (2 * workers * MEGABYTE)
+
+
+def roster_settings(appliance: Appliance) -> RosterSettings:
+    """How models are watched."""
+    workers = appliance.workers
+    return RosterSettings(
+        golden_every_s=workers.golden_every_hours * 3600.0,
+        failures=workers.failures_in_a_row,
+        wait_s=workers.out_of_service_wait_s,
+    )
+
+
+def job_limits(appliance: Appliance, manifest: ModelManifest) -> JobLimits:
+    """What one analysis may take: as the site says, else as the package does."""
+    workers = appliance.workers
+    return JobLimits(
+        time_s=workers.time_limit_s or manifest.job_time_limit_s,
+        memory_mb=workers.memory_mb or manifest.job_memory_mb,
+    )
+
+
 def trust_of(appliance: Appliance) -> Trust:
     """Whose packages may run."""
     return Trust(
         keys=appliance.signatures.keys,
         unsigned=frozenset(name for name, model in appliance.models.items() if model.unsigned),
-    )
-
-
-def worker_setup(appliance: Appliance, models: tuple[str, ...], folder: Path) -> WorkerSetup:
-    """What every worker process loads."""
-    workers = appliance.workers
-    cores = len(os.sched_getaffinity(0))
-    return WorkerSetup(
-        models_folder=folder,
-        models=models,
-        trust=trust_of(appliance),
-        thresholds={name: dict(appliance.models[name].thresholds) for name in models},
-        engine=EngineOptions(
-            providers=tuple(workers.providers),
-            threads=workers.threads or max(1, cores // workers.count),
-            cache_folder=appliance.storage.path / "engines",
-        ),
     )

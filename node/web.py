@@ -44,11 +44,13 @@ class Probes:
         metrics: the exposition text.
         faults: what keeps the node from being healthy, by part; empty when all is well.
         unready: what keeps it from being ready to receive, by part.
+        models: state of each model, with the cause when it is out of service.
     """
 
     metrics: Callable[[], bytes]
     faults: Callable[[], Mapping[str, str]]
     unready: Callable[[], Mapping[str, str]]
+    models: Callable[[], Mapping[str, str]] = dict
 
 
 class Web:
@@ -114,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/healthz":
             self._report(self.probes.faults())
         elif path == "/readyz":
-            self._report(self.probes.unready())
+            self._report(self.probes.unready(), models=dict(self.probes.models()))
         elif path == "/metrics":
             self._metrics()
         else:
@@ -133,9 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
         has_token = bool(token) and hmac.compare_digest(given, f"Bearer {token}".encode())
         return self.settings.metrics_open or has_token
 
-    def _report(self, faults: Mapping[str, str]) -> None:
+    def _report(self, faults: Mapping[str, str], **besides: Mapping[str, str]) -> None:
         status = HTTPStatus.SERVICE_UNAVAILABLE if faults else HTTPStatus.OK
-        body = {"status": "unavailable" if faults else "ok", "faults": dict(faults)}
+        body = {"status": "unavailable" if faults else "ok", "faults": dict(faults)} | besides
         self._answer(status, json.dumps(body).encode() + b"\n", "application/json")
 
     def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:

@@ -18,7 +18,7 @@ from config.schema.routes import Route, When
 from config.schema.schedule import Schedule
 from config.schema.storage import Storage
 from config.schema.web import Web
-from config.schema.workers import Provider, Workers
+from config.schema.workers import Provider, Triton, Workers
 
 __all__ = [
     "CURRENT_VERSION",
@@ -47,6 +47,7 @@ __all__ = [
     "Schedule",
     "Storage",
     "Templates",
+    "Triton",
     "Web",
     "WebhookChannel",
     "When",

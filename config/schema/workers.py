@@ -2,13 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
+from config.fields import Host, Port, ReadableFile
 from config.schema.base import Section
 
-Provider = Literal["tensorrt", "cuda", "cpu"]
+Provider = Literal["tensorrt", "cuda", "cpu", "openvino", "triton"]
+#: `package/network`, as `models list` and `models check` name them.
+NetworkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*/[a-z][a-z0-9_]*$")]
+
+
+class Triton(Section):
+    """An NVIDIA Triton Inference Server that runs networks for this node."""
+
+    host: Host = Field(
+        title="Address",
+        description="Windows of images are sent there: inside the hospital's network only.",
+        examples=["gpu-farm.hospital.example"],
+    )
+    port: Port = Field(default=8001, title="Port of its gRPC interface", description="TCP.")
+    tls: bool = Field(
+        default=True,
+        title="Encrypted",
+        description="Without it whoever listens on the way sees parts of images.",
+    )
+    ca_file: ReadableFile | None = Field(
+        default=None,
+        title="Certificate authority",
+        description="PEM file; left out: those of this computer.",
+        examples=["/etc/ssl/hospital-ca.pem"],
+    )
+    connect_timeout_s: float = Field(
+        default=10.0,
+        title="Wait for an answer about a network",
+        description="When a model is loaded.",
+        ge=1,
+        le=300,
+        examples=[10],
+    )
+    time_limit_s: float = Field(
+        default=60.0,
+        title="Time of one call",
+        description="A call that takes longer is an analysis that failed and is tried again.",
+        ge=1,
+        le=3600,
+        examples=[60],
+    )
+    models: Mapping[NetworkName, str] = Field(
+        default_factory=dict,
+        title="Names in its model repository",
+        description="By package/network; left out: package_network.",
+        examples=["{body_composition/levels: l3_levels}"],
+    )
 
 
 class Workers(Section):
@@ -52,4 +100,60 @@ class Workers(Section):
         ge=1,
         le=256,
         examples=[2],
+    )
+    resident_mb: int | None = Field(
+        default=None,
+        title="Memory of loaded models in one worker",
+        description="Those that were not used for longest are let go above it and loaded again "
+        "when they are needed; left out: half of the memory, shared among the workers.",
+        ge=64,
+        le=4194304,
+        examples=[8192],
+    )
+    reserve_mb: int = Field(
+        default=1024,
+        title="Memory kept free",
+        description="An analysis waits until what it will take, by what earlier ones took, leaves "
+        "this much for receiving.",
+        ge=0,
+        le=1048576,
+        examples=[2048],
+    )
+    load_limit_s: float = Field(
+        default=300.0,
+        title="Time to load a model",
+        description="A model that takes longer to load and to prove is taken out of service.",
+        ge=1,
+        le=86400,
+        examples=[300],
+    )
+    golden_every_hours: float = Field(
+        default=24.0,
+        title="Pause between two proofs",
+        description="After it each model has to reproduce its golden case again.",
+        gt=0,
+        le=8760,
+        examples=[24],
+    )
+    failures_in_a_row: int = Field(
+        default=3,
+        title="Failures before a model is taken out of service",
+        description="Analyses in a row that die, hang, or give no numbers.",
+        ge=1,
+        le=1000,
+        examples=[3],
+    )
+    out_of_service_wait_s: float = Field(
+        default=600.0,
+        title="Wait for a model that is out of service",
+        description="Analyses wait so long for it, then end as failed and are reported so.",
+        ge=0,
+        le=604800,
+        examples=[600],
+    )
+    triton: Triton | None = Field(
+        default=None,
+        title="Triton server",
+        description="Needed where providers names triton.",
+        examples=["{host: gpu-farm.hospital.example}"],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +183,11 @@ def _pictures(
             highest = ", highest score"
         place = f"Image {index + 1} of {total}{highest}"
         caption = f"{_in_words(view.name)}: {place}" if view.name else place
-        pictures.append(source_picture(view.volume, index, manifest, caption))
+        picture = source_picture(view.volume, index, manifest, caption)
+        if view.volume.study_uid != views[0].volume.study_uid:
+            # An image of an earlier study is no evidence of this one.
+            picture = replace(picture, plane=None)
+        pictures.append(picture)
     return tuple(pictures)
 
 

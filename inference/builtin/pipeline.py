@@ -1,13 +1,12 @@
-"""Which function analyses a study for a package: a built-in pipeline, or the package's own."""
+"""Which built-in pipeline a package names."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 
-from inference.builtin import classification, detection, segmentation
+from inference.builtin import attention_mil, classification, detection, segmentation, tiles
 from models.manifest import ModelManifest
-from node.domain.analysis import Analyse, AnalysisRequest
+from node.domain.analysis import Analyse, AnalysisRequest, SlideRequest
 from node.domain.errors import ModelError
 from node.domain.finding import Findings
 
@@ -17,26 +16,29 @@ BUILT_IN: Mapping[str, Callable[[AnalysisRequest, ModelManifest], Findings]] = {
     "detection": detection.analyse,
     "classification": classification.analyse,
 }
+#: The same of what looks at slides.
+OF_SLIDES: Mapping[str, Callable[[SlideRequest, ModelManifest], Findings]] = {
+    "tiles": tiles.analyse,
+    "attention_mil": attention_mil.analyse,
+}
 
 
-def pipeline_of(manifest: ModelManifest) -> Analyse:
-    """The function of a package; a package with a built-in pipeline brings no code.
+def built_in(manifest: ModelManifest) -> Analyse | None:
+    """The function of a package that brings no code; None where it names a module of its own.
 
     Raises:
-        ModelError: its module cannot be imported, or has no `analyse`.
+        ModelError: it looks at slides, which this version of the node receives but does not open.
     """
-    built_in = BUILT_IN.get(manifest.pipeline)
-    if built_in is not None:
-
-        def analyse_as_stated(request: AnalysisRequest) -> Findings:
-            return built_in(request, manifest)
-
-        return analyse_as_stated
-    try:
-        analyse: Analyse = importlib.import_module(manifest.pipeline).analyse
-    except (ImportError, AttributeError) as error:
+    if manifest.pipeline in OF_SLIDES:
         raise ModelError(
-            f"package {manifest.identity.name}: {manifest.pipeline} cannot be used ({error}); "
-            "correct 'pipeline:' in model.yaml, or install the package again"
-        ) from error
-    return analyse
+            f"package {manifest.identity.name} looks at slides, which this version of the node "
+            "does not open yet; set 'enabled: false' for it in appliance.yaml"
+        )
+    analyse = BUILT_IN.get(manifest.pipeline)
+    if analyse is None:
+        return None
+
+    def analyse_as_stated(request: AnalysisRequest) -> Findings:
+        return analyse(request, manifest)
+
+    return analyse_as_stated

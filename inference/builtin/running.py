@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from inference import windows
 from inference.steps.image import Image
-from inference.windowing import windowing_of
 from models.manifest import ModelManifest, NetworkSpec
 from node.domain.errors import ModelError
 from node.domain.imaging import Network
@@ -97,5 +96,9 @@ def run_heads(
         outputs = network.run({spec.input_name: patches})
         return [outputs[name] for name in names]
 
-    maps = windows.run_maps(infer, np.ascontiguousarray(image, np.float32), windowing_of(spec))
+    maps = windows.run_maps(
+        infer,
+        np.ascontiguousarray(image, np.float32),
+        windows.Windowing.of(spec.patch, spec.windows),
+    )
     return dict(zip(names, maps, strict=True))

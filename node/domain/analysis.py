@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from node.domain.finding import Findings, ModelIdentity
 from node.domain.imaging import Network, Progress, Volume
+from node.domain.slide import Slide
 from node.domain.study import Patient, Series
 
 
@@ -45,6 +46,22 @@ class AnalysisRequest:
     thresholds: Mapping[str, float]
     progress: Progress = silent
     companions: Mapping[str, CompanionSeries] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideRequest:
+    """One eligible slide, opened, with the resident networks of the package.
+
+    Attributes: as of `AnalysisRequest`.
+    """
+
+    slide: Slide
+    series: Series
+    patient: Patient
+    model: ModelIdentity
+    networks: Mapping[str, Network]
+    thresholds: Mapping[str, float]
+    progress: Progress = silent
 
 
 #: The one function of a package. It returns `Findings` with status NOT_ELIGIBLE (and the

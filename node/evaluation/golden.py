@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Recorder:
         self.provider = network.provider
         self.seen: NDArray[np.float32] | None = None
 
-    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, inputs: Any) -> Any:  # noqa: ANN401 - an array, or arrays by name
         """As the network, kept."""
         self.seen = inputs[:1]
         return self._network.run(inputs)

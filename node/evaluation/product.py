@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from inference.builtin.pipeline import pipeline_of
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from inference.projection import load_images
@@ -22,6 +21,7 @@ from node.domain.imaging import Network, Volume
 from node.domain.verdict import Ineligible
 from node.evaluation.filing import instances_of
 from node.pipeline.eligibility import judge
+from node.pipeline.resident import pipeline_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from inference.builtin.running import run_maps
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import Image
-from inference.windowing import windowing_of
-from inference.windows import run_stack
+from inference.windows import Windowing, run_stack
 from models.manifest import NetworkSpec
 from node.domain.errors import ModelError
 from node.domain.imaging import Network
@@ -73,7 +72,7 @@ class _Played:
 
     def run_stack(self, images: Floats) -> Floats:
         """(image, channel, *spatial) -> (image, class, *spatial)."""
-        return run_stack(self.run, images, windowing_of(self._spec))
+        return run_stack(self.run, images, Windowing.of(self._spec.patch, self._spec.windows))
 
     def run_maps(self, image: Floats) -> dict[str, Floats]:
         """The only output."""

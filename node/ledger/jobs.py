@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from node.domain.study import StackID, StudyUID
@@ -107,18 +108,23 @@ class Jobs:
             self._studies.tell(job.study_uid, "job queued", job.model)
             return True
 
-    def claim(self, owner: str, lease_s: float) -> JobRow | None:
+    def claim(self, owner: str, lease_s: float, without: Collection[str] = ()) -> JobRow | None:
         """Lease the most urgent waiting job, or one whose lease ran out.
 
         Jobs of a study that is being received again, or judged anew, wait for the verdicts: their
         input may be about to change.
+
+        Args:
+            without: models whose analyses wait; reports without an analysis need no model.
         """
         now = self._clock()
         with self._database.transaction() as db:
             row = db.execute(
                 "UPDATE job SET state=?, lease_owner=?, lease_until=?, attempts=attempts+1 "
                 "WHERE key = (SELECT key FROM job WHERE ((state=? AND not_before<=?) "
-                "OR (state=? AND lease_until<?)) AND NOT EXISTS (SELECT 1 FROM study s "
+                "OR (state=? AND lease_until<?)) "
+                "AND (report_reason<>'' OR model NOT IN (SELECT value FROM json_each(?))) "
+                "AND NOT EXISTS (SELECT 1 FROM study s "
                 "WHERE s.study_uid=job.study_uid AND (s.state IN (?,?) "
                 "OR (s.state=? AND s.generation>job.generation))) "
                 "ORDER BY interruptions>=?, priority, created_at LIMIT 1) RETURNING *",
@@ -130,6 +136,7 @@ class Jobs:
                     now,
                     JobState.RUNNING,
                     now,
+                    json.dumps(list(without)),
                     StudyState.RECEIVING,
                     StudyState.HELD,
                     StudyState.COMPLETED,

@@ -19,6 +19,7 @@ from node.ledger.paces import Paces
 from node.ledger.peers import Peers
 from node.ledger.proofs import Proofs
 from node.ledger.results import Results
+from node.ledger.service import Service
 from node.ledger.studies import Studies
 from node.ledger.troubles import Troubles
 
@@ -44,7 +45,7 @@ class Ledger:
         peers: what was learnt about destinations. alerts: who is called about what.
         troubles: what is wrong with the node itself. announcements: MPPS and availability.
         paces: how each sender sends. results: what each result rests on.
-        discrepancies: what came again with other bytes.
+        discrepancies: what came again with other bytes. service: the models in use.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Ledger:
         self.announcements = Announcements(self._database, self.studies, clock)
         self.paces = Paces(self._database)
         self.results = Results(self._database, self.studies, clock)
+        self.service = Service(self._database, clock)
         self.discrepancies = Discrepancies(self._database, self.studies, clock)
 
     @contextmanager

@@ -22,22 +22,18 @@ from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from dicom_sr.tracking import keep_tracking, located
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
-from inference.builtin.pipeline import pipeline_of
-from inference.engine import EngineOptions, open_network
-from inference.golden import check_golden
 from inference.projection import load_images
 from inference.series import describe_study, describe_with_facts
-from models.manifest import ModelManifest
-from models.signature import Trust, load_trusted
+from inference.worker_process import MEGABYTE, PeakMemory
 from node.domain.acute import Observation, observe
-from node.domain.analysis import Analyse, AnalysisRequest, CompanionSeries
-from node.domain.errors import ModelError, PixelDataError, VolumeError
+from node.domain.analysis import AnalysisRequest, CompanionSeries
+from node.domain.errors import PixelDataError, VolumeError
 from node.domain.facts import StudyFacts
 from node.domain.finding import Findings, Status, Tracked
 from node.domain.identity import differing, stated_identity, with_identity
-from node.domain.imaging import Network
 from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
 from node.domain.verdict import Companion
+from node.pipeline.resident import ModelSetup, residents
 from node.pipeline.writing import WrittenObject, write_folder
 
 log = structlog.get_logger(__name__)
@@ -82,21 +78,11 @@ class FactsTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSetup:
-    """What a worker loads before it is ready; `thresholds` replace those of the packages."""
-
-    models_folder: Path
-    models: tuple[str, ...]
-    trust: Trust
-    thresholds: Mapping[str, Mapping[str, float]]
-    engine: EngineOptions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisTask:
     """One job, ready to run in a worker.
 
     Attributes:
+        setup: the model, as the worker is to hold it.
         candidates: stacks to try, best first.
         companions: of each candidate, what is analysed with it.
         others: the other studies that companions are from.
@@ -108,7 +94,7 @@ class AnalysisTask:
     """
 
     study: StudyInput
-    model: str
+    setup: ModelSetup
     candidates: tuple[StackID, ...]
     context: ResultContext
     folder: Path
@@ -123,6 +109,18 @@ class AnalysisTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUse:
+    """What one analysis took at its highest, beyond what the worker held before.
+
+    Attributes:
+        voxels: of the largest volume that it loaded. peak_mb: MB (10^6) of resident memory.
+    """
+
+    voxels: int
+    peak_mb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisResult:
     """How it ended.
 
@@ -132,6 +130,7 @@ class AnalysisResult:
         tracked: where its findings lie, for the result that may replace it.
         identity: whose study the objects say it is, by keyword. differing: in which of these
             the images say something else.
+        use: memory that it took, and what for.
     """
 
     status: Status
@@ -145,42 +144,7 @@ class AnalysisResult:
     tracked: tuple[Tracked, ...] = ()
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     differing: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Resident:
-    """Models that stay loaded in this worker."""
-
-    manifests: dict[str, ModelManifest]
-    networks: dict[str, dict[str, Network]]
-    pipelines: dict[str, Analyse]
-
-
-_resident = _Resident({}, {}, {})
-
-
-def open_models(setup: WorkerSetup) -> tuple[str, ...]:
-    """Load, warm and prove every model; the worker is ready when this returns.
-
-    Returns:
-        The execution provider of each network, as "model/network: provider".
-
-    Raises:
-        ModelError: a package cannot be loaded. GoldenMismatch: it no longer reproduces its
-            golden case, and must not be used.
-    """
-    providers = []
-    for name in setup.models:
-        manifest = load_trusted(setup.models_folder / name, setup.trust)
-        thresholds = {**manifest.thresholds, **setup.thresholds.get(name, {})}
-        manifest = replace(manifest, thresholds=thresholds)
-        networks = {spec.name: open_network(spec, setup.engine) for spec in manifest.networks}
-        check_golden(manifest, networks)
-        _resident.manifests[name] = manifest
-        _resident.networks[name] = networks
-        _resident.pipelines[name] = pipeline_of(manifest)
-        providers += [f"{name}/{key}: {net.provider}" for key, net in networks.items()]
-    return tuple(providers)
+    use: MemoryUse | None = None
 
 
 def describe(task: FactsTask) -> tuple[CompletedStudy, StudyFacts]:
@@ -194,7 +158,17 @@ def analyse(task: AnalysisTask) -> AnalysisResult:
     Raises:
         VolumeError, ModelError, ResultError: as the step that could not go on says.
     """
-    run = _Run(task)
+    with PeakMemory() as memory:
+        run = _Run(task)
+        result = _carried_out(run)
+    if task.status_only is not None:
+        return result
+    use = MemoryUse(voxels=run.voxels, peak_mb=-(-memory.peak_bytes // MEGABYTE))
+    return replace(result, use=use)
+
+
+def _carried_out(run: _Run) -> AnalysisResult:
+    task = run.task
     if task.status_only is not None:
         return run.write(task.candidates[0], run.status(task.status_only, task.reason))
     for uid in task.candidates:
@@ -214,9 +188,8 @@ class _Run:
         self.task = task
         self.refusals: list[tuple[StackID, str]] = []
         self.seconds: dict[str, float] = {}
-        if task.model not in _resident.manifests:
-            raise ModelError(f"model {task.model} is not loaded in this worker; is it enabled?")
-        self.manifest = _resident.manifests[task.model]
+        self.voxels = 0
+        self.manifest = task.setup.manifest
         with self._timed("describe"):
             described = task.study.describe()
         held = dict(task.context.identity)
@@ -244,17 +217,20 @@ class _Run:
             except VolumeError as error:
                 # Geometry and units belong to this series: told like any refusal.
                 return self.status(Status.NOT_ELIGIBLE, str(error))
+        self.voxels = max(self.voxels, volume.voxels.size)
+        with self._timed("open"):
+            model = residents.get(self.task.setup)
         request = AnalysisRequest(
             volume=volume,
             series=series,
             patient=self.study.patient,
             model=self.manifest.identity,
-            networks=_resident.networks[self.task.model],
+            networks=model.networks,
             thresholds=self.manifest.thresholds,
             companions=companions,
         )
         with self._timed("analyse"):
-            return _resident.pipelines[self.task.model](request)
+            return model.analyse(request)
 
     def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | None]]:
         for candidate, companion in self.task.companions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -14,22 +14,23 @@ from node.domain.discrepancy import Difference
 from node.domain.errors import NodeError, WorkerError
 from node.domain.facts import StudyFacts
 from node.domain.study import Instance, StudyUID
-from node.domain.verdict import Ineligible
+from node.domain.verdict import Ineligible, ReasonCode
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.states import JobState, StudyState
-from node.ledger.studies import StudyRow
+from node.ledger.studies import StudyRow, VerdictRow
 from node.metrics import Metrics
 from node.pipeline.analysis import FactsTask, StudyInput, describe
 from node.pipeline.completion import Completion
 from node.pipeline.correction import Corrections
 from node.pipeline.expectation import Expectation, Expecting
 from node.pipeline.identity import HeldIdentity
+from node.pipeline.in_service import Workers
 from node.pipeline.inputs import replan
-from node.pipeline.judging import Judgement, judge_study
+from node.pipeline.judging import Judgement, holding, judge_study
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, PlannedJob, route
-from node.pipeline.scheduler import Workers
+from node.pipeline.rules import Rule
 from node.pipeline.wording import facts_line
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,8 @@ class Conductor:
         self.corrections = Corrections(ledger, self._compare, metrics)
         #: Whose study it is according to the PACS that is asked.
         self.identity = HeldIdentity(ledger)
+        #: Models whose package cannot be read: by name, the cause and the rules that name it.
+        self.unread: Mapping[str, tuple[str, Sequence[Rule]]] = {}
         #: Called when jobs were queued.
         self.on_jobs: Callable[[], None] = lambda: None
 
@@ -168,6 +171,9 @@ class Conductor:
                 self._queue(row, item)
             for name in again.unchanged:
                 self._keep(row, name)
+            for name, (cause, naming) in self.unread.items():
+                if holding(study, naming):
+                    self._tell_unread(row, study, name, cause)
             for name in current.keys() - {item.job.model for item in planned}:
                 detail = f"{name}: no route asks for it any more; the earlier result was not redone"
                 self._ledger.studies.tell(row.study_uid, "result stays", detail)
@@ -192,6 +198,24 @@ class Conductor:
             self._ledger.studies.record_verdict(
                 row.study_uid, row.generation, verdict, facts_line(series)
             )
+
+    def _tell_unread(self, row: StudyRow, study: StudyFacts, model: str, cause: str) -> None:
+        """Nobody can say whether the model was made for this study: it failed, on every stack."""
+        reason = f"the model is out of service: {cause}"
+        now = time.time()
+        for one in study.series:
+            verdict = VerdictRow(
+                one.stack_id,
+                model,
+                "failed",
+                reason,
+                facts_line(one),
+                row.generation,
+                now,
+                ReasonCode.FAILURE,
+            )
+            self._ledger.studies.set_verdict(row.study_uid, row.generation, verdict)
+        self._ledger.studies.tell(row.study_uid, "not analysed", f"{model}: {reason}")
 
     def _count(self, judgements: Sequence[Judgement]) -> int:
         """Count the verdicts by their reason; returns how many were refused."""

@@ -74,12 +74,12 @@ def judge_study(
             Ineligible(model=name, stack_id=one.stack_id, reason=reason, code=ReasonCode.STUDY)
             for one in study.series
         )
-        return Judgement(model=name, verdicts=refused, rules=_holding(study, rules))
+        return Judgement(model=name, verdicts=refused, rules=holding(study, rules))
     by_name = {rule.name: rule for rule in rules}
     verdicts = [_verdict(one, study, manifest, rules, priors) for one in study.series]
     fit = [verdict for verdict in verdicts if isinstance(verdict, Eligible)]
     if not fit:
-        return Judgement(model=name, verdicts=tuple(verdicts), rules=_holding(study, rules))
+        return Judgement(model=name, verdicts=tuple(verdicts), rules=holding(study, rules))
     best = min(fit, key=lambda verdict: (verdict.rank, verdict.stack_id))
     return Judgement(
         model=name,
@@ -88,7 +88,8 @@ def judge_study(
     )
 
 
-def _holding(study: StudyFacts, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+def holding(study: StudyFacts, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules that hold for a stack of the study."""
     return tuple(
         rule
         for rule in rules

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 import structlog
 
 from dicom_sr.context import ResultContext
-from node.domain.errors import NodeError, WorkerError
+from models.manifest import ModelManifest
+from node.domain.errors import ModelError, NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StackID, StudyUID, series_of
 from node.domain.verdict import Companion, ReasonCode
@@ -24,8 +24,10 @@ from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
 from node.pipeline.identity import HeldIdentity
+from node.pipeline.in_service import EveryModel, JobLimits, Models, Workers, limits_of
 from node.pipeline.inputs import Input, input_digest, series_digests
 from node.pipeline.loop import Loop
+from node.pipeline.memory import MemoryGate
 from node.pipeline.routing import ModelRoute
 from node.pipeline.succession import REJECTION_NOTE, holders, succession, why_rejected
 
@@ -37,6 +39,7 @@ WORKER_ATTEMPTS = 2
 RETRY_DELAY_S = 2.0
 #: Writing a status report needs no pixels.
 REPORT_TIME_LIMIT_S = 60.0
+REPORT_MEMORY_MB = 1024
 
 OUTCOMES = {
     Status.FINDINGS: JobState.DONE,
@@ -47,21 +50,6 @@ OUTCOMES = {
 }
 
 
-class Workers(Protocol):
-    """Where jobs run: `inference.worker.WorkerPool`, or anything that keeps its promises."""
-
-    def run(
-        self,
-        function: Callable[[Any], Any],
-        argument: object,
-        *,
-        time_limit_s: float,
-        memory_mb: int,
-    ) -> Any:  # noqa: ANN401 - whatever the function returns
-        """Run in a worker; WorkerError when it dies, hangs or grows too large."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerSettings:
     """Shared by all scheduler threads.
@@ -70,12 +58,14 @@ class SchedulerSettings:
         results_folder: where the objects of each job get a folder of their own.
         context: how results are labelled, without time and predecessor.
         noting: destinations that get rejection notes.
+        limits: of one analysis by a model.
     """
 
     owner: str
     results_folder: Path
     context: Callable[[str], ResultContext]
     noting: frozenset[str] = frozenset()
+    limits: Callable[[ModelManifest], JobLimits] = limits_of
 
 
 class Scheduler:
@@ -97,6 +87,10 @@ class Scheduler:
         self.loops: list[Loop] = []
         self._stopping = False
         self._in_hand: set[str] = set()
+        #: Which models can be used.
+        self.models: Models = EveryModel(routes)
+        #: What an analysis waits for before it takes memory.
+        self.memory = MemoryGate(ledger)
         #: Whose study it is according to the PACS that is asked.
         self.identity = HeldIdentity(ledger)
         #: Called when objects were queued for delivery.
@@ -123,9 +117,15 @@ class Scheduler:
         for loop in self.loops:
             loop.wake()
 
+    @property
+    def is_idle(self) -> bool:
+        """True while no job is in hand."""
+        return not self._in_hand
+
     def run_one(self) -> bool:
-        """Claim and carry out one job; False when none is waiting."""
-        job = self._ledger.jobs.claim(self._settings.owner, LEASE_S)
+        """Claim and carry out one job; False when none is waiting that can be carried out."""
+        waiting = self.models.waiting()
+        job = self._ledger.jobs.claim(self._settings.owner, LEASE_S, waiting)
         if job is None:
             return False
         self._in_hand.add(job.key)
@@ -138,13 +138,11 @@ class Scheduler:
         log.info("job.started", job=job.key, model=job.model, study_uid=job.study_uid)
         try:
             task = self._task(job)
-            limits = self._routes[job.model].manifest
-            result = self._workers.run(
-                analyse,
-                task,
-                time_limit_s=limits.job_time_limit_s if not job.report_reason else 60.0,
-                memory_mb=limits.job_memory_mb,
-            )
+            refusal = self.models.refusal(job.model) if not job.report_reason else ""
+            if refusal:
+                self._give_up(job, refusal)
+                return True
+            result = self._carried_out(job, task)
         except WorkerError as error:
             self._metrics.worker_restarts.labels(job.model).inc()
             if self._stopping:
@@ -153,13 +151,38 @@ class Scheduler:
                 self._ledger.jobs.retry(job, cause=str(error), delay_s=RETRY_DELAY_S)
                 return True
             self._give_up(job, f"{error} ({job.attempts} attempts)")
+            self.models.failed(job.model, str(error))
         except KeyError:
             self._give_up(job, f"model {job.model} is no longer enabled or installed")
+        except ModelError as error:
+            self._give_up(job, str(error))
+            self.models.failed(job.model, str(error))
         except NodeError as error:
             self._give_up(job, str(error))
         else:
             self._settle(job, task, result)
+            if not job.report_reason:
+                self.models.succeeded(job.model)
         return True
+
+    def _carried_out(self, job: JobRow, task: AnalysisTask) -> AnalysisResult:
+        """In a worker, as soon as its memory allows; raises NodeError."""
+        limits = self._settings.limits(self._routes[job.model].manifest)
+        if job.report_reason:
+            report: AnalysisResult = self._workers.run(
+                analyse, task, time_limit_s=REPORT_TIME_LIMIT_S, memory_mb=REPORT_MEMORY_MB
+            )
+            return report
+        voxels = self.memory.voxels_of(job.study_uid, job.candidates)
+        need_mb = self.memory.expected_mb(job.model, voxels, limits.memory_mb)
+        with self.memory.admitted(need_mb, lambda: self._stopping):
+            result: AnalysisResult = self._workers.run(
+                analyse, task, time_limit_s=limits.time_s, memory_mb=limits.memory_mb
+            )
+        if result.use is not None and result.use.voxels:
+            use = result.use
+            self._ledger.service.record_use(job.model, voxels=use.voxels, peak_mb=use.peak_mb)
+        return result
 
     def _renew(self) -> None:
         # Only what a thread is at work on: the lease of a job whose end could not be written
@@ -182,7 +205,7 @@ class Scheduler:
                 completed_at=datetime.fromtimestamp(study.completed_at or study.last_at, tz=UTC),
                 confidence=study.confidence,
             ),
-            model=job.model,
+            setup=self.models.setup_of(job.model),
             candidates=job.candidates,
             context=context.at(
                 datetime.fromtimestamp(job.created_at, tz=UTC),
@@ -345,7 +368,7 @@ class Scheduler:
                 analyse,
                 task,
                 time_limit_s=REPORT_TIME_LIMIT_S,
-                memory_mb=1024,
+                memory_mb=REPORT_MEMORY_MB,
             )
         except (NodeError, KeyError) as error:
             with self._ledger.transaction():

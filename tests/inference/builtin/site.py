@@ -19,13 +19,12 @@ _SETTINGS = """\
 version: 1
 receiver: {{host: 127.0.0.1, peers: {{here: {{addresses: [127.0.0.1], any_ae_title: true}}}}}}
 storage: {{path: {path}, spare_segments: 0}}
-models: {{{name}: {{enabled: true, report_not_eligible: true}}}}
+models: {{{name}: {{unsigned: true, report_not_eligible: true}}}}
 routes:
   all:
-    when: {{modalities: [{modality}]}}
+    when: {when}
     models: [{name}]
     shadow: true
-    {more}
 """
 
 
@@ -66,10 +65,10 @@ def site(folder: Path) -> Path:
     return folder / "models"
 
 
-def run_node(folder: Path, images: Path, name: str, *, modality: str = "CT", more: str = "") -> Run:
+def run_node(folder: Path, images: Path, name: str, when: str = "{modality: CT}") -> Run:
     """`python -m node run IMAGES` in the site at `folder`, in a process of its own."""
     (folder / "appliance.yaml").write_text(
-        _SETTINGS.format(path=folder / "var", name=name, modality=modality, more=more),
+        _SETTINGS.format(path=folder / "var", name=name, when=when),
         encoding="utf-8",
     )
     out = folder / "out"

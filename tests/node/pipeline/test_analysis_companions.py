@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from node.domain.study import Instance, StackID, StudyUID
 from node.domain.verdict import Companion
 from node.pipeline import analysis
 from node.pipeline.analysis import AnalysisTask, StudyInput, analyse
+from node.pipeline.resident import ModelSetup
 from tests.dicom_factory import ct_series, instances, write
 from tests.node import words
 
@@ -46,10 +48,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[AnalysisRequest]:
         requests.append(request)
         return Findings(model=request.model, status=Status.NOT_ELIGIBLE, reason="seen")
 
-    manifest = words.manifest(MODEL)
-    monkeypatch.setitem(analysis._resident.manifests, MODEL, manifest)
-    monkeypatch.setitem(analysis._resident.networks, MODEL, {})
-    monkeypatch.setitem(analysis._resident.pipelines, MODEL, look)
+    model = SimpleNamespace(networks={}, analyse=look)
+    monkeypatch.setattr(analysis.residents, "get", lambda _setup: model)
     return requests
 
 
@@ -62,7 +62,7 @@ def task(
     )
     return AnalysisTask(
         study=study_input(rows),
-        model=MODEL,
+        setup=ModelSetup(manifest=words.manifest(MODEL)),
         candidates=(first,),
         context=context,
         folder=folder / "out",

@@ -102,7 +102,7 @@ class Workers:
             for item in task.study.instances
             if item.series_uid == task.candidates[0]
         )
-        uid = derived_uid("report", task.model, *sorted(images), repr(task.context))
+        uid = derived_uid("report", task.setup.name, *sorted(images), repr(task.context))
         self.reports[uid] = Report(
             study_uid=task.study.study_uid,
             images=images,

@@ -16,6 +16,7 @@ from node.ledger import Ledger
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput
 from node.pipeline.archive import Answer, Archive, ArchiveSettings, Counts, NoAnswer
 from node.pipeline.identity import HOLD_S, HeldIdentity
+from node.pipeline.resident import ModelSetup
 from tests.node import words
 
 SETTINGS = ArchiveSettings(
@@ -73,7 +74,7 @@ def write(held: HeldIdentity, identity: dict[str, str], *differing: str) -> None
     )
     task = AnalysisTask(
         study=study,
-        model="m",
+        setup=ModelSetup(manifest=words.manifest("m")),
         candidates=(),
         context=context,
         folder=Path("/nowhere"),

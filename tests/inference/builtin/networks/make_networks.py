@@ -7,7 +7,9 @@ score, score_flat     logits of "bright": 20 * (mean of the window - 0.5), and m
 views                 the same from two views: the mean of both
 heads                 RetinaNet's raw heads on a map of a quarter of the patch: the class logit is
                       20 * (mean of the cell - 0.5); boxes are the anchors
-tile                  as score_flat, of the mean of three colours
+tile                  logits of "red": 20 * (redness - 0.5), redness being red less the mean of green
+                      and blue, plus 0.5
+heads_flat            as heads, of a colour image; the class logit is 20 * (0.5 - mean): dark cells
 features, attention   of a tile: the means of its three colours and their largest; of a bag: the
                       attention of a tile is a softmax of 8 * its redness, the score is the
                       attended redness: logit 20 * (redness - 0.5)
@@ -136,6 +138,43 @@ def heads(*patch: int) -> None:
     )
 
 
+def heads_flat(*patch: int) -> None:
+    """As `heads`, for what is dark in a colour image."""
+    kernel = np.full((1, 3, 4, 4), -GAIN / 48, np.float32)
+    level = [size // 4 for size in patch]
+    save(
+        "heads_flat",
+        [
+            helper.make_node("Conv", ["image", "w", "b"], ["cls0"], strides=[4, 4]),
+            helper.make_node("Conv", ["image", "z"], ["box0"], strides=[4, 4]),
+        ],
+        {"image": ["n", 3, *patch]},
+        {"cls0": ["n", 1, *level], "box0": ["n", 4, *level]},
+        constant("w", kernel),
+        constant("b", np.array([GAIN / 2], np.float32)),
+        constant("z", np.zeros((4, 3, 4, 4), np.float32)),
+    )
+
+
+def tile(*patch: int) -> None:
+    """Redness of a tile."""
+    save(
+        "tile",
+        [
+            helper.make_node("ReduceMean", ["image", "axes"], ["means"], keepdims=0),
+            helper.make_node("MatMul", ["means", "red"], ["contrast"]),
+            helper.make_node("Add", ["contrast", "half"], ["mean"]),
+            *of_mean("mean"),
+        ],
+        {"image": ["n", 3, *patch]},
+        {"logits": ["n", 2]},
+        constant("axes", np.array([2, 3], np.int64)),
+        constant("red", np.array([[1.0], [-0.5], [-0.5]], np.float32)),
+        constant("half", np.float32(0.5)),
+        *SCORE_WEIGHTS,
+    )
+
+
 def features(*patch: int) -> None:
     """Means of the three colours, and the largest value of the tile."""
     save(
@@ -182,7 +221,8 @@ bright("bright", 16, 16, 16)
 bright("bright_flat", 32, 32)
 score("score", 1, 16, 16, 16)
 score("score_flat", 3, 32, 32)
-score("tile", 3, 32, 32)
+tile(32, 32)
+heads_flat(32, 32)
 views(32, 32)
 heads(16, 16, 16)
 features(32, 32)

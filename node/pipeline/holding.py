@@ -1,0 +1,231 @@
+"""A model into the workers: on the best provider that reproduces its golden case there.
+
+What has never been proved on this computer as it is now is tried in a process of its own first,
+so that it cannot disturb the models that serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Any, Protocol
+
+import structlog
+
+from inference.engine import EngineOptions
+from inference.providers import Choice, Probe, choose, probe
+from node.domain.errors import NodeError, WorkerError
+from node.pipeline.resident import ModelProof, ModelSetup, let_go, open_model, prove_model
+
+log = structlog.get_logger(__name__)
+
+SURVEY_LIMIT_S = 60.0
+SURVEY_MEMORY_MB = 2048
+#: A first TensorRT build of a 3-D network takes minutes.
+BUILD_LIMIT_S = 3600.0
+#: Of the size of its weights, what opening a network may take beyond the memory of a job.
+WEIGHT_FACTOR = 4
+MEGABYTE = 1_000_000
+
+#: A top-level function of one argument, as it is sent to a worker.
+Call = Callable[[Any], Any]
+
+
+class Pool(Protocol):
+    """`inference.worker.WorkerPool`, or anything that keeps its promises."""
+
+    on_lost: Callable[[str, NodeError], None]
+
+    def run(self, function: Call, argument: object, *, time_limit_s: float, memory_mb: int) -> Any:  # noqa: ANN401
+        """In one worker."""
+        ...
+
+    def keep(
+        self, name: str, function: Call, argument: object, *, time_limit_s: float, memory_mb: int
+    ) -> tuple[Any, ...]:
+        """In every worker, and again in each that replaces one."""
+        ...
+
+    def each(
+        self, function: Call, argument: object, *, time_limit_s: float, memory_mb: int
+    ) -> tuple[Any, ...]:
+        """Once in every worker."""
+        ...
+
+    def drop(self, name: str, function: Call, argument: object) -> None:
+        """End what is kept."""
+        ...
+
+
+#: A pool of one process for what is tried; it ends with the block.
+Trial = Callable[[], AbstractContextManager[Pool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldingSettings:
+    """How models are held.
+
+    Attributes:
+        engine: how networks are run. resident_mb: as in `ModelSetup`.
+        load_limit_s: opening and proving a model takes longer only when it hangs.
+    """
+
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    resident_mb: int | None = None
+    load_limit_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A model that every worker holds now.
+
+    Attributes:
+        waiting: engines that would serve it better, and have to be built first.
+    """
+
+    setup: ModelSetup
+    proof: ModelProof
+    waiting: tuple[Choice, ...] = ()
+
+
+class Holder:
+    """Puts models into the workers and takes them out.
+
+    `barred` is a dict of the caller, label of a choice -> why it failed here; it is added to.
+    """
+
+    def __init__(self, workers: Pool, trial: Trial, settings: HoldingSettings) -> None:
+        self._workers = workers
+        self._trial = trial
+        self._settings = settings
+        self.stopping: Callable[[], bool] = lambda: False
+
+    def survey(self) -> Probe:
+        """Look at the computer, in a new process: a library is loaded only once in each."""
+        with self._trial() as pool:
+            found: Probe = pool.run(
+                look, None, time_limit_s=SURVEY_LIMIT_S, memory_mb=SURVEY_MEMORY_MB
+            )
+            return found
+
+    def hold(
+        self, base: ModelSetup, barred: dict[str, str], found: Probe, *, is_proved: bool
+    ) -> Held:
+        """Load a model into every worker; raises NodeError when nothing that is left works."""
+        while True:
+            choices = self._choices(base, barred, found)
+            # Where nothing else can serve meanwhile, the engine is built first.
+            builds = not all(any(not one.is_to_be_built for one in each) for each in choices)
+            limit_s = BUILD_LIMIT_S if builds else self._settings.load_limit_s
+            try:
+                if not is_proved:
+                    barred |= self._try(
+                        self._setup(base, barred, builds=builds), limit_s
+                    ).passed_over
+                setup = self._setup(base, barred, builds=builds)
+                proof = self._keep(setup, limit_s)
+            except WorkerError as error:
+                label = _first(choices)
+                if self.stopping() or any(
+                    {one.label for one in each} == {label} for each in choices
+                ):
+                    raise
+                # A provider can end its process; the next one may not.
+                log.warning("provider.failed", model=base.name, provider=label, cause=str(error))
+                barred[label] = str(error)
+                continue
+            waiting = self.waiting(base, barred, found)
+            return Held(setup=setup, proof=proof, waiting=waiting)
+
+    def waiting(self, base: ModelSetup, barred: dict[str, str], found: Probe) -> tuple[Choice, ...]:
+        """Engines that would serve better than what is there, and have to be built."""
+        choices = self._choices(base, barred, found)
+        return tuple(
+            one for each in choices for one in takewhile(lambda one: one.is_to_be_built, each)
+        )
+
+    def build(self, base: ModelSetup, barred: dict[str, str], found: Probe) -> Held:
+        """Build the engines that wait, in a process of their own, prove them, and swap them in.
+
+        Raises:
+            NodeError: it did not work; what waited is barred then.
+        """
+        labels = {one.label for one in self.waiting(base, barred, found)}
+        try:
+            built = self._try(self._setup(base, barred, builds=True), BUILD_LIMIT_S)
+            barred |= built.passed_over
+            setup = self._setup(base, barred, builds=False)
+            return Held(setup=setup, proof=self._keep(setup, self._settings.load_limit_s))
+        except NodeError as error:
+            if not self.stopping():
+                barred |= dict.fromkeys(labels, str(error))
+            raise
+
+    def prove(self, setup: ModelSetup) -> ModelProof:
+        """The golden case once more, in every worker; raises NodeError."""
+        return _slowest(
+            self._workers.each(
+                prove_model,
+                setup,
+                time_limit_s=self._settings.load_limit_s,
+                memory_mb=memory_to_open_mb(setup),
+            )
+        )
+
+    def let_go(self, name: str) -> None:
+        """Take a model out of every worker; waits for none."""
+        self._workers.drop(name, let_go, name)
+
+    def _try(self, setup: ModelSetup, limit_s: float) -> ModelProof:
+        with self._trial() as pool:
+            proof: ModelProof = pool.run(
+                open_model, setup, time_limit_s=limit_s, memory_mb=memory_to_open_mb(setup)
+            )
+            return proof
+
+    def _keep(self, setup: ModelSetup, limit_s: float) -> ModelProof:
+        memory_mb = memory_to_open_mb(setup)
+        return _slowest(
+            self._workers.keep(
+                setup.name, open_model, setup, time_limit_s=limit_s, memory_mb=memory_mb
+            )
+        )
+
+    def _setup(self, base: ModelSetup, barred: dict[str, str], *, builds: bool) -> ModelSetup:
+        engine = replace(self._settings.engine, barred=frozenset(barred), builds=builds)
+        return replace(base, engine=engine, resident_mb=self._settings.resident_mb)
+
+    def _choices(
+        self, base: ModelSetup, barred: dict[str, str], found: Probe
+    ) -> list[tuple[Choice, ...]]:
+        """For each network, what it may run on; raises ModelError when nothing is left."""
+        engine = self._settings.engine
+        return [
+            choose(engine.providers, found, spec, engine.cache_folder, barred)
+            for spec in base.manifest.networks
+        ]
+
+
+def look(_: object) -> Probe:
+    """What this computer has, seen from a new process."""
+    return probe()
+
+
+def memory_to_open_mb(setup: ModelSetup) -> int:
+    """What opening and proving a model may take."""
+    files = [spec.path for spec in setup.manifest.networks]
+    # A file that is not there is told by name when it is opened.
+    weights = sum(path.stat().st_size for path in files if path.is_file())
+    return setup.manifest.job_memory_mb + WEIGHT_FACTOR * weights // MEGABYTE
+
+
+def _first(choices: Sequence[Sequence[Choice]]) -> str:
+    """Label of what was used, or built, first."""
+    every = [one for each in choices for one in each]
+    return next((one for one in every if not one.is_to_be_built), every[0]).label
+
+
+def _slowest(proofs: tuple[ModelProof, ...]) -> ModelProof:
+    return max(proofs, key=lambda proof: proof.seconds)

@@ -1,0 +1,244 @@
+"""The models that stay loaded in a worker process: opened, proved, used, let go.
+
+Runs inside the worker. A model is proved by its golden case whenever it is opened, on the
+provider that will really run it; one that fails on a provider is tried on the next.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from inference.builtin.pipeline import built_in
+from inference.engine import EngineOptions, LoadedNetwork, open_network
+from inference.golden import NetworkProof, check_golden
+from inference.worker_process import MEGABYTE, status_bytes
+from models.manifest import ModelManifest
+from models.registry import package_digest, verify_files
+from models.signature import Trust, verify
+from node.domain.analysis import Analyse
+from node.domain.errors import ModelError, WorkerError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSetup:
+    """A model as a worker is to hold it.
+
+    Attributes:
+        manifest: of the package, with the thresholds of this site.
+        trust: whose packages may run.
+        engine: how its networks are run.
+        resident_mb: memory that all loaded models of a worker may take together; those that
+            were not used for longest are let go.
+    """
+
+    manifest: ModelManifest
+    trust: Trust = field(default_factory=Trust)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    resident_mb: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.manifest.identity.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelProof:
+    """What was seen when a model was opened and proved.
+
+    Attributes:
+        networks: how each did.
+        labels: of each network, what it runs on in the words of the configuration.
+        passed_over: label of what was tried before and failed -> cause.
+        has_golden: False: the package brings no golden case; it was only warmed up.
+        seconds: of opening and proving. resident_mb: memory that it takes.
+    """
+
+    networks: tuple[NetworkProof, ...]
+    labels: Mapping[str, str]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    has_golden: bool
+    seconds: float
+    resident_mb: int
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """What runs its networks, each once."""
+        return tuple(dict.fromkeys(network.provider for network in self.networks))
+
+
+@dataclass(slots=True)
+class OpenModel:
+    """A model in the memory of this process."""
+
+    setup: ModelSetup
+    networks: dict[str, LoadedNetwork]
+    analyse: Analyse
+    proof: ModelProof
+
+
+class Residents:
+    """The models of this process, the one used last at the end."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, OpenModel] = OrderedDict()
+
+    def get(self, setup: ModelSetup) -> OpenModel:
+        """The model, opened and proved first where it is not held as it is asked for.
+
+        Raises:
+            ModelError, GoldenMismatch: it must not be used. WorkerError: its server is away.
+        """
+        held = self._open.get(setup.name)
+        if held is not None and held.setup == setup:
+            self._open.move_to_end(setup.name)
+            return held
+        self.let_go(setup.name)
+        opened = _open(setup)
+        self._open[setup.name] = opened
+        self._make_room(setup.resident_mb)
+        return opened
+
+    def let_go(self, name: str) -> None:
+        """Forget a model; what it held is freed."""
+        self._open.pop(name, None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is held, least recently used first."""
+        return tuple(self._open)
+
+    def _make_room(self, limit_mb: int | None) -> None:
+        while (
+            limit_mb is not None
+            and len(self._open) > 1
+            and sum(model.proof.resident_mb for model in self._open.values()) > limit_mb
+        ):
+            self._open.popitem(last=False)
+
+
+residents = Residents()
+
+
+def open_model(setup: ModelSetup) -> ModelProof:
+    """Hold a model in this process; the standing job of every worker.
+
+    Raises:
+        ModelError, GoldenMismatch: it must not be used. WorkerError: its server is away.
+    """
+    return residents.get(setup).proof
+
+
+def prove_model(setup: ModelSetup) -> ModelProof:
+    """Prove a model again, as it is held: its files, then its golden case.
+
+    Raises:
+        ModelError, GoldenMismatch: it must not be used any more.
+    """
+    _verify(setup)
+    model = residents.get(setup)
+    started = time.perf_counter()
+    networks = check_golden(setup.manifest, model.networks)
+    model.proof = replace(model.proof, networks=networks, seconds=time.perf_counter() - started)
+    return model.proof
+
+
+def let_go(name: str) -> None:
+    """Forget a model that was taken out of service."""
+    residents.let_go(name)
+
+
+def _open(setup: ModelSetup) -> OpenModel:
+    started = time.perf_counter()
+    before = status_bytes(os.getpid(), "VmRSS")
+    manifest = setup.manifest
+    _verify(setup)
+    networks, proofs, passed_over = _proved(setup)
+    grown = max(0, status_bytes(os.getpid(), "VmRSS") - before) // MEGABYTE
+    weights = sum(spec.path.stat().st_size for spec in manifest.networks) // MEGABYTE
+    proof = ModelProof(
+        networks=proofs,
+        labels={name: network.label for name, network in networks.items()},
+        passed_over=passed_over,
+        has_golden=manifest.golden is not None,
+        seconds=time.perf_counter() - started,
+        resident_mb=max(grown, weights, 1),
+    )
+    return OpenModel(setup=setup, networks=networks, analyse=pipeline_of(manifest), proof=proof)
+
+
+def _verify(setup: ModelSetup) -> None:
+    """Files, code and signature are those that were read when the node started."""
+    manifest = setup.manifest
+    verify_files(manifest.folder)
+    if package_digest(manifest.folder) != manifest.identity.digest:
+        raise ModelError(
+            f"package {manifest.identity.name} was changed while the node runs; start Vigie again "
+            "to take the new one, or install the old one again"
+        )
+    verify(manifest, setup.trust)
+
+
+def _proved(
+    setup: ModelSetup,
+) -> tuple[dict[str, LoadedNetwork], tuple[NetworkProof, ...], dict[str, str]]:
+    """The networks on the best providers on which the golden case is reproduced."""
+    manifest, engine = setup.manifest, setup.engine
+    passed_over: dict[str, str] = {}
+    last: ModelError | None = None
+    while True:
+        try:
+            networks = {
+                spec.name: open_network(spec, engine, manifest.identity.name)
+                for spec in manifest.networks
+            }
+        except ModelError as error:
+            # Without another provider left, the cause is what the last one did.
+            raise last or error from None
+        proofs: list[NetworkProof] = []
+        try:
+            for spec in manifest.networks:
+                alone = replace(manifest, networks=(spec,))
+                proofs += check_golden(alone, networks)
+        except ModelError as error:
+            failed = networks[manifest.networks[len(proofs)].name].label
+            last = error
+            passed_over[failed] = str(error)
+            engine = replace(engine, barred=engine.barred | {failed})
+            log.warning("provider.failed", model=setup.name, provider=failed, cause=str(error))
+            continue
+        for network in networks.values():
+            passed_over |= network.passed_over
+        return networks, tuple(proofs), passed_over
+
+
+def pipeline_of(manifest: ModelManifest) -> Analyse:
+    """The function that looks at a series: a built-in one, or the package's own.
+
+    Raises:
+        ModelError: the package looks at what this node cannot open; or the module of the package cannot be imported, or holds no `analyse`.
+    """
+    without_code = built_in(manifest)
+    if without_code is not None:
+        return without_code
+    name = manifest.identity.name
+    try:
+        analyse: Analyse = importlib.import_module(manifest.pipeline).analyse
+    except (MemoryError, WorkerError):
+        raise
+    except Exception as error:
+        # The package's own code: whatever it raises is the fault of the package.
+        raise ModelError(
+            f"package {name}: its pipeline {manifest.pipeline} cannot be imported "
+            f"({type(error).__name__}: {error}); install the package again"
+        ) from error
+    return analyse

@@ -1,0 +1,286 @@
+"""Each model has a state of its own, and finds its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.engine import EngineOptions
+from inference.providers import Choice
+from node.domain.errors import GoldenMismatch, ModelError, WorkerError
+from node.domain.serving import ModelState
+from node.ledger import Ledger
+from node.metrics import Metrics
+from node.pipeline.holding import Holder, HoldingSettings
+from node.pipeline.resident import ModelSetup
+from node.pipeline.roster import PATIENCE_S, SURVEY_S, Roster, RosterSettings
+from tests.inference.specs import manifest, network_spec
+from tests.node.pipeline.pools import CPU_ONLY, WORKSTATION, FakePool
+
+Judge = Callable[[ModelSetup, Choice], None]
+
+
+@dataclass
+class Clock:
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Bench:
+    """A roster of two models over fakes; `faults` says which of them fails, and how."""
+
+    roster: Roster
+    pool: FakePool
+    clock: Clock
+    ledger: Ledger
+    metrics: Metrics
+    faults: dict[str, Exception]
+
+    def steps(self, most: int = 20) -> None:
+        while self.roster.step() and most:
+            most -= 1
+
+    def state(self, name: str) -> ModelState:
+        return self.roster.states()[name][0]
+
+
+@pytest.fixture
+def open_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    opened: list[Ledger] = []
+
+    def make(**options: Any) -> Bench:
+        clock = options.get("clock") or Clock()
+        ledger = Ledger(tmp_path, clock=clock)
+        opened.append(ledger)
+        faults: dict[str, Exception] = {}
+
+        def judge(setup: ModelSetup, choice: Choice) -> None:
+            for key in (setup.name, f"{setup.name} on {choice.label}"):
+                if key in faults:
+                    raise faults[key]
+
+        pool = FakePool(judge, options.get("found", CPU_ONLY))
+
+        @contextmanager
+        def trial() -> Iterator[FakePool]:
+            yield pool
+
+        engine = EngineOptions(providers=("tensorrt", "cuda", "cpu"), cache_folder=tmp_path / "e")
+        holder = Holder(pool, trial, HoldingSettings(engine=engine))
+        metrics = Metrics()
+        roster = Roster(
+            holder,
+            [setup_of("first"), setup_of("second")],
+            RosterSettings(wait_s=600, failures=3, golden_every_s=86400, clock=clock),
+            ledger.service,
+            metrics,
+        )
+        return Bench(roster, pool, clock, ledger, metrics, faults)
+
+    yield make
+    for ledger in opened:
+        ledger.close()
+
+
+def setup_of(name: str) -> ModelSetup:
+    package = manifest(network_spec())
+    return ModelSetup(manifest=replace(package, identity=replace(package.identity, name=name)))
+
+
+def test_models_are_ready_one_by_one_and_the_node_when_all_were_tried(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    assert run.roster.unready() == "loading: first, second"
+    assert run.roster.waiting() == ("first", "second")
+    assert run.roster.step()
+    assert run.state("first") is ModelState.READY
+    assert run.roster.unready() == "loading: second"
+    assert run.roster.waiting() == ("second",)
+    run.steps()
+    assert run.roster.unready() == ""
+    text = run.metrics.text().decode()
+    assert 'vigie_model_state{model="first",state="ready"} 1.0' in text
+    assert 'vigie_model_state{model="first",state="loading"} 0.0' in text
+    assert 'provider="CPUExecutionProvider"' in text
+
+
+def test_a_bad_model_is_out_with_its_cause_and_the_other_serves(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.faults["first"] = ModelError("its weights were changed")
+    run.steps()
+    assert run.roster.out() == {"first": "its weights were changed"}
+    assert run.state("second") is ModelState.READY
+    assert run.roster.unready() == ""
+    assert run.pool.dropped == ["first"]
+    row = run.ledger.service.get("first")
+    assert row is not None
+    assert (row.state, row.cause) == (ModelState.QUARANTINED, "its weights were changed")
+
+
+def test_with_no_model_left_the_node_is_not_ready_and_says_why(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.faults |= {"first": ModelError("a"), "second": ModelError("b")}
+    run.steps()
+    assert run.roster.unready() == "no model can be used: first: a; second: b"
+
+
+def test_jobs_wait_for_a_while_and_then_end_with_the_cause(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.faults["first"] = ModelError("gone")
+    run.steps()
+    assert run.roster.waiting() == ("first",)
+    run.clock.now += 601
+    assert run.roster.waiting() == ()
+    assert run.roster.refusal("first") == "the model is out of service: gone"
+    assert run.roster.refusal("second") == ""
+
+
+def test_failures_in_a_row_take_a_model_out_and_a_good_analysis_between_them_does_not(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.steps()
+    for _ in range(2):
+        run.roster.failed("first", "it hung")
+    run.roster.succeeded("first")
+    for _ in range(2):
+        run.roster.failed("first", "it hung")
+    assert run.state("first") is ModelState.READY
+    run.roster.failed("first", "it hung")
+    assert "3 analyses in a row failed, the last one: it hung" in run.roster.out()["first"]
+
+
+def test_a_model_comes_back_when_somebody_asks_and_it_proves_itself(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.faults["first"] = GoldenMismatch("other numbers")
+    run.steps()
+    assert run.ledger.service.ask("first")
+    run.steps()
+    assert run.roster.out() == {"first": "other numbers"}
+    del run.faults["first"]
+    run.pool.calls.clear()
+    run.ledger.service.ask("first")
+    run.steps()
+    assert run.state("first") is ModelState.READY
+    assert [where for where, *_ in run.pool.calls] == ["trial", "workers"]
+
+
+def test_golden_cases_are_run_again_daily_in_an_idle_moment(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.steps()
+    run.pool.calls.clear()
+    run.clock.now += 86000
+    run.steps()
+    assert run.pool.calls == []
+    run.roster.is_idle = lambda: False
+    run.clock.now += 500
+    run.steps()
+    assert run.pool.calls == []
+    run.roster.is_idle = lambda: True
+    run.steps()
+    assert [where for where, *_ in run.pool.calls] == ["proof", "proof"]
+    run.roster.is_idle = lambda: False
+    run.clock.now += 86400 + PATIENCE_S
+    run.faults["second"] = GoldenMismatch("other numbers since the night")
+    run.steps()
+    assert run.roster.out() == {"second": "other numbers since the night"}
+    row = run.ledger.service.get("first")
+    assert row is not None
+    assert row.proved_at == run.clock.now
+
+
+def test_what_was_proved_here_is_not_tried_again_at_the_next_start_unless_something_changed(
+    open_bench: Callable[..., Bench],
+) -> None:
+    first = open_bench()
+    first.faults["second"] = ModelError("gone")
+    first.steps()
+    again = open_bench(clock=first.clock)
+    again.steps()
+    assert [where for where, *_ in again.pool.calls] == ["workers", "trial", "workers"]
+    newer = replace(CPU_ONLY, runtime="1.33.0")
+    other = open_bench(clock=first.clock, found=newer)
+    other.steps()
+    assert [where for where, *_ in other.pool.calls] == ["trial", "workers"] * 2
+
+
+def test_another_driver_is_noticed_while_serving_and_everything_is_proved_anew(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.faults |= {"first on tensorrt": GoldenMismatch("x"), "second": ModelError("no kernel")}
+    run.steps()
+    run.roster.build()
+    run.steps()
+    row = run.ledger.service.get("first")
+    assert row is not None
+    assert dict(row.barred) == {"tensorrt": "x"}
+    assert "second" in run.roster.out()
+    run.faults.clear()
+    run.pool.found = replace(WORKSTATION, cuda="13010")
+    run.clock.now += SURVEY_S + 1
+    run.steps()
+    assert run.roster.out() == {}
+    assert {run.state("first"), run.state("second")} == {ModelState.BUILDING}
+
+
+def test_a_model_serves_while_its_engine_is_built_and_is_ready_with_it(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.steps()
+    assert run.state("first") is ModelState.BUILDING
+    assert run.roster.waiting() == ()
+    assert run.roster.unready() == ""
+    assert not run.roster.setup_of("first").engine.builds
+    shown: list[str] = []
+    keep = run.pool.judge
+    run.pool.judge = lambda setup, choice: (
+        shown.append(run.metrics.text().decode()),
+        keep(setup, choice),
+    )[1]
+    assert run.roster.build()
+    assert run.state("first") is ModelState.READY
+    assert 'vigie_engines{model="first",state="waiting"} 1.0' in shown[0]
+    assert 'vigie_engine_build_seconds{model="first"}' in shown[0]
+    assert "vigie_engines{" not in run.metrics.text().decode()
+    row = run.ledger.service.get("first")
+    assert row is not None
+    assert row.proof["networks"][0]["provider"] == "TensorrtExecutionProvider"
+
+
+def test_a_replaced_worker_that_cannot_load_a_model_again_takes_it_out(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.steps()
+    run.roster.lost("first", WorkerError("killed by SIGSEGV"))
+    run.steps()
+    assert run.roster.out() == {"first": "it could not be loaded again: killed by SIGSEGV"}
+
+
+def test_models_that_are_no_longer_in_use_are_forgotten(open_bench: Callable[..., Bench]) -> None:
+    run = open_bench()
+    run.steps()
+    run.ledger.service.keep_only(["second"])
+    assert [row.model for row in run.ledger.service.every()] == ["second"]
+    assert not run.ledger.service.ask("first")
