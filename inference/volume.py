@@ -18,6 +18,7 @@ from inference.codecs import PixelFile, PixelFormat
 from inference.geometry import SAME_POSITION_MM
 from inference.reading import DecodedFrames, SeriesReader
 from inference.rescale import apply_rescale, read_rescale, rescale_in_place
+from inference.voxel_memory import empty_int16
 from node.domain.errors import PixelDataError, VolumeError
 from node.domain.extent import Extent
 from node.domain.imaging import Volume, Voxels
@@ -107,7 +108,7 @@ def _load(series: Series, decoded: DecodedFrames | None) -> Volume:
     shape = (len(kept), geometry.rows or 0, geometry.columns or 0)
     if shape[0] * shape[1] * shape[2] > MAX_VOXELS:
         raise VolumeError(f"the series is larger than is loaded ({shape[0]} images)")
-    filling = _Slots(np.empty(shape, dtype=np.int16), [False] * shape[0])
+    filling = _Slots(empty_int16(shape), [False] * shape[0])
     _fill(filling, series, slots, decoded)
     return Volume(
         study_uid=series.study_uid,
