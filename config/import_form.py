@@ -102,7 +102,15 @@ class LabelForm(Section):
 
 
 class ImportForm(Section):
-    """`form.yaml`."""
+    """`form.yaml`.
+
+    Attributes:
+        orientation: where the axes of the network's input point to, e.g. RAS. spacing_mm: its
+            voxel size in that order; two numbers for a network of planes.
+        fit: of a classification: how an image becomes as large as the network's input.
+        activation: what the network leaves to do: "softmax" or "sigmoid" for logits, "none"
+            where the graph ends with it.
+    """
 
     title: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] | None = None
@@ -121,6 +129,7 @@ class ImportForm(Section):
     spacing_mm: tuple[Positive, ...] | None = None
     mpp_um: Positive | None = None
     intensity: IntensitySection | None = None
+    fit: Literal["resize", "crop"] = "resize"
     channels: tuple[Text, ...] | None = None
     patch: Annotated[tuple[Count, ...], Field(min_length=2, max_length=3)] | None = None
     overlap: Annotated[float, Field(ge=0, lt=1)] | None = None

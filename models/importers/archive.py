@@ -65,7 +65,7 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo], limits: ArchiveLimits)
     for entry in entries:
         where = f"{archive.name}: {entry.filename!r}"
         path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
+        if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             raise ImportRefused.once(where, "the name leads out of the folder", _REMEDY)
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):

@@ -156,7 +156,7 @@ def _compare_digest(folder: Path, path: Path, faults: Faults) -> str:
     listing = next((folder / name for name in _LARGE_FILES if (folder / name).is_file()), None)
     if listing is None:
         return ""
-    entries = read_tree(listing, listing.name).get("large_files")
+    entries = read_tree(listing, listing.name, as_text=True).get("large_files")
     for entry in entries if isinstance(entries, list) else []:
         if (
             not isinstance(entry, Mapping)

@@ -32,8 +32,15 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def read_tree(path: Path, name: str) -> Mapping[str, Any]:
+class _TextLoader(yaml.BaseLoader):
+    """Every value as text: a digest of digits is no number."""
+
+
+def read_tree(path: Path, name: str, *, as_text: bool = False) -> Mapping[str, Any]:
     """A JSON or YAML file as a mapping.
+
+    Args:
+        as_text: values of YAML stay as they are written.
 
     Raises:
         ImportRefused: it is too large, or no such file.
@@ -44,7 +51,8 @@ def read_tree(path: Path, name: str) -> Mapping[str, Any]:
                 name, f"{path.stat().st_size} bytes", "a configuration is smaller than 5 MB"
             )
         text = path.read_text(encoding="utf-8")
-        tree = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506
+        loader = _TextLoader if as_text else _Loader
+        tree = json.loads(text) if path.suffix == ".json" else yaml.load(text, loader)  # noqa: S506
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         told = " ".join(str(error).split())[:200]
         raise ImportRefused.once(

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from node.cli.command import Exit, print_rows
-from node.importing.importer import IMPORTERS, ImportOptions, import_model
+from node.importing.form_template import print_form
+from node.importing.importer import IMPORTERS, ImportOptions, import_model, opened_request
 from node.importing.parity import Parity
 from node.importing.sandbox import SandboxLimits
 from node.packages import MODELS_FOLDER
@@ -52,6 +53,10 @@ def run_import(options: argparse.Namespace) -> int:
         replace=options.replace,
     )
     out = options.out or MODELS_FOLDER / _package_name(options.source)
+    if options.print_form:
+        with opened_request(options.source, out.name, settings, _tell) as request:
+            print(print_form(request, options.kind), end="")
+        return Exit.GOOD
     started = time.monotonic()
     imported = import_model(options.source, options.kind, out, settings, _tell)
     _tell(f"done in {time.monotonic() - started:.0f} s")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -67,6 +68,30 @@ class ImportOptions:
     replace: bool = False
 
 
+@contextmanager
+def opened_request(
+    source: Path, name: str, options: ImportOptions, tell: Callable[[str], None]
+) -> Iterator[ImportRequest]:
+    """A request with a scratch folder that is removed afterwards.
+
+    Raises:
+        ImportRefused: the source does not exist.
+    """
+    if not source.exists():
+        raise ImportRefused.once(str(source), "this does not exist", "name a file or folder")
+    with tempfile.TemporaryDirectory(prefix="vigie-import-") as scratch:
+        yield ImportRequest(
+            source=source.resolve(),
+            name=name,
+            form=options.form,
+            allow_code=options.allow_code,
+            python=options.python,
+            limits=options.limits,
+            scratch=Path(scratch),
+            tell=tell,
+        )
+
+
 def import_model(
     source: Path,
     kind: str,
@@ -80,19 +105,7 @@ def import_model(
         ImportRefused: what stands against it, one line each. WorkerError: a sandboxed program
             passed a limit or died. ConfigError, ModelError: see `write_package`.
     """
-    if not source.exists():
-        raise ImportRefused.once(str(source), "this does not exist", "name a file or folder")
-    with tempfile.TemporaryDirectory(prefix="vigie-import-") as scratch:
-        request = ImportRequest(
-            source=source.resolve(),
-            name=out.name,
-            form=options.form,
-            allow_code=options.allow_code,
-            python=options.python,
-            limits=options.limits,
-            scratch=Path(scratch),
-            tell=tell,
-        )
+    with opened_request(source, out.name, options, tell) as request:
         importer = importlib.import_module(IMPORTERS[kind])
         draft: PackageDraft = importer.draft_package(request)
         tell("write the package")

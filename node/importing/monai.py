@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from config.import_form import ImportForm
 from models.importers.archive import unpack
 from models.importers.foreign import ForeignModel
 from models.importers.monai_bundle import read_bundle
-from models.registry import file_sha256
 from node.domain.errors import ImportRefused
 from node.importing.cases import GeneratedImage, generate_cases, generate_pictures
-from node.importing.draft import CardFacts, PackageDraft
+from node.importing.draft import PackageDraft
 from node.importing.environment import find_environment
+from node.importing.foreign import draft_of, references_of
+from node.importing.foreign_manifest import Exported
+from node.importing.foreign_parity import compare_cases
 from node.importing.forms import read_form
 from node.importing.importer import ImportRequest
-from node.importing.monai_manifest import Exported, manifest_of, steps_in_words
-from node.importing.monai_parity import compare_cases
 from node.importing.package import assemble, open_networks
-from node.importing.sandbox import Isolation, Outcome, Sandbox
+from node.importing.sandbox import Outcome, Sandbox
 
 _PROGRAM = "models.importers.framework.monai_program"
 _RESOLVER = "models.importers.framework.monai_code"
 _NEEDED = ("torch", "monai", "onnx", "onnxscript", "onnxruntime", "nibabel", "yaml")
 #: Generated volumes reach this much beyond one window, so that windows overlap.
-_BEYOND = 1.2
+_BEYOND = (1.2, 1.2, 1.2)
+#: Detectors have large windows; where the volume is smaller than one, they pad.
+_BEYOND_DETECTOR = (1.2, 0.9, 1.2)
 #: Classes above which two of the four volumes are enough: their maps take gigabytes.
 _MANY_CLASSES = 40
 
@@ -57,11 +55,12 @@ def draft_package(request: ImportRequest) -> PackageDraft:
     request.tell("export to ONNX and run MONAI on generated images, in the sandbox")
     outcome = _run(request, sandbox, bundle, patch, images)
     exported = _exported(outcome, bundle, patch, request.scratch / "monai")
-    draft = _draft(request, bundle, form, exported, outcome.isolation)
+    folder_of_maps = request.scratch / "monai"
+    draft = draft_of(request.name, bundle, form, exported, (_origin(bundle), outcome.isolation))
     request.tell("run the package on the same images")
     manifest = assemble(draft, request.scratch / "package")
     rows = compare_cases(
-        manifest, open_networks(manifest), bundle, images, _references(outcome, request)
+        manifest, open_networks(manifest), bundle, images, references_of(outcome, folder_of_maps)
     )
     return dataclasses.replace(draft, parity=tuple(rows))
 
@@ -118,12 +117,15 @@ def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImag
     spacing: Any = next(
         (step["spacing_mm"] for step in bundle.before if step["step"] == "spacing"), [1.5] * 3
     )
-    extent = [side * (mm or 1.5) * _BEYOND for side, mm in zip(patch, spacing, strict=True)]
+    beyond = _BEYOND_DETECTOR if bundle.detector else _BEYOND
+    extent = [
+        side * (mm or 1.5) * more for side, mm, more in zip(patch, spacing, beyond, strict=True)
+    ]
     unit = "HU" if bundle.metadata.modality in ("CT", "") else "MR"
     volumes = generate_cases((extent[0], extent[1], extent[2]), unit=unit)
-    many = len(bundle.metadata.output_channels) > _MANY_CLASSES
-    # The plain one and the oblique one show all there is to show.
-    return (volumes[1], volumes[2]) if many else volumes
+    heavy = bundle.detector or len(bundle.metadata.output_channels) > _MANY_CLASSES
+    # The LPS one and the oblique one show all there is to show.
+    return (volumes[1], volumes[2]) if heavy else volumes
 
 
 def _run(
@@ -172,89 +174,22 @@ def _exported(
         golden=folder / "golden.npz",
         outputs=tuple((str(name), tuple(map(int, shape))) for name, shape in report["outputs"]),
         patch=patch,
-        exporter=f"{report['exporter']}, opset {report['opset']}",
-        difference=float(report["difference"]),
-        parameters=int(report["parameters"]),
-        framework=f"{report['versions']['monai']} with PyTorch {report['versions']['torch']}",
+        sentence=_sentence(bundle, report),
+        framework="monai",
+        version=str(report["versions"]["monai"]),
         notes=(*bundle.notes, *map(str, report["notes"])),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """MONAI's arrays of one generated image, read from files when asked for."""
-
-    folder: Path
-    name: str
-    names: frozenset[str]
-    seconds: float
-
-    def array(self, key: str) -> NDArray[Any]:
-        """By memory map."""
-        array: NDArray[Any] = np.load(
-            self.folder / f"{self.name}.{key}.npy", mmap_mode="r", allow_pickle=False
-        )
-        return array
-
-
-def _references(outcome: Outcome, request: ImportRequest) -> dict[str, Reference]:
-    return {
-        name: Reference(
-            request.scratch / "monai", name, frozenset(case["arrays"]), float(case["seconds"])
-        )
-        for name, case in outcome.report["cases"].items()
-    }
-
-
-def _draft(
-    request: ImportRequest,
-    bundle: ForeignModel,
-    form: ImportForm,
-    exported: Exported,
-    isolation: Isolation,
-) -> PackageDraft:
-    files = {
-        path.relative_to(bundle.folder).as_posix(): file_sha256(path)
-        for path in (*sorted((bundle.folder / "configs").glob("*")), bundle.weights)
-        if path.is_file()
-    }
-    written = manifest_of(bundle, form, exported, request.name, files)
-    with np.load(exported.golden, allow_pickle=False) as arrays:
-        golden = {key: arrays[key] for key in arrays.files}
-    names = [name for name, _ in exported.outputs]
-    keys = ["net"] if len(names) == 1 else [f"net.{name}" for name in names]
-    card = CardFacts(
-        origin=_origin(bundle),
-        licence=form.licence or bundle.licence,
-        intended_use=written.manifest["intended_use"],
-        network=(
-            f"{_kind(bundle)}, {exported.parameters / 1e6:.1f} million parameters, imported from "
-            f"MONAI {exported.framework}; exported by {exported.exporter}, ONNX Runtime differs "
-            f"from PyTorch by {exported.difference:.1e} at most on the golden input."
-        ),
-        steps=steps_in_words(written.manifest),
-        notes=(*exported.notes, *written.notes),
-        unknown=(
-            "how accurate the model is on patients of this site: evaluate it before use",
-            "how accurate it is on scanners, protocols and diseases that its authors did not test",
-        ),
-        private_names=written.private,
-        isolation=isolation,
+def _sentence(bundle: ForeignModel, report: Mapping[str, Any]) -> str:
+    kind = bundle.network["build"] if bundle.network else "A network of the bundle's own code"
+    versions = report["versions"]
+    return (
+        f"{kind}, {report['parameters'] / 1e6:.1f} million parameters, imported from MONAI "
+        f"{versions['monai']} with PyTorch {versions['torch']}; exported by {report['exporter']}, "
+        f"opset {report['opset']}; ONNX Runtime differs from PyTorch by "
+        f"{report['difference']:.1e} at most on the golden input."
     )
-    return PackageDraft(
-        manifest=written.manifest,
-        files={"weights/net.onnx": exported.network},
-        golden_inputs={"net": golden["input"]},
-        golden_expected={
-            key: golden[f"output_{name}"] for key, name in zip(keys, names, strict=True)
-        },
-        parity=(),
-        card=card,
-    )
-
-
-def _kind(bundle: ForeignModel) -> str:
-    return str(bundle.network["build"]) if bundle.network else "A network of the bundle's own code"
 
 
 def _origin(bundle: ForeignModel) -> str:

@@ -25,6 +25,15 @@ KEPT = 20_000
 _GOLDEN_INPUTS, _GOLDEN_EXPECTED = "golden/inputs.npz", "golden/expected.npz"
 
 
+class _Dumper(yaml.SafeDumper):
+    """Short lists on one line, as a person would write them."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: Any = None) -> Any:  # noqa: ANN401
+        """A list of plain values stays on a line."""
+        short = all(not isinstance(item, list | dict) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=short or flow_style)
+
+
 def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> ModelManifest:
     """Write the package, open it as the node would, and only then put it in its place.
 
@@ -66,7 +75,7 @@ def assemble(draft: PackageDraft, folder: Path) -> ModelManifest:
         if path.is_file()
     }
     manifest = _sealed(draft.manifest, digests, golden)
-    text = yaml.safe_dump(manifest, sort_keys=False, width=100, allow_unicode=True)
+    text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
     head = "# Written by `python -m node models import`. After a change of a listed file:\n"
     seal = f"#   python -m models.seal {folder.name}\n"
     (folder / MANIFEST_NAME).write_text(head + seal + text, encoding="utf-8")

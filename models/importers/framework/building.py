@@ -20,12 +20,13 @@ _TOLD = 3
 
 
 def build_network(
-    definition: Mapping[str, Any] | None, weights: Path
+    definition: Mapping[str, Any] | None, weights: Path, own_code: Path | None = None
 ) -> tuple[torch.nn.Module, list[str]]:
     """The network in evaluation mode with its weights, and notes for the card.
 
     Args:
         definition: as `models.importers.monai_network` has it; None for a TorchScript file.
+        own_code: folder of a bundle whose own Python builds the network, which was allowed.
 
     Raises:
         ImportRefused: unknown class or arguments, or the weights do not fit exactly.
@@ -36,6 +37,13 @@ def build_network(
             f"{weights.name} is TorchScript: the network is the author's program for PyTorch's "
             "interpreter, not the class that the configuration names"
         ]
+    if own_code is not None:
+        from models.importers.framework.monai_code import build_own_network  # noqa: PLC0415
+
+        without_torchvision.provide()
+        built = build_own_network(own_code)
+        fit(built, load_state(weights), weights.name)
+        return built.eval(), ["the network was built by the bundle's own Python (--allow-code)"]
     if definition is None:
         raise ImportRefused.once(weights.name, "there is no network to load it into", "see --help")
     notes: list[str] = []

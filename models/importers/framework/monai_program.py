@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,11 @@ def main(request: Json, folder: Path) -> Json:
     """Export `request["weights"]`, then run `request["cases"]`."""
     torch.manual_seed(_SEED)
     torch.set_num_threads(int(request["threads"]))
-    network, notes = build_network(request["definition"], Path(request["weights"]))
+    network, notes = build_network(
+        request["definition"],
+        Path(request["weights"]),
+        Path(request["own_code"]) if request["own_code"] else None,
+    )
     plan = Plan(**request["plan"])
     example = seeded_input((2, request["channels"], *plan.patch))
     started = time.monotonic()
@@ -49,11 +53,28 @@ def main(request: Json, folder: Path) -> Json:
             "torch": torch.__version__,
             "onnx": onnx.__version__,
         },
-        "cases": {},
+        "cases": run_cases(network, plan, request["cases"], folder),
     }
-    for name in request["cases"]:
+    return report
+
+
+def run_cases(
+    network: torch.nn.Module, plan: Plan, names: Sequence[str], folder: Path, output: str = ""
+) -> dict[str, Any]:
+    """MONAI's results on the generated images of these names.
+
+    Args:
+        output: name of the network's only output, where it has one of its own.
+
+    Returns:
+        By image: names of the arrays, which lie in files of their own, and seconds.
+    """
+    cases: dict[str, Any] = {}
+    for name in names:
         reference = run_case(network, plan, folder / f"{name}.npz", folder)
         arrays = dict(reference.arrays)
+        if output and "output_logits" in arrays:
+            arrays[f"output_{output}"] = arrays.pop("output_logits")
         seconds = reference.seconds
         if plan.kind == "detector":
             began = time.monotonic()
@@ -62,8 +83,8 @@ def main(request: Json, folder: Path) -> Json:
         for key, array in arrays.items():
             # One file each: large maps are read by memory map, part by part.
             np.save(folder / f"{name}.{key}.npy", array)
-        report["cases"][name] = {"arrays": sorted(arrays), "seconds": seconds}
-    return report
+        cases[name] = {"arrays": sorted(arrays), "seconds": seconds}
+    return cases
 
 
 def seeded_input(shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -31,8 +31,8 @@ class Plan:
     Attributes:
         before / behind: transforms as the readers of `models.importers` list them.
         key: of the image. frame: "LPS" where the bundle reads files in those axes.
-        kind: "windows", "planes" (a network of two axes over a volume), "whole" or "detector".
-        windows: as in model.yaml.
+        kind: "windows", "planes" (a network of two axes over a volume), "stack" (each plane on its
+            own, a row of scores each), "whole" or "detector". windows: as in model.yaml.
         detector: of a RetinaNet. single: only the network's first output counts.
     """
 
@@ -201,6 +201,10 @@ def _infer(
     inputs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
     if plan.kind == "whole":
         output = SimpleInferer()(inputs.float(), network)
+    elif plan.kind == "stack":
+        # Each plane on its own, a row of scores each.
+        planes = inputs[0].transpose(0, 1).float()
+        return [("logits", torch.cat([network(plane[None]) for plane in planes]))]
     elif plan.kind == "planes":
         # A network of two axes looks at the planes along the first.
         planes = inputs[0].transpose(0, 1)

@@ -1,4 +1,4 @@
-"""`model.yaml` of an imported MONAI bundle."""
+"""`model.yaml` of an imported network."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ class Exported:
 
     Attributes:
         outputs: (name, shape without batch). patch: the window.
-        difference: of ONNX Runtime from PyTorch on the golden input.
+        sentence: what the network is and how it was exported, for the card.
+        framework: "monai" or "onnx". version: of it. input_name: of the graph's input.
     """
 
     network: Path
     golden: Path
     outputs: tuple[tuple[str, tuple[int, ...]], ...]
     patch: tuple[int, ...]
-    exporter: str
-    difference: float
-    parameters: int
+    sentence: str
     framework: str
+    version: str
     notes: tuple[str, ...]
+    input_name: str = "image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,8 @@ def manifest_of(
         time_s=_TIME_S,
     )
     if not form.intended_use and not meta.intended_use:
-        notes.append("the source states no intended use; its description stands there")
+        instead = "its description stands there" if meta.description else "write one into the form"
+        notes.append(f"the source states no intended use; {instead}")
     before = list(bundle.before)
     behind = _behind(pipeline, bundle, exported)
     manifest = {
@@ -106,8 +108,8 @@ def manifest_of(
         "results": results,
         **({"thresholds": thresholds} if thresholds else {}),
         "source": {
-            "framework": "monai",
-            "version": exported.framework.split()[0],
+            "framework": exported.framework,
+            "version": exported.version,
             "licence": form.licence or bundle.licence,
             "reference": form.reference or "; ".join(meta.references)[:500],
             "files": dict(files),
@@ -153,7 +155,7 @@ def _network(
     return {
         "name": "net",
         "path": "weights/net.onnx",
-        "inputs": [{"name": "image", "dtype": "float32", "channels": channels}],
+        "inputs": [{"name": exported.input_name, "dtype": "float32", "channels": channels}],
         "outputs": [_output(name, shape, exported, bundle) for name, shape in exported.outputs],
         "patch": list(exported.patch),
         "spacing_mm": _spacing(bundle, form, len(exported.patch), notes),

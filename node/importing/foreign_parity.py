@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.builtin.detection import as_network_sees
-from inference.builtin.running import run_heads, run_maps
+from inference.builtin.running import run_heads, run_maps, run_scores
 from inference.engine import LoadedNetwork
 from inference.steps.boxes import decode_boxes
 from inference.steps.chain import postprocess, preprocess
@@ -58,6 +58,8 @@ def compare_cases(
             yield _detection(manifest, network, image, reference)
         elif image.voxels.dtype == np.uint8:
             yield _picture(manifest, network, image, reference)
+        elif manifest.pipeline == "classification":
+            yield _scores(manifest, network, image, reference)
         else:
             yield _volume(manifest, network, image, reference)
 
@@ -85,6 +87,28 @@ def _volume(
         preprocessed=difference(entering, theirs.array("input"), "network input"),
         logits=difference(logits, theirs.array(f"output_{name}"), "network output"),
         labels=labels,
+        our_seconds=seconds,
+        their_seconds=theirs.seconds,
+    )
+
+
+def _scores(
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+) -> Parity:
+    """Scores of a whole volume, or a row of them for each plane along axis 0."""
+    started = time.monotonic()
+    prepared = preprocess(_image(image), manifest.preprocess)
+    entering = np.ascontiguousarray(prepared.values, np.float32)
+    spec = manifest.networks[0]
+    planes = [entering] if len(spec.patch) == 3 else list(np.moveaxis(entering, 1, 0))
+    rows = run_scores(network, spec, planes)
+    seconds = time.monotonic() - started
+    other = np.asarray(theirs.array(f"output_{spec.outputs[0].name}"))
+    return Parity(
+        case=image.description,
+        shape=image.voxels.shape,
+        preprocessed=difference(entering, theirs.array("input"), "network input"),
+        logits=difference(rows, other.reshape(rows.shape), "network output"),
         our_seconds=seconds,
         their_seconds=theirs.seconds,
     )
