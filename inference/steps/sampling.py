@@ -6,13 +6,15 @@ All rules for the size and the place of a new grid (MONAI, nnU-Net, scipy, torch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from inference.resampling import resample, resize
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -76,72 +78,65 @@ def _rounded(at: NDArray[np.float64], rounding: Rounding, length: int) -> NDArra
 
 
 def linear(values: Array, maps: Sequence[AxisMap]) -> Floats:
-    """(channel, *spatial) -> float32, interpolated axis by axis, the strongest shrinkage first."""
-    order = sorted(range(len(maps)), key=lambda axis: -maps[axis].scale)
-    for axis in order:
-        along, length = maps[axis], values.shape[axis + 1]
-        if not along.is_identity(length):
-            values = _linear_along(values, axis + 1, along.positions(length))
-    return np.asarray(values, np.float32)
+    """(channel, *spatial) -> float32, interpolated axis by axis; outside is the edge."""
+    if all(along.is_identity(size) for along, size in zip(maps, values.shape[1:], strict=True)):
+        return np.asarray(values, np.float32)
+    shape = tuple(along.count for along in maps)
+    return _each(values, shape, lambda channel: resample(channel, matrix_of(maps), shape))
 
 
-def _linear_along(values: Array, axis: int, at: NDArray[np.float64]) -> Floats:
-    lower = np.floor(at).astype(np.intp)
-    upper = np.minimum(lower + 1, values.shape[axis] - 1)
-    shape = [1] * values.ndim
-    shape[axis] = len(at)
-    part = (at - lower).astype(np.float32).reshape(shape)
-    below = values.take(lower, axis=axis).astype(np.float32, copy=False)
-    above = values.take(upper, axis=axis).astype(np.float32, copy=False)
-    above -= below
-    above *= part
-    below += above
-    return below
+def matrix_of(maps: Sequence[AxisMap]) -> NDArray[np.float64]:
+    """The same maps as one affine matrix, new index to source index."""
+    matrix = np.diag([*(along.scale for along in maps), 1.0])
+    matrix[:-1, -1] = [along.offset for along in maps]
+    return matrix
 
 
 def cubic(
     values: Array, maps: Sequence[AxisMap], *, corners: bool, by_plane: bool = False
-) -> Floats:
-    """(channel, *spatial) -> float32 by cubic B-splines, mode nearest.
-
-    An axis whose map is the identity is not touched: its planes are read one by one.
+) -> Array:
+    """(channel, *spatial) by cubic B-splines; an axis whose map is the identity is not touched.
 
     Args:
-        maps: with `corners` all of them `corners_kept` (scipy.ndimage.zoom), else all of them
-            `edges_kept` and values kept inside the range of what is read (skimage.resize).
-        by_plane: what is read, for that range, is a plane and not the whole channel.
+        maps: with `corners` all of them `corners_kept`: `scipy.ndimage.zoom` with mode nearest
+            itself, in float64, so that a cast behind it cuts off what it cut off in training.
+            Else all of them `edges_kept`: as skimage.resize, clipped to the range of the
+            channel, float32.
+        by_plane: clip to the range of each plane across the axis whose map is the identity, as
+            nnU-Net does with thick slices.
     """
     shape = tuple(along.count for along in maps)
-    out = np.empty((len(values), *shape), np.float32)
     still = [
         axis
         for axis, (along, length) in enumerate(zip(maps, values.shape[1:], strict=True))
         if along.is_identity(length)
     ]
     if len(still) == len(maps):
-        return np.asarray(values, np.float32)
-    for target, source in zip(out, values, strict=True):
-        if len(still) == 1:
-            axis = still[0]
-            for plane, read in zip(
-                np.moveaxis(target, axis, 0), np.moveaxis(source, axis, 0), strict=True
-            ):
-                limits = read if by_plane else source
-                plane[...] = _spline(read, plane.shape, None if corners else limits)
-        else:
-            target[...] = _spline(source, target.shape, None if corners else source)
-    return out
+        return values
+    if corners:
+        factors = [count / length for count, length in zip(shape, values.shape[1:], strict=True)]
+        zoomed = [
+            ndimage.zoom(channel.astype(np.float64), factors, order=3, mode="nearest")
+            for channel in values
+        ]
+        return np.stack(zoomed)
+    if not by_plane or len(still) != 1:
+        return _each(values, shape, lambda channel: resize(channel, shape, 3))
+    (axis,) = still
+    planar = tuple(size for number, size in enumerate(shape) if number != axis)
+
+    def planes(channel: Array) -> Array:
+        read = [resize(plane, planar, 3) for plane in np.moveaxis(channel, axis, 0)]
+        return np.stack(read, axis=axis)
+
+    return _each(values, shape, planes)
 
 
-def _spline(source: Array, shape: tuple[int, ...], limits: Array | None) -> NDArray[np.float64]:
-    """One array to a shape: end samples kept, or outer edges and the range of `limits`."""
-    exact = source.astype(np.float64)
-    factors = [count / length for count, length in zip(shape, source.shape, strict=True)]
-    out: NDArray[np.float64] = ndimage.zoom(
-        exact, factors, order=3, mode="nearest", grid_mode=limits is not None
-    )
-    if limits is not None:
-        np.clip(out, float(limits.min()), float(limits.max()), out=out)
+def _each(values: Array, shape: tuple[int, ...], read: Callable[[Array], Array]) -> Floats:
+    """Channel by channel into one float32 array."""
+    out = np.empty((len(values), *shape), np.float32)
+    for target, channel in zip(out, values, strict=True):
+        target[...] = read(channel)
     return out
 
 
@@ -173,10 +168,5 @@ def affine(values: Array, matrix: NDArray[np.float64], shape: tuple[int, ...], o
     For grids that are not parallel to the source's axes; nearest (order 0, type kept) or
     linear (order 1, float32).
     """
-    kind = values.dtype if order == 0 else np.dtype(np.float32)
-    out = np.empty((len(values), *shape), kind)
-    transform: Any = ndimage.affine_transform  # its stubs know no output array
-    for channel, source in zip(out, values, strict=True):
-        given = source if order == 0 else source.astype(np.float32, copy=False)
-        transform(given, matrix, output_shape=shape, output=channel, order=order, mode="nearest")
-    return out
+    word: Literal["nearest", "linear"] = "nearest" if order == 0 else "linear"
+    return np.stack([resample(channel, matrix, shape, word) for channel in values])

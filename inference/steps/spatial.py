@@ -128,10 +128,8 @@ def _three(maps: Sequence[AxisMap]) -> tuple[AxisMap, AxisMap, AxisMap]:
 def _resampled(image: Image, move: Resampled, interpolation: str) -> Image:
     if all(along.is_identity(size) for along, size in zip(move.maps, image.shape, strict=True)):
         return image
-    matrix = np.diag([*(along.scale for along in move.maps), 1.0])
-    matrix[:3, 3] = [along.offset for along in move.maps]
     values = read(image.values, move.maps, interpolation, move)
-    return image.moved(values, image.affine @ matrix, move)
+    return image.moved(values, image.affine @ sampling.matrix_of(move.maps), move)
 
 
 def _monai(image: Image, step: Spacing) -> Image:
@@ -190,17 +188,19 @@ def _is_parallel(matrix: Affine, shape: tuple[int, int, int]) -> bool:
 def resize(image: Image, step: Resize) -> Image:
     """Resampled to a size in voxels, as torch's `interpolate` does."""
     sizes = [size or length for size, length in zip(step.size, image.shape, strict=True)]
+    if tuple(sizes) == image.shape:
+        return image
+    kept = [AxisMap.edges_kept(*pair) for pair in zip(image.shape, sizes, strict=True)]
+    affine = image.affine @ sampling.matrix_of(kept)
     if step.interpolation == "nearest":
+        # torch reads the sample at i * n / m or before, half a voxel off the kept edges.
         maps = [AxisMap(n / m, 0.0, m) for n, m in zip(image.shape, sizes, strict=True)]
-        move = Resampled(step="resize", source=image.grid, maps=_three(maps), rounding="down")
-        return _resampled(image, move, "nearest")
-    maps = [AxisMap.edges_kept(*pair) for pair in zip(image.shape, sizes, strict=True)]
-    move = Resampled(step="resize", source=image.grid, maps=_three(maps), rounding="up")
-    if step.interpolation == "linear" or tuple(sizes) == image.shape:
-        return _resampled(image, move, "linear")
-    matrix = np.diag([*(along.scale for along in maps), 1.0])
-    matrix[:3, 3] = [along.offset for along in maps]
-    return image.moved(sampling.area(image.values, sizes), image.affine @ matrix, move)
+        floor = Resampled(step="resize", source=image.grid, maps=_three(maps), rounding="down")
+        return image.moved(read(image.values, floor.maps, "nearest", floor), affine, floor)
+    move = Resampled(step="resize", source=image.grid, maps=_three(kept), rounding="up")
+    if step.interpolation == "linear":
+        return image.moved(read(image.values, move.maps, "linear", move), affine, move)
+    return image.moved(sampling.area(image.values, sizes), affine, move)
 
 
 def crop_foreground(image: Image, step: CropForeground) -> Image:

@@ -225,7 +225,8 @@ def pipeline_of(manifest: ModelManifest) -> Analyse:
     """The function that looks at a series: a built-in one, or the package's own.
 
     Raises:
-        ModelError: the package looks at what this node cannot open; or the module of the package cannot be imported, or holds no `analyse`.
+        ModelError: it looks at what this node cannot open; its module cannot be imported, or
+            holds no `analyse`.
     """
     without_code = built_in(manifest)
     if without_code is not None:
