@@ -182,7 +182,6 @@ def networks_of(recipe: Recipe) -> list[dict[str, Any]]:
         "batch": 1 if plan.labels.heads > _MANY_CHANNELS or plan.dimensions == 3 else 4,
         "weights": "gaussian_nnunet",
         "starts": "nnunet",
-        "mirror_axes": list(recipe.mirror_axes),
         "accumulate": recipe.form.accumulate,
     }
     classes = [label.name for label in plan.labels.channels]
@@ -192,11 +191,12 @@ def networks_of(recipe: Recipe) -> list[dict[str, Any]]:
             "name": f"fold_{number}" if len(recipe.networks) > 1 else "net",
             "path": path,
             "inputs": [{"name": "image", "channels": [str(name) for name in plan.channels]}],
-            "outputs": [{"name": "logits", "channels": classes}],
+            "outputs": [{"name": "logits", "channels": list(classes)}],
             "patch": list(plan.patch),
             "spacing_mm": list(spacing),
             "value_range": list(_value_range(plan.normalisations[0])),
-            "windows": windows,
+            # Copies: YAML would write the second mention of one value as an alias.
+            "windows": {**windows, "mirror_axes": list(recipe.mirror_axes)},
             "tolerance": {
                 "CPUExecutionProvider": 0.001,
                 "CUDAExecutionProvider": 0.01,
