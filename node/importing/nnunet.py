@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +129,9 @@ def draft_of(
     named = nnunet_recipe.results_of(recipe)
     manifest = _manifest(request, exported, recipe, named)
     files = exported.networks
-    package = opened(manifest, files, request.scratch / "package" / request.name)
-    rows = _parity(request, exported, recipe, package)
     golden = np.load(exported.folder / "golden_input.npy")
     names = [network["name"] for network in manifest["networks"]]
-    return PackageDraft(
+    draft = PackageDraft(
         manifest=manifest,
         files=files,
         golden_inputs={name: golden for name in names},
@@ -141,10 +139,12 @@ def draft_of(
             name: np.load(exported.folder / f"golden_{Path(path).stem}.npy", mmap_mode="r")
             for name, path in zip(names, files, strict=True)
         },
-        parity=rows,
+        parity=(),
         card=_card(exported, recipe, named, (*_notes(exported, recipe), *notes)),
         seconds={"export": exported.outcome.seconds},
     )
+    package = opened(draft, request.scratch / "package" / request.name)
+    return replace(draft, parity=_parity(request, exported, recipe, package))
 
 
 def _parity(

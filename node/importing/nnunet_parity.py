@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from inference.builtin.running import run_maps
-from inference.engine import EngineOptions, open_network
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import Image
 from models.manifest import ModelManifest
-from models.registry import MANIFEST_NAME, file_sha256, load_manifest
 from node.domain.errors import ImportRefused
 from node.domain.imaging import Network
 from node.importing.cases import GeneratedImage
+from node.importing.draft import PackageDraft
+from node.importing.package import assemble, open_networks
 from node.importing.parity import Parity, agreement, difference
 
 Array = NDArray[Any]
@@ -33,29 +32,20 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The package as the node sees it, before it is written."""
+    """The package as the node sees it, before it is written to its place."""
 
     manifest: ModelManifest
     networks: Mapping[str, Network]
 
 
-def opened(manifest: Mapping[str, Any], files: Mapping[str, Path], folder: Path) -> Opened:
+def opened(draft: PackageDraft, folder: Path) -> Opened:
     """Lay the package out in a scratch folder, read it, open its networks.
 
     Raises:
         ConfigError, ModelError: what the importer made is no package.
     """
-    folder.mkdir(parents=True)
-    networks = []
-    for network in manifest["networks"]:
-        target = folder / network["path"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(files[network["path"]])
-        networks.append({**network, "sha256": file_sha256(target)})
-    text = yaml.safe_dump({**manifest, "networks": networks}, sort_keys=False)
-    (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
-    read = load_manifest(folder)
-    return Opened(read, {spec.name: open_network(spec, EngineOptions()) for spec in read.networks})
+    manifest = assemble(draft, folder)
+    return Opened(manifest, open_networks(manifest))
 
 
 @dataclass(frozen=True, slots=True)
