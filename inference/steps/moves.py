@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from inference.axis_operator import nearest_of
 from inference.steps import sampling
 from inference.steps.image import Affine, Grid, Points, Values
 from inference.steps.sampling import AxisMap
@@ -129,25 +130,18 @@ def read(
 ) -> Values:
     """(channel, *spatial) read along `maps` by the rule of a resampling."""
     if rule.alone is not None:
-        thick, flat = _split(values, maps, rule.alone)
-        values = sampling.nearest(values, thick, "up")
-        maps = flat
+        axis = rule.alone
+        # Ties are common where thick slices are halved: positions must round as nnU-Net's do.
+        taken = nearest_of(values.shape[axis + 1], maps[axis].count, "edges")
+        values = values.take(taken, axis=axis + 1)
+        flat = list(maps)
+        flat[axis] = AxisMap(1.0, 0.0, maps[axis].count)
+        maps = (flat[0], flat[1], flat[2])
     if interpolation == "nearest":
         return sampling.nearest(values, maps, rule.rounding)
     if interpolation == "linear":
         return sampling.linear(values, maps)
     return sampling.cubic(values, maps, corners=rule.corners, by_plane=rule.alone is not None)
-
-
-def _split(
-    values: Values, maps: tuple[AxisMap, AxisMap, AxisMap], alone: int
-) -> tuple[tuple[AxisMap, AxisMap, AxisMap], tuple[AxisMap, AxisMap, AxisMap]]:
-    """Maps that move one axis only, and maps that move the others."""
-    still = [AxisMap(1.0, 0.0, count) for count in values.shape[1:]]
-    thick, flat = list(still), list(maps)
-    thick[alone] = maps[alone]
-    flat[alone] = AxisMap(1.0, 0.0, maps[alone].count)
-    return (thick[0], thick[1], thick[2]), (flat[0], flat[1], flat[2])
 
 
 def _per_class_linear(values: Values, shape: tuple[int, int, int]) -> Values:

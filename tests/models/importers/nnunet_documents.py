@@ -121,7 +121,9 @@ def old_plans() -> dict[str, Any]:
 def array_volume(name: str) -> NDArray[np.int16]:
     """(z, y, x) of a case of `ARRAY_CASES`: noise over a step, with a margin of exact zeros."""
     rng = np.random.default_rng(len(name))
-    shape = {"thick": (7, 22, 19), "turned": (15, 13, 17)}.get(name, (14, 21, 18))
+    shape = {"thick": (7, 22, 19), "turned": (15, 13, 17), "halved": (35, 21, 18)}.get(
+        name, (14, 21, 18)
+    )
     values = rng.normal(60, 160, shape)
     values[:, shape[1] // 2 :] += 700
     values = np.rint(np.clip(values, -1024, 3071)).astype(np.int16)
@@ -150,6 +152,7 @@ ARRAY_CASES: Mapping[str, tuple[dict[str, Any], str, tuple[float, float, float]]
     "cubic": (small_plans(spacing=(2.0, 1.5, 1.5)), "3d_fullres", (2.6, 1.1, 1.2)),
     "one_axis_kept": (small_plans(spacing=(2.0, 1.5, 1.5)), "3d_fullres", (2.0, 1.1, 1.1)),
     "thick": (small_plans(spacing=(7.5, 1.2, 1.2)), "3d_fullres", (5.0, 0.9, 0.9)),
+    "halved": (small_plans(spacing=(7.5, 1.2, 1.2)), "3d_fullres", (2.2, 1.2, 1.2)),
     "made_thick": (small_plans(spacing=(6.0, 1.2, 1.2)), "3d_fullres", (2.0, 0.9, 0.9)),
     "masked": (_masked(spacing=(2.0, 1.5, 1.5)), "3d_fullres", (2.5, 1.3, 1.3)),
     "turned": (
