@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def sections(union: object) -> dict[str, type[Section]]:
 @pytest.mark.parametrize(
     ("union", "steps"), [(package_steps.PreStep, PRE_STEPS), (package_steps.PostStep, POST_STEPS)]
 )
-def test_every_step_has_a_section_with_the_same_keys_and_defaults(union, steps) -> None:
+def test_every_step_has_a_section_with_the_same_keys_and_defaults(union: Any, steps: Any) -> None:
     by_word = sections(union)
     assert set(by_word) == {step.step for step in steps}
     for step in steps:
@@ -77,11 +78,11 @@ def test_every_step_but_boxes_has_its_function() -> None:
         (package_results.ResultsSection, manifest_results.Results),
     ],
 )
-def test_results_have_the_same_words(section, value) -> None:
+def test_results_have_the_same_words(section: Any, value: Any) -> None:
     assert set(section.model_fields) == {field.name for field in fields(value)}
 
 
-def test_steps_are_read_as_values(tmp_path) -> None:
+def test_steps_are_read_as_values(tmp_path: Path) -> None:
     read_in = read(
         tmp_path,
         "preprocess:\n"
@@ -114,7 +115,7 @@ def test_steps_are_read_as_values(tmp_path) -> None:
         ("{spacing_mm: [1, 1, 1]}", "step: "),
     ],
 )
-def test_a_faulty_step_is_told_with_its_remedy(tmp_path, line, told) -> None:
+def test_a_faulty_step_is_told_with_its_remedy(tmp_path: Path, line: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, f"preprocess:\n  - {line}\n")
     assert told in str(caught.value)

@@ -7,7 +7,7 @@ score, score_flat     logits of "bright": 20 * (mean of the window - 0.5), and m
 views                 the same from two views: the mean of both
 heads                 RetinaNet's raw heads on a map of a quarter of the patch: the class logit is
                       20 * (mean of the cell - 0.5); boxes are the anchors
-tile                  logits of "red": 20 * (redness - 0.5), redness being red less the mean of green
+tile                  logits of "red": 20 * (redness - 0.5); redness is red less the mean of green
                       and blue, plus 0.5
 heads_flat            as heads, of a colour image; the class logit is 20 * (0.5 - mean): dark cells
 features, attention   of a tile: the means of its three colours and their largest; of a bag: the
