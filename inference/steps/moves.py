@@ -137,6 +137,8 @@ def read(
         flat = list(maps)
         flat[axis] = AxisMap(1.0, 0.0, maps[axis].count)
         maps = (flat[0], flat[1], flat[2])
+    if rule.corners and interpolation in ("nearest", "linear"):
+        return sampling.zoomed(values, maps, 0 if interpolation == "nearest" else 1)
     if interpolation == "nearest":
         return sampling.nearest(values, maps, rule.rounding)
     if interpolation == "linear":

@@ -114,12 +114,7 @@ def cubic(
     if len(still) == len(maps):
         return values
     if corners:
-        factors = [count / length for count, length in zip(shape, values.shape[1:], strict=True)]
-        zoomed = [
-            ndimage.zoom(channel.astype(np.float64), factors, order=3, mode="nearest")
-            for channel in values
-        ]
-        return np.stack(zoomed)
+        return zoomed(values, maps, 3)
     if not by_plane or len(still) != 1:
         return _each(values, shape, lambda channel: resize(channel, shape, 3))
     (axis,) = still
@@ -130,6 +125,18 @@ def cubic(
         return np.stack(read, axis=axis)
 
     return _each(values, shape, planes)
+
+
+def zoomed(values: Array, maps: Sequence[AxisMap], order: Literal[0, 1, 3]) -> Array:
+    """(channel, *spatial) by `scipy.ndimage.zoom` itself, mode nearest, to the last bit.
+
+    Returns:
+        float64, so that a cast behind it cuts off what it cut off in training; the type of the
+        values for order 0.
+    """
+    factors = [along.count / length for along, length in zip(maps, values.shape[1:], strict=True)]
+    kept = values if order == 0 else values.astype(np.float64)
+    return np.stack([ndimage.zoom(one, factors, order=order, mode="nearest") for one in kept])
 
 
 def _each(values: Array, shape: tuple[int, ...], read: Callable[[Array], Array]) -> Floats:
