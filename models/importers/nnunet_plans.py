@@ -59,15 +59,15 @@ class Resampling:
     """How arrays are brought to another grid (skimage's `resize`, edges repeated).
 
     Attributes:
-        order: of the spline, 0, 1 or 3; in the plane where the coarse axis is apart.
-        order_z: of the coarse axis where it is apart, 0 or 1.
-        separate: True, False, or None: where the spacing is anisotropic.
+        order: of the spline, 0, 1 or 3. Where the coarse axis is apart, it is read by nearest
+            and the order holds in the plane.
+        separate: the coarse axis is apart: True, False, or None: where the spacing is
+            anisotropic.
         anisotropy: what counts as anisotropic, largest over smallest spacing.
         off: nothing is resampled at all.
     """
 
     order: int = 3
-    order_z: int = 0
     separate: bool | None = None
     anisotropy: float = ANISOTROPY
     off: bool = False
@@ -275,18 +275,18 @@ def _resampling(section: Node, key: str) -> Resampling:
         section.doubts.add(arguments.key("is_seg"), "images and logits are not resampled as labels")
     if function == "resample_torch_fornnunet":
         _torch_words(arguments)
-        return Resampling(order=1, order_z=0, separate=separate, anisotropy=anisotropy)
+        return Resampling(order=1, separate=separate, anisotropy=anisotropy)
     arguments.only(("is_seg", "order", "order_z", "force_separate_z", threshold))
     order, order_z = arguments.integer("order"), arguments.integer("order_z")
-    if order not in (0, 1, 3) or order_z not in (0, 1):
+    if order not in (0, 1, 3) or order_z != 0:
         section.doubts.add(
             arguments.place,
-            f"order {order} with order_z {order_z} is not supported (0, 1 or 3 with 0 or 1)",
+            f"order {order} with order_z {order_z} is not supported (0, 1 or 3 with order_z 0)",
         )
     if not section.has(f"{key}_kwargs") or "force_separate_z" not in arguments.values:
         # The function's own default differs from what every planner writes.
         separate = False
-    return Resampling(order=order, order_z=order_z, separate=separate, anisotropy=anisotropy)
+    return Resampling(order=order, separate=separate, anisotropy=anisotropy)
 
 
 def _torch_words(arguments: Node) -> None:

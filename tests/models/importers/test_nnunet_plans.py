@@ -134,6 +134,8 @@ _KWARGS = (*_ARCHITECTURE, "arch_kwargs")
         ((*_AT, "normalization_schemes"), ["MagicNormalization"], "MagicNormalization"),
         ((*_AT, "preprocessor_name"), "CT_DirtyPreprocessor", "CT_DirtyPreprocessor"),
         ((*_AT, "resampling_fn_data"), "resample_by_magic", "resample_by_magic"),
+        ((*_AT, "resampling_fn_data_kwargs", "order_z"), 1, "order_z 1"),
+        ((*_AT, "resampling_fn_data_kwargs", "order"), 5, "order 5"),
         ((*_AT, "patch_size"), "large", "patch_size"),
         ((*_AT, "spacing"), [1.0, 0.0, 1.0], "spacing"),
         ((*_AT, "spacing"), [float("nan")] * 3, "spacing"),
