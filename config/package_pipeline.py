@@ -49,6 +49,7 @@ def fault_of(
                 *_thresholds(steps[1], results, thresholds),
                 *_postprocess(pipeline, steps),
                 *_tensors(pipeline, networks, results),
+                *_raster(pipeline, networks, steps[1]),
             )
         ),
         None,
@@ -254,3 +255,42 @@ def _channels_out(network: NetworkSection) -> int | None:
     if network.outputs:
         return network.outputs[0].count
     return len(network.classes) or None
+
+
+def _raster(
+    pipeline: str, networks: Sequence[NetworkSection], post: Sequence[Any]
+) -> Iterator[PydanticCustomError]:
+    """Windows of a detector must begin on the raster of its coarsest map, or boxes shift."""
+    if pipeline != "detection":
+        return
+    network, step = networks[0], post[-1]
+    axes = len(network.patch)
+    strides = [one.stride or (1,) * axes for one in network.outputs]
+    coarse = [max(stride[axis] for stride in strides) for axis in range(axes)] if strides else []
+    windows = network.windows
+    if windows is None or not strides:
+        yield refusal(
+            "the outputs of a detector have names, strides and windows",
+            "write 'outputs: [...]' and 'windows: {...}' instead of the short form",
+            at="networks.0",
+        )
+        return
+    if windows.starts != "monai":
+        yield refusal(
+            "windows that are spread evenly do not begin on the raster of the maps",
+            "write starts: monai",
+            at="networks.0.windows.starts"
+            if "starts" in windows.model_fields_set
+            else "networks.0",
+        )
+    divisors = step.divisible_by or (1,) * axes
+    for axis, stride in enumerate(coarse):
+        advance = int(network.patch[axis] * (1.0 - windows.overlap)) or network.patch[axis]
+        if any(size % stride for size in (network.patch[axis], advance, divisors[axis])):
+            yield refusal(
+                f"axis {axis}: the patch of {network.patch[axis]}, steps of {advance} and images "
+                f"in multiples of {divisors[axis]} do not lie on a raster of {stride}",
+                f"choose patch and overlap so that all are multiples of {stride}, and write "
+                f"divisible_by: {coarse} in the step boxes",
+                at="networks.0.patch",
+            )

@@ -129,14 +129,18 @@ def as_network_sees(
 ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
     """Padded at its far end so that strides fit, as MONAI does; and the size without padding.
 
-    Where it is still smaller than a window, the windows pad it, on both sides.
+    Where it is still smaller than a window, the windows pad it on both sides. That must be by
+    whole cells of the maps, or every box would be shifted; more is padded here until it is.
     """
     values = np.asarray(image.values, np.float32)
     spatial = values.shape[-len(patch) :]
     margins = [(0, 0)] * (values.ndim - len(patch))
     divisors = step.divisible_by or (1,) * len(patch)
-    for length, divisor in zip(spatial, divisors, strict=True):
-        margins.append((0, -length % divisor))
+    for length, window, divisor in zip(spatial, patch, divisors, strict=True):
+        wanted = length + -length % divisor
+        while wanted < window and (window - wanted) % (2 * divisor):
+            wanted += divisor
+        margins.append((0, wanted - length))
     return np.pad(values, margins), spatial
 
 

@@ -26,7 +26,7 @@ _INFERENCE = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.pt", "model.pth", "model.safetensors", "model.ts")
 _LARGE_FILES = ("large_files.yml", "large_files.yaml", "large_files.json")
 #: Networks all of whose outputs count.
-_SEVERAL_OUTPUTS = ("HoVerNet", "RetinaNet")
+_SEVERAL_OUTPUTS = ("RetinaNet",)
 _HASHES = ("md5", "sha1", "sha256", "sha512")
 
 

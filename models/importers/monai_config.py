@@ -104,6 +104,8 @@ class MonaiConfig:
         return item
 
     def _read(self, item: Any, key: str) -> Value:  # noqa: ANN401 - JSON
+        if key in self.overrides:
+            return self.overrides[key]
         if isinstance(item, str):
             return self._text(item, key)
         if isinstance(item, list):

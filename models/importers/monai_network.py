@@ -27,7 +27,6 @@ NETWORKS = frozenset(
         "FlexibleUNet",
         "FlexUNet",
         "HighResNet",
-        "HoVerNet",
         "MedNeXt",
         "ResNet",
         "SEResNet50",

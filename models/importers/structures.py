@@ -74,7 +74,6 @@ _TERMS: Mapping[str, tuple[str, str]] = {
     "airway": ("89187006", "Airway structure"),
     "aorta": ("15825003", "Aorta"),
     "artery": ("51114001", "Artery"),
-    "atrial appendage": ("33626005", "Left auricular appendage"),
     "autochthon": ("244849004", "Autochthonous back muscle"),
     "bile duct": ("28273000", "Bile duct"),
     "bladder": ("89837001", "Bladder"),
@@ -147,6 +146,7 @@ _TERMS: Mapping[str, tuple[str, str]] = {
 }
 #: Chambers have a side of their own, so the side stays in the name.
 _SIDED: Mapping[str, tuple[str, str]] = {
+    "atrial appendage left": ("33626005", "Left auricular appendage"),
     "heart atrium left": ("82471001", "Left atrium"),
     "heart atrium right": ("73829009", "Right atrium"),
     "heart ventricle left": ("87878005", "Left ventricle"),
@@ -189,12 +189,12 @@ _OTHER_WORDS = {
     "iliac vein": "iliac vena",
     "gall bladder": "gallbladder",
     "small intestine": "small bowel",
+    "clavicula": "clavicle",
     "thyroid": "thyroid gland",
     "adrenal": "adrenal gland",
     "spinal chord": "spinal cord",
     "brain stem": "brainstem",
     "autochthonous back muscle": "autochthon",
-    "atrial appendage left": "atrial appendage",
     "vena cava inferior": "inferior vena cava",
     "vena cava superior": "superior vena cava",
 }

@@ -21,7 +21,7 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="file, folder or zip of the foreign model")
     parser.add_argument("--kind", choices=tuple(IMPORTERS), required=True, help="what it is")
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help=f"package to write (default {MODELS_FOLDER}/...)"
+        "--out", type=Path, metavar="FOLDER", help="package to write (default models/NAME)"
     )
     parser.add_argument(
         "--form", type=Path, metavar="FILE", help="what the source cannot say; see models/IMPORT.md"

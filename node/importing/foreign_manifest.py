@@ -78,6 +78,12 @@ def manifest_of(
             "the modality is not stated",
             "write it into the form, for example modality: CT",
         )
+    if len(exported.outputs) > 1 and bundle.detector is None:
+        raise ImportRefused.once(
+            "network",
+            f"it has {len(exported.outputs)} outputs ({', '.join(n for n, _ in exported.outputs)})",
+            "what is made of several outputs is not in the vocabulary",
+        )
     pipeline = form.task or _pipeline(bundle, exported, modality)
     notes: list[str] = []
     network = _network(bundle, form, exported, modality, notes)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from models.manifest import ModelManifest
 from node.domain.errors import ImportRefused
 from node.importing.draft import PackageDraft
+from node.importing.identity import package_name
 from node.importing.package import write_package
 from node.importing.sandbox import SandboxLimits
 
@@ -105,6 +106,12 @@ def import_model(
         ImportRefused: what stands against it, one line each. WorkerError: a sandboxed program
             passed a limit or died. ConfigError, ModelError: see `write_package`.
     """
+    if out.name != package_name(out.name):
+        raise ImportRefused.once(
+            str(out),
+            "the folder's name is the package's name, and this cannot be one",
+            f"use a-z, 0-9 and _, first a letter, for example {package_name(out.name)}",
+        )
     with opened_request(source, out.name, options, tell) as request:
         importer = importlib.import_module(IMPORTERS[kind])
         draft: PackageDraft = importer.draft_package(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ _RESOLVER = "models.importers.framework.monai_code"
 _NEEDED = ("torch", "monai", "onnx", "onnxscript", "onnxruntime", "nibabel", "yaml")
 #: Generated volumes reach this much beyond one window, so that windows overlap.
 _BEYOND = (1.2, 1.2, 1.2)
-#: Detectors have large windows; where the volume is smaller than one, they pad.
-_BEYOND_DETECTOR = (1.2, 0.9, 1.2)
+_VOLUMES = ("CT", "MR", "PT")
+#: Windows of detectors are large.
+_BEYOND_DETECTOR = (1.1, 1.1, 1.1)
 #: Classes above which two of the four volumes are enough: their maps take gigabytes.
 _MANY_CLASSES = 40
 
@@ -100,10 +101,36 @@ def _patch(bundle: ForeignModel, form: ImportForm) -> tuple[int, ...]:
             "the size of the network's window is not written as numbers",
             "write it into the form: patch: [96, 96, 96]",
         )
+    if bundle.detector is not None:
+        _on_raster(patch, bundle.detector.divisible_by, float(bundle.inference.windows["overlap"]))
     return tuple(patch)
 
 
+def _on_raster(patch: Sequence[int], raster: Sequence[int], overlap: float) -> None:
+    """Windows of a detector must begin where a cell of its coarsest map begins.
+
+    Raises:
+        ImportRefused: they do not; boxes would be shifted.
+    """
+    steps = [int(side * (1 - overlap)) or side for side in patch]
+    if any(
+        side % cell or step % cell for side, step, cell in zip(patch, steps, raster, strict=True)
+    ):
+        raise ImportRefused.once(
+            "patch",
+            f"windows of {list(patch)} in steps of {steps} do not lie on the raster {list(raster)} "
+            "of the network's coarsest map",
+            "write another patch into the form, of which both patch and steps are multiples of it",
+        )
+
+
 def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImage, ...]:
+    if len(patch) == 2 and bundle.metadata.modality in _VOLUMES:
+        raise ImportRefused.once(
+            "inferer",
+            "a network of planes; which planes of a volume it looks at, the bundle does not say",
+            "export it to ONNX and import that with a form, where `orientation` says it",
+        )
     if len(patch) == 2:
         size = patch if bundle.inference.kind == "whole" else tuple(int(1.3 * s) for s in patch)
         return generate_pictures((size[0], size[1]), bundle.channels)

@@ -211,7 +211,7 @@ def test_a_bundles_own_code_runs_only_with_the_flag_and_without_network(
     layer = torch.nn.Conv3d(1, 2, 3, padding=1)
     state = {f"layer.{key}": value for key, value in layer.state_dict().items()}
     torch.save(state, folder / "models" / "model.pt")
-    with pytest.raises(ImportRefused, match="--allow-code"):
+    with pytest.raises(ImportRefused, match=r"--allow-code"):
         take(folder, "monai")
     imported = take(folder, "monai", allow_code=True)
     assert imported.manifest.networks[0].windows.overlap == 0.5
@@ -245,3 +245,44 @@ def test_a_small_retinanet_finds_monais_boxes(tmp_path: Path, take: Importer) ->
         assert row.logits.largest < 1e-3
         assert "boxes found" in row.notes[0]
         assert not row.notes[0].startswith("0 of")
+
+
+def test_a_classifier_of_volumes_gives_monais_scores(tmp_path: Path, take: Importer) -> None:
+    config, meta = tiny(), bundles.metadata()
+    config["network_def"] = {
+        "_target_": "resnet10",
+        "spatial_dims": 3,
+        "n_input_channels": 1,
+        "num_classes": 2,
+        "pretrained": True,
+    }
+    before = config["preprocessing"]["transforms"]
+    before.append(
+        {
+            "_target_": "Resized",
+            "keys": "image",
+            "spatial_size": [32, 32, 32],
+            "mode": "trilinear",
+        }
+    )
+    config["inferer"] = {"_target_": "SimpleInferer"}
+    config["postprocessing"]["transforms"] = [
+        {"_target_": "Activationsd", "keys": "pred", "sigmoid": True}
+    ]
+    meta["network_data_format"]["outputs"]["pred"]["channel_def"] = {"0": "edema", "1": "nodule"}
+    imported = take(zoo.write_bundle(tmp_path / "bundle", config, meta), "monai")
+    assert imported.manifest.pipeline == "classification"
+    assert imported.manifest.results is not None
+    assert [item.name for item in imported.manifest.results.classes] == ["Edema", "Nodule"]
+    assert all(row.logits.largest < 1e-4 for row in imported.draft.parity)
+
+
+def test_a_network_of_planes_of_a_volume_is_sent_to_the_form(
+    tmp_path: Path, take: Importer
+) -> None:
+    config = tiny()
+    config["network_def"]["spatial_dims"] = 2
+    config["inferer"]["roi_size"] = [32, 32]
+    folder = zoo.write_bundle(tmp_path / "bundle", config, bundles.metadata())
+    with pytest.raises(ImportRefused, match="which planes of a volume"):
+        take(folder, "monai")

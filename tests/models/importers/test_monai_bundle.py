@@ -74,6 +74,7 @@ def test_an_argument_that_nobody_knows_is_never_passed_over(tmp_path: Path) -> N
     [
         ("scripts.networks.MyNet", "the bundle's own Python.*--allow-code"),
         ("torch.nn.Linear", "not in the vocabulary"),
+        ("HoVerNet", "not in the vocabulary"),
         ("os.system", "not in the vocabulary"),
         ("monai.networks.nets.unet.NoSuchNet", "not in the vocabulary"),
         ("evil.networks.UNet", "not in the vocabulary"),

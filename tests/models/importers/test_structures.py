@@ -62,6 +62,8 @@ def test_an_unknown_name_gets_a_private_code_that_is_the_same_everywhere() -> No
     assert found.code[1] == PRIVATE
     assert len(found.code[0]) <= 16
     assert structure_of("vertebrae_L9").private
+    # Only the left one has a code in the table.
+    assert structure_of("atrial_appendage_right").private
     assert structure_of("rib_left_13").private
 
 
