@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,19 +42,15 @@ def fault_of(
     """
     if pipeline not in _REPORTED:
         return _no_pipeline(pipeline, steps, results)
-    return next(
-        (
-            fault
-            for fault in (
-                *_results(pipeline, results),
-                *_thresholds(steps[1], results, thresholds),
-                *_postprocess(pipeline, steps),
-                *_tensors(pipeline, networks, results),
-                *_raster(pipeline, networks, steps[1]),
-            )
-        ),
-        None,
+    # Each kind of fault is looked for only where there is none of those before it.
+    faults = itertools.chain(
+        _results(pipeline, results),
+        _thresholds(steps[1], results, thresholds),
+        _postprocess(pipeline, steps),
+        _tensors(pipeline, networks, results),
+        _raster(pipeline, networks, steps[1]),
     )
+    return next(faults, None)
 
 
 def _no_pipeline(

@@ -38,7 +38,8 @@ Spatial = Literal[
 ]
 
 
-def _axes(text: str) -> str:
+def axes_of_patient(text: str) -> str:
+    """Three letters, one of each pair, or a refusal."""
     pairs = ("RL", "AP", "SI")
     named = [sum(letter in pair for letter in text) for pair in pairs]
     if len(text) != 3 or named != [1, 1, 1]:
@@ -62,7 +63,7 @@ class Orient(Section):
     """Turn the axes."""
 
     step: Literal["orient"]
-    axes: Annotated[str, AfterValidator(_axes), Field(examples=["RAS"])]
+    axes: Annotated[str, AfterValidator(axes_of_patient), Field(examples=["RAS"])]
 
 
 class Spacing(Section):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from inference import windows
 from inference.steps.image import Image
 from models.manifest import ModelManifest, NetworkSpec
+from models.manifest_steps import Argmax, PostStep, Softmax
 from node.domain.errors import ModelError
 from node.domain.imaging import Network
 
@@ -32,6 +33,39 @@ def run_maps(manifest: ModelManifest, networks: Mapping[str, Network], image: Im
     if len(manifest.networks) > 1:
         mean /= np.float32(len(manifest.networks))
     return image.with_values(mean)
+
+
+def gives_labels(manifest: ModelManifest) -> bool:
+    """The largest channel is all that is asked of one network of three axes."""
+    behind = manifest.postprocess
+    first = next((step for step in behind if not isinstance(step, Softmax)), None)
+    return (
+        len(manifest.networks) == 1
+        and len(manifest.networks[0].patch) == 3
+        and isinstance(first, Argmax)
+    )
+
+
+def after_argmax(steps: Sequence[PostStep]) -> tuple[PostStep, ...]:
+    """What is left to do behind `run_labels`."""
+    first = next(at for at, step in enumerate(steps) if isinstance(step, Argmax))
+    return tuple(steps[first + 1 :])
+
+
+def run_labels(manifest: ModelManifest, networks: Mapping[str, Network], image: Image) -> Image:
+    """`run_maps` and `argmax` of it, in the memory of one slab of windows.
+
+    A hundred classes on the grid of a whole chest need several GB; their labels a few MB.
+
+    Raises:
+        ModelError: as `run_maps`.
+    """
+    (spec,) = manifest.networks
+    network = loaded(networks, spec)
+    check_channels(spec, len(image.values))
+    values = np.ascontiguousarray(image.values, np.float32)
+    cut = windows.Windowing.of(spec.patch, spec.windows)
+    return image.with_values(windows.run_labels(network.run, values, cut)[np.newaxis])
 
 
 def loaded(networks: Mapping[str, Network], spec: NetworkSpec) -> Network:

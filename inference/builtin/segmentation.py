@@ -9,7 +9,7 @@ import numpy as np
 from inference.builtin import words
 from inference.builtin.parts import Part, contours_of, measurements_of, numbered, parts_of
 from inference.builtin.pictures import Named, coronal_picture, source_picture
-from inference.builtin.running import run_maps
+from inference.builtin.running import after_argmax, gives_labels, run_labels, run_maps
 from inference.builtin.stages import Stages, parameters, refused, results_of
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import image_of
@@ -92,10 +92,15 @@ def label(request: AnalysisRequest, manifest: ModelManifest, stages: Stages) -> 
     """
     with stages.stage("prepare"):
         image = preprocess(image_of(request.volume), manifest.preprocess)
+    behind = manifest.postprocess
     with stages.stage("network"):
-        image = run_maps(manifest, request.networks, image)
+        if gives_labels(manifest):
+            image = run_labels(manifest, request.networks, image)
+            behind = after_argmax(behind)
+        else:
+            image = run_maps(manifest, request.networks, image)
     with stages.stage("labels"):
-        image = postprocess(image, manifest.postprocess, request.thresholds)
+        image = postprocess(image, behind, request.thresholds)
     if image.trace or image.shape != request.volume.voxels.shape:
         raise ModelError(
             "the labels did not come back to the images; add the step invert to 'postprocess:' "

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from inference.axis_operator import nearest_of
 from inference.steps import sampling
 from inference.steps.image import Affine, Grid, Points, Values
 from inference.steps.sampling import AxisMap
@@ -129,50 +132,74 @@ def read(
 ) -> Values:
     """(channel, *spatial) read along `maps` by the rule of a resampling."""
     if rule.alone is not None:
-        thick, flat = _split(values, maps, rule.alone)
-        values = sampling.nearest(values, thick, "up")
-        maps = flat
+        axis = rule.alone
+        # Ties are common where thick slices are halved: positions must round as nnU-Net's do.
+        taken = nearest_of(values.shape[axis + 1], maps[axis].count, "edges")
+        values = values.take(taken, axis=axis + 1)
+        flat = list(maps)
+        flat[axis] = AxisMap(1.0, 0.0, maps[axis].count)
+        maps = (flat[0], flat[1], flat[2])
+    if rule.corners and interpolation in ("nearest", "linear"):
+        return sampling.zoomed(values, maps, 0 if interpolation == "nearest" else 1)
     if interpolation == "nearest":
         return sampling.nearest(values, maps, rule.rounding)
     if interpolation == "linear":
         return sampling.linear(values, maps)
-    return sampling.cubic(values, maps, corners=rule.corners)
-
-
-def _split(
-    values: Values, maps: tuple[AxisMap, AxisMap, AxisMap], alone: int
-) -> tuple[tuple[AxisMap, AxisMap, AxisMap], tuple[AxisMap, AxisMap, AxisMap]]:
-    """Maps that move one axis only, and maps that move the others."""
-    still = [AxisMap(1.0, 0.0, count) for count in values.shape[1:]]
-    thick, flat = list(still), list(maps)
-    thick[alone] = maps[alone]
-    flat[alone] = AxisMap(1.0, 0.0, maps[alone].count)
-    return (thick[0], thick[1], thick[2]), (flat[0], flat[1], flat[2])
+    return sampling.cubic(values, maps, corners=rule.corners, by_plane=rule.alone is not None)
 
 
 def _per_class_linear(values: Values, shape: tuple[int, int, int]) -> Values:
     """Each label as a mask, linearly, kept at 0.5 or more; a higher label overwrites a lower.
 
-    Only the box around a label is read, with room for its blurred edge.
+    Only the box around a label is read, with room for its blurred edge. Where the new grid
+    lies halfway between two voxels, 0.5 itself is common and decides a whole layer: weights are
+    float64 and their sum float32, as in SciPy's map_coordinates.
     """
     out = np.zeros((len(values), *shape), values.dtype)
     for source, target in zip(values, out, strict=True):
         for label in np.unique(source[source != 0]):
             where = np.nonzero(source == label)
-            boxes, maps, target_box = [], [], []
+            boxes, target_box, weights = [], [], []
             for axis, (length, count) in enumerate(zip(source.shape, shape, strict=True)):
                 first = max(int(where[axis].min()) - 2, 0)
                 behind = min(int(where[axis].max()) + 3, length)
                 start = max(int(np.floor(first * count / length)), 0)
                 end = min(int(np.ceil(behind * count / length)), count)
-                whole = AxisMap.edges_kept(length, count)
-                offset = whole.scale * start + whole.offset - first
                 boxes.append(slice(first, behind))
-                maps.append(AxisMap(whole.scale, offset, end - start))
                 target_box.append(slice(start, end))
-            mask = (source[tuple(boxes)] == label).astype(np.float32)[np.newaxis]
-            target[tuple(target_box)][sampling.linear(mask, maps)[0] >= 0.5] = label
+                places = (np.arange(start, end) + 0.5) * length / count - 0.5 - first
+                weights.append(_linear_weights(places, behind - first))
+            mask = (source[tuple(boxes)] == label).astype(np.float64)
+            _paint(target[tuple(target_box)], mask, weights, label)
     return out
+
+
+def _linear_weights(places: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """(place, length): what each sample of an axis adds to each place."""
+    inside = np.clip(places, 0, length - 1)
+    lower = np.floor(inside).astype(np.intp)
+    upper = np.minimum(lower + 1, length - 1)
+    weights = np.zeros((len(places), length))
+    rows = np.arange(len(places))
+    weights[rows, lower] = 1 - (inside - lower)
+    weights[rows, upper] += inside - lower
+    return weights
+
+
+def _paint(
+    target: Values,
+    mask: NDArray[np.float64],
+    weights: Sequence[NDArray[np.float64]],
+    label: np.generic,
+) -> None:
+    """Write the label where the interpolated mask is at least one half, plane by plane."""
+    along, rows, columns = weights
+    for plane, share in zip(target, along, strict=True):
+        (near,) = np.nonzero(share)
+        between = np.tensordot(share[near], mask[near], axes=1)
+        if between.any():
+            part = (rows @ between @ columns.T).astype(np.float32)
+            plane[part >= 0.5] = label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

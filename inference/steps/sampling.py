@@ -92,14 +92,18 @@ def matrix_of(maps: Sequence[AxisMap]) -> NDArray[np.float64]:
     return matrix
 
 
-def cubic(values: Array, maps: Sequence[AxisMap], *, corners: bool) -> Array:
+def cubic(
+    values: Array, maps: Sequence[AxisMap], *, corners: bool, by_plane: bool = False
+) -> Array:
     """(channel, *spatial) by cubic B-splines; an axis whose map is the identity is not touched.
 
     Args:
         maps: with `corners` all of them `corners_kept`: `scipy.ndimage.zoom` with mode nearest
             itself, in float64, so that a cast behind it cuts off what it cut off in training.
-            Else all of them `edges_kept`: as skimage.resize, clipped to the range of what is
-            read at a time, float32.
+            Else all of them `edges_kept`: as skimage.resize, clipped to the range of the
+            channel, float32.
+        by_plane: clip to the range of each plane across the axis whose map is the identity, as
+            nnU-Net does with thick slices.
     """
     shape = tuple(along.count for along in maps)
     still = [
@@ -110,13 +114,8 @@ def cubic(values: Array, maps: Sequence[AxisMap], *, corners: bool) -> Array:
     if len(still) == len(maps):
         return values
     if corners:
-        factors = [count / length for count, length in zip(shape, values.shape[1:], strict=True)]
-        zoomed = [
-            ndimage.zoom(channel.astype(np.float64), factors, order=3, mode="nearest")
-            for channel in values
-        ]
-        return np.stack(zoomed)
-    if len(still) != 1:
+        return zoomed(values, maps, 3)
+    if not by_plane or len(still) != 1:
         return _each(values, shape, lambda channel: resize(channel, shape, 3))
     (axis,) = still
     planar = tuple(size for number, size in enumerate(shape) if number != axis)
@@ -126,6 +125,18 @@ def cubic(values: Array, maps: Sequence[AxisMap], *, corners: bool) -> Array:
         return np.stack(read, axis=axis)
 
     return _each(values, shape, planes)
+
+
+def zoomed(values: Array, maps: Sequence[AxisMap], order: Literal[0, 1, 3]) -> Array:
+    """(channel, *spatial) by `scipy.ndimage.zoom` itself, mode nearest, to the last bit.
+
+    Returns:
+        float64, so that a cast behind it cuts off what it cut off in training; the type of the
+        values for order 0.
+    """
+    factors = [along.count / length for along, length in zip(maps, values.shape[1:], strict=True)]
+    kept = values if order == 0 else values.astype(np.float64)
+    return np.stack([ndimage.zoom(one, factors, order=order, mode="nearest") for one in kept])
 
 
 def _each(values: Array, shape: tuple[int, ...], read: Callable[[Array], Array]) -> Floats:

@@ -165,6 +165,8 @@ def _surroundings(folder: Path, limits: SandboxLimits) -> dict[str, str]:
         "TORCH_HOME": str(folder),
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
         "OMP_NUM_THREADS": threads,
+        # Threads that spin while they wait stand in the way of the node's own work.
+        "OMP_WAIT_POLICY": "PASSIVE",
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
     }
