@@ -189,7 +189,6 @@ _OTHER_WORDS = {
     "iliac vein": "iliac vena",
     "gall bladder": "gallbladder",
     "small intestine": "small bowel",
-    "clavicula": "clavicle",
     "thyroid": "thyroid gland",
     "adrenal": "adrenal gland",
     "spinal chord": "spinal cord",
