@@ -73,20 +73,29 @@ def _apply(image: Image, step: PostStep, thresholds: Mapping[str, float]) -> Ima
 
 
 def _best_undone(image: Image, step: Invert) -> Image:
-    """`invert` and `argmax`."""
+    """`invert` and `argmax`.
+
+    The best class is chosen behind the last interpolation: what only turns or pads comes after
+    it, on labels, and the values of a class lie in memory as they were computed.
+    """
     moves, kept = spatial.undone(image.trace, step)
+    last = max((at for at, move in enumerate(moves) if move.interpolates), default=-1)
     best: Any = None
     number_of: Any = None
+    better: Any = None
     for number in range(len(image.values)):
         values = image.values[number : number + 1]
-        for move in moves:
+        for move in moves[: last + 1]:
             values = move.undo(values, step.interpolation)
         if best is None:
-            best = values.copy()
+            best = np.array(values, order="C")
+            better = np.empty(values.shape, np.bool_)
             number_of = np.zeros(values.shape, label_type(len(image.values)))
             continue
-        better = values > best
-        number_of[better] = number
-        np.copyto(best, values, where=better)
+        np.greater(values, best, out=better)
+        np.copyto(number_of, number_of.dtype.type(number), where=better)
+        np.maximum(best, values, out=best)
+    for move in moves[last + 1 :]:
+        number_of = move.undo(number_of, "nearest")
     affine = moves[-1].source.affine if moves else image.affine
     return Image(values=number_of, affine=affine, trace=kept)

@@ -55,6 +55,11 @@ class Move(Protocol):
         """The grid before it."""
         ...
 
+    @property
+    def interpolates(self) -> bool:
+        """Are values computed on its way back, not only moved and padded with 0?"""
+        ...
+
     def undo(self, values: Values, interpolation: str) -> Values:
         """(channel, i, j, k) behind the step -> the same before it."""
         ...
