@@ -78,11 +78,14 @@ class Image:
             float32; a label map is one channel of an unsigned integer.
         affine: (4, 4) float64, (i, j, k, 1) of voxel centres to RAS mm.
         trace: the spatial steps that were done, oldest first; `invert` undoes them.
+        certainty: of a label map, (1, i, j, k) float32: the probability of the label that was
+            chosen; None where nobody asked.
     """
 
     values: Values
     affine: Affine
     trace: tuple[Move, ...] = ()
+    certainty: Values | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
