@@ -13,7 +13,7 @@ MODEL ?= body_composition
 STUDIES ?=
 ARGS ?=
 
-.PHONY: help setup check test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
+.PHONY: help setup check lint test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -27,12 +27,14 @@ $(STAMP): requirements/dev.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-check: setup ## style, types, import contracts, fast tests
+check: lint ## style, types, import contracts, fast tests
+	$(RUN) -m pytest -q -m "not slow" $(ARGS)
+
+lint: setup ## style, types, import contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m pytest -q -m "not slow" $(ARGS)
 
 test: setup ## the whole test suite, under 20 minutes on 2 cores
 	$(RUN) -m pytest -q $(ARGS)
@@ -70,15 +72,16 @@ $(TRAIN_STAMP): requirements/train.txt requirements/dev.lock
 	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-import-env: $(IMPORT_STAMP) ## the environment of `models import` (PyTorch, MONAI), about 1.5 GB
+import-env: $(IMPORT_STAMP) ## the environment of `models import` (PyTorch, MONAI, nnU-Net), about 2 GB
 
 import-test: $(IMPORT_STAMP) ## the importers against the frameworks themselves
 	$(IMPORT_VENV)/bin/python -m pytest -q tests/framework $(ARGS)
 
-$(IMPORT_STAMP): requirements/import.txt requirements/dev.lock
+$(IMPORT_STAMP): requirements/import.txt requirements/import-nnunet.txt requirements/import-nnunet-bare.txt requirements/dev.lock
 	@test -x $(IMPORT_VENV)/bin/python || $(PYTHON) -m venv $(IMPORT_VENV)
 	@echo "installing into $(IMPORT_VENV) ..."
-	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/import.txt
+	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/import.txt -r requirements/import-nnunet.txt
+	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/import-nnunet-bare.txt
 	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
