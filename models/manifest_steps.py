@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from models.manifest_boxes import Boxes as Boxes
+from models.manifest_boxes import Boxes
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 Grid = Literal["monai", "nnunet", "zoom"]
