@@ -1,11 +1,31 @@
 # The deliverable: the checkout in an image, owned by root, run by nobody special.
+#   docker build -t vigie .                                         CPU
+#   docker build -t vigie --build-arg RUNTIME=gpu .                 NVIDIA GPU (CUDA)
+#   docker build -t vigie --build-arg RUNTIME=gpu --build-arg TENSORRT=yes .
+# A GPU image runs with `docker run --gpus all`; the driver is the host's. config/RUNTIMES.md
 FROM python:3.11-slim-bookworm
 
-# serve.lock pins onnxruntime for CPU. For a GPU image install the `gpu` extra instead of it,
-# never beside it: the two overwrite each other.
+ARG RUNTIME=cpu
+ARG TENSORRT=no
+ARG OPENVINO=no
+ARG TRITON=no
+
+# onnxruntime (serve.lock) and onnxruntime-gpu (serve-gpu.lock) overwrite each other: one of them.
 WORKDIR /app
-COPY requirements/serve.lock requirements/serve.lock
-RUN pip install --no-cache-dir --require-hashes -r requirements/serve.lock
+COPY requirements/serve.lock requirements/serve-gpu.lock requirements/
+RUN case "$RUNTIME" in \
+        cpu) lock=serve.lock ;; \
+        gpu) lock=serve-gpu.lock ;; \
+        *) echo "RUNTIME is cpu or gpu, not $RUNTIME" >&2; exit 2 ;; \
+    esac \
+    && pip install --no-cache-dir --require-hashes -r "requirements/$lock"
+# TensorRT of the major version that this ONNX Runtime links (libnvinfer.so.10), from NVIDIA's index.
+RUN if [ "$TENSORRT" = yes ]; then \
+        pip install --no-cache-dir --extra-index-url https://pypi.nvidia.com \
+            "tensorrt-cu13>=10.14,<11"; \
+    fi
+RUN if [ "$OPENVINO" = yes ]; then pip install --no-cache-dir "openvino>=2026.4,<2027"; fi
+RUN if [ "$TRITON" = yes ]; then pip install --no-cache-dir "tritonclient[grpc]>=2.73,<3"; fi
 
 COPY LICENSE pyproject.toml appliance.yaml ./
 COPY config config
@@ -15,7 +35,8 @@ COPY models models
 COPY node node
 COPY scp scp
 
-ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN printf '#!/bin/sh\nexec python -m node "$@"\n' > /usr/local/bin/vigie \
     && chmod 755 /usr/local/bin/vigie \
     && useradd --system --create-home --uid 10104 vigie \

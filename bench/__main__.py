@@ -21,7 +21,12 @@ def main() -> int:
         folder = options.folder or simulate(0, Path(scratch)).folder
         print(ingest.report(), flush=True)
         print(acknowledgement.report(), flush=True)
-        for module, arguments in (("volume", [str(folder)]), ("windows", []), ("plan", [])):
+        for module, arguments in (
+            ("volume", [str(folder)]),
+            ("windows", []),
+            ("device", []),
+            ("plan", []),
+        ):
             print(f"{module}:", flush=True)
             command = [sys.executable, "-m", f"bench.{module}", *arguments]
             subprocess.run(command, check=True)

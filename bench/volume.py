@@ -1,27 +1,31 @@
 """Time to turn a folder of one series into a volume, against GDCM reading the same files.
 
-    python -m bench.volume FOLDER [--rounds 5]
+    python -m bench.volume [FOLDER] [--rounds 5]
 
 Both do the whole work of a reader: headers, order along the stack, decoding, rescale. GDCM
 uses its own sorter and image reader, file by file. Rounds are interleaved, so that a busy
-machine slows both; the medians and their ratio are printed, after the voxels were compared.
+machine slows all; medians and ratios are printed, and whether the voxels are the same. Where
+SimpleITK is installed, its series reader is measured too.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import statistics
-import time
+import resource
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import gdcm
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from bench.long_series import write_long_series
+from bench.ratios import interleaved, told
 from inference.series import describe_study
 from inference.volume import load_volume
 from node.domain.extent import Extent
@@ -29,6 +33,7 @@ from node.domain.study import (
     ClassUID,
     Instance,
     InstanceUID,
+    Series,
     SeriesUID,
     StudyUID,
     TransferSyntaxUID,
@@ -37,9 +42,13 @@ from node.domain.study import (
 
 def read_with_vigie(rows: Sequence[Instance]) -> NDArray[np.generic]:
     """(slice, row, column) as the node loads it: headers read anew, geometry checked."""
+    return load_volume(describe(rows)).voxels
+
+
+def describe(rows: Sequence[Instance]) -> Series:
+    """The longest series."""
     study = describe_study(rows, generation=1, completed_at=datetime.now(UTC), confidence="bench")
-    series = max(study.series, key=lambda one: len(one.planes))
-    return load_volume(series).voxels
+    return max(study.series, key=lambda one: len(one.planes))
 
 
 def read_with_gdcm(paths: Sequence[Path]) -> NDArray[np.generic]:
@@ -86,36 +95,69 @@ def rows_of(paths: Sequence[Path]) -> tuple[Instance, ...]:
     return tuple(rows)
 
 
-def timed(read: Callable[[], NDArray[np.generic]]) -> tuple[float, NDArray[np.generic]]:
-    """Seconds of wall clock, and what was read."""
-    started = time.perf_counter()
-    voxels = read()
-    return time.perf_counter() - started, voxels
+def read_with_simpleitk(paths: Sequence[Path]) -> dict[str, Callable[[], Any]]:
+    """SimpleITK's series reader: sorting and reading, and reading of sorted names alone.
+
+    Empty where SimpleITK is not installed.
+    """
+    try:
+        import SimpleITK  # noqa: PLC0415 - a peer that may be missing
+    except ImportError:
+        print("  SimpleITK is not installed here: not compared")
+        return {}
+    sort = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames
+    folder = str(paths[0].parent)
+    names = sort(folder)
+
+    def read(names: Sequence[str]) -> Any:  # noqa: ANN401 - an image of SimpleITK
+        reader = SimpleITK.ImageSeriesReader()
+        reader.SetFileNames(names)
+        return reader.Execute()
+
+    return {"SimpleITK": lambda: read(sort(folder)), "SimpleITK, sorted": lambda: read(names)}
 
 
 def main() -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("folder", type=Path, help="one series, nothing else")
+    parser.add_argument("folder", type=Path, nargs="?", help="one series; default: 600 slices")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    paths = sorted(path for path in options.folder.rglob("*") if path.is_file())
+    with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
+        if options.folder is None:
+            paths = write_long_series(Path(scratch))
+        else:
+            paths = sorted(path for path in options.folder.rglob("*") if path.is_file())
+        _measure(paths, options.rounds)
+
+
+def _measure(paths: Sequence[Path], rounds: int) -> None:
     rows = rows_of(paths)
-    seconds: dict[str, list[float]] = {"vigie": [], "gdcm": []}
-    same = True
-    for _ in range(options.rounds):
-        ours_s, ours = timed(lambda: read_with_vigie(rows))
-        theirs_s, theirs = timed(lambda: read_with_gdcm(paths))
-        seconds["vigie"].append(ours_s)
-        seconds["gdcm"].append(theirs_s)
-        same = same and np.array_equal(ours, np.maximum(theirs, -1024))
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{len(paths)} files, {rows[0].transfer_syntax_uid}, {options.rounds} rounds")
-    for name, median in medians.items():
-        spread = f"{min(seconds[name]):.3f} to {max(seconds[name]):.3f}"
-        print(f"  {name:6} {median:.3f} s ({spread})")
-    print(f"  vigie / gdcm {medians['vigie'] / medians['gdcm']:.2f}")
+    described = describe(rows)
+    print(f"{len(paths)} files, {rows[0].transfer_syntax_uid}, {rounds} rounds")
+    ways: dict[str, Callable[[], Any]] = {
+        "vigie": lambda: read_with_vigie(rows),
+        "vigie, described": lambda: load_volume(described),
+        "gdcm": lambda: read_with_gdcm(paths),
+        **read_with_simpleitk(paths),
+    }
+    same = np.array_equal(ways["vigie"](), np.maximum(ways["gdcm"](), -1024))
+    seconds = interleaved(ways, rounds)
+    print(told({name: seconds[name] for name in ("vigie", "gdcm")}, reference="gdcm"))
+    if "SimpleITK" in seconds:
+        print("headers and pixels:")
+        print(told({name: seconds[name] for name in ("vigie", "SimpleITK")}, reference="SimpleITK"))
+        print("pixels, where the order is known:")
+        names = ("vigie, described", "SimpleITK, sorted")
+        print(
+            told(
+                {name: seconds[name] for name in names},
+                reference="SimpleITK, sorted",
+                target="at most 0.60",
+            )
+        )
     print(f"  same voxels (padding below -1024 HU aside): {'yes' if same else 'NO'}")
+    print(f"  most memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss} kB")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from config.crosscheck_alerts import alerts
+from config.crosscheck_feedback import feedback
 from config.crosscheck_names import Installed, asked, models, repeats, routes, senders
 from config.draft import Draft, Faults, Unsettled, settled
 from config.fields import is_loopback
@@ -42,6 +43,7 @@ def contradictions(draft: Draft, installed_models: Installed) -> tuple[ConfigFau
         senders,
         asked,
         repeats,
+        feedback,
         lambda draft: alerts(draft, installed_models),
     )
     found: list[ConfigFault] = []

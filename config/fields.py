@@ -28,6 +28,7 @@ AE_TITLE_LENGTH = 16
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,38}[A-Za-z0-9])?")
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+_CODED = re.compile(r"[^\^\\\s]{1,64}\^[^\^\\\s]{1,16}")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 
 
@@ -151,6 +152,15 @@ def _code(text: str) -> str:
     return text
 
 
+def _code_and_scheme(text: str) -> str:
+    if not _CODED.fullmatch(text):
+        raise refusal(
+            "this is not a code with its coding scheme",
+            "write the code value, ^ and the coding scheme designator, for example ACC^99SITE",
+        )
+    return text
+
+
 def _dicom_text(text: str) -> str:
     # PS3.5 section 6.2: a backslash parts values of SH and LO; control characters are excluded.
     if "\\" in text or not text.isprintable():
@@ -242,6 +252,8 @@ EntryName = Annotated[
     str, AfterValidator(_entry_name), WithJsonSchema({"type": "string", "maxLength": 40})
 ]
 Uid = Annotated[str, AfterValidator(_uid)]
+#: "code value^coding scheme designator" (PS3.3 8.1, 8.2).
+CodeAndScheme = Annotated[str, AfterValidator(_code_and_scheme)]
 ModalityCode = Annotated[str, AfterValidator(_code)]
 #: For an attribute of VR SH or LO.
 DicomText = Annotated[str, AfterValidator(_dicom_text)]

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from config.document import Node, ScalarNode, SequenceNode
+from config.document import MappingNode, Node, ScalarNode, SequenceNode
 
 #: Units by the ending of a key, for "a number of seconds".
 UNITS = {
@@ -207,6 +207,10 @@ def _string(wrong: Wrong) -> Wording:
 def _list(wrong: Wrong) -> Wording:
     if isinstance(wrong.node, ScalarNode):
         return Wording("must be a list", f"put it in square brackets: [{wrong.text}]")
+    if isinstance(wrong.node, MappingNode):
+        return Wording(
+            "must be a list", "put it in square brackets, [{...}], or write '- ' before each entry"
+        )
     return Wording("must be a list", "write entries as '- ...' lines or [one, two]")
 
 
@@ -223,7 +227,7 @@ def _section(wrong: Wrong) -> Wording:
             "write each entry below it as 'NAME:' with its keys, instead of a list",
         )
     if isinstance(wrong.node, SequenceNode):
-        return Wording(why, "remove the dashes: write 'key: value' lines, indented by two spaces")
+        return Wording(why, "write {key: value}, or 'key: value' lines, without dashes or brackets")
     return Wording(why, "write its keys below it, one per line, indented by two spaces")
 
 

@@ -29,6 +29,8 @@ BLUE: Final[Colour] = (124, 190, 255)
 
 #: Of the outline of a mask, and of its filling.
 FILL_ALPHA: Final = 0.34
+#: Between a picture and the letters at its sides, px.
+LETTER_GAP: Final = 6
 #: 14 px when a page of 1024 px is shown at 512 px: no text anywhere is smaller.
 SMALLEST: Final = 28
 #: Stand-ins for raised digits while text is measured and wrapped (private use area).
@@ -208,10 +210,17 @@ class Canvas:
     def picture(self, key: KeyImage, box: Box, letter_size: int) -> Box:
         """The key image with its overlays, as large as fits the box in its true aspect.
 
+        The letters of its edges stand beside it: on the anatomy, an F could be read as a level.
+
         Returns:
-            (left, top, right, bottom) that it covers, px.
+            (left, top, right, bottom) that it covers with its letters, px.
         """
+        beside = max((text_width(letter, letter_size) for letter in key.edges[:2]), default=0)
+        aside = beside + 2 * LETTER_GAP if any(key.edges[:2]) else 0
+        # A capital has no descender: the room for it is the gap.
+        above = letter_size if any(key.edges[2:]) else 0
         left, top, right, bottom = box
+        left, top, right, bottom = left + aside, top + above, right - aside, bottom - above
         key = cropped(key)
         rows, columns = key.pixels.shape
         height_mm = rows * key.pixel_mm[0]
@@ -224,7 +233,7 @@ class Canvas:
         covered = (x, y, x + width, y + height)
         self._marks(key, covered, letter_size)
         self._letters(key, covered, letter_size)
-        return covered
+        return x - aside, y - above, x + width + aside, y + height + above
 
     def _marks(self, key: KeyImage, covered: Box, size: int) -> None:
         left, top, right, bottom = covered
@@ -241,10 +250,10 @@ class Canvas:
         left, top, right, bottom = covered
         middle_x, middle_y = (left + right) // 2, (top + bottom) // 2
         places = (
-            ((left + 10, middle_y), "lm"),
-            ((right - 10, middle_y), "rm"),
-            ((middle_x, top + 6), "ma"),
-            ((middle_x, bottom - 6), "md"),
+            ((left - LETTER_GAP, middle_y), "rm"),
+            ((right + LETTER_GAP, middle_y), "lm"),
+            ((middle_x, top), "md"),
+            ((middle_x, bottom), "ma"),
         )
         for letter, (at, anchor) in zip(key.edges, places, strict=True):
             if letter:

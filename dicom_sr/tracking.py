@@ -118,7 +118,7 @@ def _locate(finding: Finding, series: Series) -> Tracked | None:
         return None
     if series.geometry.pixel_spacing_mm is None:
         return None
-    points = np.concatenate([_points_mm(item, series.geometry) for item in finding.contours])
+    points = np.concatenate([points_mm(item, series.geometry) for item in finding.contours])
     centre = points.mean(axis=0)
     radius = float(np.linalg.norm(points - centre, axis=1).max())
     return Tracked(
@@ -132,7 +132,7 @@ def _locate(finding: Finding, series: Series) -> Tracked | None:
     )
 
 
-def _points_mm(contour: Contour, geometry: SeriesGeometry) -> NDArray[np.float64]:
+def points_mm(contour: Contour, geometry: SeriesGeometry) -> NDArray[np.float64]:
     """(n, 3) LPS mm of the points of a contour, PS3.3 C.7.6.2.1.1 and C.18.6.1.1."""
     assert geometry.pixel_spacing_mm is not None
     between_rows, between_columns = geometry.pixel_spacing_mm

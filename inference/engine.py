@@ -151,6 +151,25 @@ class LoadedNetwork:
         first = self._spec.outputs[0]
         return self._run({self._spec.input_name: inputs}, (first,))[first.name]
 
+    @property
+    def batch(self) -> int:
+        """Windows per call, at most."""
+        return self._spec.batch
+
+    def run_some(self, inputs: Arrays, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """As `run` with arrays by name, but only these outputs."""
+        return self._run(inputs, [one for one in self._spec.outputs if one.name in wanted])
+
+    def described(self) -> dict[str, str]:
+        """What runs it, for another process that hands windows over."""
+        choice = self._choice
+        return {
+            "provider": self._session.provider,
+            "word": choice.word,
+            "name": choice.name,
+            "precision": choice.precision,
+        }
+
     def run_windows(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """(channel, *spatial) float32 -> (class, *spatial) float32, weighted mean of windows."""
         output: NDArray[np.float32] = self.run_stack(image[np.newaxis])[0]

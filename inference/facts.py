@@ -9,11 +9,14 @@ from typing import Any
 from inference.header import Header
 from inference.kernels import kernel_class
 from inference.vocabulary import (
+    before_or_after,
     contrast_in,
     folded,
+    is_enteral,
     is_phantom,
     phase_in,
     regions_in,
+    sections_in,
     side_of,
     view_in,
 )
@@ -28,6 +31,8 @@ Said = Callable[[str], str]
 MISSING_SLICE_FACTOR = 1.5
 #: Secondary Capture classes (PS3.4 B.5) hold pictures of a screen.
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+#: Modalities that image with and without contrast, in phases.
+_ENHANCED_MODALITIES = ("CT", "MR")
 _NO_AGENT = {"none", "no", "nein", "non", "ohne", "0", "n", "nil", "no contrast", "without", "n/a"}
 #: SNOMED CT and SRT codes of CID 4014.
 _VIEW_CODES = {
@@ -92,11 +97,12 @@ def facts_of(series: Series, images: Sequence[Header], study: StudyTexts) -> Ser
 def header_facts(said: Said) -> dict[str, Any]:
     """What the texts alone tell, by the name of the fact."""
     description, protocol = said("SeriesDescription"), said("ProtocolName")
-    region = regions_in(
-        filter(None, (said("AnatomicRegion"), said("BodyPartExamined"), description))
-    )
-    region = region or regions_in([protocol]) or regions_in([said("StudyDescription")])
-    contrast = _contrast(said)
+    kind = image_kind(said)
+    region = _regions(said, kind)
+    phase = phase_in(description) or phase_in(protocol)
+    contrast = _contrast(said, phase)
+    if contrast is False and phase is None and said("Modality").upper() in _ENHANCED_MODALITIES:
+        phase = "native"
     view, side = _view(said)
     return {
         "header_region": region or None,
@@ -105,13 +111,13 @@ def header_facts(said: Said) -> dict[str, Any]:
         "kernel": said("ConvolutionKernel") or None,
         "kernel_class": kernel_class(said("ConvolutionKernel")),
         "header_contrast": contrast,
-        "contrast": contrast,
+        "contrast": _by_order(said) if contrast is None else contrast,
         "contrast_agent": said("ContrastBolusAgent") or None,
-        "phase": phase_in(description) or phase_in(protocol),
+        "phase": phase,
         "view": view,
         "laterality": side,
         "pet_units": _among(PET_UNITS, said("Units").upper()),
-        "image_kind": image_kind(said),
+        "image_kind": kind,
         "patient_sex": _among(SEXES, said("PatientSex").upper()),
         "patient_height_m": positive_number(said("PatientSize")),
         "patient_weight_kg": positive_number(said("PatientWeight")),
@@ -126,6 +132,15 @@ def header_facts(said: Said) -> dict[str, Any]:
     }
 
 
+def _regions(said: Said, kind: str | None) -> tuple[str, ...]:
+    """By the region and the series; the protocol and the study speak where those are silent."""
+    own = [said("AnatomicRegion"), said("BodyPartExamined"), said("SeriesDescription")]
+    if said("Modality").upper() == "CT" and kind != "localizer":
+        own += sections_in(said("SeriesDescription"))
+    asked = (filter(None, own), [said("ProtocolName")], [said("StudyDescription")])
+    return next((found for texts in asked if (found := regions_in(texts))), ())
+
+
 def modality_of(text: str) -> str | None:
     """A modality that exists; None for anything else."""
     return _among(MODALITIES, text.strip().upper())
@@ -135,6 +150,7 @@ def image_kind(said: Said) -> str | None:
     """`facts.IMAGE_KINDS` from ImageType, SOP class and description, the most telling first."""
     values = set(said("ImageType").upper().split("\\")) - {""}
     line = folded(said("SeriesDescription"))
+    close = line.replace("-", "").replace(" ", "")
     words = set(line.replace("-", " ").split()) | set(line.replace("-", "").split())
     # With the dot: 7.1 to 7.4 are the multi-frame captures, 77.1.6 is a whole slide.
     capture = f"{said('SOPClassUID')}.".startswith(f"{_SECONDARY_CAPTURE}.")
@@ -142,10 +158,11 @@ def image_kind(said: Said) -> str | None:
     signs = (
         ("dose_report", bool(dose) or "DOSE_INFO" in values or "dosisinfo" in words),
         ("localizer", "LOCALIZER" in values or bool(_LOCALIZER & words)),
+        ("monitoring", any(word in close for word in _MONITORING)),
         ("screen", (capture and said("Modality").upper() != "MG") or "SCREEN SAVE" in values),
         ("subtraction", bool(_SUBTRACTIONS & (values | {w.upper() for w in words}))),
         ("projection", bool(_PROJECTIONS & values) or bool(_PROJECTION_WORDS & words)),
-        ("reformat", bool({"MPR", "REFORMATTED", "CSA MPR"} & values) or "mpr" in words),
+        ("reformat", bool({"MPR", "REFORMATTED", "CSA MPR"} & values) or bool(_REFORMATS & words)),
         ("derived", "DERIVED" in values),
         ("original", "ORIGINAL" in values),
     )
@@ -156,7 +173,13 @@ _LOCALIZER = {
     "scout", "topogram", "topogramm", "surview", "localizer", "localiser", "scanogram", "loc",
     "survey", "scano", "scouts", "topo", "locator", "locators",
 }  # fmt: skip
-_SUBTRACTIONS = {"SUBTRACTION", "SUBTRACT", "SUB"}
+#: One place again and again until the contrast arrives, or a small dose of it beforehand.
+_MONITORING = (
+    "smartprep", "premonitoring", "monitoring", "bolustrack", "timingbolus", "testbolus",
+    "surestart", "bolustiming",
+)  # fmt: skip
+_REFORMATS = {"mpr", "mprs", "reformat", "reformats", "reformatted", "cpr"}
+_SUBTRACTIONS = {"SUBTRACTION", "SUBTRACT", "SUB", "SUBTR", "SUBTRACTED"}
 _PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP", "VOLUME RENDERED", "VRT"}
 #: "projections": the detector's own readings, which some archives keep as CT images.
 _PROJECTION_WORDS = {"mip", "mips", "minip", "vrt", "3dmip", "aveip", "avip", "projections"}
@@ -223,16 +246,32 @@ def _of_patient(patient: Patient, keyword: str) -> str:
     return "" if value is None else f"{value:g}"
 
 
-def _contrast(said: Said) -> bool | None:
-    """ContrastBolusAgent is type 2: empty says nothing (PS3.3 C.7.6.4)."""
-    agent = folded(said("ContrastBolusAgent"))
-    if agent in _NO_AGENT:
+def _contrast(said: Said, phase: str | None) -> bool | None:
+    """ContrastBolusAgent is type 2: empty says nothing (PS3.3 C.7.6.4).
+
+    What was drunk, or given as an enema, says nothing of the vessels.
+    """
+    agent, route = said("ContrastBolusAgent"), said("ContrastBolusRoute")
+    if folded(agent) in _NO_AGENT:
         return False
     volume = positive_number(said("ContrastBolusVolume"))
-    if agent or said("ContrastBolusAgentSequence") or volume:
+    given = bool(agent or said("ContrastBolusAgentSequence") or volume)
+    if given and not is_enteral(route or agent):
         return True
     found = contrast_in(said("SeriesDescription"))
-    return contrast_in(said("ProtocolName")) if found is None else found
+    found = contrast_in(said("ProtocolName")) if found is None else found
+    if found is None and said("Modality").upper() == "MR":
+        found = before_or_after(said("SeriesDescription"))
+    if found is None and said("Modality").upper() in _ENHANCED_MODALITIES:
+        # There is no late phase of nothing.
+        return True if phase in ("arterial", "venous", "delayed") else None
+    return found
+
+
+def _by_order(said: Said) -> bool | None:
+    """An order without contrast; one with contrast has series without it as well."""
+    ordered = said("Modality").upper() in _ENHANCED_MODALITIES
+    return False if ordered and contrast_in(said("StudyDescription")) is False else None
 
 
 def _view(said: Said) -> tuple[str | None, str | None]:

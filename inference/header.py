@@ -66,6 +66,7 @@ _IMAGE_KEYWORDS = (
     "ConvolutionKernel",
     "ContrastBolusAgent",
     "ContrastBolusVolume",
+    "ContrastBolusRoute",
     "ContrastBolusAgentSequence",
     "AnatomicRegionSequence",
     "StationName",

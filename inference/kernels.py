@@ -17,6 +17,7 @@ _WORDS = (
     ("SOFT", "soft"),
     ("STAND", "soft"),
     ("STD", "soft"),
+    ("STND", "soft"),
     ("SMOOTH", "soft"),
     ("DETAIL", "soft"),
     ("BRAIN", "soft"),

@@ -119,12 +119,12 @@ def _lay_out(head: bytes, wanted: frozenset[int]) -> Layout | None:
     if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00" or len(head) < 144:
         return None
     start = 144 + _four(head, 140)[0]
-    syntax = _transfer_syntax(head, start)
-    if not syntax or syntax in _OTHERS:
-        return None
-    layout = Layout(transfer_syntax_uid=syntax)
+    elements: dict[int, Element] = {}
     try:
-        found = _walk(head, start, syntax == _IMPLICIT, wanted, layout.elements)
+        syntax = _transfer_syntax(head, start)
+        if not syntax or syntax in _OTHERS:
+            return None
+        found = _walk(head, start, syntax == _IMPLICIT, wanted, elements)
     except struct.error:
         raise _Short from None
     except _Strange:
@@ -133,7 +133,7 @@ def _lay_out(head: bytes, wanted: frozenset[int]) -> Layout | None:
         return None
     return Layout(
         transfer_syntax_uid=syntax,
-        elements=layout.elements,
+        elements=elements,
         pixel_offset=found[0],
         pixel_bytes=found[1],
     )

@@ -36,8 +36,11 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("libcuda.so.1", "libnvinfer.so.10", "libnvonnxparser.so.10"),
     "cuda": ("libcuda.so.1", "libcudnn.so.9"),
 }
-#: Optional packages: configured word, which is our extra as well -> distribution.
-PACKAGES: Mapping[str, str] = {"openvino": "openvino", "triton": "tritonclient"}
+#: Optional packages: configured word, which is our extra as well -> (distribution, requirement).
+PACKAGES: Mapping[str, tuple[str, str]] = {
+    "openvino": ("openvino", "openvino>=2026.4,<2027"),
+    "triton": ("tritonclient", "tritonclient[grpc]>=2.73,<3"),
+}
 _ON_GPU = frozenset({"tensorrt", "cuda"})
 #: Precisions that a provider can lower to by itself; others run what the file says.
 LOWERED: Mapping[str, frozenset[str]] = {
@@ -88,7 +91,8 @@ class Probe:
         if provider in PACKAGES:
             if provider in self.packages:
                 return ""
-            return f"the package {PACKAGES[provider]} is not installed: pip install '.[{provider}]'"
+            distribution, requirement = PACKAGES[provider]
+            return f"the package {distribution} is not installed: pip install '{requirement}'"
         absent = [name for name in LIBRARIES.get(provider, ()) if name in self.missing]
         if absent:
             return f"{absent[0]} cannot be loaded"
@@ -166,7 +170,7 @@ def probe() -> Probe:
 
 def _installed_packages() -> Iterator[tuple[str, str]]:
     """Optional packages with their versions; none is imported."""
-    for word, distribution in PACKAGES.items():
+    for word, (distribution, _) in PACKAGES.items():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             yield word, importlib.metadata.version(distribution)
 
@@ -186,6 +190,15 @@ def none_works(order: Sequence[str], found: Probe) -> str:
     if not all(reasons.values()):
         return ""
     return "; ".join(f"{word}: {reason}" for word, reason in reasons.items())
+
+
+def asked_in_vain(order: Sequence[str], found: Probe) -> dict[str, str]:
+    """Optional runtimes that the list names and this computer lacks: word -> why, and the remedy.
+
+    TensorRT and CUDA stand in the list by default and are passed over in silence.
+    """
+    lacking = {word: found.lacks(word) for word in order if word in PACKAGES}
+    return {word: why for word, why in lacking.items() if why}
 
 
 def choose(

@@ -18,6 +18,7 @@ from pydicom.uid import UID
 
 from inference.attributes import Attributes, Frames
 from inference.codecs import READ_TAGS, PixelFormat, pixel_format
+from inference.nameless_file import NamelessFile
 from inference.part10 import PIXEL_DATA, Layout, lay_out
 from inference.rescale import Rescale, read_rescale
 from node.domain.errors import PixelDataError
@@ -35,11 +36,11 @@ class DecodedFrames:
     """Frames of compressed single-frame images that were decoded before.
 
     Attributes:
-        path: where their stored values lie one after the other, as decoded.
+        file: where their stored values lie one after the other, as decoded.
         offsets: of each image that was decoded.
     """
 
-    path: Path
+    file: NamelessFile
     offsets: Mapping[Extent, int] = field(repr=False)
 
 
@@ -131,7 +132,7 @@ class SeriesReader:
         if self._frames < 0:
             assert self._decoded is not None
             try:
-                self._frames = os.open(self._decoded.path, os.O_RDONLY | os.O_CLOEXEC)
+                self._frames = self._decoded.file.open(os.O_RDONLY)
             except OSError:
                 # The node let go of them: they are decoded again.
                 self._decoded = None

@@ -96,7 +96,8 @@ def with_pixels(facts: SeriesFacts, sight: Sight) -> SeriesFacts:
         body_region=header or seen,
         pixel_contrast=contrast,
         contrast_disagrees=told != contrast if both else None,
-        contrast=contrast if told is None else told,
+        # What was ordered counts last.
+        contrast=next((one for one in (told, contrast) if one is not None), facts.contrast),
         vessel_hu=sight.vessel_hu,
         truncated=sight.truncated,
     )

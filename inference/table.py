@@ -21,6 +21,7 @@ import numpy as np
 
 from inference.facts import Said, header_facts, modality_of, phantom
 from inference.geometry import orientation_of
+from inference.vocabulary import is_phantom
 from inference.written import age_in_years
 from node.domain.errors import ConfigError
 from node.domain.facts import FACTS, SeriesFacts, StudyFacts
@@ -37,6 +38,8 @@ ALIASES = {
 _BESIDES = (
     "StudyDate",
     "StudyTime",
+    "PatientID",
+    "PatientName",
     "SamplesPerPixel",
     "FrameOfReferenceUID",
     "GantryDetectorTilt",
@@ -44,8 +47,9 @@ _BESIDES = (
 )
 #: What a row cannot hold: it takes the positions of all images.
 _OF_POSITIONS = ("largest_gap_mm", "missing_slices", "duplicate_positions")
-#: Where the header is silent, the pixels would have their say.
-_BY_PIXELS_TOO = ("body_region", "contrast")
+#: Where the header is silent, the pixels would have their say: (fact, that of the header).
+_BY_PIXELS_TOO = (("body_region", "header_region"), ("contrast", "header_contrast"))
+_LOOKED_AT = ("CT",)
 #: A cell of a CSV file longer than this is no header.
 _LARGEST_CELL = 1_000_000
 
@@ -180,7 +184,10 @@ def _series(row: Mapping[str, str], columns: frozenset[str], untold: frozenset[s
         for name in _OF_SEVERAL
         if found[name] is None and not columns.issuperset(FACTS[name].attributes)
     }
-    open_ |= {name for name in _BY_PIXELS_TOO if found[name] is None}
+    if found["modality"] in (*_LOOKED_AT, None):
+        open_ |= {name for name, header in _BY_PIXELS_TOO if found[header] is None}
+    if not found["phantom"] and not columns.issuperset(_TELL_PHANTOMS):
+        open_.add("phantom")
     series = SeriesUID(said("SeriesInstanceUID"))
     return SeriesFacts(
         study_uid=StudyUID(said("StudyInstanceUID")),
@@ -196,6 +203,10 @@ def _series(row: Mapping[str, str], columns: frozenset[str], untold: frozenset[s
 
 #: Facts with several sources: the header is silent only when each is there and holds nothing.
 _OF_SEVERAL = ("image_kind", "header_region", "header_contrast", "phase", "view", "laterality")
+
+
+#: Attributes of quality control are rare; it is the descriptions that tell a phantom.
+_TELL_PHANTOMS = ("SeriesDescription", "StudyDescription")
 
 
 def _stated(said: Said) -> dict[str, Any]:
@@ -217,7 +228,7 @@ def _stated(said: Said) -> dict[str, Any]:
         "rows": _integer(said("Rows")),
         "columns": _integer(said("Columns")),
         "burned_in_annotation": {"YES": True, "NO": False}.get(said("BurnedInAnnotation").upper()),
-        "phantom": phantom(said),
+        "phantom": phantom(said) or is_phantom((said("PatientID"), said("PatientName"))),
         "patient_age_years": age_in_years(said("PatientAge")),
         "series_number": _integer(said("SeriesNumber")),
         "sender": tuple(filter(None, said("CallingAETitle").split("\\"))) or None,

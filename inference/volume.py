@@ -7,7 +7,7 @@ read by radiologists; slices are counted from 1 in the order of the volume.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ MISSING_SLICE_FACTOR = 1.5
 #: and never less than a tenth of a millimetre, which is rounding.
 GRID_TOLERANCE = 0.1
 GRID_TOLERANCE_MM = 0.1
+#: (slice, row, column) -> an array of this shape.
+VoxelMemory = Callable[[tuple[int, ...]], NDArray[np.int16]]
 _SHARED_POSITION = "shares its position with another image that is different"
 
 
@@ -49,11 +51,14 @@ def load_plane(plane: Plane, transfer_syntax_uid: str, *, is_ct: bool) -> NDArra
     return np.asarray(values, np.float32)
 
 
-def load_volume(series: Series, decoded: DecodedFrames | None = None) -> Volume:
+def load_volume(
+    series: Series, decoded: DecodedFrames | None = None, memory: VoxelMemory = empty_int16
+) -> Volume:
     """Read and check the pixels of a described series.
 
     Args:
         decoded: compressed images of it that were decoded before.
+        memory: gives an array of int16 of a shape for the voxels.
 
     Returns:
         (slice, row, column) int16, or float32 where int16 would not be exact, in HU for CT and
@@ -65,10 +70,19 @@ def load_volume(series: Series, decoded: DecodedFrames | None = None) -> Volume:
     """
     try:
         with quiet_pydicom():
-            return _load(series, decoded)
+            return _load(series, decoded, memory)
     except VolumeError as error:
         error.study_uid, error.series_uid = series.study_uid, series.series_uid
         raise
+
+
+def place_volume(series: Series) -> Volume:
+    """What `load_volume` gives, without voxels: its planes and its affine.
+
+    Raises:
+        VolumeError: the series is no regular stack.
+    """
+    return _volume(series, _place(series), _Slots(np.empty((0, 0, 0), np.int16), []))
 
 
 @dataclass(slots=True)
@@ -99,25 +113,44 @@ class _Slots:
             self.padding[slot] = padding
 
 
-def _load(series: Series, decoded: DecodedFrames | None) -> Volume:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a volume lies. `slots`: the slice of each plane; `planes`: that of each slice."""
+
+    slots: Sequence[int]
+    planes: tuple[Plane, ...]
+    affine: NDArray[np.float64]
+    shape: tuple[int, int, int]
+
+
+def _place(series: Series) -> _Place:
     geometry, spacing = _checked(series)
     slots = _slots_of(series.planes, geometry)
     first = {slot: plane for plane, slot in reversed(list(zip(series.planes, slots, strict=True)))}
-    kept = [first[slot] for slot in range(slots[-1] + 1)]
+    kept = tuple(first[slot] for slot in range(slots[-1] + 1))
     affine = _affine(kept, geometry, spacing, series.slice_thickness_mm)
     shape = (len(kept), geometry.rows or 0, geometry.columns or 0)
     if shape[0] * shape[1] * shape[2] > MAX_VOXELS:
         raise VolumeError(f"the series is larger than is loaded ({shape[0]} images)")
-    filling = _Slots(empty_int16(shape), [False] * shape[0])
-    _fill(filling, series, slots, decoded)
+    return _Place(slots=slots, planes=kept, affine=affine, shape=shape)
+
+
+def _load(series: Series, decoded: DecodedFrames | None, memory: VoxelMemory) -> Volume:
+    place = _place(series)
+    filling = _Slots(memory(place.shape), [False] * place.shape[0])
+    _fill(filling, series, place.slots, decoded)
+    return _volume(series, place, filling)
+
+
+def _volume(series: Series, place: _Place, filling: _Slots) -> Volume:
     return Volume(
         study_uid=series.study_uid,
         series_uid=series.series_uid,
         frame_of_reference_uid=series.frame_of_reference_uid,
         voxels=filling.voxels,
-        affine=affine,
+        affine=place.affine,
         unit=filling.unit,
-        planes=tuple(kept),
+        planes=place.planes,
         padding=filling.padding,
     )
 

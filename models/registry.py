@@ -141,6 +141,15 @@ def read_manifest(folder: Path) -> ModelManifest:
     )
 
 
+def stated_acute(folder: Path) -> tuple[AcuteFinding, ...]:
+    """The acute findings of one package, without a look at its other files.
+
+    Raises:
+        ConfigError: `model.yaml` cannot be used; one line per fault.
+    """
+    return _acute(read_document(folder / MANIFEST_NAME, Package))
+
+
 def listed_files(package: Package) -> tuple[tuple[str, str], ...]:
     """Path inside the package and stated SHA-256 of every file that `model.yaml` lists."""
     files = [(network.path, network.sha256) for network in package.networks]

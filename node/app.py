@@ -13,15 +13,25 @@ import structlog
 
 from config.schema import Appliance
 from node.alerting import Alerting
+from node.api import Api
 from node.core import Core
 from node.domain.errors import NodeError
 from node.packages import MODELS_FOLDER
 from node.pipeline.clock_jumps import ClockWatch
 from node.pipeline.delivery import Courier, wake_all
+from node.pipeline.feedback import Feedback
 from node.pipeline.loop import Loop
 from node.pipeline.reconciliation import reconcile
 from node.pipeline.retention import Retention, RetentionRule
-from node.settings import couriers_of, receiver_settings, web_settings
+from node.pipeline.shadow import ShadowAgreement
+from node.pipeline.wording import in_short
+from node.settings import (
+    api_settings,
+    assessment_words,
+    couriers_of,
+    receiver_settings,
+    web_settings,
+)
 from node.watching import Arrivals
 from node.web import Probes, Web
 from scp.receiver import Receiver
@@ -57,12 +67,14 @@ class Node:
         self.retention.is_clock_in_doubt = self.clock_watch.is_in_doubt
         self.segments = Loop("segments", core.store.pool.prepare, interval_s=5.0)
         arrivals = Arrivals(core.ledger, core.completion, core.metrics)
+        arrivals.on_new = core.decoding.offer
         core.indexer.events = arrivals
         self.receiver = Receiver(receiver_settings(appliance), core.store, arrivals)
         self.receiver.on_commitment = lambda report: any(
             courier.hear(report) for courier in self.couriers
         )
         self.receiver.notices = core.ledger.announcements
+        self.feedback = Feedback(core.ledger, core.readers, words=assessment_words(appliance))
         self.web = Web(
             web_settings(appliance),
             Probes(
@@ -71,8 +83,11 @@ class Node:
                 unready=self.unready,
                 models=self._models,
             ),
+            Api(core.ledger, api_settings(appliance)).answer,
         )
         self.alerting = Alerting(core, core.roster.out)
+        self.shadow = ShadowAgreement(core.ledger, core.routes, core.metrics)
+        core.scheduler.on_ended = self.shadow.ended
         core.scheduler.on_results = self._wake
 
     def start(self) -> None:
@@ -92,6 +107,7 @@ class Node:
             archive.loop.start()
         self.segments.start()
         self.alerting.start()
+        self.shadow.loop.start()
         self.receiver.start()
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
         log.info(
@@ -115,7 +131,9 @@ class Node:
         self.retention.loop.stop()
         self.clock_watch.loop.stop()
         self.segments.stop()
+        self.feedback.loop.stop()
         self.alerting.stop()
+        self.shadow.loop.stop()
         self.core.stop()
         self.web.stop()
         log.info("node.stopped")
@@ -139,20 +157,21 @@ class Node:
         core = self.core
         loops = [core.conductor.loop, *core.scheduler.loops, *core.roster.loops]
         loops.append(self.retention.loop)
-        loops += [self.segments, self.clock_watch.loop]
+        loops += [self.segments, self.clock_watch.loop, self.feedback.loop, self.shadow.loop]
         loops += [courier.loop for courier in self.couriers]
-        loops += self.alerting.loops
+        loops += [*self.alerting.loops, *self.core.decoding.loops]
         loops += [archive.loop for archive in self.core.archives.values()]
         return faults | {loop.name: loop.fault for loop in loops if loop.fault}
 
     def _wake(self) -> None:
         wake_all(self.couriers)
+        self.feedback.wake()
         self.alerting.wake()
 
     def _models(self) -> Mapping[str, str]:
         """State of each model in words."""
         return {
-            name: f"{state.value}: {cause}" if cause else state.value
+            name: f"{state.value}: {in_short(cause)}" if cause else state.value
             for name, (state, cause) in self.core.roster.states().items()
         }
 
@@ -161,10 +180,12 @@ class Node:
         try:
             self.core.start_workers()
         except NodeError as error:
+            self.feedback.loop.start()
             self._unready = {"workers": str(error)}
             log.error("workers.unusable", cause=str(error))
             return
         self.core.conductor.loop.start()
+        self.feedback.loop.start()
         self.core.scheduler.start(self.appliance.workers.count)
         self.core.roster.start()
         self._unready = {}

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,21 +28,28 @@ from node.packages import MODELS_FOLDER
 from node.pipeline.archive import Archive
 from node.pipeline.completion import Completion
 from node.pipeline.conductor import Conductor
+from node.pipeline.decoding import Decoding
 from node.pipeline.expectation import Expecting
 from node.pipeline.fallback import FallbackTask, write_fallback
 from node.pipeline.holding import Holder
 from node.pipeline.identity import HeldIdentity
 from node.pipeline.memory import MemoryGate
 from node.pipeline.pace import Pace
+from node.pipeline.resident import DeviceSetup, begin, begin_device
 from node.pipeline.roster import Roster
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
+from node.pipeline.volumes import Volumes
 from node.pipeline.writing import WrittenObject
 from node.settings import (
     GIGABYTE,
+    MEGABYTE,
     archive_settings,
+    call_limit_s,
     completion_settings,
+    decoders_of,
+    decoding_settings,
     holding_settings,
     job_limits,
     model_setups,
@@ -49,8 +58,10 @@ from node.settings import (
     roster_settings,
     routes_of,
     segment_settings,
+    shares_device,
     watermark,
 )
+from node.trying import trial
 from scp.indexing import Indexer
 from scp.storage import InstanceStore
 
@@ -99,8 +110,10 @@ class Core:
             completion_settings(appliance), pace=Pace(self.ledger.paces.load())
         )
         self.archives = self._archives()
-        self.workers = WorkerPool(appliance.workers.count)
+        self.workers = WorkerPool(appliance.workers.count, initializer=begin)
         self.readers = WorkerPool(1)
+        self._address = _socket() if shares_device(appliance) else None
+        self.device = self._device()
         self.roster = self._roster(unread)
         self.scheduler = Scheduler(
             self.ledger,
@@ -115,8 +128,22 @@ class Core:
             ),
             self.metrics,
         )
+        self.decoders = WorkerPool(decoders_of(appliance))
+        self.decoding = Decoding(
+            self.ledger, self.decoders, decoding_settings(appliance, self.routes), self.metrics
+        )
         self.scheduler.models = self.roster
         self.scheduler.memory = MemoryGate(self.ledger, reserve_mb=appliance.workers.reserve_mb)
+        self.volumes = Volumes(
+            self.ledger,
+            self.decoding,
+            self.scheduler.memory,
+            self.metrics,
+            limit_bytes=appliance.workers.shared_memory_mb * MEGABYTE,
+        )
+        self.scheduler.supply = self.volumes
+        self.decoding.on_idle = self.volumes.sweep
+        self.metrics.watch_memory(lambda: self.decoding.held_bytes, lambda: self.volumes.held_bytes)
         self.roster.is_idle = lambda: self.scheduler.is_idle
         self.roster.on_change = self.scheduler.wake
         self.conductor = Conductor(
@@ -133,17 +160,26 @@ class Core:
         if counting is not None:
             self.conductor.expect = Expecting(self.ledger, counting.study)
 
+    def _device(self) -> WorkerPool | None:
+        """One process that holds the networks for all workers, where that is wanted."""
+        if self._address is None:
+            return None
+        limit_s = call_limit_s(self.appliance, self.routes)
+        setup = DeviceSetup(address=self._address, limit_s=limit_s)
+        return WorkerPool(1, initializer=begin_device, argument=setup)
+
     def _roster(self, unread: Mapping[str, str]) -> Roster:
         """The models that a route names, each for itself."""
-        holder = Holder(self.workers, _trial, holding_settings(self.appliance))
+        holding = self.device or self.workers
+        holder = Holder(holding, trial, holding_settings(self.appliance))
         roster = Roster(
             holder,
             model_setups(self.appliance, self.routes),
-            roster_settings(self.appliance),
+            roster_settings(self.appliance, self._address),
             self.ledger.service,
             self.metrics,
         )
-        self.workers.on_lost = roster.lost
+        holding.on_lost = roster.lost
         self.ledger.service.keep_only((*roster.states(), *unread))
         for name, cause in unread.items():
             roster.refuse(name, cause)
@@ -176,7 +212,11 @@ class Core:
     def start_workers(self) -> None:
         """Start the processes, without any model yet; raises WorkerError."""
         self.readers.start()
+        if self.device is not None:
+            self.device.start()
         self.workers.start()
+        # Its processes start with the first compressed image.
+        self.decoding.start(self.decoders.size)
 
     def write_fallback(self, task: FallbackTask) -> tuple[WrittenObject, ...]:
         """Write an object in another form, in a process of its own; raises NodeError."""
@@ -192,7 +232,14 @@ class Core:
             archive.loop.stop()
         self.scheduler.stop(0.0)
         self.roster.stop(0.0)
+        self.decoders.stop()
+        self.decoding.stop()
+        self.volumes.stop()
         self.workers.stop()
+        if self.device is not None:
+            self.device.stop()
+        if self._address is not None:
+            shutil.rmtree(self._address.parent, ignore_errors=True)
         self.readers.stop()
         self.scheduler.stop()
         self.roster.stop()
@@ -210,20 +257,23 @@ def _manifests(
     unread: dict[str, str] = {}
     for name in names:
         try:
-            found[name] = read_manifest(folder / name)
+            manifest = read_manifest(folder / name)
         except (NodeError, OSError) as error:
             unread[name] = f"its model.yaml cannot be used: {error}"
+            continue
+        if manifest.identity.name == name:
+            found[name] = manifest
+        else:
+            unread[name] = (
+                f"its model.yaml calls it '{manifest.identity.name}', its folder '{name}'; give "
+                "both the same name"
+            )
     return found, unread
 
 
-@contextmanager
-def _trial() -> Iterator[WorkerPool]:
-    """A process of its own for what may hang, crash or eat memory."""
-    pool = WorkerPool(1)
-    try:
-        yield pool
-    finally:
-        pool.stop()
+def _socket() -> Path:
+    """Where the process that holds the networks is reached; such paths have to be short."""
+    return Path(tempfile.mkdtemp(prefix="vigie-")) / "device"
 
 
 @contextmanager

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.schema import Appliance
-from inference.engine import EngineOptions, open_network
-from inference.golden import check_golden
-from models.signature import Trust, load_trusted
+from models.signature import load_trusted
 from node.alerting import channel_of
 from node.domain.addresses import OWN, authority, remedy
 from node.domain.errors import NodeError
 from node.examination import examine_destination
 from node.packages import MODELS_FOLDER
-from node.settings import trust_of
+from node.pipeline.proofs import golden_in_words, proof_values
+from node.settings import holding_settings, trust_of
+from node.trying import try_package
 
 #: Earlier than this the clock of the computer is wrong: Vigie did not exist.
 NOT_BEFORE = 1_767_225_600.0  # 2026-01-01
@@ -47,7 +47,7 @@ def examine(appliance: Appliance) -> Iterator[Finding]:
         yield Finding(f"alerts {name}", probed.fault, probed.told)
     for name, model in appliance.models.items():
         if model.enabled:
-            yield from _model(name, tuple(appliance.workers.providers), trust_of(appliance))
+            yield _model(appliance, name)
 
 
 def _serving(appliance: Appliance) -> Finding:
@@ -96,16 +96,14 @@ def _clock(now: Callable[[], float] = time.time) -> Finding:
     return Finding("clock", f"{told} is in the past; set up NTP" if wrong else "", told)
 
 
-def _model(name: str, providers: tuple[str, ...], trust: Trust) -> Iterator[Finding]:
-    started = time.perf_counter()
+def _model(appliance: Appliance, name: str) -> Finding:
+    trust = trust_of(appliance)
     try:
         manifest = load_trusted(MODELS_FOLDER / name, trust)
-        options = EngineOptions(providers=providers)
-        networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
-        check_golden(manifest, networks)
+        proof = try_package(manifest, trust, holding_settings(appliance))
     except NodeError as error:
-        yield Finding(f"model {name}", str(error))
-        return
-    running = ", ".join(sorted({network.provider for network in networks.values()}))
-    seconds = time.perf_counter() - started
-    yield Finding(f"model {name}", "", f"golden case reproduced in {seconds:.1f} s on {running}")
+        return Finding(f"model {name}", str(error))
+    golden = golden_in_words(proof_values(proof))
+    running = ", ".join(proof.providers)
+    told = f"golden case {golden} in {proof.seconds:.1f} s on {running}"
+    return Finding(f"model {name}", "", told)

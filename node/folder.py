@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from node.domain.study import StudyUID
 from node.intake import Damaged, FileContent, NotDicom, files_below, read_file
 from node.layout import lay_out
 from node.ledger.states import StudyState
+from node.packages import MODELS_FOLDER
 from scp.contracts import StoreCommand
 from scp.intake import SegmentIntake
 
@@ -60,16 +61,16 @@ def run_folder(appliance: Appliance, folder: Path, out: Path, say: Say) -> Folde
 
     Analyses by a model that is out of service end as failed, with the cause.
     """
-    with _core(appliance) as core:
-        taken = _take_in(core, folder, say)
-        for study in core.ledger.studies.in_state(StudyState.RECEIVING):
-            core.ledger.studies.complete(study.study_uid, "a folder, complete as it is")
+    with scratch_core(appliance) as core:
+        taken = take_in(core, ((path.relative_to(folder), path) for path in files_below(folder)))
+        left_out = len(taken.problems) + len(taken.notes)
+        say(f"{core.ledger.instances.count()} instances taken in, {left_out} files left out")
         core.start_workers()
         core.roster.load_all()
         for name, cause in core.roster.out().items():
             say(f"model {name} is out of service: {cause}")
         say("models loaded")
-        _work_off(core, say)
+        work_off(core, say)
         return FolderRun(
             outcomes=tuple(_outcomes(core, out)),
             problems=tuple(taken.problems),
@@ -78,7 +79,7 @@ def run_folder(appliance: Appliance, folder: Path, out: Path, say: Say) -> Folde
 
 
 @contextmanager
-def _core(appliance: Appliance) -> Iterator[Core]:
+def scratch_core(appliance: Appliance, *, models_folder: Path = MODELS_FOLDER) -> Iterator[Core]:
     """The pipeline on a store of its own that vanishes afterwards."""
     with tempfile.TemporaryDirectory(prefix="vigie-run-") as scratch:
         storage = appliance.storage.model_copy(
@@ -88,9 +89,16 @@ def _core(appliance: Appliance) -> Iterator[Core]:
         alone = {
             "storage": storage,
             "completion": appliance.completion.model_copy(update={"ask": None}),
+            # Nobody mends a model while a folder is worked off.
+            "workers": appliance.workers.model_copy(update={"out_of_service_wait_s": 0.0}),
             "results": appliance.results.model_copy(update={"identity_from": None}),
+            # Somebody waits for the result: it does not wait for the night.
+            "routes": {
+                name: route.model_copy(update={"schedule": None})
+                for name, route in appliance.routes.items()
+            },
         }
-        core = Core(appliance.model_copy(update=alone))
+        core = Core(appliance.model_copy(update=alone), models_folder=models_folder)
         try:
             yield core
         finally:
@@ -98,18 +106,22 @@ def _core(appliance: Appliance) -> Iterator[Core]:
 
 
 @dataclass(slots=True)
-class _Taken:
-    """What could not be taken in, in words."""
+class Taken:
+    """What could not be taken in, in words: DICOM files (problems), and others (notes)."""
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def _take_in(core: Core, folder: Path, say: Say) -> _Taken:
-    taken = _Taken()
+def take_in(core: Core, files: Iterable[tuple[Path, Path]]) -> Taken:
+    """Receive files as if they had been sent; the studies that they belong to are complete then.
+
+    Args:
+        files: (name to tell, path) of each.
+    """
+    taken = Taken()
     intake = core.store.open("folder")
-    for path in files_below(folder):
-        name = path.relative_to(folder)
+    for name, path in files:
         match read_file(path):
             case NotDicom(reason=reason):
                 taken.notes.append(f"{name}: {reason}, left out")
@@ -122,8 +134,8 @@ def _take_in(core: Core, folder: Path, say: Say) -> _Taken:
                     taken.problems.append(f"{name}: {error}")
     intake.close(clean=True)
     core.indexer.flush()
-    left_out = len(taken.problems) + len(taken.notes)
-    say(f"{core.ledger.instances.count()} instances taken in, {left_out} files left out")
+    for study in core.ledger.studies.in_state(StudyState.RECEIVING):
+        core.ledger.studies.complete(study.study_uid, "a folder, complete as it is")
     return taken
 
 
@@ -140,7 +152,7 @@ def _store(intake: SegmentIntake, item: FileContent) -> None:
     intake.commit()
 
 
-def _work_off(core: Core, say: Say) -> None:
+def work_off(core: Core, say: Say) -> None:
     """One step after the other until nothing is open."""
     pending = (StudyState.COMPLETED, StudyState.ANALYSING)
     while core.ledger.studies.in_state(*pending):

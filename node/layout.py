@@ -21,7 +21,7 @@ def lay_out(files: Iterable[Path], out: Path) -> list[Path]:
         name = (
             f"{int(data_set.get('SeriesNumber') or 0)}-{int(data_set.get('InstanceNumber') or 1)}"
         )
-        target = folder / f"{name}-{_kind(data_set)}.dcm"
+        target = _unused(folder / f"{name}-{_kind(data_set)}.dcm")
         shutil.copyfile(path, target)
         written.append(target)
         if data_set.SOPClassUID == SecondaryCaptureImageStorage:
@@ -33,6 +33,15 @@ def lay_out(files: Iterable[Path], out: Path) -> list[Path]:
             twin.write_text("\n".join(report_lines(data_set)) + "\n", encoding="utf-8")
             written.append(twin)
     return written
+
+
+def _unused(target: Path) -> Path:
+    """Two models of one task number their series alike: the second gets a name of its own."""
+    number, found = 1, target
+    while found.exists():
+        number += 1
+        found = target.with_name(f"{target.stem}-{number}{target.suffix}")
+    return found
 
 
 def report_lines(item: Dataset, depth: int = 0) -> Iterator[str]:

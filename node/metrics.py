@@ -16,7 +16,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from node.domain.serving import ModelState
@@ -108,6 +108,18 @@ class Metrics:
             ["destination"],
             registry=r,
         )
+        self.volume_loads = Counter(
+            "vigie_volume_loads_total",
+            "Volumes that analyses got, by whether they read one or another model had read it",
+            ["how"],
+            registry=r,
+        )
+        self.decoded = Counter(
+            "vigie_images_decoded_ahead_total",
+            "Compressed images that came, by whether they were decoded ahead or left to analyses",
+            ["outcome"],
+            registry=r,
+        )
         self.worker_restarts = Counter(
             "vigie_worker_failures_total", "Attempts that died or hung", ["model"], registry=r
         )
@@ -161,6 +173,12 @@ class Metrics:
             ["outcome"],
             registry=r,
         )
+        self.shadow_pairs = Counter(
+            "vigie_shadow_pairs_total",
+            "Studies on which a model and its shadow have ended, by what the two say",
+            ["model", "shadow", "pair"],
+            registry=r,
+        )
         self.alerts = Counter(
             "vigie_alerts_total", "Alerts by outcome", ["channel", "outcome"], registry=r
         )
@@ -183,6 +201,21 @@ class Metrics:
             ("vigie_segments_retired", "Segments that the disk failed under", retired),
         ):
             Gauge(name, meaning, registry=self.registry).set_function(ask)
+
+    def watch_memory(self, frames: Callable[[], float], volumes: Callable[[], float]) -> None:
+        """Add the gauges of memory that processes share, asked at each scrape.
+
+        Args:
+            frames: bytes of images decoded ahead. volumes: bytes set aside for shared volumes.
+        """
+        gauge = Gauge(
+            "vigie_shared_memory_bytes",
+            "Memory that processes share",
+            ["kind"],
+            registry=self.registry,
+        )
+        gauge.labels("decoded images").set_function(frames)
+        gauge.labels("volumes").set_function(volumes)
 
     def destination_state(self, name: str, *, up: bool) -> None:
         """Show whether a destination answers."""
@@ -293,8 +326,34 @@ class _LedgerCollector(Collector):
         for channel, number in self._ledger.alerts.waiting().items():
             alerts.add_metric([channel], number)
         yield alerts
+        yield from self._feedback()
         usage = shutil.disk_usage(self._storage)
         disk = GaugeMetricFamily("vigie_disk_bytes", "Disk of the store", labels=["kind"])
         disk.add_metric(["free"], usage.free)
         disk.add_metric(["total"], usage.total)
         yield disk
+
+    def _feedback(self) -> Iterable[Metric]:
+        """What readers answered and sent; counted in the ledger, so that a restart loses none."""
+        answers = CounterMetricFamily(
+            "vigie_feedback",
+            "Answers of readers about findings; a reader who changes his mind counts again",
+            labels=["model", "version", "answer", "source"],
+        )
+        for (model, version, answer, source), number in self._ledger.feedback.totals().items():
+            answers.add_metric([model, version, answer.value, source.value], number)
+        yield answers
+        findings = GaugeMetricFamily(
+            "vigie_findings",
+            "Findings in the reports of all results, replaced ones included",
+            labels=["model", "version"],
+        )
+        for (model, version), number in self._ledger.findings.totals().items():
+            findings.add_metric([model, version], number)
+        yield findings
+        documents = GaugeMetricFamily(
+            "vigie_reader_documents", "Structured reports received, by state", labels=["state"]
+        )
+        for state, number in self._ledger.documents.totals().items():
+            documents.add_metric([state.value], number)
+        yield documents

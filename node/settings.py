@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from config.schema import Appliance, DicomDestination, DicomwebDestination
 from dicom_sr.context import ResultContext
@@ -15,13 +16,18 @@ from inference.backends.base import TritonSettings
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from models.signature import Trust
+from node.access import Tokens
 from node.domain.addresses import authority
+from node.domain.errors import ConfigError
+from node.domain.feedback import Answer
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.archive import ArchiveSettings
 from node.pipeline.breaker import RetryPolicy
 from node.pipeline.completion import CompletionSettings
-from node.pipeline.delivery import DAY_S, Courier, Destination
+from node.pipeline.decoding import DecodingSettings
+from node.pipeline.delivery import Courier
+from node.pipeline.destination import DAY_S, Destination
 from node.pipeline.dicomweb import WebPeer
 from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import WriteFallback
@@ -39,9 +45,15 @@ from scp.pool import SegmentSettings
 from scp.receiver import ReceiverSettings
 from scp.storage import Watermark
 
+#: Where the driver of an NVIDIA GPU says its version.
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
 #: Longest wait for a PACS that is asked about a study.
 ARCHIVE_TIMEOUT_S = 20.0
+#: Shortest token of the API.
+API_TOKEN_CHARACTERS = 16
+#: More decode faster than images come.
+_MOST_DECODERS = 4
 
 
 def routes_of(
@@ -263,9 +275,10 @@ def model_setups(appliance: Appliance, routes: Sequence[ModelRoute]) -> tuple[Mo
 def engine_options(appliance: Appliance) -> EngineOptions:
     """How networks are run."""
     workers = appliance.workers
+    sessions = 1 if shares_device(appliance) else workers.count
     return EngineOptions(
         providers=tuple(workers.providers),
-        threads=workers.threads or threads_of(len(os.sched_getaffinity(0)), workers.count),
+        threads=workers.threads or threads_of(len(os.sched_getaffinity(0)), sessions),
         cache_folder=appliance.storage.path / "engines",
         triton=_triton(appliance),
     )
@@ -300,19 +313,55 @@ def holding_settings(appliance: Appliance) -> HoldingSettings:
     )
 
 
+def decoding_settings(appliance: Appliance, routes: Sequence[ModelRoute]) -> DecodingSettings:
+    """Which images are decoded before an analysis asks for them."""
+    return DecodingSettings(
+        limit_bytes=appliance.workers.shared_memory_mb * MEGABYTE,
+        sop_classes=frozenset(
+            uid for route in routes for uid in route.manifest.inputs.sop_class_uids
+        ),
+    )
+
+
+def decoders_of(appliance: Appliance) -> int:
+    """How many processes decode images."""
+    cores = len(os.sched_getaffinity(0))
+    return appliance.workers.decoders or max(1, min(_MOST_DECODERS, cores - 1))
+
+
 def _shared_memory_mb(workers: int) -> int:
     """Half of the memory of this computer, shared among the workers; the rest is for volumes."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return total // (2 * workers * MEGABYTE)
 
 
-def roster_settings(appliance: Appliance) -> RosterSettings:
-    """How models are watched."""
+def shares_device(appliance: Appliance, driver: Path = NVIDIA_DRIVER) -> bool:
+    """Does one process hold the networks for all workers?
+
+    On a GPU the weights are then there once and calls are larger; on a CPU each worker's own
+    session measures better (bench: device).
+    """
+    workers = appliance.workers
+    if workers.one_process_per_device is not None:
+        return workers.one_process_per_device
+    on_gpu = {"tensorrt", "cuda"} & set(workers.providers) and driver.exists()
+    return workers.count > 1 and bool(on_gpu)
+
+
+def call_limit_s(appliance: Appliance, routes: Sequence[ModelRoute]) -> float:
+    """No single call lasts longer than a whole analysis may."""
+    limits = [job_limits(appliance, route.manifest).time_s for route in routes]
+    return max([*limits, appliance.workers.load_limit_s])
+
+
+def roster_settings(appliance: Appliance, device: Path | None = None) -> RosterSettings:
+    """How models are watched; `device`: as in `RosterSettings`."""
     workers = appliance.workers
     return RosterSettings(
         golden_every_s=workers.golden_every_hours * 3600.0,
         failures=workers.failures_in_a_row,
         wait_s=workers.out_of_service_wait_s,
+        device=device,
     )
 
 
@@ -331,3 +380,37 @@ def trust_of(appliance: Appliance) -> Trust:
         keys=appliance.signatures.keys,
         unsigned=frozenset(name for name, model in appliance.models.items() if model.unsigned),
     )
+
+
+def api_settings(appliance: Appliance) -> Tokens:
+    """Who may use the API; raises ConfigError for a token that is short, or stands for two."""
+    web = appliance.http
+    tokens = {f"http.api_tokens.{name}": file.read() for name, file in web.api_tokens.items()}
+    if web.api_token is not None:
+        tokens["http.api_token"] = web.api_token.read()
+    owners: dict[str, str] = {}
+    for key, token in tokens.items():
+        if len(token) < API_TOKEN_CHARACTERS:
+            raise ConfigError(
+                f"{key}: the token has fewer than {API_TOKEN_CHARACTERS} characters - write a "
+                "random text into its file (openssl rand -hex 32)"
+            )
+        if owners.setdefault(token, key) != key:
+            raise ConfigError(
+                f"{key}: this is the token of {owners[token]} too - give each its own text"
+            )
+    shared = tokens.pop("http.api_token", "")
+    return Tokens(
+        shared=shared, named={key.rpartition(".")[2]: token for key, token in tokens.items()}
+    )
+
+
+def assessment_words(appliance: Appliance) -> Mapping[tuple[str, str], Answer]:
+    """What the codes of the site's viewers say of a finding, by code value and scheme."""
+    codes = appliance.feedback.assessment_codes
+    words: dict[tuple[str, str], Answer] = {}
+    for answer in Answer:
+        for text in getattr(codes, answer.value):
+            value, _, scheme = text.partition("^")
+            words[value, scheme] = answer
+    return words

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 
 from node.core import Core
+from node.ledger.alerts import AlertState
 from node.ledger.states import StudyState
 
 HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+#: An acute finding that nobody took for so long is for somebody else to know.
+ALERT_WAITS_S = 900.0
 
 
 def troubles_of(
@@ -44,13 +49,40 @@ def troubles_of(
             )
         silent_s = core.ledger.troubles.silent_for(name, at_least_s=dead_after_s)
         if silent_s:
+            cause = core.ledger.peers.trouble(name)
             found["destination_dead", name] = (
-                f"it has taken no result for {_duration(silent_s)} while results wait for it; "
-                "`python -m node doctor` tries it"
+                f"it has taken no result for {_duration(silent_s)} while results wait for it"
+                + (f" ({cause})" if cause else "")
+                + "; `python -m node doctor` tries it"
             )
+    for (channel, study_uid), detail in _untold(core):
+        about = f"{channel}, study {study_uid}" if study_uid else channel
+        found["alert_not_taken", about] = detail
     for name, cause in models_out().items():
         found["model_out_of_service", name] = cause
     return found
+
+
+def _untold(core: Core) -> Iterator[tuple[tuple[str, str], str]]:
+    """A dead channel is one trouble; an alert that will not come again is one of its own."""
+    late = Counter[str]()
+    rows = core.ledger.alerts.untold(waits_s=ALERT_WAITS_S, ended_s=DAY_S)
+    for row in rows:
+        if row.state is AlertState.WAITING:
+            late[row.channel] += 1
+            continue
+        # Never the words of the other side, which may name a patient.
+        yield (
+            (row.channel, row.study_uid),
+            f"the {row.kind.value} was {row.state.value}: call somebody; `explain STUDY` says why, "
+            "`rerun STUDY` tries it again",
+        )
+    for channel, number in late.items():
+        yield (
+            (channel, ""),
+            f"{number} acute findings or corrections wait for {ALERT_WAITS_S / 60:.0f} minutes or "
+            "longer; `python -m node doctor` tries the channel",
+        )
 
 
 def _duration(seconds: float) -> str:

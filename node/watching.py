@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
-from node.domain.study import Filing
+from node.domain.feedback import READER_DOCUMENTS
+from node.domain.study import Filing, Instance
 from node.ledger import Ledger
+from node.ledger.states import StudyState
 from node.metrics import Metrics
 from node.pipeline.completion import Completion
 from scp.contracts import Stored
@@ -17,6 +21,8 @@ class Arrivals:
     """Implements `scp.contracts.ReceiverEvents`; every method is quick."""
 
     def __init__(self, ledger: Ledger, completion: Completion, metrics: Metrics) -> None:
+        #: Told of each instance that is new.
+        self.on_new: Callable[[Instance], None] = lambda _instance: None
         self._ledger = ledger
         self._completion = completion
         self._metrics = metrics
@@ -47,8 +53,12 @@ class Arrivals:
         instance, filing = stored.instance, stored.filing
         self._metrics.instances.labels(filing.value).inc()
         self._metrics.bytes.inc(instance.size_bytes)
-        if filing is not Filing.DUPLICATE or self._completion.is_receiving(instance.study_uid):
+        if (filing is not Filing.DUPLICATE and self._grows(instance)) or (
+            self._completion.is_receiving(instance.study_uid)
+        ):
             self._completion.arrived(instance.study_uid, association_id, instance.calling_ae_title)
+        if filing is Filing.NEW:
+            self.on_new(instance)
         if filing is Filing.CONFLICT:
             log.info(
                 "instance.conflict",
@@ -56,6 +66,13 @@ class Arrivals:
                 study_uid=instance.study_uid,
                 sop_instance_uid=instance.sop_instance_uid,
             )
+
+    def _grows(self, instance: Instance) -> bool:
+        """Does it belong to what is analysed? A structured report only while a study comes."""
+        if instance.sop_class_uid not in READER_DOCUMENTS:
+            return True
+        study = self._ledger.studies.get(instance.study_uid)
+        return study is not None and study.state is StudyState.RECEIVING
 
     def instance_refused(self, association_id: str, status: int, reason: str) -> None:
         """Say why; the sender only sees the status."""

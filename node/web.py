@@ -1,4 +1,4 @@
-"""`/metrics`, `/healthz` and `/readyz` on a port of their own; nothing about patients."""
+"""`/metrics`, `/healthz`, `/readyz` and the API on a port of their own; nothing about patients."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 
 from node.domain.addresses import authority, remedy
 from node.domain.errors import ConfigError
+from node.requests import Refusal, Request, Response
 
 log = structlog.get_logger(__name__)
 
+#: Largest body of a request to the API, and how much of a larger one is read before the refusal.
+MAX_BODY_BYTES = 64 * 1024
+DRAINED_BYTES = 1024 * 1024
+API = "/api/"
 EXPOSITION_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -53,12 +59,24 @@ class Probes:
     models: Callable[[], Mapping[str, str]] = dict
 
 
+def no_api(_request: Request) -> Response:
+    """For a server without an API."""
+    return Refusal(404, "there is no API here", "use /healthz or /readyz").response()
+
+
 class Web:
     """The HTTP server, in a thread."""
 
-    def __init__(self, settings: WebSettings, probes: Probes) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        probes: Probes,
+        api: Callable[[Request], Response] = no_api,
+    ) -> None:
+        """Nothing listens yet; `api` answers what is asked below /api/."""
         self._settings = settings
         self._probes = probes
+        self._api = api
         self._server: ThreadingHTTPServer | None = None
 
     @property
@@ -75,6 +93,7 @@ class Web:
 
         Handler.probes = probes
         Handler.settings = settings
+        Handler.api = staticmethod(self._api)
         try:
             self._server = _server(settings, Handler)
         except OSError as error:
@@ -106,6 +125,7 @@ def _server(settings: WebSettings, handler: type[_Handler]) -> ThreadingHTTPServ
 class _Handler(BaseHTTPRequestHandler):
     probes: Probes
     settings: WebSettings
+    api: Callable[[Request], Response]
     server_version = "Vigie"
     sys_version = ""
     timeout = 10
@@ -119,8 +139,51 @@ class _Handler(BaseHTTPRequestHandler):
             self._report(self.probes.unready(), models=dict(self.probes.models()))
         elif path == "/metrics":
             self._metrics()
+        elif path.startswith(API):
+            self._call(None)
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain")
+
+    def do_POST(self) -> None:
+        """Answer one request that brings something; only the API takes any."""
+        try:
+            self._call(self._body())
+        except Refusal as refusal:
+            self._respond(refusal.response())
+
+    # Refused with a list of what is allowed, not with the page of the standard library.
+    do_PUT = do_PATCH = do_DELETE = do_POST
+
+    def _body(self) -> bytes:
+        try:
+            length = int(self.headers.get("Content-Length", ""))
+        except ValueError:
+            length = -1
+        if length < 0:
+            raise Refusal(411, "the length of the body is not stated", "send Content-Length")
+        if length > MAX_BODY_BYTES:
+            self.rfile.read(min(length, DRAINED_BYTES))
+            raise Refusal(
+                413, f"the body has {length} bytes", f"send at most {MAX_BODY_BYTES} bytes"
+            )
+        return self.rfile.read(length)
+
+    def _call(self, body: bytes | None) -> None:
+        parts = urlsplit(self.path)
+        if not parts.path.startswith(API):
+            self._respond(Refusal(404, "there is no such page", f"use {API}").response())
+            return
+        request = Request(
+            method=self.command,
+            path=parts.path,
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            authorization=self.headers.get("Authorization", ""),
+            body=body,
+        )
+        self._respond(self.api(request))
+
+    def _respond(self, response: Response) -> None:
+        self._answer(response.status, response.body, response.content_type, response.headers)
 
     def _metrics(self) -> None:
         if not self._may_read_metrics():
@@ -140,11 +203,20 @@ class _Handler(BaseHTTPRequestHandler):
         body = {"status": "unavailable" if faults else "ok", "faults": dict(faults)} | besides
         self._answer(status, json.dumps(body).encode() + b"\n", "application/json")
 
-    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+    def _answer(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        for name, value in headers:
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

@@ -214,7 +214,10 @@ class SegmentIntake:
         self.abort()
         segment = self._segment
         assert segment is not None
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._arrival.is_sealed:
+        if isinstance(error, FileNotFoundError):
+            self._store.pool.lose(segment)
+            self._segment = None
+        elif error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._arrival.is_sealed:
             self._store.pool.retire(segment)
             self._segment = None
         return _not_taken(error)

@@ -139,6 +139,13 @@ class SegmentPool:
             remedy="the disk reported an error while writing; check it (dmesg, smartctl)",
         )
 
+    def lose(self, segment: Segment) -> None:
+        """Somebody deleted its file while it was written to: no fault of the disk."""
+        with self._lock:
+            self._taken.discard(segment)
+            segment.close()
+            self._is_there(segment)
+
     def release(self, in_use: Callable[[], frozenset[str]]) -> int:
         """Renew the segments that hold no instance any more; returns how many.
 

@@ -197,8 +197,16 @@ class Segment:
             self.append(pages[written:], at + written)
 
     def make_durable(self) -> None:
-        """Everything written so far is on the disk. Raises OSError when it is not."""
+        """Everything written so far is on the disk, in a file that can be found again.
+
+        Raises:
+            OSError: it is not; FileNotFoundError: somebody deleted the file while it was open.
+        """
         os.fdatasync(self._file)
+        if self.is_named and not os.fstat(self._file).st_nlink:
+            raise FileNotFoundError(
+                errno.ENOENT, "somebody deleted the file that it was written to", str(self.path)
+            )
         self._written_behind = self.position
 
     def read(self, size: int, at: int) -> bytes:

@@ -8,6 +8,7 @@ from config.schema.appliance import CURRENT_VERSION, Appliance
 from config.schema.completion import Completion
 from config.schema.conditions import Conditions, NumberRange
 from config.schema.destinations import AnyDestination, DicomDestination, DicomwebDestination
+from config.schema.feedback import AssessmentCodes, Feedback
 from config.schema.identity import Identity
 from config.schema.logs import Logs
 from config.schema.models import Model
@@ -25,12 +26,14 @@ __all__ = [
     "Alerts",
     "AnyDestination",
     "Appliance",
+    "AssessmentCodes",
     "Completion",
     "Conditions",
     "DicomDestination",
     "DicomwebDestination",
     "EmailChannel",
     "EventRule",
+    "Feedback",
     "FindingRule",
     "Hl7Channel",
     "Identity",

@@ -14,7 +14,12 @@ from config.schema.base import Section
 
 Severity = Literal["routine", "urgent", "critical"]
 Event = Literal[
-    "disk_full", "segment_retired", "result_held_back", "destination_dead", "model_out_of_service"
+    "disk_full",
+    "segment_retired",
+    "result_held_back",
+    "destination_dead",
+    "model_out_of_service",
+    "alert_not_taken",
 ]
 
 
@@ -73,7 +78,8 @@ class EventRule(Section):
         description="'disk_full': new images are refused. 'segment_retired': the disk failed. "
         "'result_held_back': a destination refused a result for good, or a study is held because "
         "its patient data differ. 'destination_dead': see alerts.destination_dead_after_hours. "
-        "'model_out_of_service': a model cannot be used.",
+        "'model_out_of_service': a model cannot be used. 'alert_not_taken': a finding or a "
+        "correction waits for 15 minutes, was refused or given up; name another channel here.",
         min_length=1,
         examples=["[disk_full, destination_dead]"],
     )

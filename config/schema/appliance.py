@@ -11,6 +11,7 @@ from config.schema.alerts import Alerts
 from config.schema.base import Section
 from config.schema.completion import Completion
 from config.schema.destinations import AnyDestination, DicomDestination
+from config.schema.feedback import Feedback
 from config.schema.identity import Identity
 from config.schema.logs import Logs
 from config.schema.models import Model
@@ -73,13 +74,18 @@ class Appliance(Section):
     alerts: Alerts = Field(
         default_factory=Alerts, title="Alerts", description="Whom to call, about what."
     )
+    feedback: Feedback = Field(
+        default_factory=Feedback, title="Feedback", description="What readers send back."
+    )
     results: Results = Field(
         default_factory=Results, title="Results", description="How result objects look."
     )
     workers: Workers = Field(
         default_factory=Workers, title="Workers", description="The processes that run networks."
     )
-    http: Web = Field(default_factory=Web, title="HTTP", description="Port for health and metrics.")
+    http: Web = Field(
+        default_factory=Web, title="HTTP", description="Port for health, metrics, API."
+    )
     logging: Logs = Field(
         default_factory=Logs, title="Logging", description="What is written about the work."
     )

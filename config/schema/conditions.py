@@ -88,11 +88,26 @@ def _aslist(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+#: Words that people use for those that are known here.
+_MEANT = {
+    "thorax": "chest", "lung": "chest", "brain": "head", "skull": "head", "liver": "abdomen",
+    "belly": "abdomen", "hip": "pelvis", "leg": "lower_limb", "knee": "lower_limb",
+    "arm": "upper_limb", "hand": "upper_limb", "wholebody": "whole_body",
+    "scout": "localizer", "topogram": "localizer", "surview": "localizer", "mpr": "reformat",
+    "mip": "projection", "primary": "original", "secondary": "derived",
+    "standard": "soft", "smooth": "soft", "sharp": "bone", "hard": "bone",
+    "portal": "venous", "late": "delayed", "unenhanced": "native", "plain": "native",
+    "transverse": "axial", "transversal": "axial", "female": "F", "male": "M",
+    "pet": "PT", "mri": "MR", "mammography": "MG", "xray": "DX", "suv": "GML",
+}  # fmt: skip
+
+
 def _choices(fact: Fact) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value in fact.choices:
             return value
-        meant = close_to(value, fact.choices)
+        word = _MEANT.get(value.lower(), "")
+        meant = word if word in fact.choices else close_to(value, fact.choices)
         remedy = f"did you mean '{meant}'?" if meant else _known(fact.choices)
         raise refusal(f"there is no such {fact.title}", remedy)
 

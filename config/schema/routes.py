@@ -90,6 +90,13 @@ class Route(Section):
         description="true: results are made and kept, and sent to nobody.",
     )
 
+    exclusive: bool = Field(
+        default=False,
+        title="Exclusive",
+        description="true: no other route counts for a series that this one takes; its results go "
+        "to these destinations only.",
+    )
+
     @model_validator(mode="after")
     def _leads_somewhere(self) -> Route:
         if self.shadow and self.destinations:

@@ -101,6 +101,13 @@ class Workers(Section):
         le=256,
         examples=[2],
     )
+    one_process_per_device: bool | None = Field(
+        default=None,
+        title="One process holds the networks of all workers",
+        description="Windows of several studies then share a call. Left out: where several workers "
+        "share a GPU.",
+        examples=["true"],
+    )
     resident_mb: int | None = Field(
         default=None,
         title="Memory of loaded models in one worker",
@@ -118,6 +125,24 @@ class Workers(Section):
         ge=0,
         le=1048576,
         examples=[2048],
+    )
+    decoders: int | None = Field(
+        default=None,
+        title="Processes that decode images",
+        description="Compressed images are decoded while the rest of their study arrives; left "
+        "out: one for each core but one, at most four.",
+        ge=1,
+        le=64,
+        examples=[2],
+    )
+    shared_memory_mb: int = Field(
+        default=2048,
+        title="Memory for images decoded ahead, and as much for volumes",
+        description="Volumes are shared by the models of a study; what does not fit is decoded "
+        "and loaded by each analysis. 0: nothing is decoded ahead or shared.",
+        ge=0,
+        le=1048576,
+        examples=[4096],
     )
     load_limit_s: float = Field(
         default=300.0,

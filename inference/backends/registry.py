@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 
 from inference.backends.base import Backend
-from inference.providers import PROVIDERS
+from inference.providers import PACKAGES, PROVIDERS
 from node.domain.errors import ModelError
 
 #: Configured word -> module that holds `BACKEND`.
@@ -30,7 +30,7 @@ def backend_of(word: str) -> Backend:
         backend: Backend = importlib.import_module(_MODULES[word]).BACKEND
     except ImportError as error:
         raise ModelError(
-            f"{word} needs a package that is not installed ({error.name}); install the extra "
-            f"'{word}' (pip install '.[{word}]'), or take it out of workers.providers"
+            f"{word} needs a package that is not installed ({error.name}); run pip install "
+            f"'{PACKAGES.get(word, (word, word))[1]}', or take it out of workers.providers"
         ) from error
     return backend

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.importers.monai_arguments import Step
 from models.importers.monai_metadata import BundleMetadata
 from models.importers.monai_network import Definition
 from models.importers.monai_results import Detector, Inference
-from models.importers.monai_transforms import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

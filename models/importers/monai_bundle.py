@@ -10,6 +10,7 @@ from typing import Any
 
 from models.importers.faults import Faults
 from models.importers.foreign import ForeignModel
+from models.importers.monai_arguments import Reading
 from models.importers.monai_config import MonaiConfig, read_tree
 from models.importers.monai_metadata import read_metadata
 from models.importers.monai_network import read_network
@@ -18,7 +19,7 @@ from models.importers.monai_results import (
     read_inferer,
     read_postprocessing,
 )
-from models.importers.monai_transforms import Reading, read_preprocessing
+from models.importers.monai_transforms import read_preprocessing
 from models.importers.monai_values import Component, Value
 from node.domain.errors import ImportRefused
 

@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.importers.faults import Faults
+from models.importers.monai_arguments import Arguments, Reading, Step, read_one, transforms_of
 from models.importers.monai_config import MonaiConfig
-from models.importers.monai_transforms import (
-    Arguments,
-    Reading,
-    Step,
-    read_one,
-    select_channels,
-    transforms_of,
-)
+from models.importers.monai_transforms import select_channels
 from models.importers.monai_values import Component, Value
 
 #: MONAI raises smaller weights of a Gaussian window to this fraction.

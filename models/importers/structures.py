@@ -185,7 +185,6 @@ _ORGANS = {
 }
 _OTHER_WORDS = {
     "oesophagus": "esophagus",
-    "clavicula": "clavicle",
     "iliac vein": "iliac vena",
     "gall bladder": "gallbladder",
     "small intestine": "small bowel",

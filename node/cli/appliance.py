@@ -13,7 +13,7 @@ import structlog
 from config.explain import explain_config, explain_rows
 from config.load import Loaded, load, load_appliance
 from config.schema import Hl7Channel
-from inference.providers import none_works, probe
+from inference.providers import asked_in_vain, none_works, probe
 from models.signature import load_trusted
 from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
@@ -76,6 +76,13 @@ def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:
             f"nothing could be analysed on this computer ({why})",
             "add cpu at the end of the list, or mend what is named",
         )
+    if enabled and not why:
+        for word, lacks in asked_in_vain(loaded.appliance.workers.providers, probe()).items():
+            yield loaded.document.fault(
+                ("workers", "providers"),
+                f"{word} is passed over on this computer ({lacks})",
+                "do what is named, or take it out of the list",
+            )
     yield from _uncalled(loaded)
     alerts = loaded.appliance.alerts
     for name, channel in alerts.channels.items():

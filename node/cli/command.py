@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -33,6 +34,17 @@ class Command:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json` for commands that print a table."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """`--config` behind an action as well; before it, it is the command's own."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="the configuration (default ./appliance.yaml)",
+    )
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -60,10 +61,16 @@ def run_import(options: argparse.Namespace) -> int:
     started = time.monotonic()
     imported = import_model(options.source, options.kind, out, settings, _tell)
     _tell(f"done in {time.monotonic() - started:.0f} s")
-    print_rows([_row(row) for row in imported.draft.parity], as_json=options.json)
     identity = imported.manifest.identity
+    rows = [_row(row) for row in imported.draft.parity]
+    notes = imported.draft.card.notes
+    if options.json:
+        told = {"package": str(out), "digest": identity.digest, "parity": rows, "notes": notes}
+        print(json.dumps(told, indent=2))
+        return Exit.GOOD
+    print_rows(rows, as_json=False)
     print(f"{identity.name} {identity.version}, digest {identity.digest[:16]}: {out}")
-    for note in imported.draft.card.notes:
+    for note in notes:
         print(f"note: {note}")
     return Exit.GOOD
 

@@ -6,7 +6,18 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from node.cli import appliance, corrections, demonstration, folder, packages, plan, studies
+from node.cli import (
+    agreement,
+    appliance,
+    corrections,
+    demonstration,
+    evaluate,
+    feedback,
+    folder,
+    packages,
+    plan,
+    studies,
+)
 from node.cli.command import Command, Exit, complain
 from node.domain.errors import ConfigError, NodeError
 from node.guard import check_environment
@@ -16,8 +27,11 @@ COMMANDS: tuple[Command, ...] = (
     *folder.COMMANDS,
     *demonstration.COMMANDS,
     *plan.COMMANDS,
+    *evaluate.COMMANDS,
+    *agreement.COMMANDS,
     *studies.COMMANDS,
     *corrections.COMMANDS,
+    *feedback.COMMANDS,
     *packages.COMMANDS,
 )
 

@@ -84,7 +84,9 @@ def _of_folder(folder: Path) -> Iterator[StudyFacts]:
         return
     studies, left_out = studies_below(folder)
     if left_out:
-        complain(f"{left_out} files are no DICOM images and were left out")
+        complain(
+            f"{left_out} files are no DICOM images, or name no study and series, and were left out"
+        )
     readers = WorkerPool(1)
     limits = ReadingLimits()
     readers.start()

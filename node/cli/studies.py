@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from config.load import load_appliance
+from config.schema import Appliance
 from node.cli.alerted import told_alerts
+from node.cli.answered import feedback_line, told_answers
 from node.cli.command import Command, Exit, add_json, complain, print_rows
-from node.cli.deliveries import destination_rows, explained, tally
+from node.cli.deliveries import (
+    destination_rows,
+    explained,
+    numbers,
+    summary,
+    tally,
+    trouble_with,
+)
+from node.cli.facts import plain_facts, told_facts
 from node.cli.known import completeness, told_knowledge
-from node.domain.study import StackID
+from node.cli.service import models_of, told_models, why_waiting
+from node.domain.feedback import READER_DOCUMENTS
+from node.domain.study import Instance, StackID
 from node.ledger import Ledger
+from node.ledger.feedback import Wanted
 from node.ledger.states import JobState
 from node.ledger.studies import StudyRow
 from node.packages import installed_models
@@ -54,7 +68,7 @@ def status(options: argparse.Namespace) -> int:
                 "state": study.state.value,
                 "why": study.cause if options.json else _short(study.cause),
                 "last image": when(study.last_at),
-                "images": len(ledger.instances.of_study(study.study_uid)),
+                "images": len(images_of(ledger, study.study_uid)),
                 "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
                 "results": tally(deliveries),
             }
@@ -63,10 +77,20 @@ def status(options: argparse.Namespace) -> int:
         totals = ledger.studies.totals_by_state()
         print("studies: " + ", ".join(f"{n} {state.value}" for state, n in totals.items()))
         for row in destinations:
-            print(f"to {row['destination']}: {row['objects']}")
+            trouble = f" ({row['trouble']})" if row["trouble"] else ""
+            print(f"to {row['destination']}: {row['objects']}{trouble}")
+        print(feedback_line(ledger))
+        for line in told_models(models_of(appliance), when):
+            print(line)
     print_rows(rows, as_json=options.json, empty="no study was received yet")
     ledger.close()
     return Exit.GOOD
+
+
+def images_of(ledger: Ledger, study_uid: str) -> tuple[Instance, ...]:
+    """What came of a study without structured reports, which are told by themselves."""
+    found = ledger.instances.of_study(study_uid)
+    return tuple(item for item in found if item.sop_class_uid not in READER_DOCUMENTS)
 
 
 def _short(cause: str) -> str:
@@ -76,7 +100,8 @@ def _short(cause: str) -> str:
 
 def explain(options: argparse.Namespace) -> int:
     """The whole life of one study."""
-    ledger = _ledger(options)
+    appliance = load_appliance(options.config, installed_models())
+    ledger = Ledger(appliance.storage.path, read_only=True)
     study = ledger.studies.get(options.study)
     if study is None:
         complain(
@@ -84,16 +109,20 @@ def explain(options: argparse.Namespace) -> int:
             "Study Instance UID (`status` lists the studies)"
         )
         return Exit.FAILURES
-    if options.json:
+    if options.facts and not options.json:
+        for line in told_facts(ledger.facts.get(options.study)):
+            print(line)
+    elif options.json:
         _explain_json(ledger, study)
     else:
-        _explain_text(ledger, study)
+        _explain_text(ledger, appliance, study)
     ledger.close()
     return Exit.GOOD
 
 
 def _explain_json(ledger: Ledger, study: StudyRow) -> None:
     uid = study.study_uid
+    found = ledger.facts.get(uid)
     rows = [
         {
             "study": asdict(study),
@@ -101,17 +130,24 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
             "jobs": [asdict(job) for job in ledger.jobs.of_study(uid)],
             "deliveries": [asdict(item) for item in ledger.outbox.of_study(uid)],
             "complete": completeness(study),
+            "facts": [
+                {"series": one.stack_id, "facts": plain_facts(one)}
+                for one in (found.series if found is not None else ())
+            ],
             "known": list(told_knowledge(ledger, uid)),
             "alerts": [asdict(alert) for alert in ledger.alerts.of_study(uid)],
+            "findings": [asdict(item) for item in ledger.findings.of_study(uid)],
+            "feedback": [asdict(item) for item in ledger.feedback.answers(Wanted(study_uid=uid))],
+            "documents": [asdict(item) for item in ledger.documents.of_study(uid)],
             "events": [asdict(event) for event in ledger.studies.events(uid)],
         }
     ]
     print_rows(rows, as_json=True)
 
 
-def _explain_text(ledger: Ledger, study: StudyRow) -> None:
+def _explain_text(ledger: Ledger, appliance: Appliance, study: StudyRow) -> None:
     uid = study.study_uid
-    instances = ledger.instances.of_study(uid)
+    instances = images_of(ledger, uid)
     senders = sorted({item.calling_ae_title for item in instances})
     print(f"study {uid}: {study.state.value}" + (f" ({study.cause})" if study.cause else ""))
     print(f"  {len(instances)} images, from {', '.join(senders) or '-'}")
@@ -122,6 +158,24 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
     print(f"  complete: {completed}")
     for told in told_knowledge(ledger, uid):
         print(f"  {told}")
+    _explain_verdicts(ledger, study)
+    _explain_deliveries(ledger, appliance, uid)
+    for told in told_answers(ledger, uid, when):
+        print(f"  {told}")
+    for told in told_alerts(ledger, uid):
+        print(f"  alert: {told}")
+    print("  life:")
+    lines = (
+        f"{when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else "")
+        for event in ledger.studies.events(uid)
+    )
+    for line, times in Counter(lines).items():
+        print(f"    {line}" + (f" ({times} times)" if times > 1 else ""))
+
+
+def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
+    """Each series with the verdict of each model, then the jobs that followed."""
+    uid = study.study_uid
     facts = ledger.facts.get(uid)
     labels = {one.stack_id: one.label for one in facts.series} if facts is not None else {}
     series_uid = ""
@@ -136,16 +190,26 @@ def _explain_text(ledger: Ledger, study: StudyRow) -> None:
         print(f"    {verdict.model}: {verdict.verdict}{reason}")
     for job in ledger.jobs.of_study(uid):
         told = job.reason or job.summary
+        if job.state is JobState.WAITING:
+            told = why_waiting(ledger.service.get(job.model)) or told
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
         print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
-    for item in ledger.outbox.of_study(uid):
-        for line in explained(item, when):
+
+
+def _explain_deliveries(ledger: Ledger, appliance: Appliance, uid: str) -> None:
+    """What became of each object at each destination."""
+    deliveries = ledger.outbox.of_study(uid)
+    places = numbers(deliveries)
+    names = {item.destination for item in deliveries}
+    troubles = {name: trouble_with(ledger, appliance, name, when) for name in names}
+    for name in sorted(names):
+        there = [item for item in deliveries if item.destination == name]
+        print(f"  {summary(name, there, troubles[name])}")
+    for item in deliveries:
+        number = places.get((item.object.sop_instance_uid, item.destination), 0)
+        trouble = troubles[item.destination]
+        for line in explained(item, when, number=number, trouble=trouble):
             print(f"  {line}")
-    for told in told_alerts(ledger, uid):
-        print(f"  alert: {told}")
-    print("  life:")
-    for event in ledger.studies.events(uid):
-        print(f"    {when(event.at)}  {event.what}" + (f": {event.detail}" if event.detail else ""))
 
 
 def resend(options: argparse.Namespace) -> int:
@@ -216,6 +280,13 @@ def _study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY_UID", help="Study Instance UID")
 
 
+def _explained(parser: argparse.ArgumentParser) -> None:
+    _study(parser)
+    parser.add_argument(
+        "--facts", action="store_true", help="the facts of each series instead, as rules ask them"
+    )
+
+
 def _export(parser: argparse.ArgumentParser) -> None:
     _study(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder, made when it is missing")
@@ -226,7 +297,7 @@ COMMANDS = (
     Command(
         name="explain",
         summary="the life of one study, with every verdict and time",
-        arguments=_study,
+        arguments=_explained,
         run=explain,
     ),
     Command(

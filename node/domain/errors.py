@@ -15,7 +15,9 @@ NodeError
     GoldenMismatch     a package no longer reproduces its golden case
     ImportRefused      a foreign model cannot become a package
   WorkerError        a worker process died, hung or passed its memory limit
+  DocumentError      a structured report that was sent here cannot be read
   ResultError        a result object is not valid and was not sent
+    OtherDocument      a document that is read back is no measurement report (TID 1500)
   DeliveryError      a destination could not be reached or refused an object
   LedgerError        the ledger is missing, locked or of another version
 
@@ -207,8 +209,16 @@ class WorkerError(NodeError):
     """A worker process died, hung, or passed its memory limit."""
 
 
+class DocumentError(NodeError):
+    """A structured report that was sent here, or one of ours on the disk, cannot be read."""
+
+
 class ResultError(NodeError):
     """A result object is not valid and was not sent."""
+
+
+class OtherDocument(ResultError):
+    """A document that is read back is no measurement report (TID 1500)."""
 
 
 class DeliveryError(NodeError):

@@ -49,6 +49,7 @@ IMAGE_KINDS = (
     "projection",
     "subtraction",
     "localizer",
+    "monitoring",
     "screen",
     "dose_report",
 )
@@ -116,7 +117,7 @@ class SeriesFacts:
     )
     header_region: tuple[str, ...] | None = choice(
         "body region by the header",
-        "from codes and words, in seven languages",
+        "from codes and words, in eight languages",
         REGIONS,
         "BodyPartExamined",
         "AnatomicRegionSequence",
@@ -178,16 +179,19 @@ class SeriesFacts:
     )
     contrast: bool | None = flag(
         "contrast",
-        "what the header says, and where it is silent what the pixels show",
+        "what the header says, where it is silent what the pixels show, and where they do not "
+        "tell, `false` when the study was ordered without",
         "ContrastBolusAgent",
         "SeriesDescription",
         "ProtocolName",
+        "StudyDescription",
     )
     header_contrast: bool | None = flag(
         "contrast by the header",
-        "agent, volume, or words such as 'native', 'ohne KM', 'C+'",
+        "in the vessels: agent, volume, or words such as 'native', 'ohne KM', 'C+'",
         "ContrastBolusAgent",
         "ContrastBolusVolume",
+        "ContrastBolusRoute",
         "SeriesDescription",
         "ProtocolName",
     )
@@ -228,7 +232,8 @@ class SeriesFacts:
     pet_units: str | None = choice("PET units", "of the stored values", PET_UNITS, "Units")
     image_kind: str | None = choice(
         "kind of image",
-        "from ImageType, class and description; `localizer`, `screen` and `dose_report` are "
+        "from ImageType, class and description; `localizer`, `monitoring` (of the bolus), `screen` "
+        "and `dose_report` are "
         "never analysed by mistake when a rule asks for `original`",
         IMAGE_KINDS,
         "ImageType",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from node.domain.letters import plain_letters
 from node.domain.study import CompletedStudy
 
 #: Keyword -> field of `Patient`.
@@ -17,6 +18,26 @@ _OF_THE_PATIENT: Final = {
     "PatientSex": "sex",
 }
 _ACCESSION_NUMBER: Final = "AccessionNumber"
+
+
+#: What is typed where an identifier is missing; letters and digits only.
+_PLACEHOLDERS: Final = frozenset((
+    "unknown", "unk", "anonymous", "anonym", "anon", "anonymized", "anonymised", "none", "no",
+    "noid", "nopatientid", "na", "nil", "null", "test", "testpatient", "patient", "patientid",
+    "pat", "id", "trauma", "emergency", "notfall", "notaufnahme", "unbekannt", "inconnu",
+    "sconosciuto", "desconocido", "desconhecido", "onbekend", "nieznany", "nn", "johndoe",
+    "janedoe", "doe", "temp", "phantom", "service", "dummy", "default", "missing", "notavailable",
+    "undefined",
+))  # fmt: skip
+
+
+def is_placeholder(patient_id: str) -> bool:
+    """Does the identifier stand for nobody in particular, so that strangers may share it?"""
+    letters = "".join(letter for letter in plain_letters(patient_id) if letter.isalnum())
+    # "0000", "99999", "xxx", "1", "12345678"
+    counted = "1234567890".startswith(letters) or "0123456789".startswith(letters)
+    bare = letters.rstrip("0123456789") or letters
+    return len(set(letters)) < 2 or counted or bare in _PLACEHOLDERS
 
 
 def stated_identity(study: CompletedStudy) -> dict[str, str]:

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.builtin.detection import as_network_sees
-from inference.builtin.running import run_heads, run_maps, run_scores
+from inference.builtin.running import (
+    after_argmax,
+    gives_labels,
+    run_heads,
+    run_labels,
+    run_maps,
+    run_scores,
+)
 from inference.engine import LoadedNetwork
 from inference.steps.boxes import decode_boxes
 from inference.steps.chain import postprocess, preprocess
@@ -70,10 +77,20 @@ def _volume(
     started = time.monotonic()
     prepared = preprocess(_image(image), manifest.preprocess)
     entering = np.ascontiguousarray(prepared.values, np.float32)
-    mapped = run_maps(manifest, {network.name: network}, prepared)
-    logits = mapped.values
-    final = postprocess(mapped, manifest.postprocess, manifest.thresholds)
-    seconds = time.monotonic() - started
+    behind, thresholds = manifest.postprocess, manifest.thresholds
+    loaded = {network.name: network}
+    if gives_labels(manifest):
+        # As at work: the class of each voxel, without a map of every class.
+        final = postprocess(
+            run_labels(manifest, loaded, prepared), after_argmax(behind), thresholds
+        )
+        seconds = time.monotonic() - started
+        logits = run_maps(manifest, loaded, prepared).values
+    else:
+        mapped = run_maps(manifest, loaded, prepared)
+        logits = mapped.values
+        final = postprocess(mapped, behind, thresholds)
+        seconds = time.monotonic() - started
     name = manifest.networks[0].outputs[0].name
     labels = None
     if "final" in theirs.names:

@@ -42,10 +42,11 @@ def draft_package(request: ImportRequest) -> PackageDraft:
         ImportRefused: what stands against it. WorkerError: the sandbox ended the program.
     """
     form = read_form(request.form)
+    environment = find_environment(request.python, _NEEDED)
     request.tell("read the bundle")
     folder = _folder(request)
     sandbox = Sandbox(
-        environment=find_environment(request.python, _NEEDED),
+        environment=environment,
         readable=(folder,),
         limits=request.limits,
     )

@@ -251,6 +251,28 @@ class Alerts:
         wanted = ("event", "about", "since")
         return tuple(row for row in rows if all(row.facts[k] == facts[k] for k in wanted))
 
+    def untold(self, *, waits_s: float, ended_s: float) -> tuple[AlertRow, ...]:
+        """Findings and corrections that reached nobody, oldest first.
+
+        Args:
+            waits_s: for so long at least, seconds. ended_s: what was refused or given up less
+                than so long ago counts too.
+        """
+        now = self._clock()
+        return self._rows(
+            "WHERE kind IN (?,?) AND ((state=? AND created_at<=?) OR (state IN (?,?) AND "
+            "finished_at>?)) ORDER BY created_at",
+            (
+                AlertKind.FINDING,
+                AlertKind.CORRECTION,
+                AlertState.WAITING,
+                now - waits_s,
+                AlertState.REFUSED,
+                AlertState.GIVEN_UP,
+                now - ended_s,
+            ),
+        )
+
     def waiting(self) -> dict[str, int]:
         """Number of alerts that wait, by channel."""
         rows = self._database.rows(

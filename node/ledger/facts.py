@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from node.domain.facts import StudyFacts, plain, revived
+from node.domain.identity import is_placeholder
 from node.domain.study import StudyUID
 from node.ledger.database import Database
 
@@ -63,10 +64,11 @@ class FactTable:
     def priors(self, study: StudyFacts) -> tuple[StudyFacts, ...]:
         """Earlier studies of the same patient whose images are still here, newest first.
 
-        The same patient: identifier, its issuer and the birth date agree. Without an identifier
-        nothing is a prior.
+        The same patient: identifier, its issuer and the birth date agree, and the sex is not
+        another one. Without a birth date, or with an identifier that strangers may share
+        ("UNKNOWN", "0000"), nothing is a prior: a comparison with somebody else is worse than none.
         """
-        if not study.patient_id:
+        if is_placeholder(study.patient_id) or not study.birth_date:
             return ()
         rows = self._database.rows(
             "SELECT * FROM study_facts WHERE patient_id=? AND issuer_of_patient_id=? "
@@ -82,12 +84,17 @@ class FactTable:
                 PRIORS,
             ),
         )
-        return tuple(map(_study, rows))
+        found = map(_study, rows)
+        return tuple(prior for prior in found if len(_sexes(prior) | _sexes(study)) < 2)
 
     def remove(self, study_uid: str) -> None:
         """The images of the study are gone: so is what identifies its patient."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM study_facts WHERE study_uid=?", (study_uid,))
+
+
+def _sexes(study: StudyFacts) -> set[str]:
+    return {one.patient_sex for one in study.series if one.patient_sex in ("F", "M")}
 
 
 def _study(row: sqlite3.Row) -> StudyFacts:

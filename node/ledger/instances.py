@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.domain.extent import Extent
+from node.domain.feedback import READER_DOCUMENTS
 from node.domain.study import (
     ClassUID,
     Filing,
@@ -18,6 +19,7 @@ from node.domain.study import (
     TransferSyntaxUID,
 )
 from node.ledger.database import Database
+from node.ledger.documents import Documents
 from node.ledger.studies import Studies
 from scp.contracts import Durable
 
@@ -29,9 +31,12 @@ _ROWS = 512
 class Instances:
     """The instance table. Paths are stored relative to the storage folder."""
 
-    def __init__(self, database: Database, studies: Studies, root: Path) -> None:
+    def __init__(
+        self, database: Database, studies: Studies, documents: Documents, root: Path
+    ) -> None:
         self._database = database
         self._studies = studies
+        self._documents = documents
         self._root = root
 
     def record_all(self, batch: Sequence[Durable]) -> list[Filing]:
@@ -50,15 +55,16 @@ class Instances:
         """File one stored instance; durable when this returns.
 
         An instance that is not a duplicate puts its study into RECEIVING, whatever state it
-        was in (a late image reopens it).
+        was in (a late image reopens it); a structured report is queued to be read instead.
         """
         return self._file([instance])[0]
 
     def _file(self, instances: Sequence[Instance]) -> list[Filing]:
         filings: list[Filing] = []
         latest: dict[str, float] = {}
-        conflicts: dict[str, int] = {}
+        conflicts: dict[str, tuple[int, float]] = {}
         rows: list[tuple[str | int | float | None, ...]] = []
+        reports: list[Instance] = []
         with self._database.transaction() as db:
             known = _digests(db, [instance.sop_instance_uid for instance in instances])
             for instance in instances:
@@ -71,19 +77,27 @@ class Instances:
                 filings.append(filing)
                 rows.append(self._row(instance, filing))
                 at = instance.received_at.timestamp()
-                latest[instance.study_uid] = at
+                if instance.sop_class_uid in READER_DOCUMENTS and filing is Filing.NEW:
+                    reports.append(instance)
                 if filing is Filing.CONFLICT:
-                    conflicts[instance.study_uid] = conflicts.get(instance.study_uid, 0) + 1
+                    number, _ = conflicts.get(instance.study_uid, (0, at))
+                    conflicts[instance.study_uid] = number + 1, at
+                # A structured report is part of a study that is being received; it reopens none.
+                if instance.sop_class_uid not in READER_DOCUMENTS or not (
+                    self._studies.is_at_work(instance.study_uid)
+                ):
+                    latest[instance.study_uid] = at
             _insert(db, rows)
+            self._documents.queue(reports)
             for study_uid, at in latest.items():
                 self._studies.touch(study_uid, at)
-            for study_uid, number in conflicts.items():
+            for study_uid, (number, at) in conflicts.items():
                 self._studies.tell(
                     study_uid,
                     "instance in conflict",
                     f"{number} came again with other bytes; all are kept, and compared when the "
                     "study is complete",
-                    at=latest[study_uid],
+                    at=at,
                 )
         return filings
 

@@ -11,7 +11,10 @@ from node.ledger.alerts import Alerts
 from node.ledger.announcements import Announcements
 from node.ledger.database import Database
 from node.ledger.discrepancies import Discrepancies
+from node.ledger.documents import Documents
 from node.ledger.facts import FactTable
+from node.ledger.feedback import FeedbackTable
+from node.ledger.findings import FindingTable
 from node.ledger.instances import Instances
 from node.ledger.jobs import Jobs
 from node.ledger.outbox import Outbox
@@ -45,7 +48,9 @@ class Ledger:
         peers: what was learnt about destinations. alerts: who is called about what.
         troubles: what is wrong with the node itself. announcements: MPPS and availability.
         paces: how each sender sends. results: what each result rests on.
-        discrepancies: what came again with other bytes. service: the models in use.
+        discrepancies: what came again with other bytes. documents: structured reports that came.
+        findings: what our reports state. feedback: what readers answered.
+        service: the models in use.
     """
 
     def __init__(
@@ -55,7 +60,8 @@ class Ledger:
         self.root = root
         self._database = Database(root / FILE_NAME, read_only=read_only)
         self.studies = Studies(self._database, clock)
-        self.instances = Instances(self._database, self.studies, root)
+        self.documents = Documents(self._database, self.studies, clock)
+        self.instances = Instances(self._database, self.studies, self.documents, root)
         self.facts = FactTable(self._database)
         self.jobs = Jobs(self._database, self.studies, clock)
         self.outbox = Outbox(self._database, self.studies, root, clock)
@@ -68,6 +74,8 @@ class Ledger:
         self.results = Results(self._database, self.studies, clock)
         self.service = Service(self._database, clock)
         self.discrepancies = Discrepancies(self._database, self.studies, clock)
+        self.findings = FindingTable(self._database, clock)
+        self.feedback = FeedbackTable(self._database, clock)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

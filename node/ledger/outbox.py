@@ -281,7 +281,7 @@ class Outbox:
                 parameters,
             )
             cursor = db.execute(
-                "UPDATE delivery SET state=?, attempts=0, not_before=0, finished_at=NULL "  # noqa: S608
+                "UPDATE delivery SET state=?, attempts=0, not_before=0, finished_at=NULL, cause='' "  # noqa: S608
                 f"WHERE {which}",
                 (DeliveryState.WAITING, *parameters),
             )

@@ -18,6 +18,8 @@ SYNTAX = "transfer syntax"
 STATUS = "status"
 COMMITMENT = "storage commitment"
 QUERY = "query"
+#: Nobody answers there, or nothing gets a good answer.
+TROUBLE = "trouble"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,13 @@ class Peers:
             )
             for row in rows
         }
+
+    def trouble(self, destination: str) -> str:
+        """Why nothing reached it at the last try; "" when it answered since."""
+        row = self._database.row(
+            "SELECT cause FROM peer_fact WHERE destination=? AND subject=?", (destination, TROUBLE)
+        )
+        return str(row["cause"]) if row else ""
 
     def forget(self, destination: str, *subjects: str) -> None:
         """It is no longer so; without subjects, everything about the destination."""

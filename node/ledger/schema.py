@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from node.ledger.feedback_schema import FEEDBACK
+
 SCHEMA_VERSION = 9
 
 #: Times are seconds since the epoch, UTC. Paths are relative to the storage folder.
@@ -397,4 +399,12 @@ CREATE INDEX IF NOT EXISTS job_use_by_model ON job_use (model, id);
 """
 
 #: Version -> what brings a ledger of the version before there.
-MIGRATIONS = {3: _ALERTS, 4: _PROOF, 5: _KNOWLEDGE, 6: _IDENTITY, 7: _FACTS, 9: _SERVICE}
+MIGRATIONS = {
+    3: _ALERTS,
+    4: _PROOF,
+    5: _KNOWLEDGE,
+    6: _IDENTITY,
+    7: _FACTS,
+    8: FEEDBACK,
+    9: _SERVICE,
+}

@@ -94,6 +94,11 @@ class Studies:
                 (StudyState.RECEIVING, at, study_uid),
             )
 
+    def is_at_work(self, study_uid: str) -> bool:
+        """Is it known, and not being received?"""
+        row = self._database.row("SELECT state FROM study WHERE study_uid=?", (study_uid,))
+        return row is not None and row["state"] != StudyState.RECEIVING
+
     def interrupt(self, study_uid: str, detail: str) -> None:
         """An association that was sending this study broke off: its sender will try again."""
         with self._database.transaction() as db:

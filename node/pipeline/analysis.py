@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -22,8 +22,12 @@ from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from dicom_sr.tracking import keep_tracking, located
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
-from inference.projection import load_images
+from inference.nameless_file import NamelessFile
+from inference.projection import load_projections
+from inference.reading import DecodedFrames
 from inference.series import describe_study, describe_with_facts
+from inference.shared_volume import Loaded, load_shared
+from inference.volume import load_volume
 from inference.worker_process import MEGABYTE, PeakMemory
 from node.domain.acute import Observation, observe
 from node.domain.analysis import AnalysisRequest, CompanionSeries
@@ -31,6 +35,7 @@ from node.domain.errors import PixelDataError, VolumeError
 from node.domain.facts import StudyFacts
 from node.domain.finding import Findings, Status, Tracked
 from node.domain.identity import differing, stated_identity, with_identity
+from node.domain.imaging import Volume
 from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
 from node.domain.verdict import Companion
 from node.pipeline.resident import ModelSetup, residents
@@ -91,6 +96,8 @@ class AnalysisTask:
         folder: where the result objects appear, complete.
         earlier: findings of the result that this one replaces.
         rejected, rejection: objects to reject by a note of their own, and why.
+        decoded: compressed images of the study that were decoded before.
+        shared: of the stacks that other jobs look at too, where the volume is kept for all.
     """
 
     study: StudyInput
@@ -106,6 +113,8 @@ class AnalysisTask:
     rejection: Rejection = Rejection.NOT_TO_BE_USED
     companions: tuple[tuple[StackID, Companion], ...] = ()
     others: tuple[StudyInput, ...] = ()
+    decoded: DecodedFrames | None = None
+    shared: Mapping[StackID, NamelessFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +140,7 @@ class AnalysisResult:
         identity: whose study the objects say it is, by keyword. differing: in which of these
             the images say something else.
         use: memory that it took, and what for.
+        loads: volumes that it read itself; shared: that another job had read.
     """
 
     status: Status
@@ -145,6 +155,8 @@ class AnalysisResult:
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     differing: tuple[str, ...] = ()
     use: MemoryUse | None = None
+    loads: int = 0
+    shared: int = 0
 
 
 def describe(task: FactsTask) -> tuple[CompletedStudy, StudyFacts]:
@@ -164,7 +176,7 @@ def analyse(task: AnalysisTask) -> AnalysisResult:
     if task.status_only is not None:
         return result
     use = MemoryUse(voxels=run.voxels, peak_mb=-(-memory.peak_bytes // MEGABYTE))
-    return replace(result, use=use)
+    return replace(result, use=use, loads=run.loads, shared=run.shared)
 
 
 def _carried_out(run: _Run) -> AnalysisResult:
@@ -189,6 +201,7 @@ class _Run:
         self.refusals: list[tuple[StackID, str]] = []
         self.seconds: dict[str, float] = {}
         self.voxels = 0
+        self.loads = self.shared = 0
         self.manifest = task.setup.manifest
         with self._timed("describe"):
             described = task.study.describe()
@@ -206,11 +219,10 @@ class _Run:
             if found is None:
                 reason = f"the series for the role '{role}' is no longer stored"
                 return self.status(Status.NOT_ELIGIBLE, reason)
-            load = partial(load_images, found, self.manifest.inputs)
-            companions[role] = CompanionSeries(series=found, load=load)
+            companions[role] = CompanionSeries(series=found, load=partial(self._load, found))
         with self._timed("load"):
             try:
-                volume = load_images(series, self.manifest.inputs)
+                volume = self._load(series)
             except PixelDataError:
                 # Damaged pixels are no verdict on the series: the job has failed.
                 raise
@@ -231,6 +243,26 @@ class _Run:
         )
         with self._timed("analyse"):
             return model.analyse(request)
+
+    def _load(self, series: Series) -> Volume:
+        """A volume, from another job where one loaded it; or projections.
+
+        A package that names no orientation was made for projections.
+        """
+        if not self.manifest.inputs.orientations:
+            self.loads += 1
+            return load_projections(series)
+        file = self.task.shared.get(series.stack_id)
+        loaded = None
+        if file is not None:
+            # The node lets go of it when the study is over: then it is loaded anew.
+            with suppress(OSError):
+                loaded = load_shared(series, self.task.decoded, file)
+        if loaded is None:
+            loaded = Loaded(load_volume(series, self.task.decoded), was_shared=False)
+        self.loads += not loaded.was_shared
+        self.shared += loaded.was_shared
+        return loaded.volume
 
     def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | None]]:
         for candidate, companion in self.task.companions:
@@ -307,3 +339,10 @@ def summarise(findings: Findings) -> str:
         )
     ]
     return "; ".join(numbers) or findings.status.value
+
+
+def looked_at(task: AnalysisTask, result: AnalysisResult) -> tuple[StackID, ...]:
+    """The candidates whose pixels decided: all that were refused, and the one that was not."""
+    if result.stack_id not in task.candidates or result.status is Status.NOT_ELIGIBLE:
+        return task.candidates
+    return task.candidates[: task.candidates.index(result.stack_id) + 1]

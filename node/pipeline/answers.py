@@ -47,6 +47,9 @@ class Passing:
 
 Answer = Accepted | RefusedForGood | Passing
 
+#: How the cause of a C-STORE without an answer begins.
+NO_RESPONSE = "no response"
+
 MEANINGS = {
     0xA900: "data set does not match SOP class",
     0xC000: "cannot understand",
@@ -66,22 +69,38 @@ MEANINGS = {
 }
 
 
-def meaning_of(status: int) -> str:
-    """A failure status in words, with its number (PS3.7 annex C, PS3.4 table B.2-1)."""
+#: PS3.4 table B.2-1; the object was kept.
+WARNINGS = {
+    0xB000: "the destination changed some of its attributes",
+    0xB006: "the destination left some of its attributes out",
+    0xB007: "data set does not match SOP class",
+}
+#: The same numbers as answers to C-FIND, PS3.4 table C.4-1.
+FIND_MEANINGS = {0xA900: "identifier does not match SOP class", 0xC000: "unable to process"}
+
+
+def meaning_of(status: int, *, find: bool = False) -> str:
+    """A failure status in words, with its number (PS3.7 annex C, PS3.4 table B.2-1).
+
+    Args:
+        find: as an answer to C-FIND instead of C-STORE.
+    """
     family = status & 0xFF00 if status & 0xF000 == 0xA000 else status
     family = 0xC000 if status & 0xF000 == 0xC000 else family
     words = "out of resources" if family == 0xA700 else MEANINGS.get(family, "refused")
+    words = FIND_MEANINGS.get(family, words) if find else words
     return f"{words} (0x{status:04X})"
 
 
 def judge_status(status: int | None) -> Answer:
     """Read a C-STORE response status, PS3.4 table B.2-1 and PS3.7 annex C."""
     if status is None:
-        return Passing("no response: the association broke off or timed out", broke_off=True)
+        return Passing(f"{NO_RESPONSE}: the association broke off or timed out", broke_off=True)
     if status == 0x0000:
         return Accepted()
     if status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
-        return Accepted(f"warning 0x{status:04X}")
+        told = f": {WARNINGS[status]}" if status in WARNINGS else ""
+        return Accepted(f"warning 0x{status:04X}{told}")
     if status & 0xFF00 == 0xA700 or status == 0x0213:
         return Passing(meaning_of(status), out_of_resources=True)
     if status == 0x0110:
@@ -136,6 +155,7 @@ class Peer(Protocol):
 
 __all__ = [
     "CLASS",
+    "NO_RESPONSE",
     "STATUS",
     "SYNTAX",
     "Accepted",

@@ -221,7 +221,11 @@ class _Unanswered(Exception):
 
 
 def _counts(association: Association, study_uid: str) -> Counts:
-    studies = list(_find(association, _study_keys(study_uid)))
+    answered = list(_find(association, _study_keys(study_uid)))
+    # A PACS that does not understand the key returns other studies: other patients.
+    studies = [one for one in answered if _text(one, "StudyInstanceUID") in ("", study_uid)]
+    if answered and not studies:
+        raise _Unanswered("C-FIND was answered with another study than the one asked for")
     if not studies:
         return Counts(is_known=False, by_series={}, identity={})
     by_series: dict[str, int] = {}

@@ -13,6 +13,7 @@ from inference.differences import compare_series
 from node.domain.discrepancy import Difference
 from node.domain.errors import NodeError, WorkerError
 from node.domain.facts import StudyFacts
+from node.domain.feedback import READER_DOCUMENTS
 from node.domain.study import Instance, StudyUID
 from node.domain.verdict import Ineligible, ReasonCode
 from node.ledger import Ledger
@@ -31,7 +32,7 @@ from node.pipeline.judging import Judgement, holding, judge_study
 from node.pipeline.loop import Loop
 from node.pipeline.routing import ModelRoute, PlannedJob, route
 from node.pipeline.rules import Rule
-from node.pipeline.wording import facts_line
+from node.pipeline.wording import facts_line, in_short
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,12 @@ def ending(jobs: Sequence[JobRow]) -> tuple[StudyState, str]:
     if failed:
         return StudyState.ENDED, f"{len(failed)} of {len(tried)} analyses failed; {causes}"
     return StudyState.ENDED, ""
+
+
+def without_documents(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
+    """What is judged: structured reports are about images; a study of nothing else keeps them."""
+    images = tuple(one for one in instances if one.sop_class_uid not in READER_DOCUMENTS)
+    return images or instances
 
 
 class Conductor:
@@ -201,7 +208,7 @@ class Conductor:
 
     def _tell_unread(self, row: StudyRow, study: StudyFacts, model: str, cause: str) -> None:
         """Nobody can say whether the model was made for this study: it failed, on every stack."""
-        reason = f"the model is out of service: {cause}"
+        reason = f"the model is out of service: {in_short(cause)}"
         now = time.time()
         for one in study.series:
             verdict = VerdictRow(
@@ -275,7 +282,7 @@ class Conductor:
         return found
 
     def _describe(self, row: StudyRow) -> StudyFacts:
-        instances = self._ledger.instances.of_study(row.study_uid)
+        instances = without_documents(self._ledger.instances.of_study(row.study_uid))
         study_input = StudyInput(
             study_uid=StudyUID(row.study_uid),
             instances=instances,

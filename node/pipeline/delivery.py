@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -19,15 +19,24 @@ from node.domain.errors import DeliveryError, NodeError, ResultError
 from node.ledger import Ledger
 from node.ledger.outbox import Delivery, ResultObject
 from node.ledger.peers import CLASS, STATUS, SYNTAX, Fact
+from node.ledger.peers import TROUBLE as IN_TROUBLE
 from node.ledger.states import DeliveryState
 from node.metrics import Metrics
-from node.pipeline.answers import Accepted, Answer, Link, Passing, Peer, RefusedForGood
-from node.pipeline.breaker import CircuitBreaker, RetryPolicy
+from node.pipeline.answers import (
+    NO_RESPONSE,
+    Accepted,
+    Answer,
+    Link,
+    Passing,
+    RefusedForGood,
+)
+from node.pipeline.breaker import CircuitBreaker
+from node.pipeline.destination import Clocks, Destination
 from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import FallbackTask, WriteFallback
 from node.pipeline.ladder import Rung, below, class_name, wanted_instead
 from node.pipeline.loop import Loop
-from node.pipeline.proof import ProofPolicy, Prover
+from node.pipeline.proof import Prover
 from node.pipeline.writing import WrittenObject
 from scp.commitment import CommitmentReport
 
@@ -43,40 +52,7 @@ STRANGE_TROUBLE: Final = 10
 REFUSALS_OF_A_CLASS: Final = 3
 #: Forms that a report can have, from the fullest to pages.
 FORMS: Final = 3
-DAY_S: Final = 86400.0
 FOR_EVER_S: Final = 1e12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """Where results go, and what the site says about it.
-
-    Attributes:
-        settings_digest: of its configuration; what was learnt under another one is void.
-        remember_s: how long a refusal is remembered.
-        attempts: after so many failures an object is set aside, if others were taken meanwhile.
-        associations_per_minute: at most; a returning destination is not flooded.
-        identified: may a page that is written for it name the patient?
-    """
-
-    name: str
-    peer: Peer
-    retry: RetryPolicy
-    proof: ProofPolicy = field(default_factory=ProofPolicy)
-    sr_class: Literal["comprehensive 3d", "comprehensive"] = "comprehensive 3d"
-    settings_digest: str = ""
-    remember_s: float = 7 * DAY_S
-    attempts: int = 10
-    associations_per_minute: float = 60.0
-    identified: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
-    """Seconds since the epoch, as the ledger tells them, and of a clock that nobody sets."""
-
-    wall: Callable[[], float] = time.time
-    steady: Callable[[], float] = time.monotonic
 
 
 class Courier:
@@ -107,6 +83,8 @@ class Courier:
         #: Different objects in a row that got no good answer.
         self._streak: set[str] = set()
         self._next_association = 0.0
+        #: Until the first good answer: an earlier run of the node may have left its complaint.
+        self._may_be_in_trouble = True
         self.loop = Loop(f"courier {destination.name}", self._step, interval_s=1.0)
         self.may_leave: Callable[[str, str], bool] = lambda _study, _name: True
 
@@ -180,6 +158,8 @@ class Courier:
 
     def _in_trouble(self, cause: str) -> None:
         pause_s = self.breaker.failed(self._steady())
+        self._may_be_in_trouble = True
+        self._learn(IN_TROUBLE, cause)
         self._metrics.delivery_failures.labels(self.destination.name).inc()
         log.warning(
             "destination.unreachable",
@@ -191,6 +171,9 @@ class Courier:
 
     def _recovered(self) -> None:
         self._streak.clear()
+        if self._may_be_in_trouble:
+            self._may_be_in_trouble = False
+            self._ledger.peers.forget(self.destination.name, IN_TROUBLE)
         if self.breaker.failures:
             self.breaker.succeeded()
             waiting = self._ledger.outbox.revive(self.destination.name)
@@ -213,6 +196,8 @@ class Courier:
         return accepted
 
     def _send(self, link: Link, delivery: Delivery) -> Answer:
+        if delivery.cause.startswith(NO_RESPONSE) and _is_there(link, delivery):
+            return Accepted("the answer to an earlier attempt never came, but it is there")
         started = self._steady()
         answer = link.send(delivery.object.path)
         self._metrics.delivery_seconds.labels(self.destination.name).observe(
@@ -373,6 +358,14 @@ class Courier:
             kind=delivery.object.kind,
             cause=cause,
         )
+
+
+def _is_there(link: Link, delivery: Delivery) -> bool:
+    """A slow destination may have kept what it answered too late."""
+    try:
+        return not link.why_no_query and link.find(delivery.object)
+    except DeliveryError:
+        return False
 
 
 def _refusal_of(sop_class_uid: str, known: dict[str, Fact]) -> Fact | None:

@@ -209,7 +209,7 @@ class DimseLink:
         if last is None:
             raise DeliveryError("C-FIND was not answered")
         if last != 0 and not found:
-            raise DeliveryError(f"C-FIND was answered with {meaning_of(last)}")
+            raise DeliveryError(f"C-FIND was answered with {meaning_of(last, find=True)}")
         return found
 
     def commit(self, transaction_uid: str, items: Sequence[ResultObject]) -> Answer:

@@ -6,6 +6,7 @@ so that it cannot disturb the models that serve.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import structlog
 
 from inference.engine import EngineOptions
-from inference.providers import Choice, Probe, choose, probe
+from inference.providers import Choice, Probe, asked_in_vain, choose, probe
 from node.domain.errors import NodeError, WorkerError
 from node.pipeline.resident import ModelProof, ModelSetup, let_go, open_model, prove_model
 
@@ -108,7 +109,9 @@ class Holder:
             found: Probe = pool.run(
                 look, None, time_limit_s=SURVEY_LIMIT_S, memory_mb=SURVEY_MEMORY_MB
             )
-            return found
+        for word, why in asked_in_vain(self._settings.engine.providers, found).items():
+            log.warning("provider.absent", provider=word, cause=why)
+        return found
 
     def hold(
         self, base: ModelSetup, barred: dict[str, str], found: Probe, *, is_proved: bool
@@ -157,7 +160,9 @@ class Holder:
             built = self._try(self._setup(base, barred, builds=True), BUILD_LIMIT_S)
             barred |= built.passed_over
             setup = self._setup(base, barred, builds=False)
-            return Held(setup=setup, proof=self._keep(setup, self._settings.load_limit_s))
+            held = Held(setup=setup, proof=self._keep(setup, self._settings.load_limit_s))
+            _forget_strangers(self._choices(base, {}, found))
+            return held
         except NodeError as error:
             if not self.stopping():
                 barred |= dict.fromkeys(labels, str(error))
@@ -219,6 +224,16 @@ def memory_to_open_mb(setup: ModelSetup) -> int:
     # A file that is not there is told by name when it is opened.
     weights = sum(path.stat().st_size for path in files if path.is_file())
     return setup.manifest.job_memory_mb + WEIGHT_FACTOR * weights // MEGABYTE
+
+
+def _forget_strangers(choices: Sequence[Sequence[Choice]]) -> None:
+    """Delete engines of these networks that were made for other software, shapes or a GPU."""
+    ours = {one.engines for each in choices for one in each if one.engines is not None}
+    for folder in {one.parent for one in ours if one.parent.is_dir()}:
+        for other in folder.iterdir():
+            if other.is_dir() and other not in ours and not other.name.startswith("building-"):
+                shutil.rmtree(other, ignore_errors=True)
+                log.info("engine.deleted", engine=other.name)
 
 
 def _first(choices: Sequence[Sequence[Choice]]) -> str:

@@ -90,11 +90,16 @@ def judge_study(
 
 def holding(study: StudyFacts, rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """The rules that hold for a stack of the study."""
-    return tuple(
-        rule
-        for rule in rules
-        if any(rule.holds(one, study).truth is Truth.YES for one in study.series)
-    )
+    names: set[str] = set()
+    for one in study.series:
+        held = [rule for rule in rules if rule.holds(one, study).truth is Truth.YES]
+        names.update(rule.name for rule in _alone(held))
+    return tuple(rule for rule in rules if rule.name in names)
+
+
+def _alone(holding: Sequence[Rule]) -> Sequence[Rule]:
+    """The first exclusive one of the rules that hold, where there is one."""
+    return [rule for rule in holding if rule.exclusive][:1] or holding
 
 
 def _verdict(
@@ -115,9 +120,17 @@ def _verdict(
             return _open(facts, manifest, verdict, untold)
         reasons = {r.name: a.reason for r, a in zip(rules, answers, strict=True)}
         return _unrouted(facts, manifest, reasons)
+    # Whether an exclusive rule holds decides where results go: it must be known.
+    open_ = [
+        answer
+        for rule, answer in zip(rules, answers, strict=True)
+        if rule.exclusive and answer.truth is Truth.OPEN
+    ]
+    if open_:
+        return _open(facts, manifest, verdict, [name for one in open_ for name in one.untold])
     if isinstance(verdict, Undecided):
         return verdict
-    return _accompanied(verdict, facts, study, holding, priors)
+    return _accompanied(verdict, facts, study, _alone(holding), priors)
 
 
 def _accompanied(

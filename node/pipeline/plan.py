@@ -63,13 +63,25 @@ class Decision:
     def told(self, other: Decision) -> str:
         """In one line, with the names of the series."""
         if self.outcome is Outcome.NONE:
-            return f"not eligible: {self.reason(other)}"
+            return f"not eligible: {self._against(other)}"
         if self.outcome is Outcome.OPEN:
             return f"unknown for {few(self.stacks, REASONS)}: {self.why}"
         where = ", ".join(self.destinations) or "nobody (shadow)"
         urgent = other.priority is not None and other.priority != self.priority
         urgency = f", priority {self.priority}" if urgent else ""
         return f"run on {few(self.stacks, REASONS)} to {where}{urgency}, {self.why}"
+
+    def _against(self, other: Decision) -> str:
+        """The reasons; where there are several, with the series that each is about."""
+        asked = [pair for pair in self.reasons if pair[0] in other.stacks] or self.reasons
+        stacks: dict[str, list[str]] = {}
+        for stack, reason in asked:
+            stacks.setdefault(reason, []).append(stack)
+        if len(stacks) < 2:
+            return self.reason(other)
+        often = sorted(stacks.items(), key=lambda item: -len(item[1]))
+        told = [f"{few(named, 1)}: {reason}" for reason, named in often]
+        return few(told, REASONS, "; ", " more reasons")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 Mode = Literal["automatic", "commitment", "query", "none"]
 #: Pauses between two looks at an object that is not there yet; the last one is repeated.
 LOOKS_S: Final = (2.0, 5.0, 15.0, 60.0, 300.0)
+#: Pauses before what was accepted and not kept is sent again; the last one is repeated. A
+#: destination that says so at once may be full, or at work on itself.
+RESEND_S: Final = (2.0, 300.0, 3600.0)
 #: How long an association stays open for a report that may come on it.
 LISTEN_S: Final = 1.0
 #: So many requests for commitment without an answer are a refusal: some destinations break off
@@ -163,7 +166,10 @@ class Prover:
     def _remembered(self, subject: str) -> str:
         # What was learnt decides only where the site left the choice to this node.
         fact = self.known().get(subject) if self._policy.mode == "automatic" else None
-        return f"{subject}: {fact.cause} (remembered)" if fact is not None else ""
+        if fact is None:
+            return ""
+        told = "it could not be read back" if subject == QUERY else "no storage commitment"
+        return f"{told}: {fact.cause} (remembered)"
 
     def _ask(self, link: Link, fresh: Sequence[Delivery]) -> None:
         # Not to be guessed: who knows it can declare the objects safe.
@@ -269,7 +275,8 @@ class Prover:
         times = item.forgotten + 1
         again = times <= self._policy.resends
         told = cause if again else f"{cause} ({times} times); it is not sent again by itself"
-        if not self._ledger.proofs.lost(item, told, again=again, delay_s=LOOKS_S[0]):
+        delay_s = RESEND_S[min(times, len(RESEND_S)) - 1]
+        if not self._ledger.proofs.lost(item, told, again=again, delay_s=delay_s):
             return
         self._metrics.proofs.labels(self._name, item.how, "forgotten").inc()
         if again:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import structlog
 
 from inference.builtin.pipeline import built_in
+from inference.device import DeviceServer, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, open_network
 from inference.golden import NetworkProof, check_golden
 from inference.worker_process import MEGABYTE, status_bytes
@@ -36,6 +39,7 @@ class ModelSetup:
         manifest: of the package, with the thresholds of this site.
         trust: whose packages may run.
         engine: how its networks are run.
+        device: socket of the process that holds its networks; None: this process does.
         resident_mb: memory that all loaded models of a worker may take together; those that
             were not used for longest are let go.
     """
@@ -43,6 +47,7 @@ class ModelSetup:
     manifest: ModelManifest
     trust: Trust = field(default_factory=Trust)
     engine: EngineOptions = field(default_factory=EngineOptions)
+    device: Path | None = None
     resident_mb: int | None = None
 
     @property
@@ -87,10 +92,12 @@ class OpenModel:
 
 
 class Residents:
-    """The models of this process, the one used last at the end."""
+    """The models of this process, the one used last at the end. All methods are thread-safe."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, OpenModel] = OrderedDict()
+        self._wanted: dict[str, ModelSetup] = {}
+        self._opening = threading.Lock()
 
     def get(self, setup: ModelSetup) -> OpenModel:
         """The model, opened and proved first where it is not held as it is asked for.
@@ -98,19 +105,34 @@ class Residents:
         Raises:
             ModelError, GoldenMismatch: it must not be used. WorkerError: its server is away.
         """
-        held = self._open.get(setup.name)
-        if held is not None and held.setup == setup:
-            self._open.move_to_end(setup.name)
-            return held
-        self.let_go(setup.name)
-        opened = _open(setup)
-        self._open[setup.name] = opened
-        self._make_room(setup.resident_mb)
-        return opened
+        with self._opening:
+            held = self._open.get(setup.name)
+            if held is not None and held.setup == setup:
+                self._open.move_to_end(setup.name)
+                return held
+            self.let_go(setup.name)
+            opened = _open(setup)
+            self._open[setup.name] = opened
+            self._wanted[setup.name] = setup
+            self._make_room(setup.resident_mb)
+            return opened
+
+    def find(self, model: str, network: str) -> LoadedNetwork:
+        """A network of a model that is in service here; raises NodeError.
+
+        One that was let go to make room is opened again.
+        """
+        held = self._open.get(model)
+        if held is None and model in self._wanted:
+            held = self.get(self._wanted[model])
+        if held is None or network not in held.networks:
+            raise WorkerError(f"model {model} is just being loaded; the analysis is tried again")
+        return held.networks[network]
 
     def let_go(self, name: str) -> None:
         """Forget a model; what it held is freed."""
         self._open.pop(name, None)
+        self._wanted.pop(name, None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,6 +149,27 @@ class Residents:
 
 
 residents = Residents()
+
+
+def begin(_: object) -> None:
+    """The initializer of every worker: what this module imports is loaded before the first job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSetup:
+    """The process that holds the networks for all workers.
+
+    Attributes:
+        address: of its socket. limit_s: a call that lasts longer hangs.
+    """
+
+    address: Path
+    limit_s: float
+
+
+def begin_device(setup: DeviceSetup) -> None:
+    """The initializer of that process."""
+    DeviceServer(setup.address, residents.find, limit_s=setup.limit_s).start()
 
 
 def open_model(setup: ModelSetup) -> ModelProof:
@@ -162,6 +205,8 @@ def _open(setup: ModelSetup) -> OpenModel:
     before = status_bytes(os.getpid(), "VmRSS")
     manifest = setup.manifest
     _verify(setup)
+    if setup.device is not None:
+        return _opened_elsewhere(setup, setup.device)
     networks, proofs, passed_over = _proved(setup)
     grown = max(0, status_bytes(os.getpid(), "VmRSS") - before) // MEGABYTE
     weights = sum(spec.path.stat().st_size for spec in manifest.networks) // MEGABYTE
@@ -172,6 +217,20 @@ def _open(setup: ModelSetup) -> OpenModel:
         has_golden=manifest.golden is not None,
         seconds=time.perf_counter() - started,
         resident_mb=max(grown, weights, 1),
+    )
+    return OpenModel(setup=setup, networks=networks, analyse=pipeline_of(manifest), proof=proof)
+
+
+def _opened_elsewhere(setup: ModelSetup, device: Path) -> OpenModel:
+    """The networks stay in the process of the device, where they were proved."""
+    manifest = setup.manifest
+    networks = {spec.name: remote_network(device, setup.name, spec) for spec in manifest.networks}
+    proof = ModelProof(
+        networks=(),
+        labels={name: network.label for name, network in networks.items()},
+        has_golden=manifest.golden is not None,
+        seconds=0.0,
+        resident_mb=1,
     )
     return OpenModel(setup=setup, networks=networks, analyse=pipeline_of(manifest), proof=proof)
 

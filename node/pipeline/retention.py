@@ -63,7 +63,9 @@ class Retention:
         oldest = self._clock() - self._rule.days * DAY_S
         gone = 0
         for study in self._ledger.studies.in_state(StudyState.ENDED, StudyState.FAILED):
-            if study.last_at < oldest and self._may_go(study):
+            if study.last_at >= oldest or self._ledger.documents.last_at(study.study_uid) >= oldest:
+                continue
+            if self._may_go(study):
                 gone += self._delete(study)
         if self._store.pool.release(self._ledger.instances.files_in_use):
             log.info("retention.segments_released")

@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import structlog
 
 from inference.providers import Probe
-from node.domain.errors import NodeError
+from node.domain.errors import NodeError, WorkerError
 from node.domain.serving import ModelState
 from node.ledger.service import ModelRow, Service
 from node.metrics import Metrics
@@ -23,6 +24,7 @@ from node.pipeline.holding import Held, Holder
 from node.pipeline.loop import Loop
 from node.pipeline.proofs import proof_values
 from node.pipeline.resident import ModelProof, ModelSetup
+from node.pipeline.wording import in_short
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +43,13 @@ class RosterSettings:
         golden_every_s: between two proofs of a model that serves.
         failures: analyses that fail in a row before a model is taken out of service.
         wait_s: how long jobs wait for a model that is out of service, before they end as failed.
+        device: socket of the process that holds the networks for all workers, where there is one.
     """
 
     golden_every_s: float = 86400.0
     failures: int = 3
     wait_s: float = 600.0
+    device: Path | None = None
     clock: Callable[[], float] = time.time
 
 
@@ -164,10 +168,13 @@ class Roster:
             model = self._models.get(name)
             if model is None or model.state is not ModelState.QUARANTINED:
                 return ""
-            return f"the model is out of service: {model.cause}"
+            return f"the model is out of service: {in_short(model.cause)}"
 
     def setup_of(self, name: str) -> ModelSetup:
         """The model as the workers hold it; KeyError when it is not in use."""
+        return replace(self._held(name), device=self._settings.device)
+
+    def _held(self, name: str) -> ModelSetup:
         with self._lock:
             model = self._models[name]
             return model.setup or model.base
@@ -201,7 +208,8 @@ class Roster:
     def step(self) -> bool:
         """One thing to do; False when there is none."""
         for name, cause in self._take_lost().items():
-            self._quarantine(name, f"it could not be loaded again: {cause}")
+            # It may have been the moment; a proof in a process of its own tells.
+            self._begin_again(name, f"a worker could not load it again: {cause}")
         for name in self._service.take_asked():
             self._begin_again(name, "asked for by hand")
         found = self._survey()
@@ -250,7 +258,7 @@ class Roster:
             held = self._holder.hold(model.base, model.barred, found, is_proved=is_proved)
         except NodeError as error:
             if not self.loop.stopping:
-                self._quarantine(name, str(error))
+                self._quarantine(name, _why(error))
             return
         self._serve(model, held, found)
 
@@ -291,10 +299,10 @@ class Roster:
         model, found = self._models[name], self._found
         assert found is not None
         try:
-            proof = self._holder.prove(self.setup_of(name))
+            proof = self._holder.prove(self._held(name))
         except NodeError as error:
             if not self.loop.stopping:
-                self._quarantine(name, str(error))
+                self._quarantine(name, _why(error))
             return True
         self._proved(model, proof, found)
         return True
@@ -347,6 +355,19 @@ class Roster:
     def _in_state(self, state: ModelState) -> tuple[str, ...]:
         with self._lock:
             return tuple(name for name, one in self._models.items() if one.state is state)
+
+
+def _why(error: NodeError) -> str:
+    """The cause; of a process that died, hung or grew, without the words about studies."""
+    if not isinstance(error, WorkerError):
+        return str(error)
+    first = str(error).split("; ")[0]
+    for function in ("open_model", "prove_model"):
+        first = first.replace(function, "loading and proving it")
+    return (
+        f"{first}; install the package again, or raise workers.load_limit_s or the package's "
+        "job_memory_mb where this computer is only slow or the network only large"
+    )
 
 
 def _is_proved(model: _Model, row: ModelRow | None, found: Probe) -> bool:

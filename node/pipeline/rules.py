@@ -40,6 +40,7 @@ class Rule:
         place: position in the file; of two rules that send a study to one model, the first
             decides where results go and which series is best.
         zone: time zone of the schedule; None: that of this computer.
+        exclusive: no other rule counts for a stack that this one takes.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Rule:
     zone: tzinfo | None = None
     priority: int | None = None
     shadow: bool = False
+    exclusive: bool = False
 
     def holds(self, facts: SeriesFacts, study: StudyFacts) -> Answer:
         """Does the rule send this stack to its models?"""
@@ -97,6 +99,7 @@ def rules_of(routes: Mapping[str, Route], time_zone: str | None) -> tuple[Rule, 
             zone=zone,
             priority=route.priority,
             shadow=route.shadow,
+            exclusive=route.exclusive,
         )
         for place, (name, route) in enumerate(routes.items())
     )

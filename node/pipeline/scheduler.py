@@ -22,7 +22,7 @@ from node.ledger.results import Analysed
 from node.ledger.states import JobState
 from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
-from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
+from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse, looked_at
 from node.pipeline.identity import HeldIdentity
 from node.pipeline.in_service import EveryModel, JobLimits, Models, Workers, limits_of
 from node.pipeline.inputs import Input, input_digest, series_digests
@@ -30,6 +30,7 @@ from node.pipeline.loop import Loop
 from node.pipeline.memory import MemoryGate
 from node.pipeline.routing import ModelRoute
 from node.pipeline.succession import REJECTION_NOTE, holders, succession, why_rejected
+from node.pipeline.supply import NoSupply, Supply
 
 log = structlog.get_logger(__name__)
 
@@ -93,8 +94,12 @@ class Scheduler:
         self.memory = MemoryGate(ledger)
         #: Whose study it is according to the PACS that is asked.
         self.identity = HeldIdentity(ledger)
+        #: What was decoded or loaded before a task that is about to run.
+        self.supply: Supply = NoSupply()
         #: Called when objects were queued for delivery.
         self.on_results: Callable[[], None] = lambda: None
+        #: Called when a job has ended with a result, or with the reason why there is none.
+        self.on_ended: Callable[[JobRow], None] = lambda _job: None
         #: Called with a result that is the current one, inside the transaction that enters it.
         self.on_settled: Callable[[JobRow, AnalysisResult], None] = lambda _job, _result: None
 
@@ -173,6 +178,7 @@ class Scheduler:
                 analyse, task, time_limit_s=REPORT_TIME_LIMIT_S, memory_mb=REPORT_MEMORY_MB
             )
             return report
+        task = self.supply.provide(job, task, lambda: self._stopping)
         voxels = self.memory.voxels_of(job.study_uid, job.candidates)
         need_mb = self.memory.expected_mb(job.model, voxels, limits.memory_mb)
         with self.memory.admitted(need_mb, lambda: self._stopping):
@@ -286,7 +292,10 @@ class Scheduler:
                 self.on_settled(job, result)
         if stale:
             state = JobState.SUPERSEDED
+        else:
+            self.on_ended(job)
         self._metrics.jobs.labels(job.model, state.value).inc()
+        self.supply.count(result)
         for step, seconds in result.seconds.items():
             self._metrics.step_seconds.labels(step, job.model).observe(seconds)
         log.info(
@@ -307,12 +316,12 @@ class Scheduler:
         """Did images of what was looked at come, or change, while it was looked at?"""
         now = series_digests(self._ledger.instances.of_study(task.study.study_uid))
         then = series_digests(task.study.instances)
-        looked_at = _looked_at(task, result)
-        series = {series_of(uid) for uid in looked_at}
+        seen = looked_at(task, result)
+        series = {series_of(uid) for uid in seen}
         series |= {
             series_of(one.stack_id)
             for uid, one in task.companions
-            if uid in looked_at and one.study_uid == task.study.study_uid
+            if uid in seen and one.study_uid == task.study.study_uid
         }
         return any(now.get(uid) != then.get(uid) for uid in series)
 
@@ -320,10 +329,10 @@ class Scheduler:
         """What the result rests on; a failure rests on nothing and is tried with any change."""
         if task.status_only is not None or result.status is Status.FAILED:
             return
-        looked_at = _looked_at(task, result)
+        seen = looked_at(task, result)
         digest = input_digest(
             Input(
-                stacks=looked_at,
+                stacks=seen,
                 companions=task.companions,
                 digests=series_digests(task.study.instances),
                 others={one.study_uid: series_digests(one.instances) for one in task.others},
@@ -331,9 +340,7 @@ class Scheduler:
             self._routes[job.model],
             reruns=self._ledger.studies.reruns(job.study_uid),
         )
-        analysed = Analysed(
-            series_uid=result.stack_id, looked_at=len(looked_at), input_digest=digest
-        )
+        analysed = Analysed(series_uid=result.stack_id, looked_at=len(seen), input_digest=digest)
         self._ledger.results.record(job.key, analysed, result.tracked)
 
     def _record_verdicts(self, job: JobRow, result: AnalysisResult) -> None:
@@ -388,12 +395,6 @@ class Scheduler:
                     )
                     self._ledger.studies.set_verdict(job.study_uid, job.generation, row)
             self._metrics.jobs.labels(job.model, JobState.FAILED.value).inc()
+            self.on_ended(job)
             return
         self._settle(job, task, result)
-
-
-def _looked_at(task: AnalysisTask, result: AnalysisResult) -> tuple[StackID, ...]:
-    """The candidates whose pixels decided: all that were refused, and the one that was not."""
-    if result.stack_id not in task.candidates or result.status is Status.NOT_ELIGIBLE:
-        return task.candidates
-    return task.candidates[: task.candidates.index(result.stack_id) + 1]

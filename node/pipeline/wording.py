@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from node.domain.facts import SeriesFacts
+
+#: Folders of an absolute path, up to its last part.
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/:,;\x27\"]+/)+")
 
 
 def few(texts: Sequence[str], most: int, separator: str = ", ", rest: str = " more") -> str:
@@ -67,3 +71,9 @@ def _look(facts: SeriesFacts) -> list[str]:
 
 def _words(values: tuple[str, ...] | None) -> str:
     return " and ".join(value.replace("_", " ") for value in values or ())
+
+
+def in_short(cause: str) -> str:
+    """A cause for people who do not mend it: its first clause, files without their folders."""
+    first = cause.splitlines()[0].split("; ")[0] if cause else ""
+    return _FOLDERS.sub("", first)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+
+from node.domain.letters import plain_letters
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -54,6 +55,5 @@ def _text_words(text: str) -> tuple[str, ...]:
 
 
 def _words(text: str, kept: str) -> tuple[str, ...]:
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    plain = plain_letters(text)
     return tuple("".join(c if c.isalnum() or c in kept else " " for c in plain).split())

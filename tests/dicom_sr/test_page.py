@@ -161,6 +161,40 @@ def test_true_aspect_is_kept_for_anisotropic_pixels(tmp_path: Path) -> None:
     assert height / width == pytest.approx(20 * 5.0 / (64 * 0.8), rel=0.03)
 
 
+@pytest.mark.parametrize("shape", [(200, 60), (60, 200), (128, 128)])
+def test_letters_of_the_edges_never_lie_on_the_picture(shape: tuple[int, int]) -> None:
+    key = KeyImage(
+        pixels=np.full(shape, 1000, np.float32),
+        window=(40, 400),
+        pixel_mm=(1.0, 1.0),
+        caption="",
+        overlays=(),
+        edges=("A", "P", "H", "F"),
+    )
+    lettered = drawing.Canvas.blank(400)
+    box = (20, 20, 380, 380)
+    covered = lettered.picture(key, box, 28)
+    assert box[0] <= covered[0] < covered[2] <= box[2]
+    assert box[1] <= covered[1] < covered[3] <= box[3]
+    page = np.asarray(lettered.image).astype(int)
+    white = (page > 250).all(axis=2)
+    rows = np.flatnonzero(white.mean(axis=1) > 0.1)
+    columns = np.flatnonzero(white.mean(axis=0) > 0.1)
+    inside = page[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    assert (inside > 250).all(), "a letter has a dark rim, which would show in the picture"
+    page[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 0
+    for part in (
+        page[: rows[0]],
+        page[rows[-1] + 1 :],
+        page[:, : columns[0]],
+        page[:, columns[-1] :],
+    ):
+        assert (part > 200).any(), "a letter is missing"
+    outside = np.asarray(lettered.image).copy()
+    outside[covered[1] : covered[3], covered[0] : covered[2]] = 0
+    assert not outside.any()
+
+
 def test_site_may_keep_identity_off_the_pages(tmp_path: Path) -> None:
     it = case(tmp_path, patient=Person(name="Lovelace^Ada"))
     hidden = it.results(replace(CONTEXT, patient_identity_on_pages=False))

@@ -160,6 +160,7 @@ def test_safetensors_are_read(bundle: Path, take: Importer) -> None:
     assert take(bundle, "monai").manifest.networks
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_torchscript_is_taken_with_a_note_that_says_what_it_is(
     bundle: Path, take: Importer
 ) -> None:
@@ -286,3 +287,21 @@ def test_a_network_of_planes_of_a_volume_is_sent_to_the_form(
     folder = zoo.write_bundle(tmp_path / "bundle", config, bundles.metadata())
     with pytest.raises(ImportRefused, match="which planes of a volume"):
         take(folder, "monai")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_that_needs_foreign_operators_is_refused_by_their_name(
+    bundle: Path, take: Importer
+) -> None:
+    torch.library.define("vendor::magic", "(Tensor image) -> Tensor")
+    torch.library.impl("vendor::magic", "CPU", lambda image: image * 2)
+
+    class Vendor(torch.nn.Module):
+        def forward(self, image):  # noqa: ANN001, ANN202
+            return torch.ops.vendor.magic(image)
+
+    traced = torch.jit.trace(Vendor(), torch.rand(1, 1, 32, 32, 32))
+    traced.save(str(bundle / "models" / "model.ts"))
+    (bundle / "models" / "model.pt").unlink()
+    with pytest.raises(ImportRefused, match=r"needs the operator .*vendor::magic"):
+        take(bundle, "monai")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
 from inference.series import describe_with_facts
+from inference.sight import Sight, with_pixels
 from node.demo.simulated import simulate
 from node.domain.facts import FACTS, SeriesFacts, StudyFacts, plain, revived
 from tests.dicom_factory import ct_series, dx_instance, instances, write
@@ -80,14 +81,57 @@ def test_what_is_not_said_is_none(tmp_path: Path) -> None:
         ({"ContrastBolusAgent": "NONE"}, False),
         ({"ContrastBolusAgent": ""}, None),
         ({"ContrastBolusAgent": "", "ContrastBolusVolume": "90"}, True),
+        ({"ContrastBolusAgent": "ORAL"}, None),
+        ({"ContrastBolusAgent": "Wasser 1000 ml", "ContrastBolusVolume": "1000"}, None),
+        ({"ContrastBolusAgent": "ORAL & I.V."}, True),
+        ({"ContrastBolusAgent": "TELEBRIX", "ContrastBolusRoute": "PO"}, None),
+        ({"ContrastBolusAgent": "GASTRO & OMNI", "ContrastBolusRoute": "Oral & IV"}, True),
+        ({"ContrastBolusAgent": "ORAL", "SeriesDescription": "Abdomen portalvenoes"}, True),
         ({"SeriesDescription": "Abdomen nativ"}, False),
         ({"ProtocolName": "Abdomen portalvenoes"}, True),
+        ({"SeriesDescription": "SAG ART PANCREAS"}, True),
+        ({"SeriesDescription": "DELAY KIDNEY"}, True),
+        ({"SeriesDescription": "DELAY", "Modality": "PT"}, None),
+        ({"SeriesDescription": "COR LAVA POST", "Modality": "MR"}, True),
+        ({"SeriesDescription": "T1 3D AXIAL BH PRE", "Modality": "MR"}, False),
+        ({"SeriesDescription": "Ax Vibrant PRE/POST", "Modality": "MR"}, None),
+        ({"SeriesDescription": "post needle_R", "Modality": "MR"}, None),
+        ({"SeriesDescription": "Post Procedure"}, None),
     ],
 )
 def test_contrast_is_told_by_agent_volume_or_words(
     tmp_path: Path, changes: dict[str, Any], contrast: bool | None
 ) -> None:
     assert ct(tmp_path, **changes).header_contrast is contrast
+
+
+def test_an_order_without_contrast_counts_where_nothing_else_speaks(tmp_path: Path) -> None:
+    order = {**BARE, "StudyDescription": "CT CHEST WO CONTRAST"}
+    facts = ct(tmp_path / "a", **order)
+    assert (facts.contrast, facts.header_contrast, facts.phase) == (False, None, None)
+    assert ct(tmp_path / "b", **{**order, "ContrastBolusAgent": "ULTRAVIST"}).contrast is True
+    assert (
+        ct(tmp_path / "c", **{**order, "StudyDescription": "CT CHEST W CONTRAST"}).contrast is None
+    )
+    seen = with_pixels(facts, Sight(contrast=True))
+    assert (seen.contrast, seen.contrast_disagrees) == (True, None)
+    assert with_pixels(facts, Sight()).contrast is False
+
+
+def test_a_ct_without_contrast_is_in_the_native_phase(tmp_path: Path) -> None:
+    assert ct(tmp_path / "a", SeriesDescription="ABD W/O").phase == "native"
+    assert ct(tmp_path / "b", ContrastBolusAgent="NONE").phase == "native"
+    assert ct(tmp_path / "c", SeriesDescription="ABD").phase is None
+
+
+def test_a_and_p_are_abdomen_and_pelvis_on_a_ct_that_is_no_scout(tmp_path: Path) -> None:
+    organ = {**BARE, "BodyPartExamined": "UTERUS"}
+    series = ct(tmp_path / "a", **{**organ, "SeriesDescription": "Cor A/P  3.0"})
+    assert series.header_region == ("abdomen", "pelvis")
+    chest = ct(tmp_path / "b", **{**BARE, "SeriesDescription": "CT C/A"})
+    assert chest.header_region == ("chest", "abdomen")
+    scout = ct(tmp_path / "c", **{**BARE, "SeriesDescription": "SCOUT A/P"})
+    assert scout.header_region is None
 
 
 @pytest.mark.parametrize(
@@ -102,6 +146,13 @@ def test_contrast_is_told_by_agent_volume_or_words(
         ({"SeriesDescription": "Dose Report"}, "dose_report"),
         ({"SeriesDescription": "Patient Protocol"}, "original"),
         ({"SeriesDescription": "locator"}, "localizer"),
+        ({"SeriesDescription": "Smart Prep Series"}, "monitoring"),
+        ({"SeriesDescription": "PreMonitoring  10.0  B40s"}, "monitoring"),
+        ({"SeriesDescription": "Test_bolus"}, "monitoring"),
+        ({"SeriesDescription": "ep2d_perf BOLUS"}, "original"),
+        ({"SeriesDescription": "COR<MPR Range[1]>"}, "reformat"),
+        ({"SeriesDescription": "Reformatted"}, "reformat"),
+        ({"SeriesDescription": "sT1_FFE_Subtr"}, "subtraction"),
         ({"SeriesDescription": "Ave-IP(10) 0%_10%"}, "projection"),
         ({"SeriesDescription": "Low Dose Projections"}, "projection"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "screen"),

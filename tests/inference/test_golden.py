@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from inference.golden import check_golden
 from models.manifest import Golden, ModelManifest, NetworkSpec, Windows
 from node.domain.errors import GoldenMismatch, ModelError
 from node.domain.imaging import Network
-from tests.inference.specs import manifest, network_spec
+from tests.inference.specs import manifest, network_spec, tensor
 
 Array = NDArray[np.float32]
 
@@ -164,3 +165,40 @@ def test_a_sample_beyond_the_output_is_refused(package: ModelManifest) -> None:
     sample(package, "solid", np.array([0, 10**9]))
     with pytest.raises(ModelError, match="seal the package again"):
         check_golden(package, watched(*package.networks))
+
+
+def two_heads() -> NetworkSpec:
+    return network_spec(
+        "two_heads",
+        inputs=(tensor("image", "CT"), replace(tensor("mask", "body"), dtype="uint8")),
+        outputs=(tensor("logits", "a"), replace(tensor("half", "a"), stride=(2, 2))),
+    )
+
+
+def test_a_network_of_several_tensors_is_proved_on_each_of_them(tmp_path: Path) -> None:
+    spec = two_heads()
+    network = open_network(spec, EngineOptions())
+    feeds = {
+        "image": np.random.default_rng(2).random((3, 1, 16, 16), np.float32),
+        "mask": np.full((3, 1, 16, 16), 2, np.uint8),
+    }
+    outputs = network.run(feeds)
+    golden = Golden(inputs=tmp_path / "inputs.npz", expected=tmp_path / "expected.npz")
+    np.savez(golden.inputs, **{f"two_heads.{key}": array for key, array in feeds.items()})  # type: ignore[arg-type]
+
+    def expect(**changes: Array) -> None:
+        stored = {f"two_heads.{key}": array for key, array in {**outputs, **changes}.items()}
+        np.savez(golden.expected, **stored)  # type: ignore[arg-type]
+
+    package = manifest(spec, golden=golden)
+    expect()
+    (proof,) = check_golden(package, {"two_heads": network})
+    assert proof.difference == 0.0
+    assert proof.tolerance == 0.001
+    assert proof.windows_per_s > 0
+    expect(half=outputs["half"] * np.float32(1.01))
+    with pytest.raises(GoldenMismatch, match="two_heads, output half, on CPUExecutionProvider"):
+        check_golden(package, {"two_heads": network})
+    np.savez(golden.expected, **{"two_heads.logits": outputs["logits"]})
+    with pytest.raises(ModelError, match="no golden array of network two_heads"):
+        check_golden(package, {"two_heads": network})

@@ -6,11 +6,12 @@ import _ctypes
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from inference.providers import Probe, choose, engine_folder, none_works, probe
-from models.manifest import Windows
+from inference.providers import Probe, asked_in_vain, choose, engine_folder, none_works, probe
+from models.manifest import Axes, Windows
 from node.domain.errors import ModelError
 from tests.inference.specs import network_spec, tensor
 
@@ -122,3 +123,56 @@ def test_a_list_of_which_nothing_works_here_says_why_for_each_of_it() -> None:
     assert none_works(ORDER, NO_DRIVER) == ""
     told = none_works(("tensorrt", "cuda"), NO_DRIVER)
     assert "tensorrt: libcuda.so.1 cannot be loaded; cuda: libcuda" in told
+
+
+def test_an_optional_runtime_that_is_asked_for_and_absent_is_told_and_a_gpu_is_not() -> None:
+    told = asked_in_vain(("tensorrt", "cuda", "openvino", "cpu"), CPU_BUILD)
+    assert told.keys() == {"openvino"}
+    assert "pip install 'openvino" in told["openvino"]
+    has = replace(CPU_BUILD, packages={"openvino": "2026.4.1"})
+    assert asked_in_vain(("openvino", "cpu"), has) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"runtime": "2"},
+        {"packages": {"openvino": "1"}},
+        {"gpu": "Y sm80"},
+        {"cuda": "13010"},
+        {"tensorrt": "1"},
+        {"processor": "other"},
+    ],
+)
+def test_anything_that_can_change_a_number_changes_the_fingerprint(changes: dict[str, Any]) -> None:
+    assert replace(WORKSTATION, **changes).fingerprint != WORKSTATION.fingerprint
+    assert replace(WORKSTATION).fingerprint == WORKSTATION.fingerprint
+
+
+def test_a_lowered_precision_needs_the_package_and_a_provider_that_can() -> None:
+    tolerance = {name: 0.1 for name in (TENSORRT, f"{TENSORRT}/fp16", CUDA, f"{CUDA}/fp16", CPU)}
+    spec = network_spec(precisions=("fp16", "fp32"), tolerance=tolerance)
+    found = choose(ORDER, WORKSTATION, spec, None)
+    assert [one.label for one in found] == ["tensorrt/fp16", "tensorrt", "cuda", "cpu"]
+    assert found[0].options["trt_fp16_enable"] == "1"
+    assert found[1].options["trt_fp16_enable"] == "0"
+    barred = choose(ORDER, WORKSTATION, spec, None, {"tensorrt/fp16", "cuda"})
+    assert [one.label for one in barred] == ["tensorrt", "cpu"]
+    plain = choose(ORDER, WORKSTATION, network_spec(tolerance=tolerance), None)
+    assert [one.label for one in plain] == ["tensorrt", "cuda", "cpu"]
+
+
+def test_engines_of_each_precision_lie_apart(tmp_path: Path) -> None:
+    folders = {
+        engine_folder(tmp_path, WORKSTATION, network_spec(), precision)
+        for precision in ("fp32", "fp16", "bf16")
+    }
+    assert len(folders) == 3
+
+
+def test_a_bag_gets_a_profile_for_any_number_of_items() -> None:
+    bag = replace(tensor("items", *"abcd"), axes=Axes.BAG)
+    spec = network_spec(inputs=(bag, tensor("image", "CT")))
+    options = choose(("tensorrt",), WORKSTATION, spec, None)[0].options
+    assert options["trt_profile_min_shapes"] == "items:1x1x4,image:1x1x16x16"
+    assert options["trt_profile_max_shapes"] == "items:4x16384x4,image:4x1x16x16"

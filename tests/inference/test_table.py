@@ -114,3 +114,24 @@ def test_a_parquet_file_is_read_or_what_it_needs_is_named(tmp_path: Path) -> Non
     parquet.write_table(arrow.table(columns | {"Modality": ["CT"]}), path)
     (study,) = studies_of(path)
     assert study.series[0].modality == "CT"
+
+
+def test_a_phantom_is_untold_where_no_description_could_name_it(tmp_path: Path) -> None:
+    (bare,) = series_of(tmp_path, "SeriesDescription", "CT,Abdomen")
+    assert "phantom" in bare.untold
+    (named,) = series_of(tmp_path, "SeriesDescription", "CT,Phantom 1.0")
+    assert named.phantom is True
+    assert "phantom" not in named.untold
+    (told,) = series_of(tmp_path, "SeriesDescription,StudyDescription", "CT,Abdomen,CT Abdomen")
+    assert told.phantom is False
+    assert "phantom" not in told.untold
+    (patient,) = series_of(tmp_path, "SeriesDescription,PatientID", "CT,2 mm,QA_Phantom_1")
+    assert patient.phantom is True
+
+
+def test_what_pixels_would_tell_is_untold_for_ct_alone(tmp_path: Path) -> None:
+    columns = "SeriesDescription,ProtocolName,StudyDescription,BodyPartExamined"
+    ct, mr = series_of(tmp_path, columns, "CT,2 mm,,CT WO CONTRAST,", "MR,2 mm,,MR WO CONTRAST,")
+    assert {"body_region", "contrast"} <= ct.untold
+    assert mr.contrast is False
+    assert "contrast" not in mr.untold

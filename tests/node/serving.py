@@ -35,7 +35,7 @@ destinations:
   pacs:
     {{type: dicom, ae_title: {pacs_title}, host: 127.0.0.1, port: {pacs},
       retry_first_s: 0.5, retry_cap_s: 2}}
-http: {{host: 127.0.0.1, port: {http}}}
+http: {{host: 127.0.0.1, port: {http}{api}}}
 workers: {{providers: [cpu]}}
 logging: {{file: {log}}}
 """
@@ -112,8 +112,9 @@ def serving(
     pacs_title: str = "PACS",
     report: bool = False,
     dicom_port: int = 0,
+    api: str = "",
 ) -> Iterator[Serving]:
-    """Start a node and wait until it is ready."""
+    """Start a node and wait until it is ready; `api`: further settings of `http:`."""
     dicom, http = dicom_port or free_port(), free_port()
     config = folder / "appliance.yaml"
     config.write_text(
@@ -125,6 +126,7 @@ def serving(
             pacs=pacs_port,
             pacs_title=pacs_title,
             log=folder / "node.log",
+            api=f", {api}" if api else "",
         ),
         encoding="utf-8",
     )

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 #: Short limits: what hangs must not make the test wait.
 WORKERS: dict[str, Any] = {
     "providers": ["cpu"],
-    "load_limit_s": 6,
+    "load_limit_s": 12,
     "out_of_service_wait_s": 0,
     "failures_in_a_row": 2,
     "reserve_mb": 0,
@@ -120,25 +120,28 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
     build_package(models, "hungry", "hungry", golden=False)
     build_package(models, "strange", "strange_set", golden=False)
     build_package(models, "escaping", "weights_above", golden=False)
-    build_package(models, "foreign")
+    foreign = build_package(models, "foreign")
+    (foreign / "signature.json").write_text('{"payload": "", "signatures": []}')
+    build_package(models, "misnamed", name="other")
     (models / "unreadable").mkdir()
     (models / "unreadable" / "model.yaml").write_text("format: 2\nname: [unreadable\n")
     with running(tmp_path, models) as run:
         assert run.ready()[0] == 503
-        assert wait_for(lambda: settled(run), 90), run.node.core.roster.states()
+        assert wait_for(lambda: settled(run), 180), run.node.core.roster.states()
         status, told = run.ready()
         assert status == 200
         assert told["models"]["good"] == "ready"
         causes = {
-            "tampered": "install the package again",
+            "tampered": "net.onnx has SHA-256",
             "drifted": "differs from its golden case",
             "nan": "values that are no numbers",
-            "hanging": "longer than 6 s",
+            "hanging": "longer than 12 s",
             "hungry": "memory",
             "strange": "operator 'Teleport' of the set 'evil.example'",
             "escaping": "'../weights.bin'",
-            "foreign": "carries no signature",
-            "unreadable": "model.yaml:2:",
+            "foreign": "is no signature",
+            "misnamed": "calls it 'other'",
+            "unreadable": "its model.yaml cannot be used",
         }
         for name, cause in causes.items():
             assert told["models"][name].startswith("quarantined: "), told["models"][name]
@@ -153,13 +156,15 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
         assert wait_for(lambda: run.ended(study_uid), 90), run.outcomes(study_uid)
         outcomes = run.outcomes(study_uid)
         assert outcomes.pop("good")[0] == "done"
-        assert outcomes.keys() == causes.keys() - {"unreadable"}
+        assert outcomes.keys() == causes.keys() - {"unreadable", "misnamed"}
         for name, (state, reason) in outcomes.items():
             assert state == "failed"
             assert "the model is out of service" in reason
             assert causes[name] in reason
         # What nobody looked at is told where somebody reads.
         assert wait_for(lambda: len(run.pacs.files()) >= 8, 60)
+        verdicts = {v.model: v for v in run.node.ledger.studies.verdicts(study_uid, 1)}
+        assert {verdicts[name].verdict for name in ("unreadable", "misnamed")} == {"failed"}
         said = " ".join(e.detail for e in run.node.ledger.studies.events(study_uid))
         assert "unreadable" in said
         assert run.node.core.roster.out().keys() == causes.keys()
@@ -231,3 +236,28 @@ def test_a_package_that_was_changed_while_the_node_runs_is_taken_out_at_its_next
         assert wait_for(
             lambda: (run.node.ledger.service.get("good") or first).proved_at > again, 30
         )
+
+
+def test_one_process_holds_the_networks_of_all_workers_and_a_bad_model_in_it_is_taken_out(
+    tmp_path: Path,
+) -> None:
+    models = tmp_path / "models"
+    build_package(models, "good")
+    limits = {"job_time_s": 2.0, "job_memory_mb": 512}
+    build_package(models, "hanging", "endless_on_images", golden=False, limits=limits)
+    tamper(build_package(models, "tampered"))
+    shared = {"one_process_per_device": True, "count": 2, "load_limit_s": 15}
+    with running(tmp_path, models, **shared, failures_in_a_row=1) as run:
+        assert wait_for(lambda: run.ready()[0] == 200, 120)
+        assert "SHA-256" in run.node.core.roster.out()["tampered"]
+        study_uid = send(run.node.receiver.port, write(ct_series(slices=5), tmp_path / "0"))
+        assert wait_for(lambda: run.ended(study_uid), 120), run.outcomes(study_uid)
+        outcomes = run.outcomes(study_uid)
+        assert outcomes["good"][0] == "done"
+        assert outcomes["hanging"][0] == outcomes["tampered"][0] == "failed"
+        assert wait_for(lambda: "hanging" in run.node.core.roster.out(), 30)
+        # The call that hangs ends the process of the device, which comes back with what is good.
+        images = ct_series(slices=4, study_uid="2.25.77")
+        again = send(run.node.receiver.port, write(images, tmp_path / "1"))
+        assert wait_for(lambda: run.ended(again), 120), run.outcomes(again)
+        assert run.outcomes(again)["good"][0] == "done", run.outcomes(again)

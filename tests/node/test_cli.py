@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from inference.providers import Probe
 from node.cli.main import COMMANDS, main
@@ -300,3 +301,32 @@ def test_unknown_command_is_refused() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["dance"])
     assert ended.value.code == REFUSED
+
+
+def test_explain_prints_the_facts_of_a_study_as_a_rule_asks_for_them(
+    received: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explain = ["explain", words.STUDY, "--facts", "--config", str(received)]
+    assert main(explain) == GOOD
+    assert "no facts are kept" in capsys.readouterr().out
+    ledger = Ledger(tmp_path / "store")
+    facts = words.facts(
+        station="CT 1", contrast=True, body_region=("chest", "abdomen"), slice_thickness_mm=1.25
+    )
+    ledger.facts.record(words.study_facts(facts))
+    ledger.close()
+    assert main(explain) == GOOD
+    told = capsys.readouterr().out
+    assert '  station: "CT 1"\n' in told
+    assert "  contrast: true\n" in told
+    assert "  body_region: [chest, abdomen]\n" in told
+    assert "  slice_thickness_mm: 1.25\n" in told
+    (unknown,) = [line for line in told.splitlines() if line.startswith("  not stated: ")]
+    assert "view" in unknown.split(": ")[1].split(", ")
+    when = yaml.safe_load(
+        "\n".join(line.strip() for line in told.splitlines()[1:] if "not stated" not in line)
+    )
+    assert when["station"] == "CT 1"
+    assert main([*explain, "--json"]) == GOOD
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["facts"][0]["facts"]["station"] == "CT 1"

@@ -147,6 +147,72 @@ def test_explain_tells_the_state_and_why(
     assert why in line
 
 
+def test_explain_and_status_tell_why_a_result_waits_and_when_it_was_tried(
+    site: Callable[[HostilePacs], Site],
+) -> None:
+    pacs = HostilePacs()
+    at = site(pacs)
+    assert "secondary capture to pacs: waiting: not tried yet" in at.explain()
+    pacs.stop()
+    at.rig.run(120)
+    where = f"PACS at 127.0.0.1:{pacs.port} does not answer; check host, port and firewall"
+    explained = at.explain()
+    assert f"  to pacs: 1 waiting: {where}" in explained
+    assert "secondary capture to pacs: waiting\n" in explained
+    assert "tries in a row, the last 20" in explained
+    assert main(["status", "--config", str(at.config)]) == GOOD
+    assert f"to pacs: 1 waiting ({where}" in at.told()
+    assert main(["status", "--destinations", "--json", "--config", str(at.config)]) == GOOD
+    (row,) = json.loads(at.told())
+    assert row["trouble"].startswith(where)
+    assert row["learnt"] == ""
+    back = HostilePacs(port=pacs.port).start()
+    try:
+        at.rig.run(300, step_s=5)
+        explained = at.explain()
+        assert "secondary capture to pacs: proved" in explained
+        assert where not in explained
+    finally:
+        back.stop()
+
+
+def test_pages_are_numbered_and_what_happens_to_them_at_once_is_one_line(
+    site: Callable[[HostilePacs], Site],
+) -> None:
+    at = site(HostilePacs())
+    second = replace(capture(at.rig.folder), instance_number=2)
+    at.rig.queue(second)
+    at.rig.run()
+    explained = at.explain()
+    assert "secondary capture 1 to pacs: proved" in explained
+    assert "secondary capture 2 to pacs: proved" in explained
+    assert "secondary capture sent: to pacs (2 times)" in explained
+
+
+def test_explain_says_first_when_nothing_of_a_result_is_at_a_destination(
+    site: Callable[[HostilePacs], Site],
+) -> None:
+    pacs = refusing(0x0122)
+    at = site(pacs)
+    at.rig.run(10)
+    assert "to pacs: 1 refused; nothing is there: mend what the lines below name" in at.explain()
+    pacs.answer = lambda _uid: 0x0000
+    at.rig.queue(capture(at.rig.folder, SegmentationStorage))
+    at.rig.run(10)
+    assert "to pacs: 1 proved, 1 refused; 1 are not there in any form" in at.explain()
+
+
+def test_status_names_the_class_that_a_destination_refused_by_its_status(
+    site: Callable[[HostilePacs], Site],
+) -> None:
+    at = site(refusing(0x0122))
+    at.rig.run(10)
+    at.told()
+    assert main(["status", "--destinations", "--json", "--config", str(at.config)]) == GOOD
+    (row,) = json.loads(at.told())
+    assert "Secondary Capture Image Storage: SOP class not supported (0x0122)" in row["learnt"]
+
+
 def test_explain_shows_what_stands_for_what_and_json_has_it_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

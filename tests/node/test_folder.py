@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from config.load import load_appliance
 from node.cli.main import main
+from node.folder import scratch_core
+from node.packages import installed_models
 from tests import dicom_factory
 
 GOOD, FAILURES = 0, 1
@@ -52,6 +55,20 @@ def test_a_picture_and_a_list_beside_the_images_are_noted_and_no_failure(
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert len(summary["notes"]) == 2
     assert summary["problems"] == []
+
+
+def test_a_folder_does_not_wait_for_the_hours_of_a_route(tmp_path: Path) -> None:
+    config = tmp_path / "appliance.yaml"
+    config.write_text(
+        CONFIGURATION.format(path=tmp_path / "var")
+        + "models: {body_composition: {}}\n"
+        + "destinations: {pacs: {type: dicom, ae_title: A, host: a, port: 104}}\n"
+        + "routes:\n  night: {models: [body_composition], destinations: [pacs], "
+        + 'schedule: {from: "20:00", to: "07:00"}}\n'
+    )
+    with scratch_core(load_appliance(config, installed_models())) as core:
+        (route,) = core.routes
+        assert [rule.schedule for rule in route.rules] == [None]
 
 
 def test_a_refused_file_is_named_by_its_path_in_the_folder(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import JPEGLSLossless
 
 from node.demo.pacs import SmallPacs
 from node.demo.simulated import simulate
@@ -55,6 +58,41 @@ def test_simulated_study_comes_back_as_report_segmentation_and_capture(tmp_path:
         for identifying in (str(source.PatientName), source.PatientID, source.PatientBirthDate):
             assert not identifying or identifying not in log + metrics
         _each_passes_dciodvfy(objects, tmp_path)
+
+
+@contextmanager
+def stopping(pacs: SmallPacs) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        pacs.stop()
+
+
+def test_a_compressed_study_is_decoded_while_it_arrives_and_read_once(tmp_path: Path) -> None:
+    simulated = simulate(0, tmp_path / "native", matrix=256)
+    compressed = tmp_path / "study"
+    compressed.mkdir()
+    images = sorted(simulated.folder.rglob("*.dcm"))
+    for path in images:
+        image = dcmread(path)
+        image.compress(JPEGLSLossless, generate_instance_uid=False)
+        image.save_as(compressed / path.name)
+    pacs = SmallPacs(tmp_path / "pacs")
+    pacs.start()
+    with stopping(pacs), serving(tmp_path, pacs_port=pacs.port) as node:
+        node.send(compressed)
+        assert wait_for(lambda: set(node.states().values()) == {"ended"}, 240), node.states()
+
+        def let_go() -> bool:
+            memory = 'vigie_shared_memory_bytes{kind="decoded images"} 0.0'
+            return memory in node.get("/metrics")[1]
+
+        assert wait_for(let_go, 30)
+        _, metrics = node.get("/metrics")
+        decoded = f'vigie_images_decoded_ahead_total{{outcome="decoded"}} {len(images)}.0'
+        assert decoded in metrics
+        assert 'vigie_volume_loads_total{how="read"} 1.0' in metrics
+        assert 'vigie_jobs_total{model="body_composition",outcome="done"} 1.0' in metrics
 
 
 def _each_passes_dciodvfy(objects: list, folder: Path) -> None:  # type: ignore[type-arg]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from node.ledger.alerts import AlertKind, AlertRow, AlertState
 from node.ledger.states import StudyState
 from node.troubles import troubles_of
 
@@ -12,6 +14,7 @@ from node.troubles import troubles_of
 def core(**changes: Any) -> Any:
     """A core as `troubles_of` asks it; all is well unless changed."""
     well: dict[str, Any] = {"refusal": "", "retired": 0, "held": {}, "silent": {}, "studies": 0}
+    well["alerts"] = ()
     well |= changes
     return SimpleNamespace(
         store=SimpleNamespace(
@@ -21,6 +24,8 @@ def core(**changes: Any) -> Any:
             studies=SimpleNamespace(
                 in_state=lambda state: ["?"] * well["studies"] if state is StudyState.HELD else []
             ),
+            alerts=SimpleNamespace(untold=lambda **_times: well["alerts"]),
+            peers=SimpleNamespace(trouble=lambda name: f"nobody answers as {name}"),
             troubles=SimpleNamespace(
                 held_back=lambda name: well["held"].get(name, (0, 0)),
                 silent_for=lambda name, at_least_s: well["silent"].get(name, 0.0),
@@ -54,4 +59,28 @@ def test_each_trouble_says_what_to_do() -> None:
     assert "2 studies came again" in found["result_held_back", "identity"]
     assert "rerun STUDY" in found["result_held_back", "identity"]
     assert "5 hours" in found["destination_dead", "archive"]
+    assert "(nobody answers as archive)" in found["destination_dead", "archive"]
     assert found["model_out_of_service", "pe"] == "golden case not reproduced"
+
+
+def test_an_acute_finding_that_nobody_took_is_a_trouble_without_the_words_of_the_other_side() -> (
+    None
+):
+    def alert(state: AlertState, study_uid: str, **more: str) -> AlertRow:
+        row = AlertRow(kind=AlertKind.FINDING, channel="pager", rule="acute", facts={})
+        return replace(row, study_uid=study_uid, state=state, **more)  # type: ignore[arg-type]
+
+    found = troubles_of(
+        core(
+            alerts=(
+                alert(AlertState.WAITING, "1.1"),
+                alert(AlertState.WAITING, "1.2"),
+                alert(AlertState.REFUSED, "1.3", cause="AE: no patient LOVELACE here"),
+            )
+        ),
+        dict,
+    )
+    assert found["alert_not_taken", "pager"].startswith("2 acute findings or corrections wait")
+    refused = found["alert_not_taken", "pager, study 1.3"]
+    assert refused.startswith("the finding was refused: call somebody")
+    assert "LOVELACE" not in refused

@@ -126,6 +126,25 @@ def test_failing_disk_is_never_a_success_and_its_segment_is_left_alone(
         assert ledger.instances.find(lost.sop_instance_uid) == ()
 
 
+@pytest.mark.parametrize("size", [100_000, COLLECTED_BYTES + 100_000])
+def test_segment_that_is_deleted_while_a_sender_writes_is_never_a_success(
+    tmp_path: Path, size: int
+) -> None:
+    with opened(tmp_path) as (store, ledger):
+        intake = store.open("a")
+        before = put(intake, content())
+        before.extent.path.unlink()
+        lost = content(note="x" * size)
+        with pytest.raises(OutOfResources, match="somebody deleted the file"):
+            put(intake, lost)
+        after = put(intake, content())
+        intake.close(clean=True)
+        assert after.extent.path != before.extent.path
+        assert verify(after)
+        assert store.pool.retired() == 0, "the disk is blamed"
+        assert ledger.instances.find(lost.sop_instance_uid) == ()
+
+
 #: A data set that is collected in memory, and one that is written while it arrives.
 SIZES = pytest.mark.parametrize("size", [100_000, COLLECTED_BYTES + 100_000])
 

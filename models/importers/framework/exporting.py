@@ -88,7 +88,10 @@ def export(
     named = named[:1] if single else named
     names = [name for name, _ in named]
     module = _First(network) if single else Flat(network)
-    ways = ("torchscript",) if isinstance(network, torch.jit.ScriptModule) else _WAYS
+    ways: tuple[str, ...] = _WAYS
+    if isinstance(network, torch.jit.ScriptModule):
+        # It is exported as it is: a tracer cannot look into it.
+        module, ways = network, ("torchscript",)
     refusals: list[str] = []
     for way in ways:
         try:

@@ -20,6 +20,7 @@ EVENTS = {
     "result_held_back": "results are held back",
     "destination_dead": "no result is taken",
     "model_out_of_service": "model out of service",
+    "alert_not_taken": "nobody was called",
 }
 
 #: (event, what it is about) -> what happened and what to do.

@@ -151,6 +151,27 @@ def test_what_is_refused_or_too_old_is_not_tried_again(ledger: Ledger, clock: Cl
     assert receiver.got == []
 
 
+def test_what_reached_nobody_is_known_when_it_waits_for_long_and_when_it_ended(
+    ledger: Ledger, clock: Clock
+) -> None:
+    def untold() -> list[str]:
+        rows = ledger.alerts.untold(waits_s=900.0, ended_s=86400.0)
+        return [row.state.value for row in rows]
+
+    ledger.alerts.queue(ROW)
+    assert untold() == []
+    clock.now += 901
+    assert untold() == ["waiting"]
+    dispatcher(ledger, Receiver([RefusedForGood("AE: no", "AE")])).step()
+    assert untold() == ["refused"]
+    clock.now += 86401
+    assert untold() == []
+    ledger.alerts.queue(AlertRow(**{**_fields(ROW), "finding": "stroke"}))
+    dispatcher(ledger, Receiver([Sent("AA", "AA")])).step()
+    clock.now += 901
+    assert untold() == []
+
+
 def _fields(row: AlertRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in AlertRow.__dataclass_fields__}
 

@@ -77,6 +77,36 @@ def test_priors_are_earlier_studies_of_the_same_patient_newest_first(ledger: Led
     assert ledger.facts.priors(replace(now, patient_id="")) == ()
 
 
+@pytest.mark.parametrize(
+    "nobody",
+    [
+        {"patient_id": "UNKNOWN"},
+        {"patient_id": "Unbekannt 2"},
+        {"patient_id": "0000000"},
+        {"patient_id": "123456"},
+        {"birth_date": ""},
+    ],
+)
+def test_strangers_under_one_placeholder_are_no_priors_of_each_other(
+    ledger: Ledger, nobody: dict[str, str]
+) -> None:
+    stored(ledger, study("old", "20240101", **nobody))
+    assert ledger.facts.priors(stored(ledger, study("now", "20260301", **nobody))) == ()
+
+
+def test_a_prior_of_the_other_sex_is_somebody_else(ledger: Ledger) -> None:
+    def of(uid: str, date: str, sex: str | None) -> StudyFacts:
+        facts = study(uid, date)
+        return stored(
+            ledger, replace(facts, series=tuple(replace(s, patient_sex=sex) for s in facts.series))
+        )
+
+    for uid, date, sex in (("a", "20240101", "M"), ("b", "20240201", "F"), ("c", "20240301", None)):
+        of(uid, date, sex)
+    now = of("now", "20260301", "F")
+    assert [prior.study_uid for prior in ledger.facts.priors(now)] == ["c", "b"]
+
+
 def test_facts_go_with_the_images(ledger: Ledger) -> None:
     ledger.facts.record(study("1"))
     ledger.facts.remove("1")

@@ -18,7 +18,8 @@ from node.ledger.outbox import Delivery, ResultObject
 from node.ledger.states import DeliveryState
 from node.metrics import Metrics
 from node.pipeline.breaker import RetryPolicy
-from node.pipeline.delivery import Clocks, Courier, Destination
+from node.pipeline.delivery import Courier
+from node.pipeline.destination import Clocks, Destination
 from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import write_fallback
 from node.pipeline.proof import ProofPolicy

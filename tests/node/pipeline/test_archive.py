@@ -29,8 +29,8 @@ def settings(port: int) -> ArchiveSettings:
 
 
 @contextmanager
-def pacs(*series: tuple[str, int | None], status: int = 0x0000) -> Iterator[int]:
-    """A PACS that knows one study."""
+def pacs(*series: tuple[str, int | None], status: int = 0x0000, returns: str = "") -> Iterator[int]:
+    """A PACS that knows one study; `returns`: the Study Instance UID in its answer."""
 
     def answer(event: Event) -> Iterator[tuple[int, Dataset | None]]:
         keys: Any = event.identifier
@@ -39,6 +39,7 @@ def pacs(*series: tuple[str, int | None], status: int = 0x0000) -> Iterator[int]
         elif keys.QueryRetrieveLevel == "STUDY" and series:
             found = Dataset()
             found.QueryRetrieveLevel, found.StudyInstanceUID = "STUDY", keys.StudyInstanceUID
+            found.StudyInstanceUID = returns or found.StudyInstanceUID
             found.PatientID, found.PatientName = "P1", "Lovelace^Ada"
             yield 0xFF00, found
         elif keys.QueryRetrieveLevel == "SERIES":
@@ -85,6 +86,14 @@ def test_pacs_that_refuses_or_is_not_there_gives_a_cause() -> None:
     gone = ask(settings(port), STUDY)
     assert refused == NoAnswer("C-FIND was not answered (status 0xA700)", reached=True)
     assert gone == NoAnswer(f"PACS at 127.0.0.1:{port} does not answer")
+
+
+def test_answer_about_another_study_is_no_answer() -> None:
+    with pacs(("1.1", 3), returns="9.9.9") as port:
+        answer = ask(settings(port), STUDY)
+    assert answer == NoAnswer(
+        "C-FIND was answered with another study than the one asked for", reached=True
+    )
 
 
 class Clock:

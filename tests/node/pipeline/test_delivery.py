@@ -15,6 +15,7 @@ from node.pipeline.answers import Accepted, Passing, RefusedForGood, judge_statu
 from node.pipeline.dimse import DicomPeer, echo, services
 from tests.node.pipeline.delivering import HOUR_S, Clock, Rig, capture, free_port
 from tests.node.pipeline.hostile import HostilePacs
+from tests.node.words import STUDY
 
 WEEK_S = 7 * 24 * HOUR_S
 
@@ -193,6 +194,55 @@ def test_destination_that_does_not_answer_in_time_is_paused_and_loses_nothing(
         pacs.stop()
 
 
+def test_object_that_a_slow_destination_kept_without_saying_so_is_found_not_sent_for_ever(
+    tmp_path: Path,
+) -> None:
+    pacs = HostilePacs().start()
+    try:
+        pacs.slow_s = 0.6
+        rig = Rig(tmp_path, pacs.port)
+        rig.hire(response_timeout_s=0.3)
+        rig.queue(capture(tmp_path))
+        assert rig.run() == 0
+        assert "timed out" in rig.only().cause
+        time.sleep(0.5)
+        assert len(pacs.received) == 1
+        rig.run(20)
+        assert rig.only().state is DeliveryState.PROVED
+        assert len(pacs.received) == 1, "it was sent again although it was there"
+        assert any("it is there" in one.detail for one in rig.ledger.studies.events(STUDY))
+        # By hand it is really sent again.
+        pacs.slow_s = 0.0
+        rig.ledger.outbox.resend(STUDY)
+        rig.run(3)
+        assert len(pacs.received) == 2
+        rig.ledger.close()
+    finally:
+        pacs.stop()
+
+
+def test_trouble_of_a_destination_is_kept_until_it_answers_also_over_a_restart(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    rig = Rig(tmp_path, port)
+    rig.queue(capture(tmp_path))
+    rig.run(60)
+    trouble = rig.ledger.peers.known("pacs", "", for_s=HOUR_S)["trouble"]
+    assert "does not answer" in trouble.cause
+    assert trouble.times == rig.courier.breaker.failures > 2
+    assert rig.ledger.peers.trouble("pacs") == trouble.cause
+    pacs = HostilePacs(port=port).start()
+    try:
+        rig.hire()
+        rig.run(3)
+        assert rig.ledger.peers.known("pacs", "", for_s=HOUR_S) == {}
+        assert rig.only().state is DeliveryState.PROVED
+        rig.ledger.close()
+    finally:
+        pacs.stop()
+
+
 def test_slow_destination_does_not_hold_up_another_one(tmp_path: Path) -> None:
     slow, fast = HostilePacs().start(), HostilePacs().start()
     slow.slow_s = 3.0
@@ -308,3 +358,10 @@ def test_object_whose_identity_is_asked_for_waits_and_leaves_after_the_answer(
     rig.courier.may_leave = lambda _study, _name: True
     assert rig.run(30) == 1
     assert pacs.received == [item.sop_instance_uid]
+
+
+def test_warning_says_what_the_destination_did_with_the_object() -> None:
+    assert judge_status(0xB000) == Accepted(
+        "warning 0xB000: the destination changed some of its attributes"
+    )
+    assert judge_status(0xB123) == Accepted("warning 0xB123")

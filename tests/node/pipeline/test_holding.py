@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +163,18 @@ def test_a_network_without_a_tolerance_for_a_provider_is_not_run_there(tmp_path:
     none = bench(tmp_path, providers=("cuda",), tolerance={"CPUExecutionProvider": 0.001})
     with pytest.raises(ModelError, match="no tolerance for CUDAExecutionProvider"):
         none.hold()
+
+
+def test_engines_for_other_software_are_deleted_when_their_successor_serves(
+    tmp_path: Path,
+) -> None:
+    run = bench(tmp_path)
+    run.hold()
+    run.holder.build(run.base, run.barred, run.pool.found)
+    (first,) = (path for path in (tmp_path).glob("*/*") if path.is_dir())
+    run.pool.found = replace(WORKSTATION, cuda="13010")
+    assert [one.label for one in run.hold().waiting] == ["tensorrt"]
+    assert first.is_dir()
+    run.holder.build(run.base, run.barred, run.pool.found)
+    assert not first.exists()
+    assert len([path for path in tmp_path.glob("*/*") if path.is_dir()]) == 1

@@ -176,3 +176,23 @@ def test_conditions_on_what_a_table_cannot_tell_leave_it_open() -> None:
     assert verdict.untold == ("pixel_contrast",)
     refused = judged(facts, rules=[{"when": {"pixel_contrast": True, "modality": "MR"}}])
     assert isinstance(refused.verdicts[0], Ineligible)
+
+
+def test_an_exclusive_rule_takes_a_series_from_all_others_wherever_it_stands() -> None:
+    thin = {"slice_thickness_mm": {"max": 1.5}}
+    alone = {"when": thin, "exclusive": True, "destinations": ["night"]}
+    for rules in ([{}, alone], [alone, {}]):
+        judgement = judged(words.facts(slice_thickness_mm=1.0), rules=rules)
+        assert [rule.destinations for rule in judgement.rules] == [("night",)]
+        unfit = judged(words.facts(slice_thickness_mm=1.0, orientation="coronal"), rules=rules)
+        assert [rule.destinations for rule in unfit.rules] == [("night",)], "who is told why not"
+    judgement = judged(words.facts(slice_thickness_mm=5.0), rules=[alone, {}])
+    assert [rule.destinations for rule in judgement.rules] == [("pacs",)]
+
+
+def test_where_an_exclusive_rule_may_hold_it_is_open_who_gets_the_result() -> None:
+    alone = {"when": {"pixel_contrast": True}, "exclusive": True, "destinations": ["night"]}
+    facts = words.facts(untold=frozenset({"pixel_contrast"}))
+    (verdict,) = judged(facts, rules=[{}, alone]).verdicts
+    assert isinstance(verdict, Undecided)
+    assert verdict.untold == ("pixel_contrast",)

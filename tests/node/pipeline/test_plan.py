@@ -113,3 +113,20 @@ def test_studies_that_change_for_one_reason_are_counted_together() -> None:
         2,
     )
     assert second[-1] == 1
+
+
+def test_several_reasons_against_name_the_series_that_each_is_about() -> None:
+    series = (
+        words.facts("1", kernel_class="lung", slice_thickness_mm=1.0, series_number=4),
+        words.facts("2", kernel_class="lung", slice_thickness_mm=1.0, series_number=5),
+        words.facts("3", slice_thickness_mm=5.0, series_number=6),
+    )
+    both = {"when": {"kernel_class": "soft", "slice_thickness_mm": {"max": 2}}}
+    (loss,) = differences({}, both, *series)
+    assert loss.then == (
+        "not eligible: series 4 and 1 more: no routing rule applies: kernel class lung; the rule "
+        "asks for kernel class soft; series 6: no routing rule applies: slice thickness 5 mm; the "
+        "rule asks for slice thickness at most 2 mm"
+    )
+    (loss,) = differences({}, both, *series[:2])
+    assert "series 4" not in loss.then

@@ -89,7 +89,7 @@ def test_query_that_fails_is_no_proof_and_no_loss(tmp_path: Path) -> None:
         rig.run(HOUR_S, step_s=20)
         delivery = rig.only()
         assert delivery.state is DeliveryState.UNPROVED
-        assert "C-FIND was answered with cannot understand (0xC001)" in delivery.cause
+        assert "C-FIND was answered with unable to process (0xC001)" in delivery.cause
         assert len(pacs.received) == 1
 
 
@@ -127,6 +127,21 @@ def test_commitment_with_failures_sends_again_what_failed(tmp_path: Path) -> Non
         rig.run(10)
         assert set(rig.states()) == {DeliveryState.PROVED}
         assert pacs.received.count(lost) == 2
+        assert len(pacs.received) == 3
+
+
+def test_destination_that_fails_to_commit_for_minutes_is_not_given_up_in_seconds(
+    tmp_path: Path,
+) -> None:
+    pacs = HostilePacs(commits="same")
+    pacs.forgets = lambda _uid: True
+    with running(tmp_path, pacs) as rig:
+        rig.run(240)
+        assert rig.only().state is DeliveryState.WAITING
+        assert len(pacs.received) == 2
+        pacs.forgets = lambda _uid: False
+        rig.run(120)
+        assert rig.only().state is DeliveryState.PROVED
         assert len(pacs.received) == 3
 
 

@@ -1,0 +1,39 @@
+"""Rounds of several ways to do one thing, interleaved, so that a busy machine slows all."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way, round by round."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def told(seconds: Mapping[str, list[float]], *, reference: str, target: str = "") -> str:
+    """One line a way: median, spread, and its ratio to the reference."""
+    lines = []
+    base = statistics.median(seconds[reference])
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        spread = f"{min(values):.3f} to {max(values):.3f}"
+        # Of each round, since a machine that others use is never the same twice.
+        ratio = statistics.median(
+            one / other for one, other in zip(values, seconds[reference], strict=True)
+        )
+        mark = "" if name == reference else f"  {ratio:.2f} x {reference}"
+        if name != reference and median > 0:
+            mark += f" ({base / median:.1f} times as fast)"
+        lines.append(f"  {name:24} {median:8.3f} s ({spread}){mark}")
+    if target:
+        lines.append(f"  target: {target}")
+    return "\n".join(lines)

@@ -1,0 +1,42 @@
+"""A package tried in a process of its own: what hangs, crashes or eats memory ends only that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from inference.engine import EngineOptions
+from inference.worker import WorkerPool
+from models.manifest import ModelManifest
+from models.signature import Trust
+from node.pipeline.holding import HoldingSettings, memory_to_open_mb
+from node.pipeline.resident import ModelProof, ModelSetup, begin, open_model
+
+
+@contextmanager
+def trial() -> Iterator[WorkerPool]:
+    """A pool of one process that ends with the block."""
+    pool = WorkerPool(1, initializer=begin)
+    try:
+        yield pool
+    finally:
+        pool.stop()
+
+
+def try_package(manifest: ModelManifest, trust: Trust, settings: HoldingSettings) -> ModelProof:
+    """Open a package as a worker would, and run its golden case; no engine is built for it.
+
+    Raises:
+        ModelError, GoldenMismatch, WorkerError: it cannot be used.
+    """
+    engine: EngineOptions = replace(settings.engine, builds=False)
+    setup = ModelSetup(manifest=manifest, trust=trust, engine=engine)
+    with trial() as pool:
+        proof: ModelProof = pool.run(
+            open_model,
+            setup,
+            time_limit_s=settings.load_limit_s,
+            memory_mb=memory_to_open_mb(setup),
+        )
+        return proof
