@@ -71,7 +71,10 @@ class LabelSection(Section):
     laterality: Code | None = None
     colour: Colour
     measure: tuple[
-        Literal["volume", "attenuation", "area", "long_axis", "short_axis", "diameter"], ...
+        Literal[
+            "volume", "attenuation", "area", "long_axis", "short_axis", "diameter", "certainty"
+        ],
+        ...,
     ] = ("volume",)
     least_ml: Annotated[float, Field(ge=0)] = 0.0
     at_most: Annotated[int, Field(ge=1, le=200)] = 50

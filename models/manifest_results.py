@@ -13,7 +13,9 @@ from node.domain.finding import CodedConcept
 
 Colour = tuple[int, int, int]
 #: Of the voxels of a label; `results.labels[].measure`.
-Measure = Literal["volume", "attenuation", "area", "long_axis", "short_axis", "diameter"]
+Measure = Literal[
+    "volume", "attenuation", "area", "long_axis", "short_axis", "diameter", "certainty"
+]
 Kind = Literal["structure", "lesion"]
 
 
@@ -25,7 +27,7 @@ class LabelResult:
         kind: "structure": expected in the images, one finding for all of it. "lesion": one
             finding for each connected part, and none is a result as well.
         code: what it is. category: PS3.16 CID 7150. site: where; the code itself for structures.
-        measure: in this order.
+        measure: in this order; "certainty" is the mean probability of its voxels, per cent.
         least_ml: smaller parts are not reported. at_most: lesions listed, the largest first.
     """
 
