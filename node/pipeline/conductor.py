@@ -30,6 +30,7 @@ from node.pipeline.in_service import Workers
 from node.pipeline.inputs import replan
 from node.pipeline.judging import Judgement, holding, judge_study
 from node.pipeline.loop import Loop
+from node.pipeline.roster import OUT_OF_SERVICE
 from node.pipeline.routing import ModelRoute, PlannedJob, route
 from node.pipeline.rules import Rule
 from node.pipeline.wording import facts_line, in_short
@@ -208,7 +209,7 @@ class Conductor:
 
     def _tell_unread(self, row: StudyRow, study: StudyFacts, model: str, cause: str) -> None:
         """Nobody can say whether the model was made for this study: it failed, on every stack."""
-        reason = f"the model is out of service: {in_short(cause)}"
+        reason = f"{OUT_OF_SERVICE}: {in_short(cause)}"
         now = time.time()
         for one in study.series:
             verdict = VerdictRow(
