@@ -185,6 +185,7 @@ _ORGANS = {
 }
 _OTHER_WORDS = {
     "oesophagus": "esophagus",
+    "clavicula": "clavicle",
     "iliac vein": "iliac vena",
     "gall bladder": "gallbladder",
     "small intestine": "small bowel",
