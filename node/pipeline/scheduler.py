@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from dicom_sr.context import ResultContext
-from node.domain.errors import NodeError, WorkerError
+from node.domain.errors import LedgerError, NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StackID, StudyUID, series_of
 from node.domain.verdict import Companion, ReasonCode
@@ -157,6 +157,8 @@ class Scheduler:
             self._give_up(job, f"{error} ({job.attempts} attempts)")
         except KeyError:
             self._give_up(job, f"model {job.model} is no longer enabled or installed")
+        except LedgerError:
+            raise  # no fault of the study: its lease runs out, and it is done again
         except NodeError as error:
             self._give_up(job, str(error))
         else:
