@@ -85,14 +85,16 @@ $(IMPORT_STAMP): requirements/import.txt requirements/import-nnunet.txt requirem
 	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-schema: setup ## write the JSON Schema of appliance.yaml for editors
+schema: setup ## write the JSON Schema of appliance.yaml, and the pages that are made from the code
 	$(RUN) -m config.json_schema
 	$(RUN) -m config.rules_page
+	$(RUN) -m models.package_page
 
 lock: setup ## pin the dependencies anew
 	@test -x $(VENV)/bin/uv || $(RUN) -m pip install --quiet uv
 	$(VENV)/bin/uv pip compile pyproject.toml --extra cpu --universal --generate-hashes --no-header -q -o requirements/serve.lock
 	$(VENV)/bin/uv pip compile pyproject.toml --extra cpu --group dev -c requirements/serve.lock --universal --generate-hashes --no-header -q -o requirements/dev.lock
+	$(VENV)/bin/uv pip compile pyproject.toml --extra gpu --universal --generate-hashes --no-header -q -o requirements/serve-gpu.lock
 
 clean: ## remove what the targets wrote
 	rm -rf demo-out bench-out soak-out evaluate-out .pytest_cache .mypy_cache .ruff_cache

@@ -11,7 +11,7 @@ import structlog
 
 from dicom_sr.context import ResultContext
 from models.manifest import ModelManifest
-from node.domain.errors import ModelError, NodeError, WorkerError
+from node.domain.errors import LedgerError, ModelError, NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StackID, StudyUID, series_of
 from node.domain.verdict import Companion, ReasonCode
@@ -162,6 +162,8 @@ class Scheduler:
         except ModelError as error:
             self._give_up(job, str(error))
             self.models.failed(job.model, str(error))
+        except LedgerError:
+            raise  # no fault of the study: its lease runs out, and it is done again
         except NodeError as error:
             self._give_up(job, str(error))
         else:
