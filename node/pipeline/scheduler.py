@@ -149,14 +149,7 @@ class Scheduler:
                 return True
             result = self._carried_out(job, task)
         except WorkerError as error:
-            self._metrics.worker_restarts.labels(job.model).inc()
-            if self._stopping:
-                return False
-            if job.attempts < WORKER_ATTEMPTS:
-                self._ledger.jobs.retry(job, cause=str(error), delay_s=RETRY_DELAY_S)
-                return True
-            self._give_up(job, f"{error} ({job.attempts} attempts)")
-            self.models.failed(job.model, str(error))
+            return self._worker_lost(job, error)
         except KeyError:
             self._give_up(job, f"model {job.model} is no longer enabled or installed")
         except ModelError as error:
@@ -170,6 +163,18 @@ class Scheduler:
             self._settle(job, task, result)
             if not job.report_reason:
                 self.models.succeeded(job.model)
+        return True
+
+    def _worker_lost(self, job: JobRow, error: WorkerError) -> bool:
+        """Once more elsewhere, then no more; False when the node is stopping."""
+        self._metrics.worker_restarts.labels(job.model).inc()
+        if self._stopping:
+            return False
+        if job.attempts < WORKER_ATTEMPTS:
+            self._ledger.jobs.retry(job, cause=str(error), delay_s=RETRY_DELAY_S)
+            return True
+        self._give_up(job, f"{error} ({job.attempts} attempts)")
+        self.models.failed(job.model, str(error))
         return True
 
     def _carried_out(self, job: JobRow, task: AnalysisTask) -> AnalysisResult:
