@@ -28,7 +28,7 @@ $(STAMP): requirements/dev.lock
 	@touch $@
 
 check: lint ## style, types, import contracts, fast tests
-	$(RUN) -m pytest -q -m "not slow" $(ARGS)
+	$(RUN) -m pytest -q -n 2 -m "not slow" $(ARGS)
 
 lint: setup ## style, types, import contracts
 	$(VENV)/bin/ruff format --check .
@@ -37,7 +37,9 @@ lint: setup ## style, types, import contracts
 	$(VENV)/bin/lint-imports
 
 test: setup ## the whole test suite, under 20 minutes on 2 cores
-	$(RUN) -m pytest -q $(ARGS)
+	$(RUN) -m pytest -q -n 2 -m "not slow" $(ARGS)
+	@# These measure processes and clocks, so nothing runs beside them.
+	$(RUN) -m pytest -q -m slow $(ARGS)
 
 demo: setup ## everything once, with a small PACS beside it; STUDIES=folder adds your own
 	@$(RUN) -m node demo $(if $(STUDIES),--studies $(STUDIES)) $(ARGS)
