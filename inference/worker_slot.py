@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import pickle
 import signal
 import threading
@@ -204,6 +205,9 @@ class Slot:
         Raises:
             NodeError: as the initializer raised it, or WorkerError.
         """
+        # A matrix product that waits for a second thread on a busy computer takes ten times as
+        # long; what can use several threads here (networks, resampling) has its own.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         try:
             self._pipe, theirs = _spawn.Pipe()
             # Only the child may keep this end, or its death would not be seen.
