@@ -46,7 +46,7 @@ def fault_of(
     faults = itertools.chain(
         _results(pipeline, results),
         _thresholds(steps[1], results, thresholds),
-        _postprocess(pipeline, steps),
+        _postprocess(pipeline, steps, results),
         _tensors(pipeline, networks, results),
         _raster(pipeline, networks, steps[1]),
     )
@@ -121,12 +121,13 @@ def _thresholds(
 
 
 def _postprocess(
-    pipeline: str, steps: tuple[Sequence[Any], Sequence[Any]]
+    pipeline: str, steps: tuple[Sequence[Any], Sequence[Any]], results: ResultsSection | None
 ) -> Iterator[PydanticCustomError]:
     pre, post = steps
     words = [step.step for step in post]
     if pipeline == "segmentation":
         yield from _segmentation(pre, post)
+        yield from _certain(post, results)
         return
     if pipeline == "detection":
         if words.count("boxes") != 1 or words[-1] != "boxes":
@@ -172,6 +173,21 @@ def _segmentation(pre: Sequence[Any], post: Sequence[Any]) -> Iterator[PydanticC
             "add '- {step: invert, interpolation: linear}' before argmax, or nearest behind it",
             at="postprocess",
         )
+
+
+def _certain(post: Sequence[Any], results: ResultsSection | None) -> Iterator[PydanticCustomError]:
+    """A certainty is a probability."""
+    words = [step.step for step in post]
+    first = next((number for number, word in enumerate(words) if word in _LABELLING), len(words))
+    if {"softmax", "sigmoid"} & set(words[:first]):
+        return
+    for number, label in enumerate(results.labels if results else ()):
+        if "certainty" in label.measure:
+            yield refusal(
+                "no step makes probabilities of the network's output",
+                "add '- {step: softmax}' or sigmoid as the first of 'postprocess:'",
+                at=f"results.labels.{number}.measure",
+            )
 
 
 def _in_order(word: str, at: str, *, labelled: bool) -> Iterator[PydanticCustomError]:

@@ -71,7 +71,10 @@ class LabelSection(Section):
     laterality: Code | None = None
     colour: Colour
     measure: tuple[
-        Literal["volume", "attenuation", "area", "long_axis", "short_axis", "diameter"], ...
+        Literal[
+            "volume", "attenuation", "area", "long_axis", "short_axis", "diameter", "certainty"
+        ],
+        ...,
     ] = ("volume",)
     least_ml: Annotated[float, Field(ge=0)] = 0.0
     at_most: Annotated[int, Field(ge=1, le=200)] = 50
@@ -152,6 +155,7 @@ class TilesSection(Section):
     least_tissue: Annotated[float, Field(ge=0, le=1)] = 0.1
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.0
     at_most: Count = 200_000
+    stains: tuple[Text, ...] = Field(default=(), examples=["[Hematoxylin, Eosin]"])
 
 
 class ResultsSection(Section):

@@ -15,6 +15,7 @@ from dicom_sr.common import Kind, ResultInput, clipped, finish, person_name
 from dicom_sr.source import bare_references, with_geometry
 from node.domain.errors import ResultError
 from node.domain.finding import Segment
+from node.domain.label_map import LabelMask
 from node.domain.study import Plane
 
 
@@ -132,6 +133,9 @@ def _occupied(
         marked |= item.mask.any(axis=(1, 2))
     where = np.flatnonzero(marked)
     kept = slice(int(where[0]), int(where[-1]) + 1)
+    shared = _shared_numbers(segments, kept)
+    if shared is not None:
+        return planes[kept], shared
     numbers = np.zeros(segments[0].mask[kept].shape, np.uint8)
     for item in segments:
         mask = item.mask[kept]
@@ -140,6 +144,24 @@ def _occupied(
             return planes[kept], stacked.astype(np.uint8)
         numbers[mask] = item.number
     return planes[kept], numbers
+
+
+def _shared_numbers(segments: tuple[Segment, ...], kept: slice) -> NDArray[np.uint8] | None:
+    """The label map of all segments, where they share one in which their numbers are labels."""
+    masks = [item.mask for item in segments]
+    first = masks[0]
+    if not isinstance(first, LabelMask) or segments[-1].number > 255:
+        return None
+    for item in segments:
+        mask = item.mask
+        if not isinstance(mask, LabelMask) or mask.map is not first.map:
+            return None
+        if mask.value != item.number:
+            return None
+    numbers = first.map.values[kept]
+    if int(numbers.max()) > segments[-1].number:
+        return None
+    return np.asarray(numbers, np.uint8)
 
 
 def _single_frame_sources(work: ResultInput, planes: tuple[Plane, ...]) -> list[Dataset]:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ LINGER_S = 0.002
 _WATCH_S = 1.0
 #: Exit status of a process whose call hung.
 HUNG = 70
+#: How long a worker waits for the process to come back, and between two attempts.
+RETURN_S = 60.0
+_RETRY_S = 0.2
+#: Of one set of windows that the process was lost with, without being its fault.
+_ATTEMPTS = 3
 
 #: (model, network) -> the network; raises NodeError when it is not held.
 Find = Callable[[str, str], LoadedNetwork]
@@ -41,6 +46,7 @@ Find = Callable[[str, str], LoadedNetwork]
 class _Request:
     """Windows of one worker that wait for their call."""
 
+    model: str
     network: LoadedNetwork
     feeds: dict[str, NDArray[Any]]
     wanted: tuple[str, ...]
@@ -66,7 +72,12 @@ class Calls:
         made: calls so far. windows: windows in them. shared: calls with windows of several.
     """
 
-    def __init__(self, *, linger_s: float = LINGER_S) -> None:
+    def __init__(self, now: Path, *, linger_s: float = LINGER_S) -> None:
+        """`now`: file that names the models of the call under way, for who survives this process.
+
+        Whoever lost a call to the end of the process reads there whether it was its own.
+        """
+        self._now = os.open(now, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         self.made = self.windows = self.shared = 0
         self._linger_s = linger_s
         self._changed = threading.Condition()
@@ -86,10 +97,14 @@ class Calls:
         return 0.0 if since is None else time.monotonic() - since
 
     def make(
-        self, network: LoadedNetwork, feeds: dict[str, NDArray[Any]], wanted: Sequence[str]
+        self,
+        model: str,
+        network: LoadedNetwork,
+        feeds: dict[str, NDArray[Any]],
+        wanted: Sequence[str],
     ) -> dict[str, NDArray[Any]]:
         """Wait for the call that holds these windows; raises what it raised."""
-        request = _Request(network, feeds, tuple(wanted))
+        request = _Request(model, network, feeds, tuple(wanted))
         with self._changed:
             self._waiting.append(request)
             self._changed.notify()
@@ -102,13 +117,19 @@ class Calls:
     def _run(self) -> None:
         while True:
             together = self._together()
+            self._tell_now(request.model for request in together)
             self._since = time.monotonic()
             try:
                 self._carry_out(together)
             finally:
                 self._since = None
+                self._tell_now(())
             for request in together:
                 request.done.set()
+
+    def _tell_now(self, models: Iterable[str]) -> None:
+        os.ftruncate(self._now, 0)
+        os.pwrite(self._now, "\n".join(models).encode(), 0)
 
     def _together(self) -> list[_Request]:
         """The oldest request, and those that fit into its call."""
@@ -161,7 +182,7 @@ class DeviceServer:
 
     def __init__(self, address: Path, find: Find, *, limit_s: float) -> None:
         """`limit_s`: a call that lasts longer hangs, and ends the process."""
-        self.calls = Calls()
+        self.calls = Calls(now_of(address))
         self._find = find
         self._limit_s = limit_s
         address.unlink(missing_ok=True)
@@ -209,24 +230,36 @@ class DeviceServer:
             network = self._find(message["model"], message["network"])
             if "wanted" not in message:
                 return network.described(), {}
-            return {}, self.calls.make(network, arrays, message["wanted"])
+            outputs = self.calls.make(message["model"], network, arrays, message["wanted"])
+            return {}, outputs
         except MemoryError as error:
             return {"kind": "memory", "text": str(error)}, {}
         except ModelError as error:
             return {"kind": "model", "text": str(error)}, {}
         except NodeError as error:
-            return {"kind": "worker", "text": str(error)}, {}
+            # It is not held yet, or its own server is away.
+            return {"kind": "wait", "text": str(error)}, {}
         except Exception as error:
             return {"kind": "worker", "text": f"the device failed ({type(error).__name__})"}, {}
 
 
-def remote_network(address: Path, model: str, spec: NetworkSpec) -> LoadedNetwork:
+def now_of(address: Path) -> Path:
+    """The file that names the models of the call under way."""
+    return address.with_name(f"{address.name}.now")
+
+
+def remote_network(
+    address: Path, model: str, spec: NetworkSpec, *, return_s: float = RETURN_S
+) -> LoadedNetwork:
     """A network that the process of the device holds, as if it were held here.
 
+    Args:
+        return_s: how long to wait for a process that is being replaced, or loads the model.
+
     Raises:
-        WorkerError: nobody answers, or the model is not held there now.
+        WorkerError: nobody answers, or the model is not held there.
     """
-    session = RemoteSession(address, model, spec.name)
+    session = RemoteSession(address, model, spec.name, return_s=return_s)
     told = session.described
     choice = Choice(word=told["word"], name=told["name"], precision=told["precision"])
     return LoadedNetwork(spec, session, choice, {})
@@ -235,9 +268,12 @@ def remote_network(address: Path, model: str, spec: NetworkSpec) -> LoadedNetwor
 class RemoteSession:
     """`inference.backends.base.Session` over a network that the device process holds."""
 
-    def __init__(self, address: Path, model: str, network: str) -> None:
+    def __init__(
+        self, address: Path, model: str, network: str, *, return_s: float = RETURN_S
+    ) -> None:
         """Raises WorkerError when nobody answers, ModelError as the device does."""
         self._address = address
+        self._return_s = return_s
         self._about = {"model": model, "network": network}
         self._side: Side | None = None
         self._lock = threading.Lock()
@@ -259,20 +295,53 @@ class RemoteSession:
     def _ask(
         self, message: dict[str, Any], arrays: Arrays
     ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        with self._lock:
+        """The answer, waited for while the process is replaced by another."""
+        whole = {**self._about, **message}
+        lost = 0
+        deadline = time.monotonic() + self._return_s
+        while True:
             try:
-                if self._side is None:
-                    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                    connection.connect(str(self._address))
-                    self._side = Side(connection)
-                self._side.send({**self._about, **message}, arrays)
-                answer, outputs = self._side.receive()
-                copies = {name: array.copy() for name, array in outputs.items()}
+                with self._lock:
+                    answer, outputs = self._asked(whole, arrays)
             except (EOFError, OSError) as error:
-                self._side = None
-                raise WorkerError(
-                    f"the process that runs the networks ended while it ran {self._about['model']}"
-                ) from error
+                lost += not isinstance(error, ConnectionRefusedError | FileNotFoundError)
+                if self._was_ours() or lost >= _ATTEMPTS or time.monotonic() > deadline:
+                    raise WorkerError(
+                        "the process that runs the networks ended while it ran "
+                        f"{self._about['model']}"
+                    ) from error
+            else:
+                if answer.get("kind") != "wait":
+                    return self._told(answer), outputs
+                if time.monotonic() > deadline:
+                    raise WorkerError(str(answer["text"]))
+            time.sleep(_RETRY_S)
+
+    def _asked(
+        self, message: dict[str, Any], arrays: Arrays
+    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        try:
+            if self._side is None:
+                connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                connection.connect(str(self._address))
+                self._side = Side(connection)
+            self._side.send(message, arrays)
+            answer, outputs = self._side.receive()
+        except (EOFError, OSError):
+            self._side = None
+            raise
+        # The next answer is written over these.
+        return answer, {name: array.copy() for name, array in outputs.items()}
+
+    def _was_ours(self) -> bool:
+        """Was a call of this model under way when the process ended?"""
+        try:
+            models = now_of(self._address).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return False
+        return self._about["model"] in models
+
+    def _told(self, answer: dict[str, Any]) -> dict[str, Any]:
         kind, text = answer.get("kind"), str(answer.get("text", ""))
         if kind == "memory":
             raise MemoryError(text)
@@ -281,4 +350,4 @@ class RemoteSession:
             raise ModelError(text.removeprefix(f"network {self._about['network']} "))
         if kind == "worker":
             raise WorkerError(text)
-        return answer, copies
+        return answer

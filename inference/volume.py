@@ -202,9 +202,10 @@ def _affine(
     else:
         _even(positions @ np.array(geometry.normal))
         index = np.arange(len(planes), dtype=np.float64)
-        centred = index - index.mean()
-        step = centred @ positions / (centred @ centred)
-        origin = positions.mean(axis=0) - index.mean() * step
+        # From the first image to the last, as ITK does: their positions are then exact, and
+        # rounding in the headers of the others does not move them.
+        step = (positions[-1] - positions[0]) / (len(planes) - 1)
+        origin = positions[0]
         off = np.linalg.norm(positions - (origin + index[:, None] * step), axis=1)
         worst = int(np.argmax(off))
         allowed = max(GRID_TOLERANCE * float(np.linalg.norm(step)), GRID_TOLERANCE_MM)

@@ -13,7 +13,9 @@ from node.domain.finding import CodedConcept
 
 Colour = tuple[int, int, int]
 #: Of the voxels of a label; `results.labels[].measure`.
-Measure = Literal["volume", "attenuation", "area", "long_axis", "short_axis", "diameter"]
+Measure = Literal[
+    "volume", "attenuation", "area", "long_axis", "short_axis", "diameter", "certainty"
+]
 Kind = Literal["structure", "lesion"]
 
 
@@ -25,7 +27,7 @@ class LabelResult:
         kind: "structure": expected in the images, one finding for all of it. "lesion": one
             finding for each connected part, and none is a result as well.
         code: what it is. category: PS3.16 CID 7150. site: where; the code itself for structures.
-        measure: in this order.
+        measure: in this order; "certainty" is the mean probability of its voxels, per cent.
         least_ml: smaller parts are not reported. at_most: lesions listed, the largest first.
     """
 
@@ -129,6 +131,7 @@ class TileReading:
         least_tissue: fraction of a tile that must be tissue.
         overlap: fraction of a tile shared with the next; of detections the core counts.
         at_most: tiles read; more refuses the slide.
+        stains: that the slide must state, in the words of its header; () for any.
     """
 
     mpp_um: float
@@ -136,6 +139,7 @@ class TileReading:
     least_tissue: float = 0.1
     overlap: float = 0.0
     at_most: int = 200_000
+    stains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from node.pipeline.identity import HeldIdentity
 from node.pipeline.memory import MemoryGate
 from node.pipeline.pace import Pace
 from node.pipeline.resident import DeviceSetup, begin, begin_device
-from node.pipeline.roster import Roster
+from node.pipeline.roster import OUT_OF_SERVICE, Roster
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
@@ -69,6 +70,8 @@ log = structlog.get_logger(__name__)
 
 RESULTS = "results"
 LOCK = "node.lock"
+#: An older result would come as a surprise; `rerun` makes it.
+CATCH_UP_S = 3 * 86400.0
 #: Limits of writing one object in another form.
 FALLBACK_TIME_S = 120.0
 FALLBACK_MEMORY_MB = 1024
@@ -146,6 +149,7 @@ class Core:
         self.metrics.watch_memory(lambda: self.decoding.held_bytes, lambda: self.volumes.held_bytes)
         self.roster.is_idle = lambda: self.scheduler.is_idle
         self.roster.on_change = self.scheduler.wake
+        self.roster.on_return = self._catch_up
         self.conductor = Conductor(
             self.ledger, self.completion, self.readers, self.routes, self.metrics
         )
@@ -184,6 +188,14 @@ class Core:
         for name, cause in unread.items():
             roster.refuse(name, cause)
         return roster
+
+    def _catch_up(self, model: str) -> None:
+        """A model serves: what failed while it was out of service is analysed after all."""
+        since = time.time() - CATCH_UP_S
+        number = self.ledger.jobs.begin_again(model, OUT_OF_SERVICE, since)
+        if number:
+            log.info("jobs.begun_again", model=model, jobs=number)
+            self.scheduler.wake()
 
     def _watch_identity(self) -> None:
         """Let the PACS say whose study it is, where one is asked."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# What a busy machine does slowly is no fault of what is tested.
+settings.register_profile("vigie", deadline=None)
+settings.load_profile("vigie")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -119,9 +119,28 @@ def contours_of(part: Part, volume: Volume) -> tuple[Contour, ...]:
     )
 
 
-def measurements_of(part: Part, volume: Volume) -> tuple[Measurement, ...]:
-    """What the package asks to measure, in its order; attenuation only of volumes in HU."""
-    found = [_measured(measure, part, volume) for measure in part.result.measure]
+def measurements_of(
+    part: Part, volume: Volume, certainty: NDArray[np.float32] | None
+) -> tuple[Measurement, ...]:
+    """What the package asks to measure, in its order; attenuation only of volumes in HU.
+
+    Args:
+        certainty: (slice, row, column) probability of the chosen label, where it was kept.
+    """
+    found = []
+    for measure in part.result.measure:
+        if measure != "certainty":
+            found.append(_measured(measure, part, volume))
+        elif certainty is not None:
+            found.append(
+                Measurement(
+                    name=words.CERTAINTY,
+                    value=100.0 * float(certainty[part.box][part.mask].mean(dtype=np.float64)),
+                    unit=words.PERCENT,
+                    label=f"{part.result.name} certainty",
+                    decimals=0,
+                )
+            )
     return tuple(item for item in found if item is not None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.builtin import words
 from inference.builtin.parts import Part, contours_of, measurements_of, numbered, parts_of
@@ -52,7 +53,7 @@ def analyse(request: AnalysisRequest, manifest: ModelManifest) -> Findings:
     stages = Stages(request.progress)
     results = results_of(manifest)
     try:
-        labels = label(request, manifest, stages)
+        labels, certainty = label(request, manifest, stages)
     except NothingLeft as nothing:
         return refused(request.model, str(nothing), stages)
     with stages.stage("measure"):
@@ -68,7 +69,7 @@ def analyse(request: AnalysisRequest, manifest: ModelManifest) -> Findings:
         left_out = len(parts) - MOST_SEGMENTS
         parts = parts[:MOST_SEGMENTS]
         numbers = numbered(parts, volume.voxels.shape)
-        pairs = _findings(request, parts, numbers)
+        pairs = _findings(request, parts, numbers, certainty)
         return Findings(
             model=request.model,
             status=Status.FINDINGS if parts else Status.NO_FINDINGS,
@@ -84,8 +85,10 @@ def analyse(request: AnalysisRequest, manifest: ModelManifest) -> Findings:
         )
 
 
-def label(request: AnalysisRequest, manifest: ModelManifest, stages: Stages) -> Labels:
-    """The label of each voxel, on the grid of the volume.
+def label(
+    request: AnalysisRequest, manifest: ModelManifest, stages: Stages
+) -> tuple[Labels, NDArray[np.float32] | None]:
+    """The label of each voxel, on the grid of the volume; and its probability, where asked for.
 
     Raises:
         NothingLeft: the pixels contradict what the package expects. ModelError: as `analyse`.
@@ -93,14 +96,16 @@ def label(request: AnalysisRequest, manifest: ModelManifest, stages: Stages) -> 
     with stages.stage("prepare"):
         image = preprocess(image_of(request.volume), manifest.preprocess)
     behind = manifest.postprocess
+    asked = any("certainty" in item.measure for item in results_of(manifest).labels)
     with stages.stage("network"):
-        if gives_labels(manifest):
+        # Slabs of labels keep no probabilities.
+        if gives_labels(manifest) and not asked:
             image = run_labels(manifest, request.networks, image)
             behind = after_argmax(behind)
         else:
             image = run_maps(manifest, request.networks, image)
     with stages.stage("labels"):
-        image = postprocess(image, behind, request.thresholds)
+        image = postprocess(image, behind, request.thresholds, certainty=asked)
     if image.trace or image.shape != request.volume.voxels.shape:
         raise ModelError(
             "the labels did not come back to the images; add the step invert to 'postprocess:' "
@@ -109,7 +114,7 @@ def label(request: AnalysisRequest, manifest: ModelManifest, stages: Stages) -> 
     labels = image.values[0]
     if labels.dtype not in (np.uint8, np.uint16):
         raise ModelError("no step makes labels of the network's output; add argmax or threshold")
-    return np.ascontiguousarray(labels)
+    return np.ascontiguousarray(labels), None if image.certainty is None else image.certainty[0]
 
 
 def _missing(labels: Sequence[LabelResult], parts: Sequence[Part]) -> list[LabelResult]:
@@ -119,7 +124,10 @@ def _missing(labels: Sequence[LabelResult], parts: Sequence[Part]) -> list[Label
 
 
 def _findings(
-    request: AnalysisRequest, parts: Sequence[Part], numbers: Labels
+    request: AnalysisRequest,
+    parts: Sequence[Part],
+    numbers: Labels,
+    certainty: NDArray[np.float32] | None,
 ) -> list[tuple[Finding, Segment]]:
     shared = LabelMap(numbers)
     counted: dict[int, int] = {}
@@ -145,7 +153,7 @@ def _findings(
             site=result.site,
             laterality=result.laterality,
             contours=contours_of(part, volume),
-            measurements=measurements_of(part, volume),
+            measurements=measurements_of(part, volume, certainty),
             segment_number=number,
         )
         segment = Segment(

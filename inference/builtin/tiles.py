@@ -18,8 +18,8 @@ from inference.steps.boxes import decode_boxes, suppress
 from inference.steps.detections import Detections
 from inference.steps.verdict import NothingLeft
 from models.manifest import ModelManifest
+from models.manifest_boxes import Boxes
 from models.manifest_results import BoxResult, RegionResult, Results
-from models.manifest_steps import Boxes
 from models.outline import outer_polygon
 from node.domain.analysis import SlideRequest
 from node.domain.errors import ModelError
@@ -141,11 +141,12 @@ def _regions(
         part = numbered == index + 1
         measurements = (
             Measurement(
+                # A viewer prints um2 whatever the unit is: mm2 would be read as a millionth.
                 name=words.AREA,
-                value=area,
-                unit=words.MM2,
+                value=1e6 * area,
+                unit=words.UM2,
                 label=f"{result.name} area",
-                decimals=2,
+                decimals=0,
             ),
             Measurement(
                 name=words.CERTAINTY,
@@ -328,7 +329,7 @@ def _tissue_area(plan: TilePlan) -> Measurement:
         value=plan.looked_at_mm2,
         unit=words.MM2,
         label="Tissue looked at",
-        decimals=2,
+        decimals=2 if plan.looked_at_mm2 >= 1 else 4,
     )
 
 

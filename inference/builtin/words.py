@@ -27,6 +27,7 @@ OBJECT_DENSITY = CodedConcept("OBJECT-DENSITY", "99VIGIE", "Objects per area of 
 CM3 = CodedConcept("cm3", "UCUM", "cm3")
 CM2 = CodedConcept("cm2", "UCUM", "cm2")
 MM2 = CodedConcept("mm2", "UCUM", "mm2")
+UM2 = CodedConcept("um2", "UCUM", "um2")
 MM = CodedConcept("mm", "UCUM", "mm")
 HU = CodedConcept("[hnsf'U]", "UCUM", "Hounsfield unit")
 PERCENT = CodedConcept("%", "UCUM", "%")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from inference.labels import label_type
 from inference.steps import intensity, labels, spatial
-from inference.steps.image import Image
+from inference.steps.image import Image, Values
+from models.manifest_boxes import Boxes
 from models.manifest_steps import (
     POST_STEPS,
     PRE_STEPS,
     Argmax,
-    Boxes,
     Invert,
     PostStep,
     PreStep,
@@ -44,7 +45,13 @@ def preprocess(image: Image, steps: Sequence[PreStep]) -> Image:
     return image
 
 
-def postprocess(image: Image, steps: Sequence[PostStep], thresholds: Mapping[str, float]) -> Image:
+def postprocess(
+    image: Image,
+    steps: Sequence[PostStep],
+    thresholds: Mapping[str, float],
+    *,
+    certainty: bool = False,
+) -> Image:
     """From the network's channels to what is measured.
 
     `invert` straight before `argmax` is done channel by channel: the probabilities of a hundred
@@ -52,16 +59,27 @@ def postprocess(image: Image, steps: Sequence[PostStep], thresholds: Mapping[str
 
     Args:
         thresholds: the package's, by name, as the site set them.
+        certainty: keep the value of the channel that each label was chosen by.
     """
     todo = list(steps)
     while todo:
         step = todo.pop(0)
         if isinstance(step, Invert) and todo and isinstance(todo[0], Argmax):
-            image = _best_undone(image, step)
+            image = _best_undone(image, step, certainty=certainty)
             todo.pop(0)
+        elif certainty and isinstance(step, Argmax | Threshold | Regions):
+            chosen = _chosen(image, step)
+            image = replace(_apply(image, step, thresholds), certainty=chosen)
         else:
             image = _apply(image, step, thresholds)
     return image
+
+
+def _chosen(image: Image, step: Argmax | Threshold | Regions) -> Values:
+    """(1, i, j, k) value of the channel that decides."""
+    if isinstance(step, Threshold):
+        return image.values[step.channel : step.channel + 1]
+    return np.asarray(image.values.max(axis=0, keepdims=True))
 
 
 def _apply(image: Image, step: PostStep, thresholds: Mapping[str, float]) -> Image:
@@ -72,21 +90,32 @@ def _apply(image: Image, step: PostStep, thresholds: Mapping[str, float]) -> Ima
     return _FUNCTIONS[step.step](image, step)
 
 
-def _best_undone(image: Image, step: Invert) -> Image:
-    """`invert` and `argmax`."""
+def _best_undone(image: Image, step: Invert, *, certainty: bool) -> Image:
+    """`invert` and `argmax`.
+
+    The best class is chosen behind the last interpolation: what only turns or pads comes after
+    it, on labels, and the values of a class lie in memory as they were computed.
+    """
     moves, kept = spatial.undone(image.trace, step)
+    last = max((at for at, move in enumerate(moves) if move.interpolates), default=-1)
     best: Any = None
     number_of: Any = None
+    better: Any = None
     for number in range(len(image.values)):
         values = image.values[number : number + 1]
-        for move in moves:
+        for move in moves[: last + 1]:
             values = move.undo(values, step.interpolation)
         if best is None:
-            best = values.copy()
+            best = np.array(values, order="C")
+            better = np.empty(values.shape, np.bool_)
             number_of = np.zeros(values.shape, label_type(len(image.values)))
             continue
-        better = values > best
-        number_of[better] = number
-        np.copyto(best, values, where=better)
+        np.greater(values, best, out=better)
+        np.copyto(number_of, number_of.dtype.type(number), where=better)
+        np.maximum(best, values, out=best)
+    sure = best if certainty else None
+    for move in moves[last + 1 :]:
+        number_of = move.undo(number_of, "nearest")
+        sure = None if sure is None else move.undo(sure, "nearest")
     affine = moves[-1].source.affine if moves else image.affine
-    return Image(values=number_of, affine=affine, trace=kept)
+    return Image(values=number_of, affine=affine, trace=kept, certainty=sure)

@@ -55,6 +55,11 @@ class Move(Protocol):
         """The grid before it."""
         ...
 
+    @property
+    def interpolates(self) -> bool:
+        """Are values computed on its way back, not only moved and padded with 0?"""
+        ...
+
     def undo(self, values: Values, interpolation: str) -> Values:
         """(channel, i, j, k) behind the step -> the same before it."""
         ...
@@ -73,11 +78,14 @@ class Image:
             float32; a label map is one channel of an unsigned integer.
         affine: (4, 4) float64, (i, j, k, 1) of voxel centres to RAS mm.
         trace: the spatial steps that were done, oldest first; `invert` undoes them.
+        certainty: of a label map, (1, i, j, k) float32: the probability of the label that was
+            chosen; None where nobody asked.
     """
 
     values: Values
     affine: Affine
     trace: tuple[Move, ...] = ()
+    certainty: Values | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

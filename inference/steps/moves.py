@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ class Reoriented:
     order: tuple[int, int, int]
     flipped: tuple[bool, bool, bool]
     step: str = field(default="orient", init=False)
+    interpolates: ClassVar[bool] = False
 
     def apply(self, values: Values) -> Values:
         """(channel, *source) -> (channel, *turned), a view."""
@@ -64,6 +66,7 @@ class Cropped:
     source: Grid
     start: tuple[int, int, int]
     shape: tuple[int, int, int]
+    interpolates: ClassVar[bool] = False
 
     def undo(self, values: Values, interpolation: str) -> Values:
         """Background (0) around what was kept."""
@@ -103,6 +106,7 @@ class Resampled:
     rounding: sampling.Rounding = "even"
     corners: bool = False
     alone: int | None = None
+    interpolates: ClassVar[bool] = True
 
     def undo(self, values: Values, interpolation: str) -> Values:
         """Resampled to the source's grid; see `Invert.interpolation`."""
@@ -213,6 +217,7 @@ class Transformed:
     step: str
     source: Grid
     matrix: Affine
+    interpolates: ClassVar[bool] = True
 
     def undo(self, values: Values, interpolation: str) -> Values:
         """Linear, or nearest for labels."""

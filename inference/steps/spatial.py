@@ -314,14 +314,14 @@ def _shifted(affine: Affine, start: Sequence[int]) -> Affine:
 
 def invert(image: Image, step: Invert) -> Image:
     """Undo the spatial steps from the last one back."""
-    values = image.values
-    moves = list(image.trace)
-    affine = image.affine
-    while moves and (not step.only or moves[-1].step in step.only):
-        move = moves.pop()
+    away, kept = undone(image.trace, step)
+    values, certainty = image.values, image.certainty
+    for move in away:
         values = move.undo(values, step.interpolation)
-        affine = move.source.affine
-    return Image(values=values, affine=affine, trace=tuple(moves))
+        if certainty is not None:
+            certainty = move.undo(certainty, "nearest")
+    affine = away[-1].source.affine if away else image.affine
+    return Image(values=values, affine=affine, trace=kept, certainty=certainty)
 
 
 def undone(moves: Sequence[Move], step: Invert) -> tuple[tuple[Move, ...], tuple[Move, ...]]:

@@ -185,10 +185,10 @@ _ORGANS = {
 }
 _OTHER_WORDS = {
     "oesophagus": "esophagus",
+    "clavicula": "clavicle",
     "iliac vein": "iliac vena",
     "gall bladder": "gallbladder",
     "small intestine": "small bowel",
-    "clavicula": "clavicle",
     "thyroid": "thyroid gland",
     "adrenal": "adrenal gland",
     "spinal chord": "spinal cord",

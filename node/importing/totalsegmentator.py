@@ -7,7 +7,8 @@ from models.importers.totalsegmentator import MODELS, STEP, TOTAL, Model, datase
 from node.domain.errors import ImportRefused
 from node.importing.draft import PackageDraft
 from node.importing.importer import ImportRequest
-from node.importing.nnunet import draft_of, export_network
+from node.importing.nnunet import draft_of
+from node.importing.nnunet_exported import export_network
 from node.importing.nnunet_recipe import TURNED_RAS, Cubes, Recipe
 
 

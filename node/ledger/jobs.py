@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import time
@@ -15,6 +16,8 @@ from node.ledger.states import JobState, StudyState
 from node.ledger.studies import Studies
 
 OPEN = (JobState.WAITING, JobState.RUNNING)
+#: States of a study whose analyses were queued.
+_REACHED = (StudyState.ANALYSING, StudyState.DELIVERING, StudyState.ENDED, StudyState.FAILED)
 #: A job that was running when the node died this often goes behind every other job.
 INTERRUPTIONS_BEFORE_LAST = 5
 
@@ -225,6 +228,50 @@ class Jobs:
                 (JobState.WAITING, JobState.RUNNING),
             )
             return cursor.rowcount
+
+    def begin_again(self, model: str, cause: str, since: float) -> int:
+        """Queue anew the last analyses of a model that failed for a cause that is over.
+
+        Only of studies that nothing has superseded and whose images are still here. The new
+        result replaces the report of the failure.
+
+        Args:
+            cause: how the reason begins. since: of failures at this time or later.
+        """
+        with self._database.transaction() as db:
+            rows = db.execute(
+                "SELECT job.* FROM job JOIN study s ON s.study_uid=job.study_uid "
+                "WHERE model=? AND job.state=? AND reason LIKE ?||'%' AND finished_at>=? "
+                "AND s.generation=job.generation AND s.state IN (?,?,?,?) "
+                "AND EXISTS (SELECT 1 FROM instance i WHERE i.study_uid=job.study_uid) "
+                "AND NOT EXISTS (SELECT 1 FROM job later WHERE later.study_uid=job.study_uid "
+                "AND later.model=job.model AND later.created_at>job.created_at) ",
+                (model, JobState.FAILED, cause, since, *_REACHED),
+            ).fetchall()
+            for row in rows:
+                self._once_more(db, _job(row))
+            return len(rows)
+
+    def _once_more(self, db: sqlite3.Connection, job: JobRow) -> None:
+        key = hashlib.sha256(f"{job.key} after {job.key}".encode()).hexdigest()[:40]
+        db.execute(
+            "INSERT INTO job (key, study_uid, candidates, model, generation, priority, "
+            "predecessor, destinations, report_reason, state, created_at) "
+            "SELECT ?, study_uid, candidates, model, generation, priority, "
+            "CASE WHEN EXISTS (SELECT 1 FROM result_object WHERE job_key=job.key) THEN key "
+            "ELSE predecessor END, destinations, report_reason, ?, ? FROM job WHERE key=?",
+            (key, JobState.WAITING, self._clock(), job.key),
+        )
+        db.execute(
+            "INSERT INTO companion SELECT ?, candidate, role, study_uid, stack_id "
+            "FROM companion WHERE job_key=?",
+            (key, job.key),
+        )
+        db.execute(
+            "UPDATE study SET state=?, cause='' WHERE study_uid=?",
+            (StudyState.ANALYSING, job.study_uid),
+        )
+        self._studies.tell(job.study_uid, "analysed again", f"{job.model} is back in service")
 
     def companions(self, key: str) -> tuple[tuple[StackID, Companion], ...]:
         """What is analysed with each candidate of a job."""

@@ -11,7 +11,7 @@ import structlog
 
 from inference.differences import compare_series
 from node.domain.discrepancy import Difference
-from node.domain.errors import NodeError, WorkerError
+from node.domain.errors import LedgerError, NodeError, WorkerError
 from node.domain.facts import StudyFacts
 from node.domain.feedback import READER_DOCUMENTS
 from node.domain.study import Instance, StudyUID
@@ -30,6 +30,7 @@ from node.pipeline.in_service import Workers
 from node.pipeline.inputs import replan
 from node.pipeline.judging import Judgement, holding, judge_study
 from node.pipeline.loop import Loop
+from node.pipeline.roster import OUT_OF_SERVICE
 from node.pipeline.routing import ModelRoute, PlannedJob, route
 from node.pipeline.rules import Rule
 from node.pipeline.wording import facts_line, in_short
@@ -208,7 +209,7 @@ class Conductor:
 
     def _tell_unread(self, row: StudyRow, study: StudyFacts, model: str, cause: str) -> None:
         """Nobody can say whether the model was made for this study: it failed, on every stack."""
-        reason = f"the model is out of service: {in_short(cause)}"
+        reason = f"{OUT_OF_SERVICE}: {in_short(cause)}"
         now = time.time()
         for one in study.series:
             verdict = VerdictRow(
@@ -270,6 +271,8 @@ class Conductor:
             if self._ledger.studies.count_attempt(row.study_uid) >= DESCRIBE_ATTEMPTS:
                 self._fail(row, str(error))
             return None
+        except LedgerError:
+            raise  # no fault of the study, which waits
         except NodeError as error:
             self._fail(row, str(error))
             return None

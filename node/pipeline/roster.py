@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 INTERVAL_S = 2.0
 #: How often the computer is looked at for another driver or runtime.
 SURVEY_S = 3600.0
+#: How the reason of an analysis begins that ended because its model was out of service.
+OUT_OF_SERVICE = "the model is out of service"
 #: A golden case that is due waits this long for a moment without jobs.
 PATIENCE_S = 3600.0
 
@@ -99,6 +101,8 @@ class Roster:
         self.is_idle: Callable[[], bool] = lambda: True
         #: Called when jobs of a model may be claimed, or have to be ended.
         self.on_change: Callable[[], None] = lambda: None
+        #: Called when a model serves, perhaps again.
+        self.on_return: Callable[[str], None] = lambda _name: None
         for name in self._models:
             metrics.model_state(name, ModelState.LOADING)
 
@@ -168,7 +172,7 @@ class Roster:
             model = self._models.get(name)
             if model is None or model.state is not ModelState.QUARANTINED:
                 return ""
-            return f"the model is out of service: {in_short(model.cause)}"
+            return f"{OUT_OF_SERVICE}: {in_short(model.cause)}"
 
     def setup_of(self, name: str) -> ModelSetup:
         """The model as the workers hold it; KeyError when it is not in use."""
@@ -286,6 +290,7 @@ class Roster:
             model.is_suspect = False
         self._proved(model, held.proof, found)
         self._set(model.base.name, ModelState.BUILDING if held.waiting else ModelState.READY)
+        self.on_return(model.base.name)
 
     def _prove_one(self) -> bool:
         """The golden case of the model that was proved longest ago, when it is due."""

@@ -51,6 +51,12 @@ FAULTS = [
     ("segmentation", "  labels:\n", "  boxes: []\n  labels:\n", ""),
     (
         "segmentation",
+        "measure: [volume, attenuation, area]",
+        "measure: [volume, certainty]",
+        "",
+    ),
+    (
+        "segmentation",
         "code: [272673000, SCT, Bone]",
         "code: [272673000, SNOMED-LIKE, Bone]",
         "a private scheme that begins with 99",
@@ -125,3 +131,13 @@ def test_a_fault_is_told_with_its_remedy(
     with pytest.raises(ConfigError) as caught:
         read_document(folder / "model.yaml", Package)
     assert told in str(caught.value)
+
+
+def test_a_certainty_needs_probabilities(tmp_path: Path) -> None:
+    def changed(text: str) -> str:
+        text = text.replace("  - {step: softmax}\n", "")
+        return text.replace("[volume, attenuation, area]", "[volume, certainty]")
+
+    folder = package("segmentation", tmp_path, changed)
+    with pytest.raises(ConfigError, match="no step makes probabilities of the network's output"):
+        read_document(folder / "model.yaml", Package)

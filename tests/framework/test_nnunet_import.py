@@ -6,7 +6,9 @@ Needs the import environment with nnU-Net; run by its interpreter:
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ pytest.importorskip(
 
 from models.importers.totalsegmentator import STRUCTURES
 from models.registry import load_manifest
-from node.importing.importer import Imported, ImportOptions, import_model
+from node.domain.errors import ImportRefused
+from node.importing import nnunet, parity
+from node.importing.importer import Imported, ImportOptions, ImportRequest, import_model
+from node.importing.nnunet_exported import Exported, export_network
 from tests.framework.nnunet_folders import write_results
 from tests.models.importers.nnunet_documents import old_plans, small_dataset, small_plans
 
@@ -147,3 +152,45 @@ def test_float16_sums_reproduce_nnunet_unchanged(tmp_path: Path) -> None:
     share = float(note.split(": ")[1].split("%")[0])
     assert share > 99.99, note
     assert np.isfinite(imported.draft.parity[0].logits.largest)
+
+
+def test_without_nnunet_the_network_is_compared_and_the_card_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(request: ImportRequest) -> Exported:
+        exported = export_network(request)
+        report = dict(exported.report)
+        report["versions"] = {"torch": report["versions"]["torch"]}
+        return replace(exported, outcome=replace(exported.outcome, report=report))
+
+    monkeypatch.setattr(nnunet, "export_network", without)
+    source = write_results(
+        tmp_path / "t__p__3d_fullres",
+        small_plans(),
+        small_dataset(),
+        "3d_fullres",
+        folds=("fold_0", "fold_1"),
+        mirror_axes=(0,),
+    )
+    imported = _import(source, tmp_path / "alone")
+    assert all(row.logits.largest < 1e-3 for row in imported.draft.parity)
+    card = (tmp_path / "alone" / "CARD.md").read_text()
+    assert "nnU-Net is not installed here" in card
+    assert "from the tests of the node only" in card
+
+
+def test_blurred_normalisation_is_replaced_by_the_exact_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "TOLERANCE", 2e-6)
+    monkeypatch.setattr(parity, "RELATIVE_TOLERANCE", 0.0)
+    source = write_results(
+        tmp_path / "t__p__3d_fullres", small_plans(), small_dataset(), "3d_fullres",
+        mirror_axes=None,
+    )  # fmt: skip
+    told: list[str] = []
+    options = ImportOptions(python=Path(sys.executable))
+    # This tolerance is near the last bit; what counts is that the exact graph was tried.
+    with contextlib.suppress(ImportRefused):
+        import_model(source, "nnunet", tmp_path / "exact", options, told.append)
+    assert any("normalise in stages" in line for line in told)

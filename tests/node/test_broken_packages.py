@@ -122,7 +122,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
     build_package(models, "escaping", "weights_above", golden=False)
     foreign = build_package(models, "foreign")
     (foreign / "signature.json").write_text('{"payload": "", "signatures": []}')
-    build_package(models, "misnamed", name="other")
+    build_package(models, "other").rename(models / "misnamed")
     (models / "unreadable").mkdir()
     (models / "unreadable" / "model.yaml").write_text("format: 2\nname: [unreadable\n")
     with running(tmp_path, models) as run:
@@ -261,3 +261,30 @@ def test_one_process_holds_the_networks_of_all_workers_and_a_bad_model_in_it_is_
         again = send(run.node.receiver.port, write(images, tmp_path / "1"))
         assert wait_for(lambda: run.ended(again), 120), run.outcomes(again)
         assert run.outcomes(again)["good"][0] == "done", run.outcomes(again)
+
+
+def test_what_failed_while_a_model_was_out_is_analysed_when_it_is_back_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    models = tmp_path / "models"
+    build_package(models, "good")
+    folder = build_package(models, "mended")
+    whole = (folder / "weights" / "net.onnx").read_bytes()
+    tamper(folder)
+    with running(tmp_path, models) as run:
+        assert wait_for(lambda: settled(run), 60)
+        study_uid = send(run.node.receiver.port, write(ct_series(slices=4), tmp_path / "study"))
+        assert wait_for(lambda: run.ended(study_uid), 90), run.outcomes(study_uid)
+        assert run.outcomes(study_uid)["mended"][0] == "failed"
+        (folder / "weights" / "net.onnx").write_bytes(whole)
+        run.node.ledger.service.ask("mended")
+        assert wait_for(lambda: run.outcomes(study_uid)["mended"][0] == "done", 90)
+        jobs = run.node.ledger.jobs.of_study(study_uid)
+        assert [job.model for job in jobs].count("good") == 1
+        old, new = (job for job in jobs if job.model == "mended")
+        assert (old.state, new.predecessor) == (JobState.SUPERSEDED, old.key)
+        ended = ("delivering", "ended")
+        assert wait_for(
+            lambda: run.node.ledger.studies.get(study_uid).state.value in ended,  # type: ignore[union-attr]
+            30,
+        )

@@ -16,6 +16,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless
 
 from node.demo.pacs import SmallPacs
+from node.demo.sender import Receiver, send_folder
 from node.demo.simulated import simulate
 from tests.node.serving import free_port, orthanc, serving, wait_for
 
@@ -80,7 +81,9 @@ def test_a_compressed_study_is_decoded_while_it_arrives_and_read_once(tmp_path: 
     pacs = SmallPacs(tmp_path / "pacs")
     pacs.start()
     with stopping(pacs), serving(tmp_path, pacs_port=pacs.port) as node:
-        node.send(compressed)
+        # dcmsend would send them native.
+        there = Receiver(host="127.0.0.1", port=node.dicom_port, ae_title="VIGIE")
+        assert not send_folder(compressed, there).problems
         assert wait_for(lambda: set(node.states().values()) == {"ended"}, 240), node.states()
 
         def let_go() -> bool:

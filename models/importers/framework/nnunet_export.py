@@ -4,10 +4,12 @@ Request:
     folder, folds ["fold_0", ...], checkpoint: see `models.importers.nnunet_folder`.
 Writes:
     net.onnx, or fold_0.onnx ...  input "image", output "logits"; batch dynamic, patch fixed.
+    net.exact.onnx, ...           the same with normalisations that sum in stages.
     golden_input.npy              (1, channel, *patch) float32, values that float16 holds.
     golden_net.npy, ...           (1, class, *patch) float32, as PyTorch computed it.
 Report:
-    networks, configuration, trainer, mirror_axes, parameters, exporter, versions.
+    networks, norms (rewritten in each exact one), configuration, trainer, mirror_axes,
+    parameters (of one fold), exporter, versions.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.importers.exchange import Json, answer
+from models.importers.framework.exact_norms import with_exact_norms
 from models.importers.framework.nnunet_network import Checkpoint, build_network, load_checkpoint
 from models.importers.nnunet_json import Doubts
 from models.importers.nnunet_plans import Plan, read_plan
@@ -48,15 +51,17 @@ def export(request: Json, out: Path) -> Json:
     image = _golden_input(plan)
     np.save(out / "golden_input.npy", image)
     names = ["net"] if len(checkpoints) == 1 else list(request["folds"])
-    parameters, exporters = 0, []
+    parameters, norms, exporters = 0, 0, []
     for name, checkpoint in zip(names, checkpoints, strict=True):
         network = build_network(plan, checkpoint)
         parameters = sum(tensor.numel() for tensor in network.parameters())
         with torch.inference_mode():
             np.save(out / f"golden_{name}.npy", network(torch.from_numpy(image)).numpy())
         exporters.append(_to_onnx(network, plan, out / f"{name}.onnx"))
+        norms = with_exact_norms(out / f"{name}.onnx", out / f"{name}.exact.onnx")
     return {
         "networks": [f"{name}.onnx" for name in names],
+        "norms": norms,
         "configuration": configuration,
         "trainer": trainer,
         "mirror_axes": [axis for axis in axes if axis < plan.dimensions],

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from inference.builtin import words
 from inference.builtin.shape import axes_mm
 from models.manifest import ModelManifest
+from node.domain.acute import observe
 from node.domain.errors import ModelError
 from node.domain.finding import Findings, Measurement, Status
 from tests.inference.builtin.examples import manifest
@@ -117,6 +118,35 @@ def test_no_lesion_is_a_result_and_says_absent(tmp_path: Path) -> None:
     assert findings.exam_evaluations[0].value == words.ABSENT
     assert findings.segments == ()
     assert len(findings.key_images) == 1
+
+
+@pytest.mark.parametrize("order", ["invert first", "argmax first"])
+def test_a_lesion_says_how_sure_it_is_and_may_call_somebody(tmp_path: Path, order: str) -> None:
+    voxels = trunk()
+    ball(voxels, (10, 15, 15), 5, 250)
+    ball(voxels, (28, 32, 32), 8, 450)
+    changes = [
+        ("diameter]", "diameter, certainty]"),
+        (
+            "results:\n",
+            "thresholds: {sure: 98}\nacute_findings:\n  dense: {title: Dense tissue, "
+            'code: ["272673000", SCT], severity: urgent, threshold: sure}\nresults:\n',
+        ),
+    ]
+    if order == "argmax first":
+        changes.append(
+            (
+                "  - {step: invert, interpolation: linear}\n  - {step: argmax}\n",
+                "  - {step: argmax}\n  - {step: invert, interpolation: nearest}\n",
+            )
+        )
+    stated = as_lesion(tmp_path, *changes)
+    findings = analysed(stated, volume(voxels))
+    sure, less = (number(findings, index, words.CERTAINTY).value for index in (0, 1))
+    assert 50 < less < 98 < sure <= 100
+    (observation,) = observe(findings, stated.acute, stated.thresholds)
+    assert observation.counts
+    assert observation.score == pytest.approx(sure)
 
 
 def test_small_and_many_lesions_are_told_in_the_limits(tmp_path: Path) -> None:

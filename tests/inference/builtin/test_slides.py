@@ -63,7 +63,7 @@ def a_network_of_tiles() -> NetworkSpec:
     )
 
 
-def test_a_region_is_outlined_and_its_area_is_in_square_millimetres(tmp_path: Path) -> None:
+def test_a_region_is_outlined_and_its_area_is_in_square_micrometres(tmp_path: Path) -> None:
     base = painted()
     # On the raster of the tiles: 64 pixels of half a micrometre are one tile.
     base[320:512, 640:896] = RED
@@ -73,8 +73,8 @@ def test_a_region_is_outlined_and_its_area_is_in_square_millimetres(tmp_path: Pa
     (contour,) = finding.contours
     assert contour.points.tolist() == [[640, 320], [896, 320], [896, 512], [640, 512]]
     area, certainty = finding.measurements
-    assert area.unit == words.MM2
-    assert area.value == pytest.approx(0.096 * 0.128)
+    assert area.unit == words.UM2
+    assert area.value == pytest.approx(96 * 128)
     assert certainty.value > 99
     assert measured(findings, words.TISSUE_AREA) == pytest.approx(TISSUE_MM2, rel=0.03)
     assert findings.exam_evaluations[0].value == words.PRESENT
@@ -87,7 +87,7 @@ def test_regions_are_told_apart_and_small_ones_are_left_out(tmp_path: Path) -> N
     base[512:640, 640:768] = RED  # four tiles
     findings = looked_at(manifest("tiles", tmp_path), PaintedSlide(base))
     (finding,) = findings.findings
-    assert finding.measurements[0].value == pytest.approx(0.064**2)
+    assert finding.measurements[0].value == pytest.approx(64**2)
 
 
 def test_a_slide_without_what_is_looked_for_says_absent(tmp_path: Path) -> None:
@@ -114,11 +114,23 @@ def test_a_slide_that_is_too_coarse_or_empty_is_not_eligible(
 
 def test_a_slide_of_too_many_tiles_is_refused_before_any_is_read(tmp_path: Path) -> None:
     def few(text: str) -> str:
-        return text.replace("least_tissue: 0.1", "least_tissue: 0.1, at_most: 20")
+        return text.replace("least_tissue: 0.1,", "least_tissue: 0.1, at_most: 20,")
 
     slide = PaintedSlide(painted())
     findings = looked_at(manifest("tiles", tmp_path, few), slide)
     assert "the model reads 20 at most" in findings.reason
+
+
+@pytest.mark.parametrize("stated", [(), ("DAB", "Hematoxylin")])
+def test_a_slide_of_another_stain_or_of_none_is_not_eligible(
+    tmp_path: Path, stated: tuple[str, ...]
+) -> None:
+    slide = PaintedSlide(painted())
+    slide.stains = stated
+    findings = looked_at(manifest("tiles", tmp_path), slide)
+    assert findings.status is Status.NOT_ELIGIBLE
+    assert "the slide does not state the stain" in findings.reason
+    assert "Eosin" in findings.reason
 
 
 def test_a_slide_is_never_read_whole(tmp_path: Path) -> None:
