@@ -49,13 +49,9 @@ def test_a_segmentation_gives_monais_logits_and_labels_on_every_geometry(
     assert "models/model.pt" in imported.manifest.source.files
 
 
-@pytest.mark.parametrize("change", ["order", "nearest", "gaussian", "normalize", "resize", "crop"])
-def test_other_steps_of_the_vocabulary_are_as_monai_has_them(
-    tmp_path: Path, take: Importer, change: str
+def _change_once(
+    config: bundles.Tree, change: str, before: list[bundles.Tree], behind: list[bundles.Tree]
 ) -> None:
-    config = tiny()
-    before = config["preprocessing"]["transforms"]
-    behind = config["postprocessing"]["transforms"]
     if change == "order":
         behind[1], behind[2] = behind[2], {**behind[1], "nearest_interp": True}
     elif change == "nearest":
@@ -85,6 +81,49 @@ def test_other_steps_of_the_vocabulary_are_as_monai_has_them(
         behind.append(
             {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "applied_labels": [1]}
         )
+
+
+def _change_more(change: str, before: list[bundles.Tree], behind: list[bundles.Tree]) -> None:
+    if change == "percentiles":
+        before[4] = {
+            "_target_": "ScaleIntensityRangePercentilesd",
+            "keys": "image",
+            "lower": 5,
+            "upper": 95,
+            "b_min": -1.0,
+            "b_max": 1.0,
+            "clip": True,
+        }
+    elif change == "sizes":
+        before.append({"_target_": "CenterSpatialCropd", "keys": "image", "roi_size": [30, -1, 20]})
+        before.append({"_target_": "SpatialPadd", "keys": "image", "spatial_size": [40, 40, 20]})
+        before.append({"_target_": "DivisiblePadd", "keys": "image", "k": 8, "method": "end"})
+    elif change == "channels":
+        behind.insert(0, {"_target_": "Lambdad", "keys": "pred", "func": "$lambda x: x[[1, 0]]"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "order",
+        "nearest",
+        "gaussian",
+        "normalize",
+        "resize",
+        "crop",
+        "percentiles",
+        "sizes",
+        "channels",
+    ],
+)
+def test_other_steps_of_the_vocabulary_are_as_monai_has_them(
+    tmp_path: Path, take: Importer, change: str
+) -> None:
+    config = tiny()
+    before = config["preprocessing"]["transforms"]
+    behind = config["postprocessing"]["transforms"]
+    _change_once(config, change, before, behind)
+    _change_more(change, before, behind)
     folder = zoo.write_bundle(tmp_path / "bundle", config, bundles.metadata())
     for row in take(folder, "monai").draft.parity:
         assert row.logits.largest < 1e-3
