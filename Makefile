@@ -13,7 +13,7 @@ MODEL ?= body_composition
 STUDIES ?=
 ARGS ?=
 
-.PHONY: help setup check test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
+.PHONY: help setup check lint test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -27,15 +27,19 @@ $(STAMP): requirements/dev.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-check: setup ## style, types, import contracts, fast tests
+check: lint ## style, types, import contracts, fast tests
+	$(RUN) -m pytest -q -n 2 -m "not slow" $(ARGS)
+
+lint: setup ## style, types, import contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m pytest -q -m "not slow" $(ARGS)
 
 test: setup ## the whole test suite, under 20 minutes on 2 cores
-	$(RUN) -m pytest -q $(ARGS)
+	$(RUN) -m pytest -q -n 2 -m "not slow" $(ARGS)
+	@# These measure processes and clocks, so nothing runs beside them.
+	$(RUN) -m pytest -q -m slow $(ARGS)
 
 demo: setup ## everything once, with a small PACS beside it; STUDIES=folder adds your own
 	@$(RUN) -m node demo $(if $(STUDIES),--studies $(STUDIES)) $(ARGS)
@@ -70,26 +74,29 @@ $(TRAIN_STAMP): requirements/train.txt requirements/dev.lock
 	@$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-import-env: $(IMPORT_STAMP) ## the environment of `models import` (PyTorch, MONAI), about 1.5 GB
+import-env: $(IMPORT_STAMP) ## the environment of `models import` (PyTorch, MONAI, nnU-Net), about 2 GB
 
 import-test: $(IMPORT_STAMP) ## the importers against the frameworks themselves
 	$(IMPORT_VENV)/bin/python -m pytest -q tests/framework $(ARGS)
 
-$(IMPORT_STAMP): requirements/import.txt requirements/dev.lock
+$(IMPORT_STAMP): requirements/import.txt requirements/import-nnunet.txt requirements/import-nnunet-bare.txt requirements/dev.lock
 	@test -x $(IMPORT_VENV)/bin/python || $(PYTHON) -m venv $(IMPORT_VENV)
 	@echo "installing into $(IMPORT_VENV) ..."
-	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/import.txt
+	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/import.txt -r requirements/import-nnunet.txt
+	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/import-nnunet-bare.txt
 	@$(IMPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-schema: setup ## write the JSON Schema of appliance.yaml for editors
+schema: setup ## write the JSON Schema of appliance.yaml, and the pages that are made from the code
 	$(RUN) -m config.json_schema
 	$(RUN) -m config.rules_page
+	$(RUN) -m models.package_page
 
 lock: setup ## pin the dependencies anew
 	@test -x $(VENV)/bin/uv || $(RUN) -m pip install --quiet uv
 	$(VENV)/bin/uv pip compile pyproject.toml --extra cpu --universal --generate-hashes --no-header -q -o requirements/serve.lock
 	$(VENV)/bin/uv pip compile pyproject.toml --extra cpu --group dev -c requirements/serve.lock --universal --generate-hashes --no-header -q -o requirements/dev.lock
+	$(VENV)/bin/uv pip compile pyproject.toml --extra gpu --universal --generate-hashes --no-header -q -o requirements/serve-gpu.lock
 
 clean: ## remove what the targets wrote
 	rm -rf demo-out bench-out soak-out evaluate-out .pytest_cache .mypy_cache .ruff_cache

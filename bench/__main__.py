@@ -11,24 +11,32 @@ from pathlib import Path
 from bench import acknowledgement, ingest
 from node.demo.simulated import simulate
 
+#: Each is a program of its own; those that need a peer that is not installed say so.
+PROGRAMS = ("volume", "decoding", "resampling", "windows", "monai", "overhead", "device", "plan")
+REPORTS = {"ingest": ingest.report, "acknowledgement": acknowledgement.report}
+
 
 def main() -> int:
     """Print one line a measurement."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--folder", type=Path, help="one CT series; default: a simulated study")
+    parser.add_argument("--only", choices=(*REPORTS, *PROGRAMS), help="one of them")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
-        folder = options.folder or simulate(0, Path(scratch)).folder
-        print(ingest.report(), flush=True)
-        print(acknowledgement.report(), flush=True)
-        for module, arguments in (
-            ("volume", [str(folder)]),
-            ("windows", []),
-            ("device", []),
-            ("plan", []),
-        ):
-            print(f"{module}:", flush=True)
-            command = [sys.executable, "-m", f"bench.{module}", *arguments]
+        folder = options.folder
+        for name, report in REPORTS.items():
+            if options.only in (None, name):
+                print(report(), flush=True)
+        for name in PROGRAMS:
+            if options.only not in (None, name):
+                continue
+            print(f"{name}:", flush=True)
+            command = [sys.executable, "-m", f"bench.{name}"]
+            if name == "overhead":
+                folder = folder or simulate(0, Path(scratch)).folder
+                command += ["--folder", str(folder)]
+            elif name == "volume" and folder is not None:
+                command.append(str(folder))
             subprocess.run(command, check=True)
     return 0
 

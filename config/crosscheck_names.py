@@ -20,18 +20,6 @@ def models(draft: Draft, installed: Installed) -> Faults:
             )
         elif isinstance(installed, Mapping) and not unread(installed[name]):
             yield from settled(_thresholds(draft, name, tuple(installed[name])))
-            yield from settled(_signature(draft, name, installed[name]))
-
-
-def _signature(draft: Draft, model: str, package: Collection[str]) -> Faults:
-    if not isinstance(package, InstalledModel) or package.signed:
-        return
-    if draft.truth("models", model, "enabled") and not draft.truth("models", model, "unsigned"):
-        yield draft.fault(
-            ("models", model),
-            "this package carries no signature",
-            f"sign it (`models sign {model} --key FILE`), or write 'unsigned: true' below it",
-        )
 
 
 def unread(package: object) -> bool:

@@ -155,6 +155,7 @@ class TilesSection(Section):
     least_tissue: Annotated[float, Field(ge=0, le=1)] = 0.1
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.0
     at_most: Count = 200_000
+    stains: tuple[Text, ...] = Field(default=(), examples=["[Hematoxylin, Eosin]"])
 
 
 class ResultsSection(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import struct
 import warnings
 import zlib
@@ -18,6 +19,7 @@ from functools import cache
 from typing import IO
 
 import pydicom.config
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
@@ -125,6 +127,9 @@ class Attributes:
         tag = tag_of(keyword)
         if tag not in self.dataset:
             return ()
+        plain = _plain_texts(self.dataset.get_item(tag))
+        if plain is not None:
+            return plain
         try:
             value = self.dataset[tag].value
             if value is None or value == "":
@@ -256,6 +261,33 @@ def _refuse_deflate_bomb(file: IO[bytes]) -> None:
                 raise ValueError("the deflated data set inflates to more than is read")
             pending = inflate.unconsumed_tail or file.read(65536)
     file.seek(0)
+
+
+def _plain_texts(element: object) -> tuple[str, ...] | None:
+    """The values of an element that pydicom has not converted yet, where that is simple.
+
+    None for pydicom to convert: text in some character set, and whatever its conversion might
+    refuse. Most of a header is simple, and conversion is most of the time of reading one.
+    """
+    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
+        return None
+    vr, value = element.VR, element.value
+    if vr == "US" and element.is_little_endian and len(value) == 2:
+        return (str(int.from_bytes(value, "little")),)
+    pattern = _PLAIN.get(vr or "")
+    if pattern is None or not pattern.fullmatch(value):
+        return None
+    texts = tuple(part.strip(" \0") for part in value.decode("ascii").split("\\"))
+    return texts if all(texts) else None
+
+
+#: What a whole value looks like, by VR, where its text is its value (PS3.5 6.2).
+_TEXT = re.compile(rb"[ -~]+\0?")
+_PLAIN = {
+    **dict.fromkeys(("CS", "UI", "DA", "TM"), _TEXT),
+    "IS": re.compile(rb" *[+-]?[0-9]{1,9} *(?:\\ *[+-]?[0-9]{1,9} *)*"),
+    "DS": re.compile(rb"[-+.0-9eE]{1,16} *(?:\\[-+.0-9eE]{1,16} *)*"),
+}
 
 
 def _trimmed(value: object) -> str:

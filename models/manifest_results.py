@@ -131,6 +131,7 @@ class TileReading:
         least_tissue: fraction of a tile that must be tissue.
         overlap: fraction of a tile shared with the next; of detections the core counts.
         at_most: tiles read; more refuses the slide.
+        stains: that the slide must state, in the words of its header; () for any.
     """
 
     mpp_um: float
@@ -138,6 +139,7 @@ class TileReading:
     least_tissue: float = 0.1
     overlap: float = 0.0
     at_most: int = 200_000
+    stains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

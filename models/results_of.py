@@ -58,6 +58,7 @@ def results_of(section: ResultsSection) -> Results:
             least_tissue=section.tiles.least_tissue,
             overlap=section.tiles.overlap,
             at_most=section.tiles.at_most,
+            stains=section.tiles.stains,
         ),
     )
 

@@ -20,6 +20,7 @@ from node.domain.errors import LedgerError
 from node.domain.feedback import MeasuredValue, ReaderAnswer, ResultFinding, Source
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
+from node.ledger.studies import StudyRow, VerdictRow
 from node.pipeline.acceptance import acceptance
 from node.requests import Refusal, Request, Response, encoded
 
@@ -29,6 +30,9 @@ PREFIX: Final = "/api/"
 #: Who is behind an answer by the shared token that names no reader.
 UNNAMED: Final = "api"
 DAY_S: Final = 86400.0
+#: Verdicts that leave a model without a job, the worst first.
+_ENDED: Final = ("failed", "not eligible")
+UNFINISHED: Final = "unfinished"
 _FINDINGS: Final = re.compile(r"/api/v1/studies/([0-9.]{1,64})/findings")
 _FEEDBACK: Final = "/api/v1/feedback"
 
@@ -75,8 +79,8 @@ class Api:
         return methods[request.method]()
 
     def _findings(self, study_uid: str) -> Response:
-        """Every result of a study with its findings and the answers about each."""
-        self._known(study_uid)
+        """How each model ended on a study, and every result with its findings and answers."""
+        study = self._known(study_uid)
         findings = self._ledger.findings.of_study(study_uid)
         answers = self._ledger.feedback.answers(Wanted(study_uid=study_uid))
         results: dict[str, list[ResultFinding]] = {}
@@ -92,15 +96,47 @@ class Api:
             }
             for key, members in results.items()
         ]
-        return Response(status=200, body=encoded({"study": study_uid, "results": told}))
+        body = {
+            "study": study_uid,
+            "state": study.state.value,
+            "analyses": list(self._analyses(study)),
+            "results": told,
+        }
+        return Response(status=200, body=encoded(body))
 
-    def _known(self, study_uid: str) -> None:
-        if self._ledger.studies.get(study_uid) is None:
+    def _analyses(self, study: StudyRow) -> Iterator[dict[str, object]]:
+        """Each model with its outcome, so that a result that is missing is not taken for none."""
+        jobs = {str(job.model): job for job in self._ledger.jobs.current(study.study_uid)}
+        verdicts: dict[str, list[VerdictRow]] = {}
+        for verdict in self._ledger.studies.verdicts(study.study_uid, study.generation):
+            verdicts.setdefault(verdict.model, []).append(verdict)
+        numbers = self._ledger.findings.numbers(study.study_uid)
+        for model in sorted({*jobs, *verdicts}):
+            job = jobs.get(model)
+            if job is not None:
+                outcome, reason = job.state.value, job.reason or job.summary
+            else:
+                found = {one.verdict for one in verdicts[model]}
+                is_over = found.issubset(_ENDED)
+                outcome = next(one for one in _ENDED if one in found) if is_over else UNFINISHED
+                reason = "; ".join(dict.fromkeys(v.reason for v in verdicts[model] if v.reason))
+            yield {
+                "model": model,
+                "outcome": outcome,
+                "reason": reason,
+                "result": job.key if job is not None else None,
+                "findings": numbers.get(job.key) if job is not None else None,
+            }
+
+    def _known(self, study_uid: str) -> StudyRow:
+        study = self._ledger.studies.get(study_uid)
+        if study is None:
             raise Refusal(
                 404,
                 f"no study {study_uid} in the ledger",
                 "send the Study Instance UID of a study that was received here",
             )
+        return study
 
     def _counts(self, query: Mapping[str, str]) -> Response:
         unknown = sorted(set(query) - {"days", "model", "version"})

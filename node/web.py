@@ -5,12 +5,16 @@ from __future__ import annotations
 import hmac
 import json
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 
@@ -24,6 +28,10 @@ log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 64 * 1024
 DRAINED_BYTES = 1024 * 1024
 API = "/api/"
+#: A connection gets so long for all of its bytes, and no more than so many are open at once:
+#: slow clients may not take the threads and files that images are received with.
+CONNECTION_S = 30.0
+CONNECTIONS = 64
 EXPOSITION_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -57,6 +65,11 @@ class Probes:
     faults: Callable[[], Mapping[str, str]]
     unready: Callable[[], Mapping[str, str]]
     models: Callable[[], Mapping[str, str]] = dict
+
+
+def _is_number(text: str) -> bool:
+    """Digits and nothing else, and not so many that they are a number of their own."""
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def no_api(_request: Request) -> Response:
@@ -116,10 +129,52 @@ def _server(settings: WebSettings, handler: type[_Handler]) -> ThreadingHTTPServ
     where = (settings.host, settings.port)
     (family, *_), *_ = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)
 
-    class Server(ThreadingHTTPServer):
+    class Server(_Server):
         address_family = family
 
     return Server(where, handler)
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread a connection, with an end to both their number and their time."""
+
+    def __init__(self, where: tuple[str, int], handler: type[_Handler]) -> None:
+        self._lock = threading.Lock()
+        #: When each open connection began, on the monotonic clock.
+        self._open: dict[socket.socket, float] = {}
+        super().__init__(where, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - base
+        """Take a connection, or close it unanswered where there are too many."""
+        with self._lock:
+            is_full = len(self._open) >= CONNECTIONS
+            if not is_full:
+                self._open[request] = time.monotonic()
+        if is_full:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Twice a second: break off what takes too long; its thread then ends by itself."""
+        now = time.monotonic()
+        with self._lock:
+            for request, began in self._open.items():
+                if now - began > CONNECTION_S:
+                    with suppress(OSError):
+                        request.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in the base class
+        """It is over."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - base
+        """Without a trace on stderr: the message of an error could quote what was asked."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("web.failed", cause=type(error).__name__)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -155,12 +210,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_PATCH = do_DELETE = do_POST
 
     def _body(self) -> bytes:
-        try:
-            length = int(self.headers.get("Content-Length", ""))
-        except ValueError:
-            length = -1
-        if length < 0:
+        stated = self.headers.get_all("Content-Length", [])
+        # RFC 9110, 8.6: digits, once. A chunked body (RFC 9112, 6.1) is not read.
+        if "Transfer-Encoding" in self.headers or len(stated) != 1 or not _is_number(stated[0]):
             raise Refusal(411, "the length of the body is not stated", "send Content-Length")
+        length = int(stated[0])
         if length > MAX_BODY_BYTES:
             self.rfile.read(min(length, DRAINED_BYTES))
             raise Refusal(
@@ -169,14 +223,14 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(length)
 
     def _call(self, body: bytes | None) -> None:
-        parts = urlsplit(self.path)
-        if not parts.path.startswith(API):
+        path, _, query = self.path.partition("?")
+        if not path.startswith(API):
             self._respond(Refusal(404, "there is no such page", f"use {API}").response())
             return
         request = Request(
             method=self.command,
-            path=parts.path,
-            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            path=path,
+            query=dict(parse_qsl(query, keep_blank_values=True)),
             authorization=self.headers.get("Authorization", ""),
             body=body,
         )

@@ -18,8 +18,8 @@ from inference.steps.detections import Detections, boxes_back
 from inference.steps.image import Image, image_of
 from inference.steps.verdict import NothingLeft
 from models.manifest import ModelManifest
+from models.manifest_boxes import Boxes
 from models.manifest_results import BoxResult
-from models.manifest_steps import Boxes
 from node.domain.analysis import AnalysisRequest
 from node.domain.errors import ModelError
 from node.domain.finding import (

@@ -67,12 +67,13 @@ def plan_tiles(slide: Slide, spec: NetworkSpec, reading: TileReading) -> TilePla
     """Which tiles of a slide are looked at.
 
     Raises:
-        NothingLeft: the slide is coarser than the network needs, shows no tissue, or has more
-            tiles than the package reads.
+        NothingLeft: the slide is stained otherwise than the network needs, or coarser, shows no
+            tissue, or has more tiles than the package reads.
         ModelError: the network does not look at planar tiles.
     """
     if len(spec.patch) != 2:
         raise ModelError(f"network {spec.name} looks at no planar tiles; correct 'patch:'")
+    _check_stains(slide, reading)
     base = slide.levels[0]
     if base.mpp_um > reading.mpp_um * (1 + _RESOLUTION_TOLERANCE):
         raise NothingLeft(
@@ -110,6 +111,17 @@ def plan_tiles(slide: Slide, spec: NetworkSpec, reading: TileReading) -> TilePla
             f"the model reads {reading.at_most} at most"
         )
     return replace(plan, places=places)
+
+
+def _check_stains(slide: Slide, reading: TileReading) -> None:
+    """A number that a network of another stain gives is worse than none."""
+    stated = {stain.casefold() for stain in slide.stains}
+    lacking = [stain for stain in reading.stains if stain.casefold() not in stated]
+    if lacking:
+        found = ", ".join(slide.stains) or "none"
+        raise NothingLeft(
+            f"the slide does not state the stain {' and '.join(lacking)} (it states {found})"
+        )
 
 
 def _tissued(plan: TilePlan, tissue: TissueMap, reading: TileReading) -> NDArray[np.bool_]:

@@ -18,8 +18,8 @@ from inference.steps.boxes import decode_boxes, suppress
 from inference.steps.detections import Detections
 from inference.steps.verdict import NothingLeft
 from models.manifest import ModelManifest
+from models.manifest_boxes import Boxes
 from models.manifest_results import BoxResult, RegionResult, Results
-from models.manifest_steps import Boxes
 from models.outline import outer_polygon
 from node.domain.analysis import SlideRequest
 from node.domain.errors import ModelError

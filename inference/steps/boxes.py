@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.steps.detections import Detections
-from models.manifest_steps import Boxes
+from models.manifest_boxes import Boxes
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]

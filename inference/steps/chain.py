@@ -11,11 +11,11 @@ import numpy as np
 from inference.labels import label_type
 from inference.steps import intensity, labels, spatial
 from inference.steps.image import Image, Values
+from models.manifest_boxes import Boxes
 from models.manifest_steps import (
     POST_STEPS,
     PRE_STEPS,
     Argmax,
-    Boxes,
     Invert,
     PostStep,
     PreStep,

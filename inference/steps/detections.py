@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.steps.image import Move
-from models.manifest_steps import Boxes
+from models.manifest_boxes import Boxes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ class Reading:
         key: of the image in MONAI's dictionary ("image") or of the output ("pred").
         channels: of the image, as far as known.
         frame: "RAS" as MONAI's readers give it, or "LPS" where the bundle asks for ITK's.
+        forward: of a prediction: how the image was resampled on its way to the network.
         reference: the transforms that were understood, for MONAI's own objects.
     """
 
@@ -65,6 +66,7 @@ class Reading:
     faults: Faults
     channels: int = 1
     frame: str = "RAS"
+    forward: tuple[str, ...] = ()
     steps: list[Step] = field(default_factory=list)
     reference: list[dict[str, Any]] = field(default_factory=list)
 

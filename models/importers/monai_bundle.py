@@ -79,6 +79,9 @@ def read_bundle(
         found = read_detector(config, faults)
         detector, inference = found if found else (None, inference)
     behind = Reading("pred", faults, channels=max(1, len(metadata.output_channels)))
+    behind.forward = tuple(
+        step["interpolation"] for step in before.steps if step["step"] in ("spacing", "resize")
+    )
     read_postprocessing(config.value("postprocessing"), behind, config.where("postprocessing"))
     weights, checked = find_weights(folder, config, faults)
     faults.refuse()

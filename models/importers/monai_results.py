@@ -166,12 +166,25 @@ def _discrete(arguments: Arguments, reading: Reading) -> list[Step]:
     return [{"step": "threshold", "at": float(at), "channel": 0}]
 
 
-def _invert(arguments: Arguments, _reading: Reading) -> list[Step]:
+def _invert(arguments: Arguments, reading: Reading) -> list[Step]:
     for key in ("transform", "orig_keys", "orig_meta_keys", "meta_key_postfix", "to_tensor"):
         arguments.ignore(key)
     arguments.must_be("post_func", None)
-    nearest = arguments.each_key("nearest_interp", True)
-    return [{"step": "invert", "interpolation": "nearest" if nearest else "linear"}]
+    if arguments.each_key("nearest_interp", True):
+        reading.faults.note(
+            "labels are brought back by nearest; where a voxel lies exactly between two of the "
+            "network's grid, this node takes the even one, MONAI what the last bit says"
+        )
+        return [{"step": "invert", "interpolation": "nearest"}]
+    # MONAI then goes back in the way in which it came.
+    ways = set(reading.forward) or {"linear"}
+    if len(ways) > 1 or not ways <= {"linear", "nearest"}:
+        arguments.fault(
+            f"it would go back by {', '.join(sorted(ways))}",
+            "set `nearest_interp: true`, or resample by one of bilinear and nearest only",
+        )
+        return []
+    return [{"step": "invert", "interpolation": ways.pop()}]
 
 
 def _largest(arguments: Arguments, _reading: Reading) -> list[Step]:

@@ -19,7 +19,7 @@ from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
 from node.conformance import statement
 from node.doctor import examine
-from node.domain.errors import ConfigFault
+from node.domain.errors import ConfigError, ConfigFault
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
 from node.pipeline.unreachable import leading_nowhere
@@ -54,6 +54,8 @@ def check(options: argparse.Namespace) -> int:
     for note in loaded.notes:
         print(note)
     enabled = [name for name, model in loaded.appliance.models.items() if model.enabled]
+    if unsigned := tuple(_unsigned(loaded)):
+        raise ConfigError(faults=unsigned)
     trust = trust_of(loaded.appliance)
     manifests = {name: load_trusted(MODELS_FOLDER / name, trust) for name in enabled}
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
@@ -64,6 +66,20 @@ def check(options: argparse.Namespace) -> int:
         f"{len(loaded.appliance.routes)} routes, {len(destinations)} destinations)"
     )
     return Exit.GOOD
+
+
+def _unsigned(loaded: Loaded) -> Iterator[ConfigFault]:
+    """Packages that may not run here as they are; a node that serves leaves out these alone."""
+    installed = installed_models()
+    for name, model in loaded.appliance.models.items():
+        if model.enabled and not model.unsigned and not installed[name].signed:
+            path = ("models", name)
+            yield loaded.document.fault_at(
+                loaded.document.key_place(path),
+                path,
+                "this package carries no signature",
+                f"sign it (`models sign {name} --key FILE`), or write 'unsigned: true' below it",
+            )
 
 
 def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:

@@ -195,7 +195,7 @@ class Assessment:
             asked = [model for about, model in self.records if about == target]
             speaking = [model for model in asked if self._speaks(model, target)]
             for model in asked if speaking and not self._asked.model and not target.model else ():
-                if model not in speaking:
+                if model not in speaking and not _is_mute(self.records[target, model]):
                     del self.records[target, model]
                     self.silent.append((target.finding or str(self._asked.rule), model))
         for column in self._table.values:
@@ -206,7 +206,7 @@ class Assessment:
                 if any(one.measured is not None for one in self.values[column, model])
             ]
             for model in asked if speaking and not self._asked.model else ():
-                if model not in speaking:
+                if model not in speaking and not _is_mute(self.values[column, model]):
                     del self.values[column, model]
                     self.silent.append((column.name, model))
 
@@ -298,6 +298,13 @@ class Assessment:
             lesions=len(statement.lesions),
             marks=tuple(zip(scores, hit, strict=True)),
         )
+
+
+def _is_mute(records: Sequence[Record | ValueRecord]) -> bool:
+    """Did a model fail, or not end, and nowhere succeed? Then nobody knows what it is about."""
+    ends = {one.outcome for one in records}
+    broken = {Outcome.FAILED, Outcome.UNFINISHED}
+    return bool(ends & broken) and ends <= {*broken, Outcome.NOT_ELIGIBLE, Outcome.ABSENT}
 
 
 def _codes(report: Report) -> set[Code]:

@@ -18,6 +18,8 @@ from scipy.stats import binomtest, norm, rankdata, t
 
 CONFIDENCE: Final = 0.95
 _Z: Final = float(norm.ppf(0.5 + CONFIDENCE / 2))
+#: A standard error this small is 0 but for rounding.
+_NO_ERROR: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,8 @@ def auc(positive: Sequence[float], negative: Sequence[float]) -> Estimate | None
 
     Ties count half. Interval after DeLong (Biometrics 1988;44:837) with the midranks of Sun and
     Xu (IEEE Signal Process Lett 2014;21:1389), on the logit scale so that it stays within 0 to 1.
-    There is none where every study is ranked rightly (or wrongly), or a class has one study.
+    There is none where every study is ranked rightly (or wrongly), a class has one study, or
+    the variance is estimated as 0 (every score the same): its width of 0 would claim too much.
     """
     m, n = len(positive), len(negative)
     if not m or not n:
@@ -74,6 +77,8 @@ def auc(positive: Sequence[float], negative: Sequence[float]) -> Estimate | None
     if min(m, n) < 2 or not 0.0 < area < 1.0:
         return Estimate(value=area, low=None, high=None, n=m + n)
     variance = float(above.var(ddof=1) / m + below.var(ddof=1) / n)
+    if math.sqrt(variance) < _NO_ERROR:
+        return Estimate(value=area, low=None, high=None, n=m + n)
     half = _Z * math.sqrt(variance) / (area * (1.0 - area))
     middle = float(logit(area))
     return Estimate(
@@ -97,7 +102,8 @@ def kappa(table: NDArray[np.int64]) -> Estimate | None:
     """Cohen's kappa of a square table of counts, (first, second) reader.
 
     Standard error after Fleiss, Cohen and Everitt (Psychol Bull 1969;72:323). None where chance
-    alone would agree always: both readers only ever gave one and the same answer.
+    alone would agree always: both readers only ever gave one and the same answer. Without an
+    interval where that error is 0 (every answer the same): 5 studies prove less than that.
     """
     total = int(table.sum())
     if not total:
@@ -115,6 +121,8 @@ def kappa(table: NDArray[np.int64]) -> Estimate | None:
     off = (1.0 - value) ** 2 * float((shares * weights).sum() - (diagonal * np.diag(weights)).sum())
     spread = on + off - (value - chance * (1.0 - value)) ** 2
     error = math.sqrt(max(0.0, spread) / total) / (1.0 - chance)
+    if error < _NO_ERROR:
+        return Estimate(value=value, low=None, high=None, n=total)
     return Estimate(
         value=value, low=max(-1.0, value - _Z * error), high=min(1.0, value + _Z * error), n=total
     )

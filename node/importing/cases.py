@@ -49,12 +49,14 @@ def generate_cases(
     Args:
         unit: "HU" gives values as of a CT, anything else positive values as of MR.
     """
-    plain = np.diag([1.3, 1.3, 3.0])
-    lps = np.diag([-1.1, -1.1, 2.5])
+    # No round numbers: where a voxel lies exactly between two others, or an axis needs no
+    # resampling, the last bit decides what "nearest" or "other than 0" is.
+    plain = np.diag([1.31, 1.27, 2.93])
+    lps = np.diag([-1.13, -1.09, 2.47])
     # First index to the head, second to the left, third to the back: a sagittal stack.
-    sagittal = np.array([[0.0, -1.2, 0.0], [0.0, 0.0, -1.2], [2.2, 0.0, 0.0]])
+    sagittal = np.array([[0.0, -1.21, 0.0], [0.0, 0.0, -1.19], [2.23, 0.0, 0.0]])
     turned = _rotation(0, _OBLIQUE[0]) @ _rotation(2, _OBLIQUE[1])
-    oblique = turned @ np.diag([-1.0, -1.0, 2.0])
+    oblique = turned @ np.diag([-0.97, -1.03, 1.91])
     drafts = (
         ("plain", "axial, axes as the network's", plain, 0),
         ("lps", "axial as a scanner stores it (LPS), odd sizes", lps, 1),

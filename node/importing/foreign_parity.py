@@ -24,7 +24,7 @@ from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import Image
 from models.importers.foreign import ForeignModel
 from models.manifest import ModelManifest
-from models.manifest_steps import Boxes
+from models.manifest_boxes import Boxes
 from node.domain.errors import ImportRefused
 from node.importing.cases import GeneratedImage
 from node.importing.parity import Difference, Parity, agreement, difference

@@ -103,9 +103,14 @@ class Database:
             self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
-        """All rows of a query."""
+        """All rows of a query; raises LedgerError when the file cannot be read."""
         with self._lock:
-            return self._connection.execute(sql, parameters).fetchall()
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise LedgerError(
+                    f"the ledger {self.path} cannot be read ({error}); check the disk"
+                ) from error
 
     def row(self, sql: str, parameters: tuple[object, ...] = ()) -> sqlite3.Row | None:
         """First row of a query, or None."""

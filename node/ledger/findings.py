@@ -90,10 +90,10 @@ class FindingTable:
 
     def of_results(self, keys: Iterable[str]) -> tuple[ResultFinding, ...]:
         """The findings of these results, newest result first."""
-        wanted = tuple(keys)
-        marks = ",".join("?" * len(wanted))
         return self._rows(
-            f"WHERE job_key IN ({marks}) ORDER BY job.created_at DESC, job_key, position", wanted
+            "WHERE job_key IN (SELECT value FROM json_each(?)) "
+            "ORDER BY job.created_at DESC, job_key, position",
+            (json.dumps(list(keys)),),
         )
 
     def tracked_in(self, written_study_uid: str) -> tuple[ResultFinding, ...]:
@@ -105,13 +105,23 @@ class FindingTable:
 
     def results_of(self, sop_instance_uids: Sequence[str]) -> tuple[str, ...]:
         """Keys of the jobs that wrote any of these objects."""
-        marks = ",".join("?" * len(sop_instance_uids))
+        # One value: a document may refer to more objects than SQLite takes values.
         rows = self._database.rows(
-            # The text holds nothing but placeholders.
-            f"SELECT DISTINCT job_key FROM result_object WHERE sop_instance_uid IN ({marks})",  # noqa: S608
-            tuple(sop_instance_uids),
+            "SELECT DISTINCT job_key FROM result_object "
+            "WHERE sop_instance_uid IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(sop_instance_uids)),),
         )
         return tuple(row["job_key"] for row in rows)
+
+    def numbers(self, study_uid: str) -> dict[str, int]:
+        """How many findings each result of a study has, by job; without those not read."""
+        rows = self._database.rows(
+            "SELECT job_key, (SELECT COUNT(*) FROM finding f WHERE f.job_key=r.job_key) AS n "
+            "FROM result_object r JOIN read_report d USING (sop_instance_uid) "
+            "WHERE r.study_uid=? AND d.cause=''",
+            (study_uid,),
+        )
+        return {row["job_key"]: int(row["n"]) for row in rows}
 
     def totals(self) -> dict[tuple[str, str], int]:
         """Number of findings by model and version, superseded results included."""

@@ -11,7 +11,7 @@ import structlog
 
 from inference.differences import compare_series
 from node.domain.discrepancy import Difference
-from node.domain.errors import NodeError, WorkerError
+from node.domain.errors import LedgerError, NodeError, WorkerError
 from node.domain.facts import StudyFacts
 from node.domain.feedback import READER_DOCUMENTS
 from node.domain.study import Instance, StudyUID
@@ -271,6 +271,8 @@ class Conductor:
             if self._ledger.studies.count_attempt(row.study_uid) >= DESCRIBE_ATTEMPTS:
                 self._fail(row, str(error))
             return None
+        except LedgerError:
+            raise  # no fault of the study, which waits
         except NodeError as error:
             self._fail(row, str(error))
             return None

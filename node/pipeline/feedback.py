@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from dicom_sr.assessment import STANDARD_VOCABULARY, Assessed
-from node.domain.errors import DocumentError, NodeError, WorkerError
+from node.domain.errors import DocumentError, LedgerError, NodeError, WorkerError
 from node.domain.feedback import Answer, ReaderAnswer, ReportedFinding, ResultFinding, Source
 from node.ledger import Ledger
 from node.ledger.documents import DocumentRow, DocumentState
@@ -133,6 +133,8 @@ class Feedback:
             if self._ledger.documents.count_attempt(row) < ATTEMPTS:
                 return False
             outcome = _Outcome(DocumentState.FAILED, f"{error} ({ATTEMPTS} attempts)")
+        except LedgerError:
+            raise  # no fault of the document, which waits
         except NodeError as error:
             outcome = _Outcome(DocumentState.FAILED, str(error))
         with self._ledger.transaction():

@@ -11,7 +11,7 @@ import structlog
 
 from dicom_sr.context import ResultContext
 from models.manifest import ModelManifest
-from node.domain.errors import ModelError, NodeError, WorkerError
+from node.domain.errors import LedgerError, ModelError, NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StackID, StudyUID, series_of
 from node.domain.verdict import Companion, ReasonCode
@@ -149,25 +149,32 @@ class Scheduler:
                 return True
             result = self._carried_out(job, task)
         except WorkerError as error:
-            self._metrics.worker_restarts.labels(job.model).inc()
-            if self._stopping:
-                return False
-            if job.attempts < WORKER_ATTEMPTS:
-                self._ledger.jobs.retry(job, cause=str(error), delay_s=RETRY_DELAY_S)
-                return True
-            self._give_up(job, f"{error} ({job.attempts} attempts)")
-            self.models.failed(job.model, str(error))
+            return self._worker_lost(job, error)
         except KeyError:
             self._give_up(job, f"model {job.model} is no longer enabled or installed")
         except ModelError as error:
             self._give_up(job, str(error))
             self.models.failed(job.model, str(error))
+        except LedgerError:
+            raise  # no fault of the study: its lease runs out, and it is done again
         except NodeError as error:
             self._give_up(job, str(error))
         else:
             self._settle(job, task, result)
             if not job.report_reason:
                 self.models.succeeded(job.model)
+        return True
+
+    def _worker_lost(self, job: JobRow, error: WorkerError) -> bool:
+        """Once more elsewhere, then no more; False when the node is stopping."""
+        self._metrics.worker_restarts.labels(job.model).inc()
+        if self._stopping:
+            return False
+        if job.attempts < WORKER_ATTEMPTS:
+            self._ledger.jobs.retry(job, cause=str(error), delay_s=RETRY_DELAY_S)
+            return True
+        self._give_up(job, f"{error} ({job.attempts} attempts)")
+        self.models.failed(job.model, str(error))
         return True
 
     def _carried_out(self, job: JobRow, task: AnalysisTask) -> AnalysisResult:

@@ -21,6 +21,7 @@ from node.ledger import Ledger
 from node.ledger.findings import Report
 from node.ledger.outbox import ResultObject
 from node.ledger.states import JobState
+from node.ledger.studies import VerdictRow
 from node.web import MAX_BODY_BYTES, Probes, Web, WebSettings
 
 STUDY = "1.2.840.1"
@@ -307,3 +308,66 @@ def test_other_pages_and_methods_are_refused(client: Client) -> None:
     assert client.call("POST", f"/api/v1/studies/{STUDY}/findings", {})[0] == 405
     assert client.call("POST", "/metrics", b"")[0] == 404
     assert client.call("GET", "/api/v1/studies/1.2.3.99/findings")[0] == 404
+
+
+def test_how_each_model_ended_stands_beside_its_findings(client: Client, ledger: Ledger) -> None:
+    """An empty list of results alone would read as negative."""
+    study = ledger.studies.get(STUDY)
+    assert study is not None
+    generation = study.generation
+    for model, verdict, reason in (
+        ("fractures", "not eligible", "no bone kernel"),
+        ("lungs", "failed", "a header is damaged"),
+        ("emboli", "run", ""),
+    ):
+        row = VerdictRow("1.2.3", model, verdict, reason, "CT", generation, 1.0)
+        ledger.studies.set_verdict(STUDY, generation, row)
+    queued = Job(
+        key="job-9",
+        study_uid=StudyUID(STUDY),
+        candidates=(StackID("1.2.3"),),
+        model=ModelName("silent"),
+        generation=1,
+        priority=1,
+        predecessor="",
+    )
+    ledger.jobs.add(queued, destinations=())
+    job = ledger.jobs.claim("test", 60)
+    assert job is not None
+    ledger.jobs.finish(job, JobState.DONE)
+    item = ResultObject(
+        sop_instance_uid="1.2.840.1.9",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        study_uid=STUDY,
+        series_uid="1.2.3.4",
+        job_key="job-9",
+        kind="report",
+        instance_number=1,
+        path=ledger.root / "report.dcm",
+    )
+    ledger.outbox.add([item], ())
+    assert analyses(client) == {
+        "emboli": ("unfinished", "", None),
+        "fractures": ("not eligible", "no bone kernel", None),
+        "lungs": ("failed", "a header is damaged", None),
+        "nodules": ("done", "", 1),
+        "silent": ("done", "", None),
+    }
+    # Only a report that was read can say that nothing was found.
+    ledger.findings.record(
+        item, Report(sop_instance_uid="1.2.840.1.9", study_uid=STUDY, findings=())
+    )
+    assert analyses(client)["silent"] == ("done", "", 0)
+
+
+def analyses(client: Client) -> dict[str, tuple[str, str, int | None]]:
+    _, told, _ = client.call("GET", f"/api/v1/studies/{STUDY}/findings")
+    return {
+        one["model"]: (one["outcome"], one["reason"], one["findings"]) for one in told["analyses"]
+    }
+
+
+def test_a_ledger_that_cannot_be_read_is_told_as_such(client: Client, ledger: Ledger) -> None:
+    ledger._database._connection.execute("DROP TABLE finding")
+    status, told, _ = client.call("GET", f"/api/v1/studies/{STUDY}/findings")
+    assert (status, told["error"]) == (503, "the ledger cannot be used now")

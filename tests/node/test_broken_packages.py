@@ -122,7 +122,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
     build_package(models, "escaping", "weights_above", golden=False)
     foreign = build_package(models, "foreign")
     (foreign / "signature.json").write_text('{"payload": "", "signatures": []}')
-    build_package(models, "misnamed", name="other")
+    build_package(models, "other").rename(models / "misnamed")
     (models / "unreadable").mkdir()
     (models / "unreadable" / "model.yaml").write_text("format: 2\nname: [unreadable\n")
     with running(tmp_path, models) as run:

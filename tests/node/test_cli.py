@@ -95,6 +95,19 @@ def test_check_warns_of_providers_that_this_computer_lacks(
     assert "good" in good
 
 
+def test_check_names_a_package_that_nobody_signed_and_the_place_to_say_so(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "models:\n  body_composition: {enabled: true}\n"
+    config.write_text(config.read_text() + more, encoding="utf-8")
+    assert main(["check", "--config", str(config)]) == REFUSED
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "appliance.yaml:5:3: models.body_composition: this package carries no signature" in told
+    assert "models sign body_composition" in told
+    config.write_text(config.read_text().replace("enabled: true", "enabled: false"))
+    assert main(["check", "--config", str(config)]) == GOOD
+
+
 def test_check_warns_of_patient_data_on_an_open_line_and_of_a_rule_that_calls_nobody(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from node.domain.errors import ConfigError
+from node.requests import Request, Response
 from node.web import Probes, Web, WebSettings
 
 FAULTS: dict[str, str] = {}
@@ -100,3 +102,84 @@ def test_a_port_that_cannot_be_opened_is_refused_with_its_true_cause(
     probes = Probes(metrics=bytes, faults=dict, unready=dict)
     with pytest.raises(ConfigError, match=told):
         Web(WebSettings(host=host, port=port), probes).start()
+
+
+def exchange(web: Web, sent: bytes) -> bytes:
+    """What comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as raw:
+        raw.sendall(sent)
+        return b"".join(iter(lambda: raw.recv(4096), b""))
+
+
+def test_a_client_that_never_ends_its_request_is_broken_off(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.web.CONNECTION_S", 0.5)
+    with socket.create_connection(("127.0.0.1", web.port), timeout=0.2) as raw:
+        for _ in range(40):
+            # A byte now and then keeps the time limit of a single read from ever passing.
+            try:
+                raw.sendall(b"G")
+                assert raw.recv(10) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                pass
+            break
+        else:
+            pytest.fail("the connection stays open")
+    assert get(web, "/healthz")[0] == 200
+
+
+def test_slow_clients_take_no_more_than_their_share_of_connections(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.web.CONNECTIONS", 2)
+    slow = [socket.create_connection(("127.0.0.1", web.port), timeout=5) for _ in range(2)]
+    for one in slow:
+        one.sendall(b"GET /healthz HTTP/1.0\r\n")
+    try:
+        assert exchange(web, b"") == b""
+    finally:
+        for one in slow:
+            one.sendall(b"\r\n")
+            assert b"200" in one.recv(100)
+            one.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: +2",
+        b"Content-Length: 1_0",
+        b"Content-Length: 2\r\nContent-Length: 3",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_a_length_that_can_be_read_in_two_ways_is_refused(web: Web, headers: bytes) -> None:
+    answer = exchange(web, b"POST /api/v1/feedback HTTP/1.1\r\n" + headers + b"\r\n\r\n{}")
+    assert b" 411 " in answer.splitlines()[0]
+
+
+def test_an_address_that_is_none_is_refused(web: Web) -> None:
+    sent = b"POST http://[/api/ HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}"
+    assert b" 404 " in exchange(web, sent).splitlines()[0]
+
+
+def test_a_fault_in_the_program_quotes_nothing_of_the_request(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(request: Request) -> Response:
+        raise KeyError(request.path)
+
+    web = Web(
+        WebSettings(host="127.0.0.1", port=0),
+        Probes(metrics=bytes, faults=dict, unready=dict),
+        broken,
+    )
+    web.start()
+    assert exchange(web, b"GET /api/Doe^Jane HTTP/1.0\r\n\r\n") == b""
+    web.stop()
+    told = capsys.readouterr()
+    assert "KeyError" in told.out + told.err
+    assert "Doe" not in told.out + told.err

@@ -29,7 +29,7 @@ class PaintedSlide:
     study_uid = StudyUID("1.1")
     series_uid = SeriesUID("1.5")
     frame_of_reference_uid = "1.6"
-    stains = ("Hematoxylin", "Eosin")
+    stains: tuple[str, ...] = ("Hematoxylin", "Eosin")
     plane = Plane(
         sop_instance_uid=InstanceUID("1.7"),
         frame_number=None,

@@ -114,11 +114,23 @@ def test_a_slide_that_is_too_coarse_or_empty_is_not_eligible(
 
 def test_a_slide_of_too_many_tiles_is_refused_before_any_is_read(tmp_path: Path) -> None:
     def few(text: str) -> str:
-        return text.replace("least_tissue: 0.1", "least_tissue: 0.1, at_most: 20")
+        return text.replace("least_tissue: 0.1,", "least_tissue: 0.1, at_most: 20,")
 
     slide = PaintedSlide(painted())
     findings = looked_at(manifest("tiles", tmp_path, few), slide)
     assert "the model reads 20 at most" in findings.reason
+
+
+@pytest.mark.parametrize("stated", [(), ("DAB", "Hematoxylin")])
+def test_a_slide_of_another_stain_or_of_none_is_not_eligible(
+    tmp_path: Path, stated: tuple[str, ...]
+) -> None:
+    slide = PaintedSlide(painted())
+    slide.stains = stated
+    findings = looked_at(manifest("tiles", tmp_path), slide)
+    assert findings.status is Status.NOT_ELIGIBLE
+    assert "the slide does not state the stain" in findings.reason
+    assert "Eosin" in findings.reason
 
 
 def test_a_slide_is_never_read_whole(tmp_path: Path) -> None:

@@ -194,3 +194,31 @@ def test_yaml_that_names_python_objects_is_refused(tmp_path: Path) -> None:
     path.write_text("a: !!python/object/apply:os.system ['true']\n")
     with pytest.raises(ImportRefused, match="cannot be read"):
         read_tree(path, "inference.yaml")
+
+
+@pytest.mark.parametrize(
+    ("forward", "back", "expected"),
+    [
+        ("bilinear", False, "linear"),
+        ("nearest", False, "nearest"),
+        ("bilinear", True, "nearest"),
+    ],
+)
+def test_the_way_back_is_the_way_there_unless_nearest_is_asked_for(
+    tmp_path: Path, forward: str, back: bool, expected: str
+) -> None:
+    config = bundles.spleen()
+    config["preprocessing"]["transforms"][3]["mode"] = forward
+    config["postprocessing"]["transforms"][1]["nearest_interp"] = back
+    found = read_bundle(bundles.write(tmp_path / "bundle", config))
+    assert found.behind[1] == {"step": "invert", "interpolation": expected}
+
+
+def test_a_way_back_that_we_do_not_have_is_named(tmp_path: Path) -> None:
+    config = bundles.spleen()
+    config["preprocessing"]["transforms"][3] = {
+        "_target_": "Resized",
+        "keys": "image",
+        "spatial_size": [64, 64, 64],
+    }
+    assert "it would go back by area" in _faults(tmp_path, config)

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from node.domain.finding import Status
+from node.domain.reported import Report
 from node.domain.study import StackID, StudyUID
 from node.domain.verdict import Job, ModelName
-from node.evaluation.cohort import Outcome, Wanted
+from node.evaluation.assessment import Asked, Assessment
+from node.evaluation.cohort import Case, Outcome, Result, Wanted
 from node.evaluation.from_ledger import LedgerCohort, case_of
 from node.evaluation.truth import ACCESSION, STUDY_UID
+from node.evaluation.truth_table import read_truth
 from node.ledger import Ledger
 from node.ledger.outbox import ResultObject
 from node.ledger.states import JobState, StudyState
@@ -161,3 +164,30 @@ def test_studies_are_found_by_uid_and_by_accession_number(world: World) -> None:
     found = list(cohort.cases(Wanted(ACCESSION, frozenset({"A-7"}))))
     assert [case.study_uid for case in found] == [world.study_uid]
     assert list(cohort.cases(Wanted(ACCESSION, frozenset({"A-8"})))) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "kept"), [(JobState.FAILED, True), (JobState.NOT_ELIGIBLE, False)]
+)
+def test_a_model_that_only_fails_is_not_left_out_as_if_it_were_about_something_else(
+    world: World, state: JobState, kept: bool
+) -> None:
+    world.job()
+    world.end(JobState.DONE, path=next(world.folder.reports.iterdir()))
+    case = case_of(world.ledger, world.study_uid)
+    outcome = Outcome.FAILED if state is JobState.FAILED else Outcome.NOT_ELIGIBLE
+    broken = Result(outcome=outcome, reason="ended with 'killed by signal 9'")
+    (code,) = {(one.finding.value, one.finding.scheme) for one in _report(case).findings}
+    table = world.folder.reports.parent / "truth.csv"
+    head = "StudyInstanceUID,finding,label"
+    table.write_text(f"{head}\n{world.study_uid},{' '.join(code)},1\n")
+    found = Assessment(read_truth(table, {}, tolerance_mm=None), Asked())
+    found.add(replace(case, results={**case.results, "nodules_next": broken}))
+    found.finish()
+    assert {model for _, model in found.records} == {MODEL, *(["nodules_next"] if kept else [])}
+
+
+def _report(case: Case) -> Report:
+    report = case.results[MODEL].report
+    assert report is not None
+    return report

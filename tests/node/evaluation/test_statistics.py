@@ -122,3 +122,16 @@ def test_one_pair_has_a_difference_and_no_limits() -> None:
     assert found is not None
     assert (found.bias.value, found.bias.low, found.lower) == (2.0, None, None)
     assert bland_altman([], []) is None
+
+
+@pytest.mark.parametrize("table", [[[3, 0], [0, 2]], [[7, 0, 0], [0, 6, 0], [0, 0, 4]]])
+def test_kappa_has_no_interval_of_no_width(table: list[list[int]]) -> None:
+    found = kappa(np.array(table))
+    assert found is not None
+    assert (found.low, found.high) == (None, None)
+
+
+def test_scores_that_are_all_the_same_have_no_interval_of_no_width() -> None:
+    found = auc([82.0, 82.0, 82.0], [82.0, 82.0])
+    assert found is not None
+    assert (found.value, found.low, found.high) == (0.5, None, None)

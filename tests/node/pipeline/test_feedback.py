@@ -12,6 +12,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from node.domain.errors import LedgerError
 from node.domain.feedback import Answer, Source
 from node.domain.study import (
     ClassUID,
@@ -273,3 +274,29 @@ def test_arrivals_wait_for_no_more_images_because_a_report_came(ward: Ward) -> N
         (instance,) = ward.ledger.instances.find(uid)
         arrivals.instance_stored("a", Stored(instance=instance, filing=Filing.NEW))
         assert completion.is_receiving(StudyUID(ward.study_uid)) is waits
+
+
+def test_a_ledger_that_cannot_be_read_is_no_fault_of_the_document(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ward.report("job-1")
+    uid = ward.receive(reply(ward, report, Said(answer=Answer.REJECTED)))
+    ward.feedback.step()
+
+    def broken(*_: object) -> Any:
+        raise LedgerError("the ledger cannot be read (disk I/O error)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ward.ledger.findings, "results_of", broken)
+        with pytest.raises(LedgerError):
+            ward.feedback.step()
+    assert ward.document(uid) == (DocumentState.WAITING, "")
+    ward.settle()
+    assert [answer.answer for answer in ward.answers()] == [Answer.REJECTED]
+
+
+def test_a_document_may_refer_to_more_objects_than_sqlite_takes_values(ward: Ward) -> None:
+    report = ward.report("job-1")
+    ward.settle()
+    uids = (*(f"1.2.3.{number}" for number in range(40_000)), str(report.SOPInstanceUID))
+    assert ward.ledger.findings.results_of(uids) == ("job-1",)
