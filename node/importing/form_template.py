@@ -9,7 +9,7 @@ from models.importers.monai_bundle import find_configuration
 from models.importers.monai_config import read_tree
 from models.importers.monai_metadata import read_metadata
 from node.domain.errors import ImportRefused
-from node.importing import onnx
+from node.importing import nnunet_questions, onnx
 from node.importing.importer import ImportRequest
 
 #: Operators that a graph may end with, and what that leaves to do.
@@ -26,10 +26,12 @@ def print_form(request: ImportRequest, kind: str) -> str:
         return "\n".join(_onnx(onnx.describe(request))) + "\n"
     if kind == "monai" and request.source.is_dir():
         return "\n".join(_monai(request)) + "\n"
+    if kind in ("nnunet", "totalsegmentator") and request.source.is_dir():
+        return "\n".join(nnunet_questions.questions(request)) + "\n"
     raise ImportRefused.once(
         "--print-form",
         f"there is no form to print for this source of kind {kind}",
-        "forms are printed for ONNX files and for folders of MONAI bundles",
+        "forms are printed for ONNX files and for folders of MONAI bundles and nnU-Net models",
     )
 
 

@@ -64,7 +64,7 @@ def _maker(recipe: Recipe) -> str:
 
 
 def _use(recipe: Recipe) -> str:
-    names = ", ".join(label.name for label in recipe.plan.labels.foreground[:8])
+    names = ", ".join(label.name.replace("_", " ") for label in recipe.plan.labels.foreground[:8])
     count = len(recipe.plan.labels.foreground)
     more = f" and {count - 8} more" if count > 8 else ""
     return (
