@@ -371,3 +371,8 @@ def test_a_ledger_that_cannot_be_read_is_told_as_such(client: Client, ledger: Le
     ledger._database._connection.execute("DROP TABLE finding")
     status, told, _ = client.call("GET", f"/api/v1/studies/{STUDY}/findings")
     assert (status, told["error"]) == (503, "the ledger cannot be used now")
+
+
+def test_a_result_in_part_is_told_as_such(client: Client, ledger: Ledger) -> None:
+    ledger._database._connection.execute("UPDATE job SET reason='metal in 3 slices'")
+    assert analyses(client) == {"nodules": ("done in part", "metal in 3 slices", 1)}
