@@ -179,6 +179,13 @@ class Api:
                 "this token belongs to another reader",
                 "leave 'reader' out; the token says who answers",
             )
+        reader = user or posted.reader or UNNAMED
+        if user is None and self._tokens.is_named(reader):
+            raise Refusal(
+                403,
+                "this reader has a token of their own",
+                "send the answer with that token, or name the reader otherwise",
+            )
         finding = self._wanted(posted)
         now = self._ledger.feedback.now()
         answer = ReaderAnswer(
@@ -189,7 +196,7 @@ class Api:
             finding=finding.finding.identifier or finding.finding.finding,
             model=finding.finding.model,
             model_version=finding.finding.model_version,
-            reader=user or posted.reader or UNNAMED,
+            reader=reader,
             source=Source.API,
             answer=posted.answer,
             at=now,
