@@ -51,3 +51,7 @@ class Tokens:
                 "send the header 'Authorization: Bearer TOKEN' with the text of the file",
             )
         return found[0]
+
+    def is_named(self, reader: str) -> bool:
+        """Has this reader a token of their own, so that nobody else may speak for them?"""
+        return reader in self.named

@@ -20,6 +20,7 @@ from node.domain.errors import LedgerError
 from node.domain.feedback import MeasuredValue, ReaderAnswer, ResultFinding, Source
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
+from node.ledger.states import JobState
 from node.ledger.studies import StudyRow, VerdictRow
 from node.pipeline.acceptance import acceptance
 from node.requests import Refusal, Request, Response, encoded
@@ -33,6 +34,7 @@ DAY_S: Final = 86400.0
 #: Verdicts that leave a model without a job, the worst first.
 _ENDED: Final = ("failed", "not eligible")
 UNFINISHED: Final = "unfinished"
+PART: Final = "done in part"
 _FINDINGS: Final = re.compile(r"/api/v1/studies/([0-9.]{1,64})/findings")
 _FEEDBACK: Final = "/api/v1/feedback"
 
@@ -114,7 +116,9 @@ class Api:
         for model in sorted({*jobs, *verdicts}):
             job = jobs.get(model)
             if job is not None:
-                outcome, reason = job.state.value, job.reason or job.summary
+                # A reason stands behind a result that is done only where a part is missing.
+                is_part = job.state is JobState.DONE and bool(job.reason)
+                outcome, reason = PART if is_part else job.state.value, job.reason
             else:
                 found = {one.verdict for one in verdicts[model]}
                 is_over = found.issubset(_ENDED)
@@ -175,6 +179,13 @@ class Api:
                 "this token belongs to another reader",
                 "leave 'reader' out; the token says who answers",
             )
+        reader = user or posted.reader or UNNAMED
+        if user is None and self._tokens.is_named(reader):
+            raise Refusal(
+                403,
+                "this reader has a token of their own",
+                "send the answer with that token, or name the reader otherwise",
+            )
         finding = self._wanted(posted)
         now = self._ledger.feedback.now()
         answer = ReaderAnswer(
@@ -185,7 +196,7 @@ class Api:
             finding=finding.finding.identifier or finding.finding.finding,
             model=finding.finding.model,
             model_version=finding.finding.model_version,
-            reader=user or posted.reader or UNNAMED,
+            reader=reader,
             source=Source.API,
             answer=posted.answer,
             at=now,

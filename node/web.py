@@ -206,6 +206,10 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             self._respond(refusal.response())
 
+    def do_HEAD(self) -> None:
+        """As GET without its body: load balancers ask so whether the node lives."""
+        self.do_GET()
+
     # Refused with a list of what is allowed, not with the page of the standard library.
     do_PUT = do_PATCH = do_DELETE = do_POST
 
@@ -272,7 +276,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged: probes come every few seconds."""

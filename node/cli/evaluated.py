@@ -185,8 +185,13 @@ def _print_values(values: Sequence[Measured]) -> None:
         as_json=False,
     )
     for one in values:
-        for why, number in one.groups[0].missing.items():
+        listed = sorted(one.groups[0].missing.items(), key=lambda item: -item[1])
+        for why, number in listed[:SHOWN_REASONS]:
             print(f"  {number} without {one.column.name} ({one.model}): {why}")
+        if len(listed) > SHOWN_REASONS:
+            print(
+                f"  ... and {len(listed) - SHOWN_REASONS} more reasons (--json or --out tell all)"
+            )
 
 
 def _value_row(found: Agreement) -> dict[str, object]:

@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 from config.load import load_appliance
 from node.cli.command import Command, Exit, complain, print_rows
 from node.domain.feedback import ReaderAnswer
+from node.domain.spreadsheet import cell
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
 from node.packages import installed_models
 from node.pipeline.acceptance import Acceptance, acceptance
 
 DAY_S = 86400.0
-#: A spreadsheet would take a text that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -102,19 +101,15 @@ def _answer(answer: ReaderAnswer, *, comments: bool) -> dict[str, object]:
         "result": answer.result,
         "report": answer.report_uid,
         "tracking_uid": answer.tracking_uid,
-        "finding": _plain(answer.finding),
-        "reader": _plain(answer.reader),
+        "finding": cell(answer.finding),
+        "reader": cell(answer.reader),
         "source": answer.source.value,
         "document": answer.document_uid,
         "answer": answer.answer.value,
         "current": answer.is_current,
         "measurements": json.dumps(numbers, ensure_ascii=False),
     }
-    return {**row, "comment": _plain(answer.comment)} if comments else row
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return {**row, "comment": cell(answer.comment)} if comments else row
 
 
 def _iso(seconds: float) -> str:

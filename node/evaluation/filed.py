@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from node.domain.spreadsheet import cell
 from node.evaluation.curves import draw_froc, draw_roc
 from node.evaluation.telling import (
     Evaluated,
@@ -63,7 +64,10 @@ def write_csv(path: Path, rows: Iterable[Row]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
-        writer.writerows(listed)
+        for row in listed:
+            writer.writerow(
+                {name: cell(item) if isinstance(item, str) else item for name, item in row.items()}
+            )
     return path
 
 

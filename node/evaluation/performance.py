@@ -175,14 +175,16 @@ def _scores(records: Sequence[Record], which: Callable[[Record], bool]) -> list[
 def agreement(group: str, records: Sequence[ValueRecord]) -> Agreement:
     """Bias and limits of agreement of one group: measured minus true."""
     pairs = [(one.true, one.measured) for one in records if one.measured is not None]
-    missing = Counter(
-        one.reason if one.outcome in (Outcome.DONE, Outcome.PARTIAL) else one.outcome.value
-        for one in records
-        if one.measured is None
-    )
+    missing = Counter(_why_missing(one) for one in records if one.measured is None)
     return Agreement(
         group=group,
         studies=len(records),
         differences=bland_altman([a for a, _ in pairs], [b for _, b in pairs]),
         missing=missing,
     )
+
+
+def _why_missing(record: ValueRecord) -> str:
+    if record.outcome in (Outcome.DONE, Outcome.PARTIAL):
+        return record.reason
+    return f"{record.outcome.value}: {record.reason}" if record.reason else record.outcome.value

@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.domain.feedback import Answer, ReaderAnswer, Source
 from node.ledger.database import Database
@@ -81,6 +81,10 @@ class FeedbackTable:
                 last = self._last_word(answer)
                 if last is not None and last.says_the_same_as(answer):
                     return False
+                if last is not None:
+                    # Whatever the clock was set to meanwhile, this is the later word.
+                    moment = max(answer.received_at, last.at, last.received_at)
+                    answer = replace(answer, at=moment, received_at=moment)
             cursor = db.execute(
                 "INSERT OR IGNORE INTO feedback (key, study_uid, job_key, report_uid, "
                 "tracking_uid, finding, model, model_version, reader, source, answer, at, "
@@ -180,7 +184,8 @@ def _key(answer: ReaderAnswer) -> str:
     if answer.source is Source.SR:
         told.append(answer.document_uid)
     else:
-        told += [answer.reader, repr(answer.received_at)]
+        told += [answer.reader, repr(answer.received_at), answer.answer, answer.comment]
+        told.append(written_measurements(answer.measurements))
     return hashlib.sha256("\x1f".join(told).encode()).hexdigest()
 
 

@@ -66,7 +66,7 @@ class Retention:
             if study.last_at >= oldest or self._ledger.documents.last_at(study.study_uid) >= oldest:
                 continue
             if self._may_go(study):
-                gone += self._delete(study)
+                gone += self._delete(study, oldest)
         if self._store.pool.release(self._ledger.instances.files_in_use):
             log.info("retention.segments_released")
         return gone
@@ -82,12 +82,13 @@ class Retention:
             for item in self._ledger.outbox.of_study(study.study_uid)
         )
 
-    def _delete(self, study: StudyRow) -> bool:
+    def _delete(self, study: StudyRow, oldest: float) -> bool:
         with self._ledger.transaction():
             now = self._ledger.studies.get(study.study_uid)
             instances = self._ledger.instances.received(study.study_uid)
-            # A late image may have reopened it since the sweep began.
-            if now != study or not instances:
+            # A late image may have reopened it since the sweep began, or a reader answered.
+            answered = self._ledger.documents.last_at(study.study_uid) >= oldest
+            if now != study or not instances or answered:
                 return False
             # The rows only: a segment is overwritten when the last of its instances has gone.
             self._ledger.instances.remove_study(study.study_uid)

@@ -371,3 +371,24 @@ def test_a_ledger_that_cannot_be_read_is_told_as_such(client: Client, ledger: Le
     ledger._database._connection.execute("DROP TABLE finding")
     status, told, _ = client.call("GET", f"/api/v1/studies/{STUDY}/findings")
     assert (status, told["error"]) == (503, "the ledger cannot be used now")
+
+
+def test_a_result_in_part_is_told_as_such(client: Client, ledger: Ledger) -> None:
+    ledger._database._connection.execute("UPDATE job SET reason='metal in 3 slices'")
+    assert analyses(client) == {"nodules": ("done in part", "metal in 3 slices", 1)}
+
+
+def test_the_shared_token_speaks_for_nobody_who_has_a_token(client: Client, ledger: Ledger) -> None:
+    status, told = client.post("shared secret", reader="reader-1", answer="rejected")
+    assert (status, told["error"]) == (403, "this reader has a token of their own")
+    assert ledger.feedback.answers() == ()
+
+
+def test_the_later_word_counts_when_the_clock_was_set_back(
+    client: Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for now, answer in ((1000.0, "accepted"), (400.0, "rejected"), (400.0, "corrected")):
+        monkeypatch.setattr(ledger.feedback, "now", lambda now=now: now)
+        assert client.post(answer=answer)[0] == 201
+    assert [one.is_current for one in ledger.feedback.answers()] == [False, False, True]
+    assert client.findings()[0]["findings"][0]["answers"][-1]["answer"] == "corrected"

@@ -183,3 +183,9 @@ def test_a_fault_in_the_program_quotes_nothing_of_the_request(
     told = capsys.readouterr()
     assert "KeyError" in told.out + told.err
     assert "Doe" not in told.out + told.err
+
+
+def test_a_probe_may_ask_for_the_head_alone(web: Web) -> None:
+    head, _, body = exchange(web, b"HEAD /healthz HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+    assert b" 200 " in head.splitlines()[0]
+    assert body == b""

@@ -359,3 +359,24 @@ def test_images_beside_reports_need_a_word(
     assert evaluate(folder, rows, str(folder.images.parent)) == REFUSED
     assert "8 images and 1 reports - add --run" in capsys.readouterr().err
     assert evaluate(folder, rows, str(folder.images.parent), "--read") == GOOD
+
+
+def test_a_header_is_no_formula_in_a_spreadsheet(folder: Folder) -> None:
+    one = folder.study("a", Said(found=(Found(certainty=-5.0),)), site="=HYPERLINK(0)").study_uid
+    out = folder.images.parent / "out"
+    evaluate(folder, [f"{one},{NODULE},1"], "--out", str(out))
+    with (out / "studies.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["site"] == "'=HYPERLINK(0)"
+    assert row["score"] == "-5.0"
+
+
+def test_a_true_value_without_a_measurement_has_its_reason(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = folder.study("a", Said(found=(Found(diameter_mm=9.0),))).study_uid
+    two = folder.study("b", Said(status=Status.FAILED, reason="out of memory")).study_uid
+    head = "StudyInstanceUID,nodule 1: Diameter [mm]"
+    assert evaluate(folder, [f"{one},8", f"{two},13"], head=head) == FAILURES
+    told = "1 without nodule 1: Diameter (nodules): failed: out of memory"
+    assert told in capsys.readouterr().out

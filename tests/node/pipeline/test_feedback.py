@@ -300,3 +300,26 @@ def test_a_document_may_refer_to_more_objects_than_sqlite_takes_values(ward: War
     ward.settle()
     uids = (*(f"1.2.3.{number}" for number in range(40_000)), str(report.SOPInstanceUID))
     assert ward.ledger.findings.results_of(uids) == ("job-1",)
+
+
+def test_an_answer_that_comes_during_the_sweep_is_not_deleted_unread(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ward.report("job-1")
+    ward.settle()
+    room = Watermark(refuse_above_percent=100, keep_free_bytes=0)
+    store = InstanceStore(ward.folder, Indexer(ward.ledger.instances), room)
+    retention = Retention(ward.ledger, store, ward.folder / "results", RetentionRule(days=1))
+    came: list[str] = []
+
+    def meanwhile(_study: object) -> bool:
+        came.append(ward.receive(reply(ward, report, Said(answer=Answer.REJECTED))))
+        return True
+
+    monkeypatch.setattr(retention, "_may_go", meanwhile)
+    try:
+        assert retention.sweep() == 0
+    finally:
+        store.close()
+    ward.settle()
+    assert [ward.document(uid)[0] for uid in came] == [DocumentState.ANSWERED]

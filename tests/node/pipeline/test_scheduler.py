@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicom_sr.context import ResultContext
-from node.domain.errors import ResultError, WorkerError
+from node.domain.errors import LedgerError, ResultError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StackID
 from node.domain.verdict import Job, ModelName
@@ -202,3 +202,19 @@ def test_repeated_job_has_the_same_content_time(ledger: Ledger) -> None:
         pass
     first, second = (task.context.moment for task in workers.tasks)
     assert first == second
+
+
+def test_a_ledger_that_cannot_be_read_fails_no_job(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.jobs.add(job(), destinations=("pacs",))
+
+    def broken(_study_uid: str) -> None:
+        raise LedgerError("the ledger cannot be read (disk I/O error)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.studies, "get", broken)
+        with pytest.raises(LedgerError):
+            scheduler(ledger, Workers([])).run_one()
+    # Its lease runs out, and it is done again.
+    assert state(ledger) is JobState.RUNNING
