@@ -136,10 +136,10 @@ def _node(out: Path, scratch: Path, pacs: SmallPacs) -> Iterator[Node]:
 
 def _wait_ready(node: Node) -> None:
     deadline = time.monotonic() + WARM_UP_LIMIT_S
-    while node.unready():
-        reason = node.unready()
-        if time.monotonic() > deadline or reason.get("models", "loading") != "loading":
-            raise NodeError(f"the node did not become ready: {dict(reason)}")
+    while (reason := node.unready()) or node.core.roster.out():
+        out = node.core.roster.out()
+        if time.monotonic() > deadline or out:
+            raise NodeError(f"the node did not become ready: {dict(out) or dict(reason)}")
         time.sleep(0.1)
 
 
