@@ -139,7 +139,12 @@ def _scale_percentiles(arguments: Arguments, _reading: Reading) -> list[Step]:
     ]
 
 
-def _normalize(arguments: Arguments, _reading: Reading) -> list[Step]:
+def _normalize(arguments: Arguments, reading: Reading) -> list[Step]:
+    if arguments.get("nonzero", False):
+        reading.faults.note(
+            "the intensity is normalised over voxels other than 0: where resampling gives 0 to the "
+            "last bit, this node and MONAI may differ in single voxels"
+        )
     step: Step = {
         "step": "normalize",
         "region": "nonzero" if arguments.get("nonzero", False) else "all",
