@@ -138,6 +138,8 @@ def _server(settings: WebSettings, handler: type[_Handler]) -> ThreadingHTTPServ
 class _Server(ThreadingHTTPServer):
     """A thread a connection, with an end to both their number and their time."""
 
+    request_queue_size = CONNECTIONS
+
     def __init__(self, where: tuple[str, int], handler: type[_Handler]) -> None:
         self._lock = threading.Lock()
         #: When each open connection began, on the monotonic clock.

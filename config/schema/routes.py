@@ -93,8 +93,8 @@ class Route(Section):
     exclusive: bool = Field(
         default=False,
         title="Exclusive",
-        description="true: no other route counts for a series that this one takes; its results go "
-        "to these destinations only.",
+        description="true: for these models no other route counts for a series that this one "
+        "takes; its results go to these destinations only.",
     )
 
     @model_validator(mode="after")

@@ -29,15 +29,24 @@ _PLACEHOLDERS: Final = frozenset((
     "janedoe", "doe", "temp", "phantom", "service", "dummy", "default", "missing", "notavailable",
     "undefined",
 ))  # fmt: skip
+#: So many digits behind a word tell people apart.
+_FEWEST_DIGITS: Final = 5
 
 
 def is_placeholder(patient_id: str) -> bool:
     """Does the identifier stand for nobody in particular, so that strangers may share it?"""
     letters = "".join(letter for letter in plain_letters(patient_id) if letter.isalnum())
-    # "0000", "99999", "xxx", "1", "12345678"
+    word = letters.rstrip("0123456789")
+    number = letters.removeprefix(word)
+    # "UNKNOWN", "TRAUMA 2", "ID 00000"; but "PAT0047113" is somebody's.
+    stands_for_nobody = len(number) < _FEWEST_DIGITS or _is_filler(number)
+    return _is_filler(letters) or (word in _PLACEHOLDERS and stands_for_nobody)
+
+
+def _is_filler(letters: str) -> bool:
+    """ "0000", "99999", "xxx", "1", "12345678"."""
     counted = "1234567890".startswith(letters) or "0123456789".startswith(letters)
-    bare = letters.rstrip("0123456789") or letters
-    return len(set(letters)) < 2 or counted or bare in _PLACEHOLDERS
+    return len(set(letters)) < 2 or counted
 
 
 def stated_identity(study: CompletedStudy) -> dict[str, str]:

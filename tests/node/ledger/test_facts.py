@@ -94,6 +94,13 @@ def test_strangers_under_one_placeholder_are_no_priors_of_each_other(
     assert ledger.facts.priors(stored(ledger, study("now", "20260301", **nobody))) == ()
 
 
+@pytest.mark.parametrize("somebody", ["PAT0047113", "ID-839201", "NN 55021"])
+def test_a_word_with_a_number_behind_it_is_an_identifier(ledger: Ledger, somebody: str) -> None:
+    stored(ledger, study("old", "20240101", patient_id=somebody))
+    now = stored(ledger, study("now", "20260301", patient_id=somebody))
+    assert [prior.study_uid for prior in ledger.facts.priors(now)] == ["old"]
+
+
 def test_a_prior_of_the_other_sex_is_somebody_else(ledger: Ledger) -> None:
     def of(uid: str, date: str, sex: str | None) -> StudyFacts:
         facts = study(uid, date)
