@@ -60,16 +60,20 @@ class Retention:
         """Delete what may go; returns the number of studies."""
         if self.is_clock_in_doubt():
             return 0
-        oldest = self._clock() - self._rule.days * DAY_S
+        oldest = self._oldest()
         gone = 0
         for study in self._ledger.studies.in_state(StudyState.ENDED, StudyState.FAILED):
             if study.last_at >= oldest or self._ledger.documents.last_at(study.study_uid) >= oldest:
                 continue
             if self._may_go(study):
-                gone += self._delete(study, oldest)
+                gone += self._delete(study)
         if self._store.pool.release(self._ledger.instances.files_in_use):
             log.info("retention.segments_released")
         return gone
+
+    def _oldest(self) -> float:
+        """What came at this time or later stays; seconds since the epoch."""
+        return self._clock() - self._rule.days * DAY_S
 
     def _may_go(self, study: StudyRow) -> bool:
         if self._ledger.jobs.open_count(study.study_uid):
@@ -82,12 +86,12 @@ class Retention:
             for item in self._ledger.outbox.of_study(study.study_uid)
         )
 
-    def _delete(self, study: StudyRow, oldest: float) -> bool:
+    def _delete(self, study: StudyRow) -> bool:
         with self._ledger.transaction():
             now = self._ledger.studies.get(study.study_uid)
             instances = self._ledger.instances.received(study.study_uid)
             # A late image may have reopened it since the sweep began, or a reader answered.
-            answered = self._ledger.documents.last_at(study.study_uid) >= oldest
+            answered = self._ledger.documents.last_at(study.study_uid) >= self._oldest()
             if now != study or not instances or answered:
                 return False
             # The rows only: a segment is overwritten when the last of its instances has gone.
