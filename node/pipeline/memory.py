@@ -121,10 +121,9 @@ class MemoryGate:
 
     def _may_begin(self, need_mb: int, turn: object) -> bool:
         # In the order in which they came.
-        first = next(iter(self._waiting), None)
-        if first is not None and first is not turn:
-            if time.monotonic() - self._waiting[first] > self._patience_s:
-                return False
+        first, since = next(iter(self._waiting.items()), (turn, 0.0))
+        if first is not turn and time.monotonic() - since > self._patience_s:
+            return False
         return not self._begun or self._fits(need_mb)
 
     def _fits(self, need_mb: int) -> bool:
