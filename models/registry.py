@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,9 +100,9 @@ def verify_files(folder: Path) -> None:
         ConfigError: `model.yaml` cannot be used.
         ModelError: a listed file is missing or has another digest than stated.
     """
-    package = read_document(folder / MANIFEST_NAME, Package)
+    package = read_package(folder)
     for relative, expected in listed_files(package):
-        _verify(folder / relative, expected, package.name)
+        _verify(folder, relative, expected, package.name)
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -109,8 +110,9 @@ def read_manifest(folder: Path) -> ModelManifest:
 
     Raises:
         ConfigError: `model.yaml` cannot be used; one line per fault.
+        ModelError: it, or a module beside it, is no file that can be read.
     """
-    package = read_document(folder / MANIFEST_NAME, Package)
+    package = read_package(folder)
     return ModelManifest(
         identity=ModelIdentity(
             name=package.name,
@@ -145,9 +147,25 @@ def stated_acute(folder: Path) -> tuple[AcuteFinding, ...]:
     """The acute findings of one package, without a look at its other files.
 
     Raises:
-        ConfigError: `model.yaml` cannot be used; one line per fault.
+        ConfigError, ModelError: `model.yaml` cannot be used.
     """
-    return _acute(read_document(folder / MANIFEST_NAME, Package))
+    return _acute(read_package(folder))
+
+
+def read_package(folder: Path) -> Package:
+    """What `model.yaml` of a folder says.
+
+    Raises:
+        ConfigError: it cannot be used; one line per fault.
+        ModelError: there is none, or a pipe or a device stands in its place.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        kind = "is no regular file" if path.exists() else "does not exist"
+        raise ModelError(
+            f"{path} {kind}; name the folder of a package, or install the package again, whole"
+        )
+    return read_document(path, Package)
 
 
 def listed_files(package: Package) -> tuple[tuple[str, str], ...]:
@@ -165,20 +183,37 @@ def package_digest(folder: Path) -> str:
     That is `model.yaml` (which states the digests of the weights and of the golden case) and
     every Python module of the pipeline, that is every `*.py` directly in the folder. The
     recipe (`train/`), the maker of the golden case and the card change no result and do not
-    count. NumPy and SciPy do not count either: their versions belong to the node's version.
+    count, and `models.package_code` runs nothing of them. NumPy and SciPy do not count either:
+    their versions belong to the node's version.
+
+    Raises:
+        ModelError: one of these files cannot be read.
     """
     parts = [folder / MANIFEST_NAME, *sorted(folder.glob("*.py"))]
-    lines = (f"{file_sha256(part)}  {part.name}\n" for part in parts)
+    try:
+        lines = [f"{file_sha256(part)}  {part.name}\n" for part in parts]
+    except OSError as error:
+        raise ModelError(
+            f"package {folder.name}: {error.filename} cannot be read ({error.strerror}); install "
+            "the package again, whole"
+        ) from None
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
+    """SHA-256 of a file, hex.
+
+    Raises:
+        OSError: it cannot be read, or is a folder, a pipe or a device, which may have no end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _verify(path: Path, expected: str, name: str) -> None:
+def _verify(folder: Path, relative: str, expected: str, name: str) -> None:
+    path = folder / relative
     try:
         found = file_sha256(path)
     except OSError as error:
@@ -190,7 +225,7 @@ def _verify(path: Path, expected: str, name: str) -> None:
         raise ModelError(
             f"package {name}: {path} has SHA-256 {found}, but model.yaml states {expected}; "
             "the file was changed or damaged: install the package again, or, if you changed "
-            f"it on purpose, run `python -m models.seal {path.parent.parent}`"
+            f"it on purpose, run `python -m models.seal {folder}`"
         )
 
 

@@ -9,6 +9,7 @@ running anything of the package.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,22 +91,30 @@ def verify(manifest: ModelManifest, trust: Trust) -> str:
             "maker's public key there, after you compared it with the maker, or install another "
             "package"
         )
-    _proved(envelope, [ring[owner] for owner in signers], name)
+    proved = _proved(envelope, [ring[owner] for owner in signers], name)
     _same(envelope.payload, manifest)
-    return signers[0]
+    return next(owner for owner in signers if ring[owner].keyid in proved)
 
 
 def sign(manifest: ModelManifest, private_key: Path) -> str:
     """Write `signature.json` into the package, in place of an earlier one; returns the key's ID.
 
     Raises:
-        ModelError: the key cannot be read, or is not a private key of a kind that signs.
+        ModelError: the key cannot be read, or is not a private key of a kind that signs; the
+            folder of the package cannot be written to.
     """
     signer = _signer(private_key)
     envelope = Envelope(_statement(manifest), PAYLOAD_TYPE, {})
     envelope.sign(signer)
     text = json.dumps(envelope.to_dict(), indent=2)
-    (manifest.folder / SIGNATURE_NAME).write_text(f"{text}\n", encoding="ascii")
+    path = manifest.folder / SIGNATURE_NAME
+    try:
+        path.write_text(f"{text}\n", encoding="ascii")
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be written ({error.strerror}); sign the package where its folder may "
+            "be changed, and copy it here"
+        ) from error
     return str(signer.public_key.keyid)
 
 
@@ -200,9 +209,10 @@ def _envelope(path: Path, name: str) -> Envelope:
     return envelope
 
 
-def _proved(envelope: Envelope, keys: list[Key], name: str) -> None:
+def _proved(envelope: Envelope, keys: list[Key], name: str) -> Collection[str]:
+    """IDs of the keys whose signature holds; others may stand beside it."""
     try:
-        envelope.verify(keys, 1)
+        return set(envelope.verify(keys, 1))
     except VerificationError as error:
         raise ModelError(
             f"package {name}: the signature does not fit its own statement; it was damaged or "

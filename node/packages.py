@@ -7,10 +7,9 @@ from pathlib import Path
 
 import models
 from config.installed import InstalledModel
-from config.load import read_document
-from config.package_schema import Package
+from models.registry import MANIFEST_NAME, read_package
 from models.signature import SIGNATURE_NAME
-from node.domain.errors import ConfigError
+from node.domain.errors import ConfigError, ModelError
 
 MODELS_FOLDER = Path(models.__file__).resolve().parent
 
@@ -20,13 +19,15 @@ def installed_models(folder: Path = MODELS_FOLDER) -> Mapping[str, InstalledMode
 
     One whose `model.yaml` cannot be used has a fault: it must not keep the node from starting.
     """
-    return {path.parent.name: _installed(path) for path in sorted(folder.glob("*/model.yaml"))}
+    return {
+        path.parent.name: _installed(path) for path in sorted(folder.glob(f"*/{MANIFEST_NAME}"))
+    }
 
 
 def _installed(path: Path) -> InstalledModel:
     try:
-        package = read_document(path, Package)
-    except ConfigError as error:
+        package = read_package(path.parent)
+    except (ConfigError, ModelError) as error:
         return InstalledModel(fault=str(error))
     return InstalledModel(
         signed=path.with_name(SIGNATURE_NAME).is_file(),

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from inference.engine import EngineOptions
+from inference.engine import EngineOptions, open_network
 from inference.worker import WorkerPool
 from models.manifest import ModelManifest
 from models.signature import Trust
+from node.domain.errors import ModelError, WorkerError
 from node.pipeline.holding import HoldingSettings, memory_to_open_mb
 from node.pipeline.resident import ModelProof, ModelSetup, begin, open_model
 
@@ -40,3 +41,26 @@ def try_package(manifest: ModelManifest, trust: Trust, settings: HoldingSettings
             memory_mb=memory_to_open_mb(setup),
         )
         return proof
+
+
+def check_networks(manifest: ModelManifest, settings: HoldingSettings) -> None:
+    """Open every network of a package on the CPU, within the limits of a worker.
+
+    Raises:
+        ModelError: one of them is not as the package states, hangs, or eats memory.
+    """
+    memory_mb = memory_to_open_mb(ModelSetup(manifest=manifest))
+    try:
+        with trial() as pool:
+            pool.run(
+                open_networks, manifest, time_limit_s=settings.load_limit_s, memory_mb=memory_mb
+            )
+    except WorkerError as error:
+        # What follows the cause is meant for studies.
+        raise ModelError(f"opening its networks: {str(error).split('; ')[0]}") from error
+
+
+def open_networks(manifest: ModelManifest) -> None:
+    """Runs in the process of the trial."""
+    for spec in manifest.networks:
+        open_network(spec, EngineOptions())

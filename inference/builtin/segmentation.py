@@ -66,8 +66,7 @@ def analyse(request: AnalysisRequest, manifest: ModelManifest) -> Findings:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             reason = f"nothing of what the model measures is in these images ({names}{more})"
             return refused(request.model, reason, stages)
-        left_out = len(parts) - MOST_SEGMENTS
-        parts = parts[:MOST_SEGMENTS]
+        every, parts = parts, _listed(parts)
         numbers = numbered(parts, volume.voxels.shape)
         pairs = _findings(request, parts, numbers, certainty)
         return Findings(
@@ -76,10 +75,10 @@ def analyse(request: AnalysisRequest, manifest: ModelManifest) -> Findings:
             findings=tuple(finding for finding, _ in pairs),
             segments=tuple(segment for _, segment in pairs),
             segmented_planes=volume.planes if pairs else (),
-            exam_evaluations=_answers(lesions, parts),
-            exam_measurements=_counts(lesions, parts),
+            exam_evaluations=_answers(lesions, every),
+            exam_measurements=_counts(lesions, every),
             key_images=_pictures(request, manifest, parts, numbers),
-            limits=_limits(manifest, volume, parts, missing, left_out),
+            limits=_limits(manifest, volume, parts, missing, len(every) - len(parts)),
             parameters=parameters(manifest),
             seconds=stages.seconds,
         )
@@ -115,6 +114,18 @@ def label(
     if labels.dtype not in (np.uint8, np.uint16):
         raise ModelError("no step makes labels of the network's output; add argmax or threshold")
     return np.ascontiguousarray(labels), None if image.certainty is None else image.certainty[0]
+
+
+def _listed(parts: Sequence[Part]) -> list[Part]:
+    """As many as one object holds: the first of every label goes before the second of any."""
+    counted: dict[int, int] = {}
+    ranks = []
+    for index, part in enumerate(parts):
+        value = part.result.value
+        counted[value] = counted.get(value, 0) + 1
+        ranks.append((counted[value], index))
+    chosen = {index for _, index in sorted(ranks)[:MOST_SEGMENTS]}
+    return [part for index, part in enumerate(parts) if index in chosen]
 
 
 def _missing(labels: Sequence[LabelResult], parts: Sequence[Part]) -> list[LabelResult]:

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from config.load import load_appliance
-from inference.engine import EngineOptions, open_network
 from models.manifest import ModelManifest
 from models.registry import MANIFEST_NAME, load_manifest
 from models.signature import Trust, verify
@@ -25,7 +24,7 @@ from node.pipeline.proofs import (
     speed_in_words,
 )
 from node.settings import holding_settings, trust_of
-from node.trying import try_package
+from node.trying import check_networks, try_package
 
 _UNKNOWN = {
     "version": "-", "class": "-", "digest": "-", "signature": "-", "networks": "-", **NOT_IN_USE
@@ -102,8 +101,7 @@ def _state(manifest: ModelManifest, options: argparse.Namespace) -> dict[str, ob
     if options.action == "list":
         return {"state": "good"}
     if options.action == "check":
-        for spec in manifest.networks:
-            open_network(spec, EngineOptions())
+        check_networks(manifest, _holding(options.config))
         return {"state": "good: files, graph, names and shapes are as stated"}
     # The configuration says whose packages may run; here somebody looks at them by hand.
     trust = Trust(unsigned=frozenset({manifest.identity.name}))

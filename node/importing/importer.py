@@ -14,7 +14,7 @@ from models.manifest import ModelManifest
 from node.domain.errors import ImportRefused
 from node.importing.draft import PackageDraft
 from node.importing.identity import package_name
-from node.importing.package import write_package
+from node.importing.package import require_place, write_package
 from node.importing.sandbox import SandboxLimits
 
 #: Module of each kind; it holds `draft_package(request) -> PackageDraft`. Imported when asked for.
@@ -112,6 +112,7 @@ def import_model(
             "the folder's name is the package's name, and this cannot be one",
             f"use a-z, 0-9 and _, first a letter, for example {package_name(out.name)}",
         )
+    require_place(out, replace=options.replace)
     with opened_request(source, out.name, options, tell) as request:
         importer = importlib.import_module(IMPORTERS[kind])
         draft: PackageDraft = importer.draft_package(request)

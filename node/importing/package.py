@@ -38,15 +38,11 @@ def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> M
     """Write the package, open it as the node would, and only then put it in its place.
 
     Raises:
-        ImportRefused: parity is not good enough, or `out` exists and is not to be replaced.
+        ImportRefused: parity is not good enough; else as `require_place`.
         ConfigError, ModelError: what was written cannot be used.
     """
     require_parity(draft.parity)
-    if out.exists() and not replace:
-        raise ImportRefused.once(
-            str(out), "this folder exists", "choose another --out, or add --replace"
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
+    require_place(out, replace=replace)
     with tempfile.TemporaryDirectory(prefix=".importing-", dir=out.parent) as scratch:
         folder = Path(scratch) / out.name
         manifest = assemble(draft, folder)
@@ -56,6 +52,35 @@ def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> M
             out.rename(Path(scratch) / "replaced")
         folder.rename(out)
     return load_manifest(out)
+
+
+def require_place(out: Path, *, replace: bool) -> None:
+    """Make the folder above a package; asked before the work, and again before it is written.
+
+    Raises:
+        ImportRefused: `out` exists and is not to be replaced, or is no package, or nothing can
+            be written there.
+    """
+    if out.exists() and not (out / MANIFEST_NAME).is_file():
+        raise ImportRefused.once(
+            str(out),
+            f"this exists and is no package (it holds no {MANIFEST_NAME}); it is not replaced",
+            "choose another --out",
+        )
+    if out.exists() and not replace:
+        raise ImportRefused.once(
+            str(out), "this folder exists", "choose another --out, or add --replace"
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".importing-", dir=out.parent):
+            pass
+    except OSError as error:
+        raise ImportRefused.once(
+            str(out.parent),
+            f"nothing can be written here ({error.strerror})",
+            "name another folder with --out, and copy the package from there",
+        ) from None
 
 
 def assemble(draft: PackageDraft, folder: Path) -> ModelManifest:
@@ -77,7 +102,7 @@ def assemble(draft: PackageDraft, folder: Path) -> ModelManifest:
     manifest = _sealed(draft.manifest, digests, golden)
     text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
     head = "# Written by `python -m node models import`. After a change of a listed file:\n"
-    seal = f"#   python -m models.seal {folder.name}\n"
+    seal = f"#   python -m models.seal models/{folder.name}\n"
     (folder / MANIFEST_NAME).write_text(head + seal + text, encoding="utf-8")
     (folder / "CARD.md").write_text(card_text(draft, digests), encoding="utf-8")
     return load_manifest(folder)

@@ -7,6 +7,7 @@ meeting the kernel's out-of-memory killer.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 MEGABYTE = 1_000_000
 #: A measured peak is exceeded by the next study of the same size by less than this.
 MARGIN = 1.2
+#: An analysis that has waited this long is not passed by any other: smaller ones that keep coming
+#: would else keep it from its turn for ever.
+PATIENCE_S = 120.0
 #: How often memory that others use is looked at while an analysis waits for it.
 _LOOK_S = 0.5
 _CGROUP = Path("/sys/fs/cgroup")
@@ -36,17 +40,21 @@ class MemoryGate:
         *,
         reserve_mb: int = 0,
         available_mb: Callable[[], int] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """
         Args:
             reserve_mb: left to receiving and to the rest of the computer.
             available_mb: memory that can be had now, MB (10^6).
+            patience_s: after which a waiting analysis is the next.
         """
         self._ledger = ledger
         self._reserve_mb = reserve_mb
         self._available_mb = available_mb or available_memory_mb
+        self._patience_s = patience_s
         self._changed = threading.Condition()
         self._begun: list[int] = []
+        self._waiting: dict[object, float] = {}
         self._free_before_mb = 0
 
     def voxels_of(self, study_uid: str, candidates: Sequence[StackID]) -> int:
@@ -86,14 +94,9 @@ class MemoryGate:
             WorkerError: the node stops meanwhile.
         """
         with self._changed:
-            told = False
-            while self._begun and not self._fits(need_mb):
-                if stopping():
-                    raise WorkerError("the node is stopping; the job is taken up at the next start")
-                if not told:
-                    log.info("job.waits_for_memory", need_mb=need_mb, under_way_mb=sum(self._begun))
-                    told = True
-                self._changed.wait(_LOOK_S)
+            if not self._may_begin(need_mb, None):
+                log.info("job.waits_for_memory", need_mb=need_mb, under_way_mb=sum(self._begun))
+                self._wait(need_mb, stopping)
             if not self._begun:
                 self._free_before_mb = self._available_mb()
             self._begun.append(need_mb)
@@ -103,6 +106,25 @@ class MemoryGate:
             with self._changed:
                 self._begun.remove(need_mb)
                 self._changed.notify_all()
+
+    def _wait(self, need_mb: int, stopping: Callable[[], bool]) -> None:
+        turn = object()
+        self._waiting[turn] = time.monotonic()
+        try:
+            while not self._may_begin(need_mb, turn):
+                if stopping():
+                    raise WorkerError("the node is stopping; the job is taken up at the next start")
+                self._changed.wait(_LOOK_S)
+        finally:
+            del self._waiting[turn]
+            self._changed.notify_all()
+
+    def _may_begin(self, need_mb: int, turn: object) -> bool:
+        # In the order in which they came.
+        first, since = next(iter(self._waiting.items()), (turn, 0.0))
+        if first is not turn and time.monotonic() - since > self._patience_s:
+            return False
+        return not self._begun or self._fits(need_mb)
 
     def _fits(self, need_mb: int) -> bool:
         """Into what was free before the analyses under way began, less what they will take.

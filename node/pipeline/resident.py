@@ -6,7 +6,6 @@ provider that will really run it; one that fails on a provider is tried on the n
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 import time
@@ -23,10 +22,11 @@ from inference.engine import EngineOptions, LoadedNetwork, open_network
 from inference.golden import NetworkProof, check_golden
 from inference.worker_process import MEGABYTE, status_bytes
 from models.manifest import ModelManifest
+from models.package_code import load_code
 from models.registry import package_digest, verify_files
 from models.signature import Trust, verify
 from node.domain.analysis import Analyse
-from node.domain.errors import ModelError, WorkerError
+from node.domain.errors import ModelError, NodeError, WorkerError
 
 log = structlog.get_logger(__name__)
 
@@ -292,8 +292,8 @@ def pipeline_of(manifest: ModelManifest) -> Analyse:
         return without_code
     name = manifest.identity.name
     try:
-        analyse: Analyse = importlib.import_module(manifest.pipeline).analyse
-    except (MemoryError, WorkerError):
+        analyse: Analyse = load_code(manifest).analyse
+    except (MemoryError, NodeError):
         raise
     except Exception as error:
         # The package's own code: whatever it raises is the fault of the package.

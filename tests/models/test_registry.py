@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -234,3 +235,18 @@ def test_each_contradiction_of_a_network_is_named(
 
     with pytest.raises(ConfigError, match=message):
         load_manifest(made)
+
+
+@pytest.mark.parametrize("place", ["weights/only.onnx", "pipeline.py", "model.yaml"])
+@pytest.mark.parametrize("odd", ["pipe", "device", "nowhere", "folder"])
+def test_what_is_no_file_is_refused_by_name(place: str, odd: str, tmp_path: Path) -> None:
+    path = package(tmp_path) / place
+    path.unlink()
+    if odd == "pipe":
+        os.mkfifo(path)
+    elif odd == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if odd == "device" else "/nonexistent")
+    with pytest.raises(ModelError, match=f"{path.name} .*install the package again"):
+        load_manifest(tmp_path / "example")

@@ -120,3 +120,30 @@ def test_a_private_key_in_the_ring_is_told(tmp_path: Path, key: Path) -> None:
 def test_a_ring_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"signatures.keys: .* cannot be read"):
         key_ring(tmp_path / "nowhere")
+
+
+def test_the_signer_is_the_one_whose_signature_holds(
+    tmp_path: Path, key: Path, trust: Trust
+) -> None:
+    other = make_keys(tmp_path / "another.pem")
+    (tmp_path / "ring" / "another.pem").write_bytes(other.read_bytes())
+    made = package(tmp_path)
+    manifest = load_manifest(made)
+    sign(manifest, tmp_path / "another.pem")
+    path = made / SIGNATURE_NAME
+    strange = json.loads(path.read_bytes())["signatures"][0]
+    sign(manifest, key)
+    stored = json.loads(path.read_bytes())
+    # A name that stands in the file, over a signature that was made for something else.
+    strange["sig"] = stored["signatures"][0]["sig"]
+    stored["signatures"].append(strange)
+    path.write_text(json.dumps(stored))
+
+    assert verify(manifest, trust) == "maker"
+
+
+def test_a_folder_that_takes_no_signature_is_named(tmp_path: Path, key: Path) -> None:
+    made = package(tmp_path)
+    (made / SIGNATURE_NAME).mkdir()
+    with pytest.raises(ModelError, match=r"signature\.json cannot be written"):
+        sign(load_manifest(made), key)

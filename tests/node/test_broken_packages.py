@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +124,14 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
     foreign = build_package(models, "foreign")
     (foreign / "signature.json").write_text('{"payload": "", "signatures": []}')
     build_package(models, "other").rename(models / "misnamed")
+    piped = build_package(models, "piped") / "weights" / "net.onnx"
+    piped.unlink()
+    os.mkfifo(piped)
+    endless = build_package(models, "endless") / "golden" / "inputs.npz"
+    endless.unlink()
+    endless.symlink_to("/dev/zero")
+    (build_package(models, "dangling") / "own.py").symlink_to("/nonexistent")
+    build_package(models, "stray", pipeline="models.good.pipeline")
     (models / "unreadable").mkdir()
     (models / "unreadable" / "model.yaml").write_text("format: 2\nname: [unreadable\n")
     with running(tmp_path, models) as run:
@@ -141,6 +150,10 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
             "escaping": "'../weights.bin'",
             "foreign": "is no signature",
             "misnamed": "calls it 'other'",
+            "piped": "not a regular file",
+            "endless": "not a regular file",
+            "dangling": "own.py cannot be read",
+            "stray": "its digest does not cover it",
             "unreadable": "its model.yaml cannot be used",
         }
         for name, cause in causes.items():
@@ -156,7 +169,7 @@ def test_a_good_model_serves_while_every_other_package_is_broken_in_its_own_way(
         assert wait_for(lambda: run.ended(study_uid), 90), run.outcomes(study_uid)
         outcomes = run.outcomes(study_uid)
         assert outcomes.pop("good")[0] == "done"
-        assert outcomes.keys() == causes.keys() - {"unreadable", "misnamed"}
+        assert outcomes.keys() == causes.keys() - {"unreadable", "misnamed", "dangling"}
         for name, (state, reason) in outcomes.items():
             assert state == "failed"
             assert "the model is out of service" in reason

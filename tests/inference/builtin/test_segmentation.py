@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.builtin import words
+from inference.builtin import segmentation, words
 from inference.builtin.shape import axes_mm
 from models.manifest import ModelManifest
 from node.domain.acute import observe
 from node.domain.errors import ModelError
-from node.domain.finding import Findings, Measurement, Status
+from node.domain.finding import CodedConcept, Findings, Measurement, Status
 from tests.inference.builtin.examples import manifest
 from tests.inference.builtin.made import AIR, BRIGHT, TISSUE, analysed, ball, trunk, volume
 
@@ -263,6 +263,33 @@ def test_pictures_show_what_was_found_and_where_the_patients_sides_are(tmp_path:
     assert columns.mean() == pytest.approx(12, abs=1)
     assert rows.mean() == pytest.approx(19, abs=1)
     assert axial.pixels[24, 24] == TISSUE
+
+
+def test_more_lesions_than_an_object_holds_hide_no_kind_of_lesion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = as_lesion(tmp_path)
+    assert made.results is not None
+    codes = [CodedConcept(str(number), "99TEST", f"Kind {number}") for number in (1, 2, 3, 4)]
+    kinds = tuple(
+        replace(made.results.labels[0], value=value, code=code, name=code.meaning, at_most=200)
+        for value, code in enumerate(codes, start=1)
+    )
+    made = replace(made, results=replace(made.results, labels=kinds))
+    labels = np.zeros((40, 40, 40), np.uint8)
+    labels[0:40:3, 0:40:3, 0:18:3] = 1
+    labels[0:40:3, 0:40:3, 18:36:3] = 2
+    labels[39, 39, 39] = 3
+    monkeypatch.setattr(segmentation, "label", lambda *_: (labels, None))
+
+    findings = analysed(made, volume(trunk((40, 40, 40))))
+
+    answers = [item.value for item in findings.exam_evaluations]
+    assert answers == [words.PRESENT, words.PRESENT, words.PRESENT, words.ABSENT]
+    assert len(findings.findings) == segmentation.MOST_SEGMENTS
+    assert {item.finding for item in findings.findings} == set(codes[:3])
+    assert findings.exam_measurements[0].value == 401
+    assert "146 more parts are not listed." in findings.limits
 
 
 @settings(max_examples=30, deadline=None)

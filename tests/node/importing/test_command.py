@@ -51,7 +51,9 @@ def test_one_command_writes_the_package_and_prints_the_parity(
     assert "note: something was assumed" in told.out
     assert (out / "model.yaml").exists()
     assert main(arguments) == Exit.FAILURES
-    assert "this folder exists" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "this folder exists" in told.err
+    assert "read the file" not in told.err  # said before the work, not after it
 
 
 @pytest.mark.usefixtures("_fake")

@@ -10,7 +10,7 @@ import pytest
 
 from models.registry import load_manifest
 from node.domain.errors import GoldenMismatch, ImportRefused
-from node.importing.package import write_package
+from node.importing.package import require_place, write_package
 from node.importing.parity import Difference
 from tests.node.importing.drafts import draft
 
@@ -53,9 +53,25 @@ def test_an_existing_package_is_replaced_only_when_asked(tmp_path: Path) -> None
     out = tmp_path / "models" / "tiny"
     out.mkdir(parents=True)
     (out / "mine.txt").write_text("x")
+    (out / "model.yaml").write_text("an earlier one")
     with pytest.raises(ImportRefused, match=r"this folder exists.*--replace"):
         write_package(draft(), out)
     assert (out / "mine.txt").exists()
     write_package(draft(), out, replace=True)
     assert not (out / "mine.txt").exists()
-    assert (out / "model.yaml").exists()
+    assert "name: tiny" in (out / "model.yaml").read_text()
+
+
+def test_a_folder_that_is_no_package_is_never_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "models" / "tiny"
+    out.mkdir(parents=True)
+    (out / "mine.txt").write_text("x")
+    with pytest.raises(ImportRefused, match=r"is no package .* not replaced"):
+        write_package(draft(), out, replace=True)
+    assert (out / "mine.txt").exists()
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ImportRefused, match=r"nothing can be written here.*--out"):
+        require_place(tmp_path / "file" / "tiny", replace=False)

@@ -89,6 +89,35 @@ def test_a_second_analysis_waits_until_the_first_gives_its_memory_back(ledger: L
     thread.join()
 
 
+def test_small_analyses_that_keep_coming_do_not_keep_a_large_one_waiting(ledger: Ledger) -> None:
+    gate = MemoryGate(ledger, available_mb=lambda: 1000, patience_s=0.3)
+    over, begun = threading.Event(), threading.Event()
+
+    def small(delay_s: float) -> None:
+        time.sleep(delay_s)
+        while not over.is_set():
+            with gate.admitted(300, over.is_set):
+                time.sleep(0.2)
+
+    def large() -> None:
+        with gate.admitted(900, never):
+            begun.set()
+
+    # They overlap, so that there is always one under way.
+    threads = [threading.Thread(target=small, args=(delay,)) for delay in (0.0, 0.07, 0.14)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    threads.append(threading.Thread(target=large))
+    threads[-1].start()
+    try:
+        assert begun.wait(5)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(10)
+
+
 def test_memory_that_others_take_meanwhile_counts(ledger: Ledger) -> None:
     free = [1000]
     gate = MemoryGate(ledger, available_mb=lambda: free[0])
