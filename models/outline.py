@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-Mask = NDArray[np.bool_]
+from models.morphology import Mask, largest_component
 
 #: Viewers keep every point of a contour in memory and redraw them; more brings nothing.
 MAX_POINTS = 500
 
 # Directions of an edge walk with the mask on its right: right, down, left, up as (row, column).
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
-
-
-def largest_component(mask: Mask) -> Mask:
-    """The largest part of a mask of any dimension whose voxels share a face; all False if empty."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return np.zeros_like(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray(labels == int(sizes.argmax()), np.bool_)
 
 
 def outer_polygon(mask: Mask, max_points: int = MAX_POINTS) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.body_composition.grid import Axis, Floats, Grid, normalised, sample_plane
 from models.body_composition.plausibility import BODY_HU
+from models.morphology import box_of
 from node.domain.imaging import Network, Voxels
 
 NETWORK = "regions"
@@ -57,7 +58,7 @@ def compartments(grid: Grid, network: Network, slices: Sequence[int]) -> Iterato
         ]
         logits = _run(network, images)
         for plane, pair, output in zip(planes, axes, logits, strict=True):
-            yield _labels(output, pair, plane.shape)
+            yield brought_back(output, pair, plane.shape)
 
 
 def _run(network: Network, images: list[Floats]) -> list[Floats]:
@@ -79,16 +80,41 @@ def window_axes(plane: Voxels, pixel_mm: tuple[float, float]) -> tuple[Axis, Axi
     return axes[0], axes[1]
 
 
-def _labels(logits: Floats, axes: tuple[Axis, Axis], shape: tuple[int, ...]) -> Labels:
-    """Softmax, back to the slice's pixels, most probable class there."""
+def brought_back(logits: Floats, axes: tuple[Axis, Axis], shape: tuple[int, ...]) -> Labels:
+    """Softmax, back to the slice's pixels, most probable class there.
+
+    Of n classes the most probable one has at least 1/n, and a value interpolated between four
+    is not above the highest of them. So each class is brought back only to the pixels near
+    which it comes close to that; everywhere else it cannot win.
+    """
     shifted = np.exp(logits - logits.max(axis=0, keepdims=True))
     probability = shifted / shifted.sum(axis=0, keepdims=True)
     rows, columns = axes[0].inverse(shape[0]), axes[1].inverse(shape[1])
-    best = np.full(shape, -1.0, np.float32)
     labels = np.zeros(shape, np.uint8)
-    for index, channel in enumerate(probability):
-        there = rows @ channel @ columns.T
-        better = there > best
-        labels[better] = index
-        best[better] = there[better]
+    able = probability > 1.0 / (len(probability) + 1)
+    boxes = [box_of(mask, 0) for mask in able]
+    # What no other class can win is outside.
+    boxes[0] = box_of(able[1:].any(axis=0), 0)
+    best = np.full(shape, -1.0, np.float32)
+    for index, (channel, box) in enumerate(zip(probability, boxes, strict=True)):
+        if box is None:
+            continue
+        there_rows, from_rows = _reached(rows, box[0])
+        there_columns, from_columns = _reached(columns, box[1])
+        there = (
+            rows[there_rows, from_rows]
+            @ channel[from_rows, from_columns]
+            @ columns[there_columns, from_columns].T
+        )
+        known = best[there_rows, there_columns]
+        better = there > known
+        labels[there_rows, there_columns][better] = index
+        np.maximum(known, there, out=known)
     return labels
+
+
+def _reached(weights: Floats, points: slice) -> tuple[slice, slice]:
+    """The samples that points of the network have part in, and all points they are made of."""
+    first, last = np.flatnonzero(weights[:, points].any(axis=1))[[0, -1]]
+    made = np.flatnonzero(weights[first : last + 1].any(axis=0))
+    return slice(int(first), int(last) + 1), slice(int(made[0]), int(made[-1]) + 1)

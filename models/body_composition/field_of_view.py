@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.body_composition.grid import Mask
-from models.outline import largest_component
+from models.morphology import dilated, eroded, holes_filled, largest_component, parts_of
 from node.domain.imaging import Voxels
 
 #: Above this, a pixel at the edge of the field holds tissue (fat is about -100, air -1000).
@@ -70,9 +70,9 @@ def cut_fraction(trunk: Mask, plane: Voxels, field: Mask, pixel_mm: tuple[float,
         pixel_mm: (between rows, between columns).
     """
     reach = max(1, round(REACH_MM / min(pixel_mm)))
-    near = ndimage.binary_dilation(trunk, iterations=reach) & (plane > TISSUE_HU) & field
-    whole = largest_component(ndimage.binary_fill_holes((trunk & field) | near))
-    outline = whole & ~ndimage.binary_erosion(whole)
+    near = dilated(trunk, reach) & (plane > TISSUE_HU) & field
+    whole = largest_component(holes_filled((trunk & field) | near))
+    outline = whole & ~eroded(whole, beyond=False)
     length = int(outline.sum())
     if length == 0:
         return 0.0
@@ -98,7 +98,7 @@ def _skin(plane: Voxels, field: Mask, pixel_mm: float) -> Mask:
 
 def _touching_border(mask: Mask) -> Mask:
     """The parts of a mask that reach the border of the image."""
-    labels, _ = ndimage.label(mask)
+    labels = parts_of(mask)
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return np.asarray(np.isin(labels, border[border > 0]), np.bool_)
 
@@ -122,5 +122,5 @@ def _is_air(plane: Voxels, padding: Mask) -> bool:
     Next to cut tissue stands padding with nothing between; around whole skin a thin rim of
     half-filled pixels lies between air and tissue.
     """
-    rim = ndimage.binary_dilation(padding, iterations=1) & ~padding
+    rim = dilated(padding) & ~padding
     return not rim.any() or float((plane[rim] > FAT_HU).mean()) < _TISSUE_AT_EDGE

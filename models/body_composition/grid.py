@@ -8,6 +8,7 @@ affine alone says which; PatientPosition and the row order of the file are never
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,24 +147,47 @@ class Axis:
         return np.asarray(self.start + self.step * np.arange(self.count), np.float64)
 
     def weights(self, length: int) -> Floats:
-        """(count, length) matrix that samples an axis of `length` samples; 0 outside it."""
-        centres = self.positions()[:, None]
-        samples = np.arange(length)[None, :]
-        if self.step > 1.0:
-            half = self.step / 2
-            upper = np.minimum(centres + half, samples + 0.5)
-            lower = np.maximum(centres - half, samples - 0.5)
-            return np.asarray(np.clip(upper - lower, 0.0, None) / self.step, np.float32)
-        return np.asarray(np.clip(1.0 - np.abs(centres - samples), 0.0, None), np.float32)
+        """(count, length) matrix that samples an axis of `length` samples; 0 outside it.
+
+        Read-only: neighbouring slices share it.
+        """
+        return _weights(self, length)
 
     def inverse(self, length: int) -> Floats:
         """(length, count) matrix that interpolates the points back to the source samples.
 
-        Beyond the first and the last point their values are held.
+        Beyond the first and the last point their values are held. Read-only.
         """
-        at = np.clip((np.arange(length) - self.start) / self.step, 0, self.count - 1)[:, None]
-        distance = np.abs(at - np.arange(self.count)[None, :])
-        return np.asarray(np.clip(1.0 - distance, 0.0, None), np.float32)
+        return _inverse(self, length)
+
+
+#: Axes whose matrices are kept: those of neighbouring slices are mostly the same.
+_KEPT_AXES = 16
+
+
+@lru_cache(maxsize=_KEPT_AXES)
+def _weights(axis: Axis, length: int) -> Floats:
+    centres = axis.positions()[:, None]
+    samples = np.arange(length)[None, :]
+    if axis.step > 1.0:
+        half = axis.step / 2
+        upper = np.minimum(centres + half, samples + 0.5)
+        lower = np.maximum(centres - half, samples - 0.5)
+        return _shared(np.clip(upper - lower, 0.0, None) / axis.step)
+    return _shared(np.clip(1.0 - np.abs(centres - samples), 0.0, None))
+
+
+@lru_cache(maxsize=_KEPT_AXES)
+def _inverse(axis: Axis, length: int) -> Floats:
+    at = np.clip((np.arange(length) - axis.start) / axis.step, 0, axis.count - 1)[:, None]
+    distance = np.abs(at - np.arange(axis.count)[None, :])
+    return _shared(np.clip(1.0 - distance, 0.0, None))
+
+
+def _shared(matrix: NDArray[np.float64]) -> Floats:
+    kept = np.asarray(matrix, np.float32)
+    kept.setflags(write=False)
+    return kept
 
 
 def normalised(hu: Floats, value_range: tuple[float, float]) -> Floats:

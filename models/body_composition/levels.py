@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from models.body_composition.discs import course_of, disc_heights, moved, undecided
 from models.body_composition.grid import Axis, Floats, Grid, normalised, sample_volume
 from models.body_composition.plausibility import BODY_HU
+from models.morphology import largest_component
 from node.domain.imaging import Network
 
 NETWORK = "levels"
@@ -182,12 +182,9 @@ def _body(
     grid: Grid, axes: tuple[Axis, Axis, Axis], labels: NDArray[np.uint8], name: str
 ) -> Body | None:
     """The largest connected part of one class."""
-    parts, count = ndimage.label(labels == CLASSES.index(name))
-    if count == 0:
+    where = np.argwhere(largest_component(labels == CLASSES.index(name)))
+    if not where.size:
         return None
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    where = np.argwhere(parts == int(sizes.argmax()))
     low, high = int(where[:, 0].min()), int(where[:, 0].max())
     middle = where.mean(axis=0)
     centre = tuple(

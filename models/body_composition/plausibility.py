@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from models.body_composition.grid import Grid, Mask
 from models.body_composition.verdict import Refusal
-from models.outline import largest_component
+from models.morphology import holes_filled, largest_component, opened
 from node.domain.imaging import Voxels
 
 #: Slices looked at, spread over the series.
@@ -44,9 +43,7 @@ def body_mask(plane: Voxels, pixel_mm: tuple[float, float]) -> Mask:
     row, column = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     disc = np.asarray(row**2 + column**2 <= radius**2, np.bool_)
     # The border is not air: a body that is cut there must not be eroded from that side.
-    eroded = ndimage.binary_erosion(tissue, disc, border_value=1)
-    opened = ndimage.binary_dilation(eroded, disc) & tissue
-    return np.asarray(ndimage.binary_fill_holes(largest_component(opened)), np.bool_)
+    return holes_filled(largest_component(opened(tissue, disc, beyond=True) & tissue))
 
 
 def refuse_implausible(grid: Grid) -> Refusal | None:

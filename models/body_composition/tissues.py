@@ -15,11 +15,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import ndimage
 
 from models.body_composition.compartments import TRUNK, Compartment, Labels
 from models.body_composition.grid import Mask
-from models.outline import largest_component
+from models.morphology import (
+    box_of,
+    dilated,
+    eroded,
+    holes_filled,
+    largest_component,
+    long_runs,
+    within,
+)
 from node.domain.imaging import Voxels
 
 
@@ -57,11 +64,13 @@ GAS_HU, GAS_GAP_MM, GAS_RIM_MM = -250.0, 6.0, 2.0
 SKIN_DEPTH_MM, AIR_BELOW_HU = 4.0, -300.0
 #: Nothing in a body is as dense; teeth and cortical bone end below.
 METAL_HU = 2500.0
+#: Whether each value of `Compartment` belongs to the trunk.
+_IN_TRUNK = np.isin(np.arange(len(Compartment)), [int(part) for part in TRUNK])
 
 
 def trunk_of(labels: Labels) -> Mask:
     """The trunk on one slice: its largest connected part, without arms and table."""
-    return largest_component(np.isin(labels, [int(part) for part in TRUNK]))
+    return largest_component(_IN_TRUNK[labels])
 
 
 def settled(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Labels:
@@ -75,45 +84,60 @@ def settled(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Labels
     muscle = labels == Compartment.MUSCLE
     out = labels.copy()
     for neighbour in (Compartment.SUBCUTANEOUS, Compartment.VISCERAL):
-        reach = ndimage.binary_dilation(labels == neighbour, iterations=steps)
+        reach = dilated(labels == neighbour, steps)
         out[muscle & fat & reach] = neighbour
     outer = labels == Compartment.SUBCUTANEOUS
-    reach = ndimage.binary_dilation(muscle, iterations=steps)
+    reach = dilated(muscle, steps)
     out[outer & reach & (hu >= -29) & (hu <= 150)] = Compartment.MUSCLE
     return out
 
 
 def beside_gas(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Mask:
     """Bowel gas, the narrow gaps between its bubbles, and a rim around it."""
-    gas = (labels == Compartment.VISCERAL) & (hu < GAS_HU)
-    if not gas.any():
-        return np.zeros(labels.shape, np.bool_)
-    # Closing and rim by true distance, so that they are the same at every pixel size.
-    grown = ndimage.distance_transform_edt(~np.pad(gas, 1), pixel_mm) <= GAS_GAP_MM
-    closed = ndimage.distance_transform_edt(np.pad(grown, 1), pixel_mm) > GAS_GAP_MM
+    near = np.zeros(labels.shape, np.bool_)
+    everywhere = (labels == Compartment.VISCERAL) & (hu < GAS_HU)
     rim = max(GAS_RIM_MM, *pixel_mm)
-    near = ndimage.distance_transform_edt(~(closed[2:-2, 2:-2] | gas), pixel_mm) <= rim
-    return np.asarray(near, np.bool_)
+    # The gaps and the rim reach no further from the gas than this.
+    box = box_of(everywhere, int((GAS_GAP_MM + rim) / min(pixel_mm)) + 2)
+    if box is None:
+        return near
+    gas = everywhere[box]
+    # Closing and rim by true distance, so that they are the same at every pixel size.
+    grown = within(np.pad(gas, 1), GAS_GAP_MM, pixel_mm)
+    closed = ~within(~np.pad(grown, 1), GAS_GAP_MM, pixel_mm)
+    near[box] = within(closed[2:-2, 2:-2] | gas, rim, pixel_mm)
+    return near
 
 
 def shared_with_air(trunk: Mask, hu: Voxels, pixel_mm: tuple[float, float]) -> Mask:
     """The outermost pixel of the trunk, and whatever of it is mostly air."""
-    filled = ndimage.binary_fill_holes(trunk)
+    filled = holes_filled(trunk)
     depth = max(1, round(SKIN_DEPTH_MM / min(pixel_mm)))
-    deep = ndimage.binary_erosion(filled, iterations=depth, border_value=1)
+    deep = eroded(filled, depth, beyond=True)
     outside = ~filled | ((hu < AIR_BELOW_HU) & ~deep)
-    return np.asarray(ndimage.binary_dilation(outside), np.bool_)
+    return dilated(outside)
 
 
 def thick(muscle: Mask, pixel_mm: tuple[float, float]) -> Mask:
     """The parts of a muscle mask that are thicker than `THINNEST_MUSCLE_MM` both ways."""
     down, across = (int(THINNEST_MUSCLE_MM / size) + 1 for size in pixel_mm)
-    kept = ndimage.binary_opening(muscle, np.ones((1, across), np.bool_))
-    return np.asarray(kept & ndimage.binary_opening(muscle, np.ones((down, 1), np.bool_)), np.bool_)
+    return long_runs(muscle, across, 1) & long_runs(muscle, down, 0)
 
 
 def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[Tissue, Mask]:
     """(row, column) mask of each tissue on one slice; they do not overlap."""
+    masks = {tissue: np.zeros(labels.shape, np.bool_) for tissue in RULES}
+    # Nothing below looks further than one pixel beyond the trunk.
+    box = box_of(_IN_TRUNK[labels], 2)
+    if box is not None:
+        hu = np.ascontiguousarray(hu[box])
+        for tissue, mask in _in_box(np.ascontiguousarray(labels[box]), hu, pixel_mm).items():
+            masks[tissue][box] = mask
+    return masks
+
+
+def _in_box(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[Tissue, Mask]:
+    """`tissue_masks` of the part of a slice that holds the trunk."""
     labels = settled(labels, hu, pixel_mm)
     trunk = trunk_of(labels)
     masks = {
@@ -134,5 +158,5 @@ def mean_attenuation(muscle: Mask, hu: Voxels) -> float | None:
 
 def metal_area(labels: Labels, hu: Voxels, pixel_cm2: float) -> float:
     """Area denser than anything in a body, within the trunk, cm2."""
-    trunk = ndimage.binary_fill_holes(trunk_of(labels))
+    trunk = holes_filled(trunk_of(labels))
     return float((trunk & (hu > METAL_HU)).sum()) * pixel_cm2

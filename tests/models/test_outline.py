@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.outline import MAX_POINTS, largest_component, outer_polygon
+from models.morphology import largest_component
+from models.outline import MAX_POINTS, outer_polygon
 
 
 def shoelace(points: NDArray[np.float32]) -> float:
