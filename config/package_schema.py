@@ -85,7 +85,7 @@ class AcuteSection(Section):
 
 
 class LimitsSection(Section):
-    """What one job may use in the worker; a day and a terabyte are no limits any more."""
+    """What one job may use in the worker: at most a day, and a terabyte."""
 
     job_time_s: Annotated[float, Field(gt=0, le=86_400)]
     job_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)]
