@@ -12,7 +12,17 @@ from config.package_networks import NetworkSection
 from config.package_pipeline import fault_of
 from config.package_results import ResultsSection
 from config.package_steps import PostStep, PreStep
-from config.package_words import Line, Name, PackageFile, Positive, Sha256, Text, Uid
+from config.package_words import (
+    JobMemory,
+    JobTime,
+    Line,
+    Name,
+    PackageFile,
+    Positive,
+    Sha256,
+    Text,
+    Uid,
+)
 from config.schema.base import Section
 from config.schema.needs import Need
 
@@ -87,8 +97,8 @@ class AcuteSection(Section):
 class LimitsSection(Section):
     """What one job may use in the worker: at most a day, and a terabyte."""
 
-    job_time_s: Annotated[float, Field(gt=0, le=86_400)]
-    job_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)]
+    job_time_s: JobTime
+    job_memory_mb: JobMemory
 
 
 class SourceSection(Section):

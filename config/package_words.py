@@ -58,3 +58,6 @@ Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
 #: As people read it, e.g. a title.
 Line = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_line)]
+#: Of one job, s and MB (10^6): at most a day and a terabyte, so that no worker is lost for ever.
+JobTime = Annotated[float, Field(gt=0, le=86_400)]
+JobMemory = Annotated[int, Field(ge=256, le=1_000_000)]
