@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from config.messages import refusal
 from config.package_results import Code
 from config.package_steps import axes_of_patient
-from config.package_words import Positive, Text, Uid
+from config.package_words import JobMemory, JobTime, Text, Uid
 from config.schema.base import Section
 
 
@@ -63,6 +63,6 @@ class NnunetForm(Section):
     accumulate: Literal["float32", "float16"] = "float32"
     input_order: Literal[1, 3] = 3
     labels_back: Literal["linear", "nearest"] = "linear"
-    job_time_s: Positive = 3600.0
-    job_memory_mb: Annotated[int, Field(ge=256)] = 16_000
+    job_time_s: JobTime = 3600.0
+    job_memory_mb: JobMemory = 16_000
     labels: dict[Text, FormLabel] = Field(default_factory=dict)

@@ -12,7 +12,17 @@ from config.package_networks import NetworkSection
 from config.package_pipeline import fault_of
 from config.package_results import ResultsSection
 from config.package_steps import PostStep, PreStep
-from config.package_words import Name, PackageFile, Positive, Sha256, Text, Uid
+from config.package_words import (
+    JobMemory,
+    JobTime,
+    Line,
+    Name,
+    PackageFile,
+    Positive,
+    Sha256,
+    Text,
+    Uid,
+)
 from config.schema.base import Section
 from config.schema.needs import Need
 
@@ -76,7 +86,7 @@ class AcuteSection(Section):
     that decides; `threshold` names the operating threshold among `thresholds`.
     """
 
-    title: Annotated[str, Field(min_length=1, max_length=64)]
+    title: Line
     code: tuple[Text, Text]
     severity: Literal["routine", "urgent", "critical"]
     score: tuple[Text, Text] = ("111012", "DCM")
@@ -85,10 +95,10 @@ class AcuteSection(Section):
 
 
 class LimitsSection(Section):
-    """What one job may use in the worker."""
+    """What one job may use in the worker: at most a day, and a terabyte."""
 
-    job_time_s: Positive
-    job_memory_mb: Annotated[int, Field(ge=256)]
+    job_time_s: JobTime
+    job_memory_mb: JobMemory
 
 
 class SourceSection(Section):
@@ -106,9 +116,9 @@ class Package(Section):
 
     format: Literal[1, 2]
     name: Name
-    title: Annotated[str, Field(min_length=1, max_length=64)]
+    title: Line
     version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.-]+)?$")]
-    manufacturer: Annotated[str, Field(min_length=1, max_length=64)]
+    manufacturer: Line
     task: Annotated[int, Field(ge=1, le=99)]
     ebai_class: Literal["A", "B", "C"]
     pipeline: Annotated[str, AfterValidator(_pipeline)]

@@ -43,9 +43,21 @@ def _uid(text: str) -> str:
     return text
 
 
+def _line(text: str) -> str:
+    # It is printed on terminals and pages as it is.
+    if not text.isprintable():
+        raise refusal("a line break or a control character", "write one line of plain text")
+    return text
+
+
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 PackageFile = Annotated[str, AfterValidator(_inside)]
 Name = Annotated[str, AfterValidator(_name)]
 Uid = Annotated[str, AfterValidator(_uid)]
 Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
+#: As people read it, e.g. a title.
+Line = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_line)]
+#: Of one job, s and MB (10^6): at most a day and a terabyte, so that no worker is lost for ever.
+JobTime = Annotated[float, Field(gt=0, le=86_400)]
+JobMemory = Annotated[int, Field(ge=256, le=1_000_000)]

@@ -29,21 +29,30 @@ def load_code(manifest: ModelManifest) -> ModuleType:
         ModelError: the module is of another package, or of a folder in this one.
         Exception: whatever the package's own code raises.
     """
+    require_own_code(manifest)
+    name = manifest.identity.name
+    if manifest.pipeline.startswith(f"{_ROOM}.") and not any(
+        isinstance(finder, _OwnModules) and finder.serves(name, manifest.folder)
+        for finder in sys.meta_path
+    ):
+        sys.meta_path.insert(0, _OwnModules(name, manifest.folder))
+    return importlib.import_module(manifest.pipeline)
+
+
+def require_own_code(manifest: ModelManifest) -> None:
+    """Is the pipeline a module beside `model.yaml`, or none of any package?
+
+    Raises:
+        ModelError: it is of another package, or of a folder in this one.
+    """
     name, dotted = manifest.identity.name, manifest.pipeline
     room, *inside = dotted.split(".")
-    if room == _ROOM:
-        if len(inside) != 2 or inside[0] != name:
-            raise ModelError(
-                f"package {name}: its pipeline {dotted} is no module of its own folder, so its "
-                f"digest does not cover it; write pipeline: {_ROOM}.{name}.MODULE, and lay "
-                "MODULE.py beside model.yaml"
-            )
-        if not any(
-            isinstance(finder, _OwnModules) and finder.serves(name, manifest.folder)
-            for finder in sys.meta_path
-        ):
-            sys.meta_path.insert(0, _OwnModules(name, manifest.folder))
-    return importlib.import_module(dotted)
+    if room == _ROOM and (len(inside) != 2 or inside[0] != name):
+        raise ModelError(
+            f"package {name}: its pipeline {dotted} is no module of its own folder, so its digest "
+            f"does not cover it; write pipeline: {_ROOM}.{name}.MODULE, and lay MODULE.py beside "
+            "model.yaml"
+        )
 
 
 class _OwnModules(MetaPathFinder):

@@ -53,7 +53,7 @@ FIRST_COLUMN = {
     "manufacturer": "who answers for it.",
     "task": "a number from 1 to 99; it sets the series number of the results.",
     "ebai_class": "A: measures what is known; B: finds a known marker elsewhere; C: a new marker.",
-    "pipeline": "a word of this page, or the dotted name of a Python module with `analyse`.",
+    "pipeline": "a word of this page, or `models.NAME.MODULE` for MODULE.py with `analyse`.",
     "intended_use": "for what and for whom; goes into the card and into `models list`.",
     "triage": "true for acute tasks: 'not eligible' is reported as an object then.",
     "priority": "order of its jobs, smaller first.",

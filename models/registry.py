@@ -29,6 +29,8 @@ from node.domain.errors import ModelError
 from node.domain.finding import ModelIdentity
 
 MANIFEST_NAME = "model.yaml"
+#: No module of Python is larger; the node would read it all before it starts.
+MOST_CODE_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,12 @@ def package_digest(folder: Path) -> str:
     """
     parts = [folder / MANIFEST_NAME, *sorted(folder.glob("*.py"))]
     try:
+        for part in parts:
+            if part.stat().st_size > MOST_CODE_BYTES:
+                raise ModelError(
+                    f"package {folder.name}: {part} is larger than {MOST_CODE_BYTES:,} bytes, so "
+                    "it is no module of Python; install the package again, whole"
+                )
         lines = [f"{file_sha256(part)}  {part.name}\n" for part in parts]
     except OSError as error:
         raise ModelError(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from inference.engine import EngineOptions, open_network
 from inference.worker import WorkerPool
 from models.manifest import ModelManifest
+from models.package_code import require_own_code
 from models.signature import Trust
 from node.domain.errors import ModelError, WorkerError
 from node.pipeline.holding import HoldingSettings, memory_to_open_mb
@@ -44,11 +45,13 @@ def try_package(manifest: ModelManifest, trust: Trust, settings: HoldingSettings
 
 
 def check_networks(manifest: ModelManifest, settings: HoldingSettings) -> None:
-    """Open every network of a package on the CPU, within the limits of a worker.
+    """Open every network of a package on the CPU, within the limits of a worker; runs no code.
 
     Raises:
-        ModelError: one of them is not as the package states, hangs, or eats memory.
+        ModelError: one of them is not as the package states, hangs, or eats memory; or the
+            pipeline is no code of this package.
     """
+    require_own_code(manifest)
     memory_mb = memory_to_open_mb(ModelSetup(manifest=manifest))
     try:
         with trial() as pool:

@@ -168,6 +168,9 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     options.log_severity_level = _SILENT
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # It looks for a format of its own at the fifth byte, which may also stand in a sound ONNX file:
+    # what runs has to be what was inspected.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     if threads < len(os.sched_getaffinity(0)):
         # Threads that wait by spinning take the cores of receiving and of the other workers.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -19,7 +19,7 @@ from node.app import Node
 from node.cli.command import Command, Exit, add_json, print_rows
 from node.conformance import statement
 from node.doctor import examine
-from node.domain.errors import ConfigError, ConfigFault
+from node.domain.errors import ConfigError, ConfigFault, ModelError, NodeError
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
 from node.pipeline.unreachable import leading_nowhere
@@ -57,7 +57,14 @@ def check(options: argparse.Namespace) -> int:
     if unsigned := tuple(_unsigned(loaded)):
         raise ConfigError(faults=unsigned)
     trust = trust_of(loaded.appliance)
-    manifests = {name: load_trusted(MODELS_FOLDER / name, trust) for name in enabled}
+    manifests, faults = {}, []
+    for name in enabled:
+        try:
+            manifests[name] = load_trusted(MODELS_FOLDER / name, trust)
+        except NodeError as error:
+            faults.append(str(error))
+    if faults:
+        raise ModelError("\n".join(faults))
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
     for warning in (*_warnings(loaded), *leading_nowhere(loaded, manifests)):
         print(f"warning: {warning}")

@@ -145,13 +145,20 @@ def agreement(ours: NDArray[np.integer], theirs: NDArray[np.integer], what: str)
 
 
 def require_parity(rows: Iterable[Parity]) -> None:
-    """Every row within what is allowed.
+    """At least one row, and every one within what is allowed.
 
     Raises:
-        ImportRefused: one fault for each row that is not.
+        ImportRefused: one fault for each row that is not; nothing was compared.
     """
     faults = []
-    for row in rows:
+    compared = tuple(rows)
+    if not compared:
+        raise ImportRefused.once(
+            "parity",
+            "no generated volume was compared",
+            "the package was not written; report it with the model's configuration",
+        )
+    for row in compared:
         # Not "largest > allowed": a NaN must fail.
         if not row.logits.largest <= row.logits.allowed:
             why = (

@@ -57,10 +57,15 @@ class DecodingSettings:
 
 @dataclass(slots=True)
 class _Held:
-    """The frames of one study."""
+    """The frames of one study.
+
+    `digests`: of the image that was last offered at each place. The store uses its segments again,
+    so another image may come to lie where one that was taken back lay.
+    """
 
     descriptor: int
     offsets: dict[Extent, int] = field(default_factory=dict)
+    digests: dict[Extent, str] = field(default_factory=dict)
     bytes: int = 0
     waiting: int = 0
 
@@ -131,6 +136,9 @@ class Decoding:
                     log.warning("decoding.no_memory", cause=error.strerror)
                     return
                 self._held[instance.study_uid] = held
+            if held.digests.get(instance.extent) != instance.digest:
+                held.digests[instance.extent] = instance.digest
+                held.offsets.pop(instance.extent, None)
             held.waiting += 1
             self._line.append(instance)
         for loop in self.loops:
@@ -206,8 +214,10 @@ class Decoding:
             held = self._held.get(batch[0].study_uid)
             if held is not None:
                 held.waiting -= len(batch)
+                digests = {item.extent: item.digest for item in batch}
                 for frame in frames:
-                    held.offsets[frame.extent] = frame.offset
+                    if held.digests.get(frame.extent) == digests[frame.extent]:
+                        held.offsets[frame.extent] = frame.offset
                     held.bytes += frame.size
                     self._bytes += frame.size
             self._changed.notify_all()

@@ -18,8 +18,9 @@ import structlog
 
 from inference.builtin.pipeline import built_in
 from inference.device import DeviceServer, remote_network
-from inference.engine import EngineOptions, LoadedNetwork, open_network
+from inference.engine import EngineOptions, LoadedNetwork, choices_of, open_network
 from inference.golden import NetworkProof, check_golden
+from inference.providers import FP32
 from inference.worker_process import MEGABYTE, status_bytes
 from models.manifest import ModelManifest
 from models.package_code import load_code
@@ -252,8 +253,9 @@ def _proved(
 ) -> tuple[dict[str, LoadedNetwork], tuple[NetworkProof, ...], dict[str, str]]:
     """The networks on the best providers on which the golden case is reproduced."""
     manifest, engine = setup.manifest, setup.engine
-    passed_over: dict[str, str] = {}
-    last: ModelError | None = None
+    passed_over = _unprovable(setup)
+    engine = replace(engine, barred=engine.barred | passed_over.keys())
+    last = ModelError("; ".join(passed_over.values())) if passed_over else None
     while True:
         try:
             networks = {
@@ -278,6 +280,23 @@ def _proved(
         for network in networks.values():
             passed_over |= network.passed_over
         return networks, tuple(proofs), passed_over
+
+
+def _unprovable(setup: ModelSetup) -> dict[str, str]:
+    """Labels of what only a golden case could prove, where the package brings none.
+
+    A server may hold other weights under the same name; a lower precision is another network.
+    """
+    manifest = setup.manifest
+    if manifest.golden is not None:
+        return {}
+    why = f"package {manifest.identity.name} brings no golden case, which alone could prove it on"
+    return {
+        choice.label: f"{why} {choice.label}"
+        for spec in manifest.networks
+        for choice in choices_of(spec, setup.engine)
+        if choice.word == "triton" or choice.precision != FP32
+    }
 
 
 def pipeline_of(manifest: ModelManifest) -> Analyse:

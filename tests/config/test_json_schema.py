@@ -34,6 +34,7 @@ def test_every_quantity_has_its_unit_in_its_name() -> None:
     schema = json.loads(json_schema())
     counts = {"port", "priority", "version", "count", "threads", "series_number_base"}
     counts |= {"max_associations", "max_associations_per_peer", "spare_segments"}
+    counts |= {"decoders"}
     counts |= {"at_least"}  # in the unit that the model package states
     counts |= {"associations_per_minute", "resends", "set_aside_after", "failures_in_a_row"}
     counts |= {"decoders"}

@@ -167,3 +167,19 @@ def test_a_bag_of_any_number_of_items() -> None:
 def test_a_failure_is_told_in_the_words_that_say_what() -> None:
     told = "Exception from src/core.cpp:105:\nCheck 'x' failed at y.cpp:4:\nno such operator\n"
     assert str(failure("OpenVINO", RuntimeError(told))) == "OpenVINO: no such operator"
+
+
+def test_a_file_in_the_runtimes_own_format_is_not_loaded_past_the_inspection(
+    tmp_path: Path,
+) -> None:
+    made = tmp_path / "net.ort"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(made)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    cpu = ["CPUExecutionProvider"]
+    onnxruntime.InferenceSession(str(FOLDER / "flat.onnx"), options, providers=cpu)
+    content = made.read_bytes()
+    assert onnxruntime.InferenceSession(content, providers=cpu).get_inputs()
+    with pytest.raises(onnx_runtime.ORT_ERRORS):
+        onnxruntime.InferenceSession(content, onnx_runtime.session_options(1), providers=cpu)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import py_compile
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import models
 from models.package_code import load_code
 from models.registry import package_digest, read_manifest
 from node.domain.errors import ModelError
@@ -68,3 +71,14 @@ def test_a_pipeline_of_another_folder_is_refused(pipeline: str, tmp_path: Path) 
     made = build_package(tmp_path, "covered", pipeline=pipeline)
     with pytest.raises(ModelError, match="its digest does not cover it"):
         load_code(read_manifest(made))
+
+
+def test_a_package_does_not_stand_in_for_a_module_of_the_node(tmp_path: Path) -> None:
+    room = tmp_path / "models"
+    (room / "registry").mkdir(parents=True)
+    shutil.copy(models.__file__, room)
+    (room / "registry.py").write_text("WORD = 'ours'\n")
+    (room / "registry" / "__init__.py").write_text("WORD = 'a stranger'\n")
+    command = [sys.executable, "-c", "import models.registry; print(models.registry.WORD)"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout == "ours\n"

@@ -250,3 +250,30 @@ def test_what_is_no_file_is_refused_by_name(place: str, odd: str, tmp_path: Path
         path.symlink_to("/dev/zero" if odd == "device" else "/nonexistent")
     with pytest.raises(ModelError, match=f"{path.name} .*install the package again"):
         load_manifest(tmp_path / "example")
+
+
+def test_a_module_without_end_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (package(tmp_path) / "endless.py").open("wb") as stream:
+        stream.truncate(1 << 36)
+    with pytest.raises(ModelError, match=r"endless\.py is larger than 5,000,000 bytes"):
+        load_manifest(tmp_path / "example")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("job_time_s: 10", "job_time_s: 1.0e+30", "job_time_s: must be at most 86,?400"),
+        ("job_memory_mb: 512", "job_memory_mb: 1000000000000", "job_memory_mb: must be at most"),
+        ("title: A title", 'title: "A\\e[31mtitle"', "title: a line break or a control character"),
+        ("manufacturer: Somebody", 'manufacturer: "a\\nb"', "manufacturer: a line break"),
+    ],
+)
+def test_what_would_hang_a_worker_or_deceive_a_reader_is_refused(
+    right: str, wrong: str, told: str, tmp_path: Path
+) -> None:
+    manifest = package(tmp_path) / "model.yaml"
+    text = manifest.read_text()
+    assert right in text
+    manifest.write_text(text.replace(right, wrong))
+    with pytest.raises(ConfigError, match=told):
+        load_manifest(tmp_path / "example")

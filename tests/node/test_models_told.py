@@ -39,10 +39,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models = tmp_path / "models"
     build_package(models, "good")
     build_package(models, "other")
-    for module in ("node.packages", "node.cli.packages"):
+    for module in ("node.packages", "node.cli.packages", "node.cli.appliance"):
         monkeypatch.setattr(f"{module}.MODELS_FOLDER", models)
     installed = packages.installed_models
-    for module in ("node.cli.packages", "node.cli.service", "node.cli.studies"):
+    for module in (
+        "node.cli.packages",
+        "node.cli.service",
+        "node.cli.studies",
+        "node.cli.appliance",
+    ):
         monkeypatch.setattr(f"{module}.installed_models", lambda: installed(models))
     config = tmp_path / "appliance.yaml"
     document = {
@@ -133,3 +138,14 @@ def test_a_cause_for_a_report_names_no_folder_of_this_computer(cause: str, short
     assert short in told
     assert "/srv" not in told
     assert "/etc" not in told
+
+
+def test_check_names_every_package_that_may_not_run(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("good", "other"):
+        tamper(site.parent / "models" / name)
+    assert main(["check", "--config", str(site)]) == 1
+    told = capsys.readouterr().err
+    assert "package good: " in told
+    assert "package other: " in told

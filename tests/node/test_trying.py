@@ -24,3 +24,9 @@ def test_a_network_that_hangs_while_it_opens_is_stopped(tmp_path: Path) -> None:
     manifest = load_manifest(build_package(tmp_path, "good"))
     with pytest.raises(ModelError, match=r"opening its networks: .* took longer than 0 s"):
         check_networks(manifest, HoldingSettings(load_limit_s=0.0))
+
+
+def test_a_pipeline_of_another_package_is_named_before_anything_is_opened(tmp_path: Path) -> None:
+    folder = build_package(tmp_path, "stray", pipeline="models.other.pipeline")
+    with pytest.raises(ModelError, match="its digest does not cover it"):
+        check_networks(load_manifest(folder), HoldingSettings())

@@ -62,6 +62,11 @@ def test_dice_counts_each_label_and_labels_that_only_one_side_has() -> None:
         require_parity([row(Difference(largest=0, mean=0, scale=1), labels=found)])
 
 
+def test_a_package_that_was_compared_with_nothing_is_refused() -> None:
+    with pytest.raises(ImportRefused, match="no generated volume was compared"):
+        require_parity([])
+
+
 def test_generated_volumes_have_the_geometries_that_importers_get_wrong() -> None:
     cases = {case.name: case for case in generate_cases((60.0, 60.0, 50.0))}
     assert set(cases) == {"plain", "lps", "oblique", "sagittal"}

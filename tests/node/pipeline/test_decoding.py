@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 from inference.decoding import DecodeTask, decode_images
 from inference.volume import load_volume
 from node.domain.errors import WorkerError
-from node.domain.study import Instance
+from node.domain.study import Instance, InstanceUID
 from node.ledger import Ledger
 from node.ledger.states import StudyState
 from node.metrics import Metrics
@@ -31,13 +32,16 @@ class Decoders:
     def __init__(self) -> None:
         self.tasks: list[DecodeTask] = []
         self.dies = False
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def run(self, function: Any, argument: Any, *, time_limit_s: float, memory_mb: int) -> Any:
         self.tasks.append(argument)
         assert function is decode_images
         if self.dies:
             raise WorkerError("the worker running decode_images was killed by SIGSEGV")
-        return function(argument)
+        frames = function(argument)
+        self.meanwhile()
+        return frames
 
 
 class Bench:
@@ -100,6 +104,33 @@ def test_a_study_is_decoded_before_it_is_complete(tmp_path: Path, ledger: Ledger
     assert bench.count("decoded") == 20
     volume = load_volume(describe(rows).series[0], frames)
     np.testing.assert_array_equal(volume.voxels, cylinder(20, 64, 64))
+
+
+def test_a_frame_is_of_the_image_that_lies_there_now(tmp_path: Path, ledger: Ledger) -> None:
+    bench, rows = Bench(ledger, 1 << 30), rows_of(tmp_path / "a", 5)
+    study, place = rows[0].study_uid, rows[3].extent
+    bench.offer(rows)
+    bench.run()
+    decoded = bench.decoding.frames(study)
+    assert decoded is not None
+    # The segment was used again: another image, of the same length, at the same place.
+    other = replace(rows[3], sop_instance_uid=InstanceUID("1.2.3"), digest="another")
+    bench.offer((other,))
+    before = bench.decoding.frames(study)
+    assert before is not None
+    assert place not in before.offsets
+    bench.run()
+    after = bench.decoding.frames(study)
+    assert after is not None
+    assert after.offsets[place] != decoded.offsets[place]
+
+    # And one that was being decoded when its place was taken.
+    bench.offer((replace(other, digest="a third"),))
+    bench.decoders.meanwhile = lambda: bench.decoding.offer(replace(other, digest="a fourth"))
+    bench.decoding.step()
+    late = bench.decoding.frames(study)
+    assert late is not None
+    assert place not in late.offsets
 
 
 def test_frames_are_let_go_when_nothing_more_is_analysed(tmp_path: Path, ledger: Ledger) -> None:

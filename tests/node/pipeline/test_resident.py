@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
+from inference.backends.base import TritonSettings
 from inference.engine import EngineOptions
 from models.registry import read_manifest
 from models.signature import Trust
 from node.domain.errors import GoldenMismatch, ModelError
 from node.pipeline import resident
 from node.pipeline.resident import ModelSetup, Residents, open_model, prove_model
+from tests.inference.specs import FOLDER as NETWORKS
 from tests.node.packages import build_package, change_golden, tamper
 
 
@@ -83,6 +87,28 @@ def test_numbers_that_differ_from_the_golden_case_are_refused(tmp_path: Path) ->
     change_golden(folder, 1.01)
     with pytest.raises(GoldenMismatch, match="net on CPUExecutionProvider differs"):
         open_model(setup_of(folder))
+
+
+@pytest.mark.parametrize("golden", [True, False])
+def test_a_server_serves_only_what_a_golden_case_proves(golden: bool, tmp_path: Path) -> None:
+    pytest.importorskip("tritonclient.grpc", reason="the extra 'triton' is not installed here")
+    from tests.inference.triton_double import TritonDouble  # noqa: PLC0415 - needs the extra
+
+    folder = build_package(tmp_path, "far", golden=golden)
+    manifest = yaml.safe_load((folder / "model.yaml").read_text())
+    manifest["networks"][0]["tolerance"]["Triton"] = 0.001
+    (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
+    with TritonDouble({"far_net": NETWORKS / "flat.onnx"}) as server:
+        engine = EngineOptions(
+            providers=("triton", "cpu"), triton=TritonSettings(url=server.url, connect_timeout_s=5)
+        )
+        proof = open_model(setup_of(folder, engine=engine))
+        assert proof.providers == (("Triton",) if golden else ("CPUExecutionProvider",))
+        if not golden:
+            assert "no golden case" in proof.passed_over["triton"]
+            alone = setup_of(folder, engine=replace(engine, providers=("triton",)))
+            with pytest.raises(ModelError, match="no golden case, which alone could prove it"):
+                open_model(alone)
 
 
 def test_a_pipeline_that_cannot_be_imported_is_the_fault_of_the_package(tmp_path: Path) -> None:
