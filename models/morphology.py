@@ -163,9 +163,11 @@ def holes_filled(mask: Mask) -> Mask:
 
 def parts_of(mask: Mask) -> NDArray[np.uint32]:
     """Numbers from 1 of the parts whose pixels or voxels share a face; 0 outside of the mask."""
-    faces = {2: 4, 3: 6}[mask.ndim]
     parts = cc3d.connected_components(
-        np.ascontiguousarray(mask), connectivity=faces, binary_image=True, out_dtype=np.uint32
+        np.ascontiguousarray(mask),
+        connectivity=4 if mask.ndim == 2 else 6,
+        binary_image=True,
+        out_dtype=np.uint32,
     )
     return np.asarray(parts, np.uint32)
 

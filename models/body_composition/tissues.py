@@ -135,8 +135,8 @@ def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> d
     # Nothing below looks further than one pixel beyond the trunk.
     box = box_of(_in_trunk(labels), 2)
     if box is not None:
-        hu = np.ascontiguousarray(hu[box])
-        for tissue, mask in _in_box(np.ascontiguousarray(labels[box]), hu, pixel_mm).items():
+        part: Voxels = hu[box].copy()
+        for tissue, mask in _in_box(np.ascontiguousarray(labels[box]), part, pixel_mm).items():
             masks[tissue][box] = mask
     return masks
 
