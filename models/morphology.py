@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
+#: Up to so many numbers are looked for one after the other, which is faster than a table.
+_FEW = 8
+
 
 def box_of(mask: Mask, margin: int) -> tuple[slice, slice] | None:
     """The rows and columns that hold the mask and a margin round it; None for an empty mask.
@@ -100,7 +103,7 @@ def long_runs(mask: Mask, length: int, axis: int) -> Mask:
     kept = np.zeros_like(mask)
     if count <= 0:
         return kept
-    whole = along[:count].copy()
+    whole = along[:count].copy(order="K")
     for shift in range(1, length):
         whole &= along[shift : shift + count]
     out = np.moveaxis(kept, axis, 0)
@@ -148,18 +151,23 @@ def _swept(mask: Mask, element: Mask) -> Mask:
 def holes_filled(mask: Mask) -> Mask:
     """`binary_fill_holes(mask)`: what no way over faces joins to the border is filled."""
     parts = parts_of(~mask)
-    border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
-    open_air = np.zeros(int(parts.max()) + 1, np.bool_)
-    open_air[border] = True
-    open_air[0] = False
-    return np.asarray(~open_air[parts], np.bool_)
+    border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    open_air = border[border > 0]
+    if open_air.size > _FEW:
+        return np.isin(parts, open_air, invert=True)
+    filled = np.ones(mask.shape, np.bool_)
+    for number in open_air:
+        filled &= parts != number
+    return filled
 
 
 def parts_of(mask: Mask) -> NDArray[np.uint32]:
     """Numbers from 1 of the parts whose pixels or voxels share a face; 0 outside of the mask."""
-    faces = {2: 4, 3: 6}[mask.ndim]
     parts = cc3d.connected_components(
-        np.ascontiguousarray(mask), connectivity=faces, binary_image=True, out_dtype=np.uint32
+        np.ascontiguousarray(mask),
+        connectivity=4 if mask.ndim == 2 else 6,
+        binary_image=True,
+        out_dtype=np.uint32,
     )
     return np.asarray(parts, np.uint32)
 
@@ -170,10 +178,10 @@ def largest_component(mask: Mask) -> Mask:
     Of parts of one size, the one that comes first in the order of the array.
     """
     parts = parts_of(mask)
+    if int(parts.max(initial=0)) <= 1:
+        return parts > 0
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    if sizes.size == 1:
-        return np.zeros_like(mask)
     best = np.flatnonzero(sizes == sizes.max())
     if best.size == 1:
         return np.asarray(parts == best[0], np.bool_)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import IntEnum
 
 import numpy as np
@@ -18,6 +20,8 @@ SPACING_MM = 2.0
 VALUE_RANGE = (-250.0, 250.0)
 WINDOW = 256
 BATCH = 4
+#: Batches that the network may be ahead of the measuring.
+AHEAD = 1
 
 Labels = NDArray[np.uint8]
 
@@ -46,19 +50,32 @@ TRUNK = (
 def compartments(grid: Grid, network: Network, slices: Sequence[int]) -> Iterator[Labels]:
     """Compartments of the given canonical slices, in their order.
 
+    While the slices of one batch are being measured, the network looks at the next one.
+
     Yields:
         (row, column) uint8, values of `Compartment`, on the canonical pixels of the slice.
     """
-    for start in range(0, len(slices), BATCH):
-        planes = [grid.hu[index] for index in slices[start : start + BATCH]]
-        axes = [window_axes(plane, grid.spacing_mm[1:]) for plane in planes]
-        images = [
-            normalised(sample_plane(plane, *pair), VALUE_RANGE)
-            for plane, pair in zip(planes, axes, strict=True)
-        ]
-        logits = _run(network, images)
-        for plane, pair, output in zip(planes, axes, logits, strict=True):
-            yield brought_back(output, pair, plane.shape)
+    with ThreadPoolExecutor(1, thread_name_prefix="regions") as ahead:
+        running: deque[tuple[list[Voxels], list[tuple[Axis, Axis]], Future[list[Floats]]]] = deque()
+        for start in range(0, len(slices), BATCH):
+            planes = [grid.hu[index] for index in slices[start : start + BATCH]]
+            axes = [window_axes(plane, grid.spacing_mm[1:]) for plane in planes]
+            images = [
+                normalised(sample_plane(plane, *pair), VALUE_RANGE)
+                for plane, pair in zip(planes, axes, strict=True)
+            ]
+            running.append((planes, axes, ahead.submit(_run, network, images)))
+            if len(running) > AHEAD:
+                yield from _finished(*running.popleft())
+        while running:
+            yield from _finished(*running.popleft())
+
+
+def _finished(
+    planes: list[Voxels], axes: list[tuple[Axis, Axis]], run: Future[list[Floats]]
+) -> Iterator[Labels]:
+    for plane, pair, output in zip(planes, axes, run.result(), strict=True):
+        yield brought_back(output, pair, plane.shape)
 
 
 def _run(network: Network, images: list[Floats]) -> list[Floats]:
@@ -87,34 +104,50 @@ def brought_back(logits: Floats, axes: tuple[Axis, Axis], shape: tuple[int, ...]
     is not above the highest of them. So each class is brought back only to the pixels near
     which it comes close to that; everywhere else it cannot win.
     """
-    shifted = np.exp(logits - logits.max(axis=0, keepdims=True))
-    probability = shifted / shifted.sum(axis=0, keepdims=True)
-    rows, columns = axes[0].inverse(shape[0]), axes[1].inverse(shape[1])
     labels = np.zeros(shape, np.uint8)
-    able = probability > 1.0 / (len(probability) + 1)
-    boxes = [box_of(mask, 0) for mask in able]
-    # What no other class can win is outside.
-    boxes[0] = box_of(able[1:].any(axis=0), 0)
+    count = len(logits)
+    # A class that has 1/(n+1) lies no deeper than this below the class of index 0, outside.
+    depth = np.float32(np.log(count + 1) + 0.01)
+    region = box_of(logits[1:].max(axis=0) > logits[0] - depth, 2)
+    if region is None:
+        return labels
+    part = logits[:, region[0], region[1]]
+    shifted = np.exp(part - part.max(axis=0, keepdims=True))
+    probability = shifted / shifted.sum(axis=0, keepdims=True)
+    able = probability > 1.0 / (count + 1)
+    # Where no other class can win it is outside.
+    able[0] = able[1:].any(axis=0)
+    rows, columns = axes[0].inverse(shape[0]), axes[1].inverse(shape[1])
     best = np.full(shape, -1.0, np.float32)
-    for index, (channel, box) in enumerate(zip(probability, boxes, strict=True)):
+    for index, (channel, mask) in enumerate(zip(probability, able, strict=True)):
+        box = box_of(mask, 0)
         if box is None:
             continue
-        there_rows, from_rows = _reached(rows, box[0])
-        there_columns, from_columns = _reached(columns, box[1])
+        to_rows, of_rows = _reached(axes[0], shape[0], box[0], region[0].start)
+        to_columns, of_columns = _reached(axes[1], shape[1], box[1], region[1].start)
         there = (
-            rows[there_rows, from_rows]
-            @ channel[from_rows, from_columns]
-            @ columns[there_columns, from_columns].T
+            rows[to_rows, of_rows]
+            @ channel[_moved(of_rows, region[0].start), _moved(of_columns, region[1].start)]
+            @ columns[to_columns, of_columns].T
         )
-        known = best[there_rows, there_columns]
-        better = there > known
-        labels[there_rows, there_columns][better] = index
+        known = best[to_rows, to_columns]
+        np.copyto(labels[to_rows, to_columns], index, where=there > known)
         np.maximum(known, there, out=known)
     return labels
 
 
-def _reached(weights: Floats, points: slice) -> tuple[slice, slice]:
-    """The samples that points of the network have part in, and all points they are made of."""
-    first, last = np.flatnonzero(weights[:, points].any(axis=1))[[0, -1]]
-    made = np.flatnonzero(weights[first : last + 1].any(axis=0))
-    return slice(int(first), int(last) + 1), slice(int(made[0]), int(made[-1]) + 1)
+def _moved(points: slice, start: int) -> slice:
+    return slice(points.start - start, points.stop - start)
+
+
+def _reached(axis: Axis, length: int, points: slice, start: int) -> tuple[slice, slice]:
+    """The samples that points of the network have part in, and all points they are made of.
+
+    Args:
+        points: counted from `start` on the axis.
+    """
+    at = axis.points_at(length)
+    first = int(np.searchsorted(at, points.start + start - 1, "right"))
+    last = int(np.searchsorted(at, points.stop + start, "left"))
+    made = at[first:last]
+    return slice(first, last), slice(int(made[0]), int(np.ceil(made[-1])) + 1)

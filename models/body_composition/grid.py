@@ -160,6 +160,10 @@ class Axis:
         """
         return _inverse(self, length)
 
+    def points_at(self, length: int) -> NDArray[np.float64]:
+        """Where each of `length` source samples lies among the points, held at the ends."""
+        return np.clip((np.arange(length) - self.start) / self.step, 0, self.count - 1)
+
 
 #: Axes whose matrices are kept: those of neighbouring slices are mostly the same.
 _KEPT_AXES = 16
@@ -179,7 +183,7 @@ def _weights(axis: Axis, length: int) -> Floats:
 
 @lru_cache(maxsize=_KEPT_AXES)
 def _inverse(axis: Axis, length: int) -> Floats:
-    at = np.clip((np.arange(length) - axis.start) / axis.step, 0, axis.count - 1)[:, None]
+    at = axis.points_at(length)[:, None]
     distance = np.abs(at - np.arange(axis.count)[None, :])
     return _shared(np.clip(1.0 - distance, 0.0, None))
 

@@ -64,13 +64,18 @@ GAS_HU, GAS_GAP_MM, GAS_RIM_MM = -250.0, 6.0, 2.0
 SKIN_DEPTH_MM, AIR_BELOW_HU = 4.0, -300.0
 #: Nothing in a body is as dense; teeth and cortical bone end below.
 METAL_HU = 2500.0
-#: Whether each value of `Compartment` belongs to the trunk.
-_IN_TRUNK = np.isin(np.arange(len(Compartment)), [int(part) for part in TRUNK])
+# One after the other, so that two comparisons tell them from the rest.
+_FIRST, _LAST = min(TRUNK), max(TRUNK)
+assert sorted(TRUNK) == list(range(_FIRST, _LAST + 1))
 
 
 def trunk_of(labels: Labels) -> Mask:
     """The trunk on one slice: its largest connected part, without arms and table."""
-    return largest_component(_IN_TRUNK[labels])
+    return largest_component(_in_trunk(labels))
+
+
+def _in_trunk(labels: Labels) -> Mask:
+    return np.asarray((labels >= _FIRST) & (labels <= _LAST), np.bool_)
 
 
 def settled(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Labels:
@@ -128,10 +133,10 @@ def tissue_masks(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> d
     """(row, column) mask of each tissue on one slice; they do not overlap."""
     masks = {tissue: np.zeros(labels.shape, np.bool_) for tissue in RULES}
     # Nothing below looks further than one pixel beyond the trunk.
-    box = box_of(_IN_TRUNK[labels], 2)
+    box = box_of(_in_trunk(labels), 2)
     if box is not None:
-        hu = np.ascontiguousarray(hu[box])
-        for tissue, mask in _in_box(np.ascontiguousarray(labels[box]), hu, pixel_mm).items():
+        part: Voxels = hu[box].copy()
+        for tissue, mask in _in_box(np.ascontiguousarray(labels[box]), part, pixel_mm).items():
             masks[tissue][box] = mask
     return masks
 

@@ -58,7 +58,10 @@ def test_within_a_true_distance(distance_mm: float, pixel_mm: tuple[float, float
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 7])
 def test_runs_of_a_length(length: int) -> None:
     for mask in MASKS:
-        for axis, line in ((0, np.ones((length, 1))), (1, np.ones((1, length)))):
+        for axis, line in (
+            (0, np.ones((length, 1), np.bool_)),
+            (1, np.ones((1, length), np.bool_)),
+        ):
             expected = ndimage.binary_opening(mask, line)
             np.testing.assert_array_equal(long_runs(mask, length, axis), expected)
 

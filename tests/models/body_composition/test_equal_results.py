@@ -88,8 +88,8 @@ def _slow_masks(
     }
     both = masks[Tissue.MUSCLE] | masks[Tissue.INTERMUSCULAR]
     down, across = (int(THINNEST_MUSCLE_MM / size) + 1 for size in pixel_mm)
-    masks[Tissue.MUSCLE] &= ndimage.binary_opening(both, np.ones((1, across)))
-    masks[Tissue.MUSCLE] &= ndimage.binary_opening(both, np.ones((down, 1)))
+    masks[Tissue.MUSCLE] &= ndimage.binary_opening(both, np.ones((1, across), np.bool_))
+    masks[Tissue.MUSCLE] &= ndimage.binary_opening(both, np.ones((down, 1), np.bool_))
 
     filled = ndimage.binary_fill_holes(trunk)
     depth = max(1, round(SKIN_DEPTH_MM / min(pixel_mm)))
