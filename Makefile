@@ -37,9 +37,7 @@ lint: setup ## style, types, import contracts
 	$(VENV)/bin/lint-imports
 
 test: setup ## the whole test suite, under 20 minutes on 2 cores
-	$(RUN) -m pytest -q -n 2 -m "not slow" $(ARGS)
-	@# These measure processes and clocks, so nothing runs beside them.
-	$(RUN) -m pytest -q -m slow $(ARGS)
+	$(RUN) -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 demo: setup ## everything once, with a small PACS beside it; STUDIES=folder adds your own
 	@$(RUN) -m node demo $(if $(STUDIES),--studies $(STUDIES)) $(ARGS)
