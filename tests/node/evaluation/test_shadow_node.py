@@ -175,6 +175,7 @@ def test_the_shipped_model_agrees_with_itself_under_another_name(
         shutil.copytree(MODELS_FOLDER / "body_composition", target)
     stated = yaml.safe_load((copy / "model.yaml").read_text())
     stated["name"] = copy.name
+    stated["pipeline"] = f"models.{copy.name}.pipeline"
     stated["version"] = "0.3.0"
     stated["thresholds"]["metal_cm2"] = 5.0
     (copy / "model.yaml").write_text(yaml.safe_dump(stated))
