@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from enum import IntEnum
 
 import numpy as np
@@ -20,8 +18,6 @@ SPACING_MM = 2.0
 VALUE_RANGE = (-250.0, 250.0)
 WINDOW = 256
 BATCH = 4
-#: Batches that the network may be ahead of the measuring.
-AHEAD = 1
 
 Labels = NDArray[np.uint8]
 
@@ -50,32 +46,18 @@ TRUNK = (
 def compartments(grid: Grid, network: Network, slices: Sequence[int]) -> Iterator[Labels]:
     """Compartments of the given canonical slices, in their order.
 
-    While the slices of one batch are being measured, the network looks at the next one.
-
     Yields:
         (row, column) uint8, values of `Compartment`, on the canonical pixels of the slice.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="regions") as ahead:
-        running: deque[tuple[list[Voxels], list[tuple[Axis, Axis]], Future[list[Floats]]]] = deque()
-        for start in range(0, len(slices), BATCH):
-            planes = [grid.hu[index] for index in slices[start : start + BATCH]]
-            axes = [window_axes(plane, grid.spacing_mm[1:]) for plane in planes]
-            images = [
-                normalised(sample_plane(plane, *pair), VALUE_RANGE)
-                for plane, pair in zip(planes, axes, strict=True)
-            ]
-            running.append((planes, axes, ahead.submit(_run, network, images)))
-            if len(running) > AHEAD:
-                yield from _finished(*running.popleft())
-        while running:
-            yield from _finished(*running.popleft())
-
-
-def _finished(
-    planes: list[Voxels], axes: list[tuple[Axis, Axis]], run: Future[list[Floats]]
-) -> Iterator[Labels]:
-    for plane, pair, output in zip(planes, axes, run.result(), strict=True):
-        yield brought_back(output, pair, plane.shape)
+    for start in range(0, len(slices), BATCH):
+        planes = [grid.hu[index] for index in slices[start : start + BATCH]]
+        axes = [window_axes(plane, grid.spacing_mm[1:]) for plane in planes]
+        images = [
+            normalised(sample_plane(plane, *pair), VALUE_RANGE)
+            for plane, pair in zip(planes, axes, strict=True)
+        ]
+        for plane, pair, output in zip(planes, axes, _run(network, images), strict=True):
+            yield brought_back(output, pair, plane.shape)
 
 
 def _run(network: Network, images: list[Floats]) -> list[Floats]:
