@@ -110,10 +110,13 @@ class SeriesReader:
         if form.frames > 1:
             return None
         descriptor, offset = source
-        if descriptor == self._descriptor and layout.pixel_bytes < form.frame_bytes:
+        # Behind the image others follow in the same file: what it states may not be there.
+        there = layout.pixel_bytes
+        if extent.length is not None:
+            there = min(there, extent.length - layout.pixel_offset)
+        if descriptor == self._descriptor and there < form.frame_bytes:
             raise PixelDataError(
-                f"is cut off: {layout.pixel_bytes} of {form.frame_bytes} bytes of pixel data "
-                "are there"
+                f"is cut off: {there} of {form.frame_bytes} bytes of pixel data are there"
             )
         return Image(form=form, rescale=rescale, unit=unit, descriptor=descriptor, offset=offset)
 

@@ -63,6 +63,7 @@ class ImageCohort:
             _reporting(self._running), models_folder=self._running.models_folder
         ) as core:
             core.start_workers()
+            core.roster.load_all()
             for batch in batches(self._listed(wanted)):
                 yield from self._analysed(core, batch)
 

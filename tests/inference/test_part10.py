@@ -21,6 +21,8 @@ from pydicom.uid import (
 from inference.attributes import Attributes, quiet_pydicom
 from inference.codecs import READ_TAGS
 from inference.part10 import PIXEL_DATA, Layout, lay_out
+from inference.reading import SeriesReader
+from node.domain.errors import PixelDataError
 from node.domain.extent import Extent
 from tests.dicom_factory import ct_series, write
 from tests.inference.reading import files_under
@@ -78,6 +80,21 @@ def test_an_instance_in_the_middle_of_a_segment_is_found(tmp_path: Path) -> None
     layout = laid_out(segment, 8192, len(content))
     assert layout is not None
     assert content[layout.pixel_offset :][: layout.pixel_bytes] == pydicom.dcmread(path).PixelData
+
+
+def test_an_image_that_was_cut_off_never_takes_pixels_of_the_next_one(tmp_path: Path) -> None:
+    """It lies in a segment before an image of somebody else."""
+    (path, other) = write(ct_series(slices=2), tmp_path)
+    whole = path.read_bytes()
+    segment = tmp_path / "segment"
+    segment.write_bytes(whole[:-3000] + other.read_bytes())
+    reader = SeriesReader(is_ct=True)
+    try:
+        assert reader.open(Extent(segment, 0, len(whole))) is not None
+        with pytest.raises(PixelDataError, match="is cut off"):
+            reader.open(Extent(segment, 0, len(whole) - 3000))
+    finally:
+        reader.close()
 
 
 def test_compressed_pixels_are_told(tmp_path: Path) -> None:

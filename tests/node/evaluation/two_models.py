@@ -22,7 +22,7 @@ receiver:
   peers: {{here: {{addresses: [127.0.0.1], any_ae_title: true}}}}
 storage: {{path: {storage}, refuse_above_percent: 99, keep_free_gb: 0, spare_segments: 0}}
 completion: {{quiet_time_s: 0.5, interrupted_quiet_time_s: 2}}
-models: {{{first}: {{enabled: true}}, {second}: {{enabled: true}}}}
+models: {{{first}: {{unsigned: true}}, {second}: {{unsigned: true}}}}
 routes:
   first: {{models: [{first}], destinations: [pacs]}}
   second: {{models: [{second}], shadow: true}}
