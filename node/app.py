@@ -25,9 +25,8 @@ from node.pipeline.reconciliation import reconcile
 from node.pipeline.retention import Retention, RetentionRule
 from node.pipeline.shadow import ShadowAgreement
 from node.pipeline.wording import in_short
+from node.reader_settings import api_settings, assessment_words
 from node.settings import (
-    api_settings,
-    assessment_words,
     couriers_of,
     receiver_settings,
     web_settings,

@@ -16,10 +16,7 @@ from inference.backends.base import TritonSettings
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from models.signature import Trust
-from node.access import Tokens
 from node.domain.addresses import authority
-from node.domain.errors import ConfigError
-from node.domain.feedback import Answer
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.archive import ArchiveSettings
@@ -50,8 +47,6 @@ NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
 #: Longest wait for a PACS that is asked about a study.
 ARCHIVE_TIMEOUT_S = 20.0
-#: Shortest token of the API.
-API_TOKEN_CHARACTERS = 16
 #: More decode faster than images come.
 _MOST_DECODERS = 4
 
@@ -380,37 +375,3 @@ def trust_of(appliance: Appliance) -> Trust:
         keys=appliance.signatures.keys,
         unsigned=frozenset(name for name, model in appliance.models.items() if model.unsigned),
     )
-
-
-def api_settings(appliance: Appliance) -> Tokens:
-    """Who may use the API; raises ConfigError for a token that is short, or stands for two."""
-    web = appliance.http
-    tokens = {f"http.api_tokens.{name}": file.read() for name, file in web.api_tokens.items()}
-    if web.api_token is not None:
-        tokens["http.api_token"] = web.api_token.read()
-    owners: dict[str, str] = {}
-    for key, token in tokens.items():
-        if len(token) < API_TOKEN_CHARACTERS:
-            raise ConfigError(
-                f"{key}: the token has fewer than {API_TOKEN_CHARACTERS} characters - write a "
-                "random text into its file (openssl rand -hex 32)"
-            )
-        if owners.setdefault(token, key) != key:
-            raise ConfigError(
-                f"{key}: this is the token of {owners[token]} too - give each its own text"
-            )
-    shared = tokens.pop("http.api_token", "")
-    return Tokens(
-        shared=shared, named={key.rpartition(".")[2]: token for key, token in tokens.items()}
-    )
-
-
-def assessment_words(appliance: Appliance) -> Mapping[tuple[str, str], Answer]:
-    """What the codes of the site's viewers say of a finding, by code value and scheme."""
-    codes = appliance.feedback.assessment_codes
-    words: dict[tuple[str, str], Answer] = {}
-    for answer in Answer:
-        for text in getattr(codes, answer.value):
-            value, _, scheme = text.partition("^")
-            words[value, scheme] = answer
-    return words

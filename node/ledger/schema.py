@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.ledger.feedback_schema import FEEDBACK
+from node.ledger.service_schema import SERVICE
 
 SCHEMA_VERSION = 9
 
@@ -369,35 +370,6 @@ CREATE TABLE IF NOT EXISTS companion (
 ) WITHOUT ROWID;
 """
 
-_SERVICE = """
--- the models in use: whether they can be, and how they did on this computer
-CREATE TABLE IF NOT EXISTS model (
-    model TEXT PRIMARY KEY,
-    state TEXT NOT NULL DEFAULT 'loading',
-    cause TEXT NOT NULL DEFAULT '',
-    since REAL NOT NULL DEFAULT 0,
-    -- of the package and of this computer, when it reproduced its golden case last
-    digest TEXT NOT NULL DEFAULT '',
-    fingerprint TEXT NOT NULL DEFAULT '',
-    -- JSON object: what its networks cannot be run on here -> cause
-    barred TEXT NOT NULL DEFAULT '{}',
-    -- JSON object: the last proof
-    proof TEXT NOT NULL DEFAULT '{}',
-    proved_at REAL,
-    -- when somebody asked to try it again
-    asked_at REAL
-) WITHOUT ROWID;
-
--- memory that the newest jobs of each model took
-CREATE TABLE IF NOT EXISTS job_use (
-    id INTEGER PRIMARY KEY,
-    model TEXT NOT NULL,
-    voxels INTEGER NOT NULL,
-    peak_mb INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS job_use_by_model ON job_use (model, id);
-"""
-
 #: Version -> what brings a ledger of the version before there.
 MIGRATIONS = {
     3: _ALERTS,
@@ -406,5 +378,5 @@ MIGRATIONS = {
     6: _IDENTITY,
     7: _FACTS,
     8: FEEDBACK,
-    9: _SERVICE,
+    9: SERVICE,
 }

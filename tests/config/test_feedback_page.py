@@ -14,7 +14,7 @@ from node.domain.errors import ConfigError
 from node.domain.feedback import Answer
 from node.ledger.documents import DocumentState
 from node.pipeline.reader_reports import MAX_BYTES
-from node.settings import api_settings, assessment_words
+from node.reader_settings import api_settings, assessment_words
 from node.web import MAX_BODY_BYTES
 from tests.config.test_alerts_page import GOOD
 
