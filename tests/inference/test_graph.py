@@ -23,7 +23,9 @@ def test_standard_networks_pass(name: str) -> None:
 
 def test_the_shipped_networks_pass() -> None:
     weights = Path(__file__).parents[2] / "models/body_composition/weights"
-    for path in weights.glob("*.onnx"):
+    paths = sorted(weights.glob("*.onnx"))
+    assert [path.stem for path in paths] == ["levels", "regions"]
+    for path in paths:
         inspect_graph(path.read_bytes(), path.stem)
 
 

@@ -67,8 +67,10 @@ def test_the_size_of_a_series_is_known_from_its_facts(ledger: Ledger) -> None:
 
 def test_an_analysis_that_is_alone_begins_however_little_there_is(ledger: Ledger) -> None:
     gate = MemoryGate(ledger, available_mb=lambda: 10)
+    begun = False
     with gate.admitted(4096, never):
-        pass
+        begun = True
+    assert begun
 
 
 def test_a_second_analysis_waits_until_the_first_gives_its_memory_back(ledger: Ledger) -> None:
