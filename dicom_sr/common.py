@@ -39,11 +39,12 @@ class Kind(IntEnum):
     REPORT = 1
     SEGMENTATION = 2
     CAPTURE = 3
+    STRUCTURE_SET = 4
 
     @property
     def word(self) -> str:
         """As a series description says it."""
-        return {1: "report", 2: "segmentation", 3: "summary"}[self.value]
+        return {1: "report", 2: "segmentation", 3: "summary", 4: "contours"}[self.value]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -38,6 +38,8 @@ class ResultContext:
         revision: instance number of a report that replaces others; None: one more than the
             newest of them.
         identity: values by keyword that take the place of those of the images.
+        contours: segments come as an RT Structure Set too. Not in `repr`, from which UIDs are
+            made: the other objects of a result are the same with and without it.
     """
 
     software_version: str
@@ -55,6 +57,7 @@ class ResultContext:
     predecessor: tuple[Predecessor, ...] = ()
     revision: int | None = None
     identity: tuple[tuple[str, str], ...] = ()
+    contours: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.label == "cleared" and not self.responsible_person.strip():

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from dicom_sr.common import ResultInput
 from dicom_sr.context import Predecessor, ResultContext
 from dicom_sr.report import write_report
+from dicom_sr.rtstruct import why_no_structure_set, write_structure_set
 from dicom_sr.secondary_capture import write_captures
 from dicom_sr.segmentation import why_no_segmentation, write_segmentation
 from node.domain.finding import Findings
@@ -22,8 +23,9 @@ def write_results(
 ) -> tuple[Dataset, ...]:
     """Every result object of one task on one study; never empty.
 
-    The capture pages come first, then the segmentation (where there is one), and the report
-    that refers to all of them last. The same arguments give the same bytes.
+    The capture pages come first, then the segmentation (where there is one) and the structure
+    set (where the site asked for it), and last the report, which refers to pages and
+    segmentation. The same arguments give the same bytes.
 
     Args:
         findings: of any status; "not eligible" and "failed" are reported too.
@@ -35,12 +37,13 @@ def write_results(
         ResultError: the findings cannot be expressed as valid objects.
     """
     work = ResultInput(findings=findings, study=study, series=series, context=context)
-    missing = why_no_segmentation(work)
+    missing = [text for why in (why_no_segmentation, why_no_structure_set) if (text := why(work))]
     if missing:
-        told = replace(findings, limits=(*findings.limits, missing))
+        told = replace(findings, limits=(*findings.limits, *missing))
         work = ResultInput(findings=told, study=study, series=series, context=context)
     captures = write_captures(work)
     segmentation = write_segmentation(work)
     report = write_report(work, segmentation, captures)
-    middle = () if segmentation is None else (segmentation,)
+    structure_set = write_structure_set(work)
+    middle = [item for item in (segmentation, structure_set) if item is not None]
     return (*captures, *middle, report)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.uid import SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 
 def lay_out(files: Iterable[Path], out: Path) -> list[Path]:
@@ -80,4 +80,6 @@ def _kind(data_set: Dataset) -> str:
         return "capture"
     if data_set.SOPClassUID == SegmentationStorage:
         return "segmentation"
+    if data_set.SOPClassUID == RTStructureSetStorage:
+        return "structure set"
     return "report" if "ContentSequence" in data_set else "object"

@@ -83,6 +83,9 @@ def configuration_digest(appliance: Appliance, model: str) -> str:
         "thresholds": dict(appliance.models[model].thresholds),
         "version": VERSION,
     }
+    if appliance.models[model].contours:
+        # Not there where it is not asked for: results that stand stay as they are.
+        relevant["contours"] = True
     text = json.dumps(relevant, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -101,6 +104,7 @@ def result_context(appliance: Appliance, model: str) -> ResultContext:
         responsible_person=str(node.responsible_person or ""),
         series_number_base=results.series_number_base,
         patient_identity_on_pages=results.patient_identity_on_pages,
+        contours=appliance.models[model].contours,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from node.domain.anatomy import SeeAnatomy
 from node.domain.finding import Findings, ModelIdentity
 from node.domain.imaging import Network, Progress, Volume
 from node.domain.slide import Slide
@@ -36,6 +37,8 @@ class AnalysisRequest:
         thresholds: the manifest's thresholds, by name.
         progress: called with the name of each stage as it starts.
         companions: by role: the CT of a PET, the prior of a scan.
+        anatomy: of the series, for a package that says `uses: [anatomy]`; the first package of
+            a study that calls it computes it, all others get what was computed. None for others.
     """
 
     volume: Volume
@@ -46,6 +49,7 @@ class AnalysisRequest:
     thresholds: Mapping[str, float]
     progress: Progress = silent
     companions: Mapping[str, CompanionSeries] = field(default_factory=dict)
+    anatomy: SeeAnatomy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

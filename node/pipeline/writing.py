@@ -15,6 +15,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     EnhancedSRStorage,
     KeyObjectSelectionDocumentStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -25,6 +26,7 @@ KINDS = {
     ComprehensiveSRStorage: "report",
     Comprehensive3DSRStorage: "report",
     SegmentationStorage: "segmentation",
+    RTStructureSetStorage: "structure set",
     SecondaryCaptureImageStorage: "secondary capture",
     KeyObjectSelectionDocumentStorage: "rejection note",
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.nn import functional as nnf
+from torch.utils.data import IterableDataset
 
 from models.anatomy.intensity import scale
 from models.anatomy.train.cache import FOLDER, STEPS_MM, STRUCTURE_OF, TISSUE_OF
@@ -147,6 +149,22 @@ def _render(
     hu = hu + field((1, 1, *PATCH), 4, g)[0, 0] * uniform(g, 0, 9)
     hu = hu + field((1, 1, *PATCH), 26, g)[0, 0] * soft * uniform(g, 0, 22)
     return hu[None, None], middle
+
+
+class Examples(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Endless examples of one seed; drawn in a process of its own beside the training."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(image (1, 1, *PATCH), structures (1, *PATCH)), as `draw` gives them."""
+        torch.set_num_threads(1)
+        generator = torch.Generator().manual_seed(self._seed)
+        pool = TrunkPool(self._seed)
+        while True:
+            yield draw(pool, generator)
 
 
 def draw(pool: TrunkPool, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

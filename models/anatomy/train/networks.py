@@ -13,11 +13,11 @@ from models.anatomy.structures import Structure
 from models.body_composition.train.networks import FoldedUNet
 from models.phantoms.tissue import Level
 
-PATCH = (80, 64, 96)
-"""(slices, rows, columns) of one training block at 4 mm: 320 x 256 x 384 mm."""
+PATCH = (64, 64, 96)
+"""(slices, rows, columns) of one training block at 4 mm: 256 x 256 x 384 mm."""
 STEP_MM = 4.0
 WIDTHS = (16, 32, 64, 112)
-LAST = 32
+LAST = 24
 LEVELS = Path(__file__).parents[2] / "body_composition" / "weights" / "levels.onnx"
 """The network of vertebral levels, whose features training starts from."""
 

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader
 
 from models.anatomy.structures import Structure
-from models.anatomy.train.examples import TrunkPool, draw
+from models.anatomy.train.examples import Examples
 from models.anatomy.train.networks import anatomy_network, start_from_levels
 from models.body_composition.train.averaging import Average
 from models.body_composition.train.regions import loss_of
@@ -37,15 +38,14 @@ WEIGHTS = _weights()
 def train(minutes: float, out: Path, seed: int = 17, start: Path | None = None) -> Path:
     """Train for a wall-clock budget; writes `anatomy.pt` (averaged weights) and a log."""
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    pool = TrunkPool(seed)
+    examples = iter(DataLoader(Examples(seed), batch_size=None, num_workers=1, prefetch_factor=4))
     network = anatomy_network()
     if start is None:
         start_from_levels(network)
     else:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, anatomy_network())
-    peak = 2e-3 if start is None else 1.2e-3
+    peak = 2e-3
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
     log: list[dict[str, float]] = []
     begin, step, running = time.monotonic(), 0, 0.0
@@ -53,7 +53,7 @@ def train(minutes: float, out: Path, seed: int = 17, start: Path | None = None) 
         fall = 0.02 + 0.98 * math.cos(done * math.pi / 2)
         for group in optimiser.param_groups:
             group["lr"] = peak * min(1, (step + 1) / 60) * fall
-        image, target = draw(pool, generator)
+        image, target = next(examples)
         optimiser.zero_grad(set_to_none=True)
         loss = loss_of(network(image), target, WEIGHTS)
         loss.backward()
