@@ -227,6 +227,7 @@ class ModelManifest:
             network, and what becomes which finding.
         needs: other series that it analyses together with the first, by role; a route may
             state a role otherwise.
+        uses: packages whose sight of the same series its pipeline asks for: ("anatomy",).
     """
 
     identity: ModelIdentity
@@ -247,3 +248,4 @@ class ModelManifest:
     postprocess: tuple[PostStep, ...] = ()
     results: Results | None = None
     needs: Mapping[str, Need] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()

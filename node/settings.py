@@ -69,10 +69,22 @@ def routes_of(
                 rules=naming,
                 priority=manifest.priority if model.priority is None else model.priority,
                 report_not_eligible=manifest.triage if reported is None else reported,
-                configuration_digest=configuration_digest(appliance, name),
+                configuration_digest=_with_uses(
+                    configuration_digest(appliance, name), manifest, manifests
+                ),
             )
         )
     return tuple(routes)
+
+
+def _with_uses(
+    digest: str, manifest: ModelManifest, manifests: Mapping[str, ModelManifest]
+) -> str:
+    """The digest of a configuration, with the packages that the model builds on."""
+    used = [manifests[name].identity.digest for name in manifest.uses if name in manifests]
+    if not used:
+        return digest
+    return hashlib.sha256("\n".join([digest, *used]).encode()).hexdigest()
 
 
 def configuration_digest(appliance: Appliance, model: str) -> str:
@@ -260,11 +272,20 @@ def web_settings(appliance: Appliance) -> WebSettings:
     )
 
 
-def model_setups(appliance: Appliance, routes: Sequence[ModelRoute]) -> tuple[ModelSetup, ...]:
-    """The models that routes name, the most urgent first, with the thresholds of this site."""
+def model_setups(
+    appliance: Appliance, routes: Sequence[ModelRoute], manifests: Mapping[str, ModelManifest] | None = None
+) -> tuple[ModelSetup, ...]:
+    """The models that routes name, the most urgent first, with the thresholds of this site.
+
+    Then the packages that these build on and no route names.
+    """
     setups = []
-    for route in sorted(routes, key=lambda route: route.priority):
-        manifest = route.manifest
+    known = manifests or {}
+    ordered = [route.manifest for route in sorted(routes, key=lambda route: route.priority)]
+    used = dict.fromkeys(name for manifest in ordered for name in manifest.uses)
+    routed = {manifest.identity.name for manifest in ordered}
+    ordered += [known[name] for name in used if name in known and name not in routed]
+    for manifest in ordered:
         own = appliance.models[manifest.identity.name].thresholds
         manifest = replace(manifest, thresholds={**manifest.thresholds, **own})
         setups.append(ModelSetup(manifest=manifest, trust=trust_of(appliance)))

@@ -26,11 +26,13 @@ from inference.nameless_file import NamelessFile
 from inference.projection import load_projections
 from inference.reading import DecodedFrames
 from inference.series import describe_study, describe_with_facts
+from inference.shared_anatomy import see_shared
 from inference.shared_volume import Loaded, load_shared
 from inference.volume import load_volume
 from inference.worker_process import MEGABYTE, PeakMemory
 from node.domain.acute import Observation, observe
 from node.domain.analysis import AnalysisRequest, CompanionSeries
+from node.domain.anatomy import Anatomy
 from node.domain.errors import PixelDataError, VolumeError
 from node.domain.facts import StudyFacts
 from node.domain.finding import Findings, Status, Tracked
@@ -38,7 +40,7 @@ from node.domain.identity import differing, stated_identity, with_identity
 from node.domain.imaging import Volume
 from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
 from node.domain.verdict import Companion
-from node.pipeline.resident import ModelSetup, residents
+from node.pipeline.resident import ModelSetup, residents, seer_of
 from node.pipeline.writing import WrittenObject, write_folder
 
 log = structlog.get_logger(__name__)
@@ -98,6 +100,8 @@ class AnalysisTask:
         rejected, rejection: objects to reject by a note of their own, and why.
         decoded: compressed images of the study that were decoded before.
         shared: of the stacks that other jobs look at too, where the volume is kept for all.
+        anatomy: the package that sees anatomy, where the model asks for it.
+        anatomies: of stacks, where what that package sees is kept for all jobs of the study.
     """
 
     study: StudyInput
@@ -115,6 +119,8 @@ class AnalysisTask:
     others: tuple[StudyInput, ...] = ()
     decoded: DecodedFrames | None = None
     shared: Mapping[StackID, NamelessFile] = field(default_factory=dict)
+    anatomy: ModelSetup | None = None
+    anatomies: Mapping[StackID, NamelessFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +147,7 @@ class AnalysisResult:
             the images say something else.
         use: memory that it took, and what for.
         loads: volumes that it read itself; shared: that another job had read.
+        anatomy_runs: of the anatomy package; anatomy_reused: series that another job had seen.
     """
 
     status: Status
@@ -157,6 +164,8 @@ class AnalysisResult:
     use: MemoryUse | None = None
     loads: int = 0
     shared: int = 0
+    anatomy_runs: int = 0
+    anatomy_reused: int = 0
 
 
 def describe(task: FactsTask) -> tuple[CompletedStudy, StudyFacts]:
@@ -176,7 +185,14 @@ def analyse(task: AnalysisTask) -> AnalysisResult:
     if task.status_only is not None:
         return result
     use = MemoryUse(voxels=run.voxels, peak_mb=-(-memory.peak_bytes // MEGABYTE))
-    return replace(result, use=use, loads=run.loads, shared=run.shared)
+    return replace(
+        result,
+        use=use,
+        loads=run.loads,
+        shared=run.shared,
+        anatomy_runs=run.anatomy_runs,
+        anatomy_reused=run.anatomy_reused,
+    )
 
 
 def _carried_out(run: _Run) -> AnalysisResult:
@@ -202,6 +218,8 @@ class _Run:
         self.seconds: dict[str, float] = {}
         self.voxels = 0
         self.loads = self.shared = 0
+        self.anatomy_runs = self.anatomy_reused = 0
+        self._anatomies: dict[StackID, Anatomy] = {}
         self.manifest = task.setup.manifest
         with self._timed("describe"):
             described = task.study.describe()
@@ -241,6 +259,8 @@ class _Run:
             thresholds=self.manifest.thresholds,
             companions=companions,
         )
+        if self.task.anatomy is not None:
+            request = replace(request, anatomy=partial(self._anatomy, self.task.anatomy, request))
         with self._timed("analyse"):
             return model.analyse(request)
 
@@ -263,6 +283,41 @@ class _Run:
         self.loads += not loaded.was_shared
         self.shared += loaded.was_shared
         return loaded.volume
+
+    def _anatomy(self, setup: ModelSetup, request: AnalysisRequest) -> Anatomy:
+        """What the anatomy package sees in the series; from another job where one saw it.
+
+        Raises:
+            ModelError: the package cannot be used.
+        """
+        uid = request.series.stack_id
+        if uid not in self._anatomies:
+            self._anatomies[uid] = self._seen(setup, request)
+        return self._anatomies[uid]
+
+    def _seen(self, setup: ModelSetup, request: AnalysisRequest) -> Anatomy:
+        def compute() -> Anatomy:
+            self.anatomy_runs += 1
+            with self._timed("anatomy"):
+                model = residents.get(setup)
+                return seer_of(setup.manifest)(
+                    replace(
+                        request,
+                        model=setup.manifest.identity,
+                        networks=model.networks,
+                        thresholds=setup.manifest.thresholds,
+                        companions={},
+                    )
+                )
+
+        file = self.task.anatomies.get(request.series.stack_id)
+        if file is not None:
+            # The node lets go of it when the study is over: then it is computed anew.
+            with suppress(OSError):
+                seen = see_shared(file, compute)
+                self.anatomy_reused += seen.was_shared
+                return seen.anatomy
+        return compute()
 
     def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | None]]:
         for candidate, companion in self.task.companions:

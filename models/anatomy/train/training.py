@@ -45,7 +45,7 @@ def train(minutes: float, out: Path, seed: int = 17, start: Path | None = None) 
     else:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, anatomy_network())
-    peak = 2e-3
+    peak = 3e-3
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
     log: list[dict[str, float]] = []
     begin, step, running = time.monotonic(), 0, 0.0
