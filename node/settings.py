@@ -273,7 +273,9 @@ def web_settings(appliance: Appliance) -> WebSettings:
 
 
 def model_setups(
-    appliance: Appliance, routes: Sequence[ModelRoute], manifests: Mapping[str, ModelManifest] | None = None
+    appliance: Appliance,
+    routes: Sequence[ModelRoute],
+    manifests: Mapping[str, ModelManifest] | None = None,
 ) -> tuple[ModelSetup, ...]:
     """The models that routes name, the most urgent first, with the thresholds of this site.
 
@@ -287,8 +289,8 @@ def model_setups(
     ordered += [known[name] for name in used if name in known and name not in routed]
     for manifest in ordered:
         own = appliance.models[manifest.identity.name].thresholds
-        manifest = replace(manifest, thresholds={**manifest.thresholds, **own})
-        setups.append(ModelSetup(manifest=manifest, trust=trust_of(appliance)))
+        at_site = replace(manifest, thresholds={**manifest.thresholds, **own})
+        setups.append(ModelSetup(manifest=at_site, trust=trust_of(appliance)))
     return tuple(setups)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models.anatomy.names import LEFT, PAIRED, RIGHT, SINGLE, sided
 from models.anatomy.sampling import FINE_MM, Sight
@@ -58,23 +59,26 @@ def tidy(sight: Sight, middle: NDArray[np.float64]) -> Tidy:
     names = {SINGLE[Structure.BODY][0]: SINGLE[Structure.BODY][1]}
     columns = np.arange(labels.shape[2])
     is_left = columns[None, :] > middle[:, None]
-    for structure, (value, name) in SINGLE.items():
-        if structure is Structure.BODY:
+    boxes = ndimage.find_objects(sight.labels, max(Structure))
+    for structure in Structure:
+        box = boxes[structure - 1] if structure > Structure.BODY else None
+        if box is None or not (structure in SINGLE or structure in PAIRED):
             continue
-        kept = kept_parts(sight.labels == structure, structure)
-        if kept.any():
-            labels[kept] = value
-            names[value] = name
-    for structure, (values, name) in PAIRED.items():
-        whole = sight.labels == structure
-        if not whole.any():
-            continue
-        for side, value in zip((RIGHT, LEFT), values, strict=True):
-            half = is_left if side == LEFT else ~is_left
-            kept = kept_parts(whole & half[:, None, :], structure)
+        whole = sight.labels[box] == structure
+        if structure in SINGLE:
+            parts = [(SINGLE[structure], whole)]
+        else:
+            values, name = PAIRED[structure]
+            left = is_left[box[0], None, box[2]]
+            parts = [
+                ((values[0], sided(name, RIGHT)), whole & ~left),
+                ((values[1], sided(name, LEFT)), whole & left),
+            ]
+        for (value, called), part in parts:
+            kept = kept_parts(part, structure)
             if kept.any():
-                labels[kept] = value
-                names[value] = sided(name, side)
+                labels[box][kept] = value
+                names[value] = called
     return Tidy(labels, names)
 
 

@@ -35,6 +35,8 @@ CLEARLY = 0.25
 #: How far from the spine's course the head of a rib lies at most, mm.
 RIB_HEAD_MM = (16.0, 50.0)
 _FLOOR = 0.02
+#: A lowest body of less than this share of the next one's height or volume is none.
+WHOLE = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ def find_spine(grid: Grid, sight: Sight) -> Spine:
     if course is None:
         return EMPTY
     heights = _heights(course, sight, body)
-    bodies = _parted(course, sight, body, heights)
+    bodies = _whole(_parted(course, sight, body, heights), sight)
     if not bodies:
         return EMPTY
     first, clear = _numbered([one.votes for one in bodies])
@@ -194,6 +196,18 @@ def _parted(course: Course, sight: Sight, body: Mask, discs: Sequence[float]) ->
             )
         )
     return tuple(found)
+
+
+def _whole(bodies: tuple[Parted, ...], sight: Sight) -> tuple[Parted, ...]:
+    """Without a piece of the sacrum that the network took for a body.
+
+    It lies lowest, is much lower and smaller than the body above it, and no slice cuts it.
+    """
+    if len(bodies) < 3 or bodies[0].slices[0] <= 0 or not (sight.labels == Structure.SACRUM).any():
+        return bodies
+    lowest, above = bodies[0], bodies[1]
+    is_low = lowest.slices[1] - lowest.slices[0] < WHOLE * (above.slices[1] - above.slices[0])
+    return bodies[1:] if is_low or lowest.ml < WHOLE * above.ml else bodies
 
 
 def _votes(sight: Sight, where: NDArray[np.int64]) -> Floats:
