@@ -77,9 +77,7 @@ def routes_of(
     return tuple(routes)
 
 
-def _with_uses(
-    digest: str, manifest: ModelManifest, manifests: Mapping[str, ModelManifest]
-) -> str:
+def _with_uses(digest: str, manifest: ModelManifest, manifests: Mapping[str, ModelManifest]) -> str:
     """The digest of a configuration, with the packages that the model builds on."""
     used = [manifests[name].identity.digest for name in manifest.uses if name in manifests]
     if not used:
@@ -89,7 +87,7 @@ def _with_uses(
 
 def configuration_digest(appliance: Appliance, model: str) -> str:
     """Hex digest of every configured value that changes a result object of the model."""
-    relevant = {
+    relevant: dict[str, object] = {
         "node": appliance.node.model_dump(mode="json", exclude={"time_zone"}),
         "results": appliance.results.model_dump(mode="json"),
         "thresholds": dict(appliance.models[model].thresholds),

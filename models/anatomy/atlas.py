@@ -86,7 +86,7 @@ def midline(sight: Sight) -> NDArray[np.float64]:
     seen = np.flatnonzero(totals > 10)
     if seen.size:
         at = (counts[seen] * columns).sum(axis=1) / totals[seen]
-        return np.interp(np.arange(len(spine)), seen, at)
+        return np.asarray(np.interp(np.arange(len(spine)), seen, at), np.float64)
     body = (sight.labels != Structure.OUTSIDE).sum(axis=(0, 1))
     middle = float((body * columns).sum() / max(1, int(body.sum())))
     return np.full(len(spine), middle)

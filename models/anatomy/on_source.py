@@ -50,14 +50,14 @@ def _paint(target: NDArray[np.uint8], number: int, mask: Floats, weights: Sequen
     planes: dict[int, Floats] = {}
     across = weights[2].T
     for row, slab in zip(weights[0], target, strict=True):
-        used = np.flatnonzero(row)
+        used = [int(index) for index in np.flatnonzero(row)]
         for index in used:
-            if int(index) not in planes:
-                planes[int(index)] = weights[1] @ mask[index] @ across
+            if index not in planes:
+                planes[index] = weights[1] @ mask[index] @ across
         for index in tuple(planes):
             if index < used[0]:
                 del planes[index]
-        mixed = sum(row[index] * planes[int(index)] for index in used)
+        mixed = sum(row[index] * planes[index] for index in used)
         slab[np.asarray(mixed) >= 0.5] = number
 
 

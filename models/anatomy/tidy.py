@@ -54,10 +54,10 @@ def tidy(sight: Sight, middle: NDArray[np.float64]) -> Tidy:
     Args:
         middle: (slice,) column of the patient's midline on the fine grid.
     """
-    labels = np.zeros(sight.labels.shape, np.uint8)
+    labels: NDArray[np.uint8] = np.zeros_like(sight.labels)
     labels[sight.labels != Structure.OUTSIDE] = SINGLE[Structure.BODY][0]
     names = {SINGLE[Structure.BODY][0]: SINGLE[Structure.BODY][1]}
-    columns = np.arange(labels.shape[2])
+    columns = np.arange(sight.labels.shape[2])
     is_left = columns[None, :] > middle[:, None]
     boxes = ndimage.find_objects(sight.labels, max(Structure))
     for structure in Structure:

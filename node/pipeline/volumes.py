@@ -126,9 +126,7 @@ class Volumes:
                 held = self._studies[job.study_uid] = _Shared()
             for key in keys:
                 self._add(held, job.study_uid, key)
-            shared = {
-                key[0]: NamelessFile.of(held.files[key]) for key in keys if key in held.files
-            }
+            shared = {key[0]: NamelessFile.of(held.files[key]) for key in keys if key in held.files}
             return shared, self._anatomies(held, keys, task)
 
     def _anatomies(
@@ -136,7 +134,7 @@ class Volumes:
     ) -> dict[StackID, NamelessFile]:
         if task.anatomy is None:
             return {}
-        found = {}
+        found: dict[StackID, NamelessFile] = {}
         for uid, digest in keys:
             key = (uid, digest, task.anatomy.manifest.identity.digest)
             if key not in held.anatomies:
