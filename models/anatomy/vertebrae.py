@@ -35,6 +35,10 @@ CLEARLY = 0.25
 #: How far from the spine's course the head of a rib lies at most, mm.
 RIB_HEAD_MM = (16.0, 50.0)
 _FLOOR = 0.02
+#: With fewer bodies no level is stated.
+LEAST_BODIES = 3
+#: Of the slices through a lumbar body less than this share is lung.
+LUNG_SHARE = 0.05
 #: A lowest body of less than this share of the next one's height or volume is none.
 WHOLE = 0.6
 
@@ -238,6 +242,10 @@ def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine
     if clear < CLEARLY:
         doubts.append("two ways to count the vertebrae are equally good")
     lowest = spine.bodies[0]
+    if len(spine.bodies) < LEAST_BODIES:
+        doubts.append(f"fewer than {LEAST_BODIES} vertebrae are in view")
+    if _is_beside_lung(lowest, sight) and spine.first < LEVELS.index("L2"):
+        doubts.append(f"lung lies beside the vertebra that looks like {spine.level(0)}")
     if _is_on_sacrum(lowest, sight):
         if spine.first == 0:
             anchors.append("sacrum")
@@ -254,6 +262,12 @@ def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine
             doubts.append(f"the lowest ribs lie at the vertebra that looks like "
                           f"{spine.level(ribbed)}, not like T12")  # fmt: skip
     return replace(spine, anchors=tuple(anchors), doubts=tuple(doubts))
+
+
+def _is_beside_lung(body: Parted, sight: Sight) -> bool:
+    """Is a part of the slices through the body lung?"""
+    part = sight.labels[body.slices[0] : body.slices[1] + 1]
+    return bool((part == Structure.LUNG).sum() > LUNG_SHARE * (part != Structure.OUTSIDE).sum())
 
 
 def _is_on_sacrum(body: Parted, sight: Sight) -> bool:

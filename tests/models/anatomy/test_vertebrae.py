@@ -67,6 +67,18 @@ def test_a_low_piece_of_sacrum_is_no_vertebra() -> None:
     assert found.bodies[0].slices[0] >= 38
 
 
+def test_lung_beside_what_looks_like_l5_is_a_doubt() -> None:
+    grid, sight = spine(LUMBAR[:4])
+    sight.labels[:, :, :20] = S.LUNG
+    found = find_spine(grid, sight)
+    assert not found.is_certain
+    assert any("lung" in doubt for doubt in found.doubts)
+
+
+def test_two_vertebrae_are_too_few_to_be_named() -> None:
+    assert not find_spine(*spine(LUMBAR[:2])).is_certain
+
+
 def test_nothing_is_found_of_nothing() -> None:
     grid, sight = spine([], sacrum=False)
     assert find_spine(grid, sight).bodies == ()
