@@ -74,12 +74,11 @@ class Canvas:
             self.sums[(planes, slice(None), *rest)] = output
             self.total[(planes, *rest)] = 1
             return
-        for number, plane in enumerate(range(planes.start, planes.stop)):
-            scores = output[number]
+        for scores, weights, plane in zip(output, self._weights, self.sums[planes], strict=True):
+            target, counted = plane[(slice(None), *rest)], scores
             if not self._uniform:
-                scores = np.multiply(scores, self._weights[number], out=self._product)
-            target = self.sums[(plane, slice(None), *rest)]
-            np.add(target, scores, out=target, casting="same_kind")
+                counted = np.multiply(scores, weights, out=self._product)
+            np.add(target, counted, out=target, casting="same_kind")
         if self._weighed:
             self.total[(planes, *rest)] += self._weights
 
