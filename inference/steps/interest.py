@@ -72,9 +72,15 @@ def _head_to_foot(image: Image) -> int:
 
 def _filled(mask: Mask, axis: int) -> Mask:
     """Holes of each plane along an axis; a lung is open at the ends of a scan, not in a plane."""
-    planar = ndimage.generate_binary_structure(3, 1)
-    planar[tuple(slice(0, 3, 2) if each == axis else slice(None) for each in range(3))] = False
-    return np.asarray(ndimage.binary_fill_holes(mask, planar), np.bool_)
+    filled = mask.copy()
+    for plane in np.moveaxis(filled, axis, 0):
+        around, count = ndimage.label(~plane)
+        is_open = np.zeros(count + 1, np.bool_)
+        for edge in (around[0], around[-1], around[:, 0], around[:, -1]):
+            is_open[edge] = True
+        is_open[0] = False
+        plane[...] = ~is_open[around]
+    return filled
 
 
 def _grown(mask: Mask, image: Image, margin_mm: float) -> Mask:
