@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -74,6 +74,8 @@ SPELT_OUT: Final = str.maketrans(
 )
 #: A character that no font has: what it looks like is how a missing glyph looks.
 MISSING: Final = "\uffff"
+#: Widths that are kept: lines are measured again and again while they are fitted.
+_MEASURED: Final = 1024
 
 
 @cache
@@ -105,6 +107,7 @@ def _drawable(character: str) -> str:
     return base if base.isascii() and base.isprintable() else "?"
 
 
+@lru_cache(_MEASURED)
 def text_width(text: str, size: int) -> int:
     """Advance width of one line, px."""
     return int(np.ceil(sum(font(each).getlength(run) for run, each, _ in _runs(text, size))))
@@ -317,11 +320,24 @@ def _blend(colours: NDArray[np.float32], overlay: Overlay, thickness: int) -> No
     height, width = colours.shape[:2]
     mask = Image.fromarray(overlay.mask.astype(np.uint8) * 255)
     smooth = np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR))
-    inside = smooth >= 128
+    box = _box(smooth >= 128)
+    if box is None:
+        return
+    # A pixel beyond the box is outside of the mask, as one beyond the border is.
+    inside = smooth[box] >= 128
+    part = colours[box]
     tint = np.asarray(overlay.colour, np.float32)
     if overlay.filled:
-        colours[inside] = (1 - FILL_ALPHA) * colours[inside] + FILL_ALPHA * tint
-    colours[inside & ~_eroded(inside, thickness)] = tint
+        np.copyto(part, (1 - FILL_ALPHA) * part + FILL_ALPHA * tint, where=inside[:, :, None])
+    np.copyto(part, tint, where=(inside & ~_eroded(inside, thickness))[:, :, None])
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """The rows and columns that hold a mask; None for an empty one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _eroded(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ least one, because viewers show nothing of a report with a group that has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from highdicom import sr
@@ -18,7 +18,14 @@ from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish
 from dicom_sr.measurement_groups import frames_of, measurement_groups, text_item
-from dicom_sr.source import bare_reference, bare_references, classes, home_of, study_class
+from dicom_sr.source import (
+    bare_reference,
+    class_of,
+    classes,
+    home_of,
+    reference_to,
+    study_class,
+)
 from dicom_sr.wording import (
     CLEARED_COMMENT,
     NO_RESULT,
@@ -49,12 +56,13 @@ def write_report(
         ResultError: the findings cannot be expressed as a valid report.
     """
     results = [*captures, segmentation] if segmentation is not None else [*captures]
-    sources = [*bare_references(work.study, work.series), *_companions(work)]
     try:
+        content = _tree(work, segmentation)
         data_set: Dataset = sr.Comprehensive3DSR(
             # highdicom looks the class of the first one up in its tables: never an odd source.
-            evidence=[*(_as_evidence(item, work) for item in results), *sources],
-            content=_tree(work, segmentation),
+            evidence=[_as_evidence(results[0], work)],
+            # Given the whole tree it would copy and parse it, as reading the report back does.
+            content=_empty_root(),
             series_instance_uid=work.series_uid(Kind.REPORT),
             series_number=work.series_number(Kind.REPORT),
             sop_instance_uid=work.object_uid(Kind.REPORT),
@@ -65,12 +73,14 @@ def write_report(
             is_verified=False,
             specific_character_set="ISO_IR 192",
         )
+        data_set.update(content)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ResultError(
             f"the findings cannot be written as a TID 1500 report: {error}",
             study_uid=work.study.study_uid,
             series_uid=work.series.series_uid,
         ) from error
+    data_set.CurrentRequestedProcedureEvidenceSequence = [_evidence(work, results)]
     if data_set.CompletionFlag == "PARTIAL":
         data_set.CompletionFlagDescription = clipped(work.findings.reason)
     _predecessors(data_set, work)
@@ -79,15 +89,34 @@ def write_report(
     return data_set
 
 
-def _companions(work: ResultInput) -> list[Dataset]:
-    """Images of other series of the study that the content refers to."""
+def _evidence(work: ResultInput, results: Sequence[Dataset]) -> Dataset:
+    """The results, every image of the series, and those of other series that the content names.
+
+    All are of one study (PS3.3 C.17.2, CurrentRequestedProcedureEvidenceSequence).
+    """
+    listed: dict[str, dict[str, str]] = {}
+    for result in results:
+        series = listed.setdefault(str(result.SeriesInstanceUID), {})
+        series[str(result.SOPInstanceUID)] = str(result.SOPClassUID)
     own = classes(work.series)
-    uids = [str(plane.sop_instance_uid) for plane in _referenced_planes(work)]
-    return [
-        bare_reference(work.study, home_of(work.study, work.series, uid), uid)
-        for uid in dict.fromkeys(uids)
-        if uid not in own
-    ]
+    listed.setdefault(str(work.series.series_uid), {}).update(own)
+    for plane in _referenced_planes(work):
+        uid = str(plane.sop_instance_uid)
+        if uid not in own:
+            home = home_of(work.study, work.series, uid)
+            series = listed.setdefault(str(home.series_uid), {})
+            series[uid] = classes(home).get(uid, class_of(home))
+    study = Dataset()
+    study.StudyInstanceUID = str(work.study.study_uid)
+    study.ReferencedSeriesSequence = [_listed(*item) for item in listed.items()]
+    return study
+
+
+def _listed(series_uid: str, instances: Mapping[str, str]) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = series_uid
+    item.ReferencedSOPSequence = [reference_to(*pair) for pair in instances.items()]
+    return item
 
 
 def _as_evidence(result: Dataset, work: ResultInput) -> Dataset:
@@ -141,10 +170,16 @@ def _request(data_set: Dataset, work: ResultInput) -> None:
     data_set.ReferencedRequestSequence = [item]
 
 
-def _tree(work: ResultInput, segmentation: Dataset | None) -> Dataset:
+def _empty_root() -> sr.ContainerContentItem:
     root = sr.ContainerContentItem(
         name=as_code(codes.IMAGING_MEASUREMENT_REPORT), template_id="1500"
     )
+    root.ContentSequence = ContentSequence()
+    return root
+
+
+def _tree(work: ResultInput, segmentation: Dataset | None) -> Dataset:
+    root = _empty_root()
     content = ContentSequence()
     content.extend(sr.LanguageOfContentItemAndDescendants(_english()))
     content.extend(_observer(work))

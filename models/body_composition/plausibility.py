@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from models.body_composition.grid import Grid, Mask
+from models.body_composition.side_by_side import each
 from models.body_composition.verdict import Refusal
 from models.morphology import holes_filled, largest_component, opened
 from node.domain.imaging import Voxels
@@ -50,7 +52,7 @@ def refuse_implausible(grid: Grid) -> Refusal | None:
     """A reason not to look further, or None."""
     count = grid.shape[0]
     indices = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(int))
-    looks = [_look(grid, int(index)) for index in indices]
+    looks = each(partial(_look, grid), [int(index) for index in indices])
     return _units(looks) or _size(looks) or _chest(looks) or _content(looks)
 
 

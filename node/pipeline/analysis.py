@@ -290,8 +290,9 @@ class _Run:
             with self._timed("write"):
                 findings = keep_tracking(findings, self.series[uid], self.task.earlier)
                 data_sets = write_results(findings, self.study, self.series[uid], self.task.context)
-                validate(data_sets, self.study)
-                objects = write_folder((*data_sets, *self._note(data_sets)), self.task.folder)
+                files = validate(data_sets, self.study)
+                every = (*data_sets, *self._note(data_sets))
+                objects = write_folder(every, self.task.folder, files)
         self.seconds.update({f"model {name}": s for name, s in findings.seconds.items()})
         return AnalysisResult(
             status=findings.status,
