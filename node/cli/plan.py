@@ -36,7 +36,7 @@ def plan(options: argparse.Namespace) -> int:
     """Compare; 0: nothing would change, 1: something would, 2: refused."""
     try:
         current = load(options.config, installed_models()).appliance
-        changed = load(options.new, installed_models()).appliance
+        changed = load(options.new, installed_models(), "--new").appliance
         found = compare(_studies(options, current), _routes(current), _routes(changed))
     except NodeError as error:
         complain(str(error))
