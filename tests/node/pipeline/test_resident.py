@@ -144,7 +144,7 @@ def test_other_numbers_at_a_later_proof_name_the_provider_also_across_processes(
     monkeypatch.setattr(resident, "check_golden", differs)
     with pytest.raises(GoldenMismatch) as caught:
         prove_model(setup)
-    told = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - as from a worker
+    told = pickle.loads(pickle.dumps(caught.value))
     assert (told.provider, str(told)) == ("cpu", "other numbers")
 
 
