@@ -167,7 +167,7 @@ def read_package(folder: Path) -> Package:
         raise ModelError(
             f"{path} {kind}; name the folder of a package, or install the package again, whole"
         )
-    return read_document(path, Package)
+    return read_document(path, Package, "")
 
 
 def listed_files(package: Package) -> tuple[tuple[str, str], ...]:

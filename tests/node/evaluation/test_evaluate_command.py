@@ -15,6 +15,7 @@ from dicom_sr.common import ResultInput
 from dicom_sr.context import Predecessor
 from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from inference.series import describe_study
+from node import packages
 from node.cli.main import main
 from node.domain.finding import Status
 from tests.dicom_factory import instances
@@ -380,3 +381,36 @@ def test_a_true_value_without_a_measurement_has_its_reason(
     assert evaluate(folder, [f"{one},8", f"{two},13"], head=head) == FAILURES
     told = "1 without nodule 1: Diameter (nodules): failed: out of memory"
     assert told in capsys.readouterr().out
+
+
+def test_a_package_that_cannot_be_read_leaves_out_its_own_model_only_and_is_named(
+    folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken = tmp_path / "models" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "model.yaml").write_text("format: [\n")
+    monkeypatch.setattr(packages, "MODELS_FOLDER", tmp_path / "models")
+    good = folder.study("s", Said(found=(Found(certainty=90),)))
+    row = f"{good.study_uid},{NODULE},positive"
+    assert evaluate(folder, [row], "--json") == FAILURES
+    written = capsys.readouterr()
+    assert "model broken is left out, because its package cannot be read" in written.err
+    assert "model.yaml:" in written.err
+    assert {one["model"] for one in json.loads(written.out)["evaluations"]} == {"nodules"}
+    # Who asks about another model is not told of it.
+    assert evaluate(folder, [row], "--json", "--model", "nodules") == GOOD
+    assert "broken" not in capsys.readouterr().err
+
+
+def test_results_of_a_package_that_cannot_be_read_are_not_judged_without_its_thresholds(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "models" / "nodules"
+    broken.mkdir(parents=True)
+    (broken / "model.yaml").write_text("format: [\n")
+    monkeypatch.setattr(packages, "MODELS_FOLDER", tmp_path / "models")
+    good = folder.study("s", Said(found=(Found(certainty=90),)))
+    assert evaluate(folder, [f"{good.study_uid},{NODULE},positive"], "--json") == REFUSED
