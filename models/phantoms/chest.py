@@ -184,6 +184,7 @@ class _Setup:
     shift: tuple[float, float, float]
 
 
+@lru_cache(maxsize=4)
 def _setup(seed: int, asked: ChestOptions) -> _Setup:
     anatomy = build_chest(seed)
     rng = np.random.default_rng([seed, 300])

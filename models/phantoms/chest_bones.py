@@ -100,7 +100,7 @@ def ribs(frame: ChestFrame, rng: np.random.Generator) -> list[Bone]:
     front = frame.cage(z.astype(np.float32))[1] - 7.0 * s
     x0 = 0.3 * frame.spine(z.astype(np.float32))[1]
     half = np.interp(z / s, [204, 225, 290, 306, 330, 352], [10, 15, 15, 15, 26, 24]) * s
-    for t in np.linspace(-1, 1, 9):
+    for t in np.linspace(-1, 1, 15):
         bar = np.stack([z, front + 1.2 * abs(t) * s, x0 + t * half], 1)
         sternum.append((bar, np.full(40, 4.9 * s)))
     xiphoid = np.array([[204 * s, front[0], x0[0]], [178 * s, front[0] + 4 * s, x0[0]]])
@@ -153,7 +153,7 @@ def _scapula(
     s = frame.scale
     turn = 0.22 if arms_up else 0.0
     parts: list[tuple[Points, NDArray[np.float64] | float]] = []
-    heights = np.linspace(258 + 14 * (arms_up), 366, 42)
+    heights = np.linspace(258 + 14 * (arms_up), 366, 75)
     for z in heights:
         t = (z - heights[0]) / (heights[-1] - heights[0])
         medial = 0.62 + 0.10 * (1 - t) + turn * (1 - t)
@@ -167,7 +167,7 @@ def _scapula(
         path = points + ray * outside[:, None]
         edge = np.interp(np.linspace(0, 1, 16), [0, 0.08, 0.8, 1], [2.6, 1.35, 1.6, 4.2])
         parts.append((path, edge * s))
-        if abs(z - 336) < 3.5:
+        if abs(z - 336) < 2.0:
             root = path[1]
             ridge = path[10] + ray[10] * 22 * s
             parts.append((np.stack([root, ridge, head + np.array([16, 26, side * 6]) * s,

@@ -127,7 +127,7 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
     spine = frame.spine(axes[0])[0].reshape(-1, 1, 1)
     front = frame.cage(axes[0])[1].reshape(-1, 1, 1)
     rise = (z - np.float32(carina[0])) / s
-    half = np.interp(rise, [-140, -70, -20, 30, 75, 110], [16, 22, 26, 27, 32, 40])
+    half = np.interp(rise, [-140, -70, -20, 20, 75, 110], [16, 20, 22, 19, 26, 36])
     middle = np.interp(rise, [-120, -40, 60], [10, 3, 0]).astype(np.float32) * s
     ahead = np.maximum(front + 3, np.float32(carina[1]) - 62 * s)
     block = np.minimum(half.astype(np.float32) * s - np.abs(x - middle), y - ahead)
@@ -136,10 +136,10 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
     septum = (1.6 + 0.25 * fat) * s + 0.30 * np.maximum(front + (6 + 1.2 * fat) - y, 0)
     line = np.interp(rise, [-130, -60, 20], [14, 2, -2]).astype(np.float32) * s
     wedge = np.minimum(septum - np.abs(x - line), spine - 20 * s - y)
-    thymus = np.interp(rise, [10, 60, 90], [0, 16, 34]).astype(np.float32) * s
+    thymus = np.interp(rise, [10, 60, 90], [0, 12, 30]).astype(np.float32) * s
     wedge = np.maximum(wedge, np.minimum(thymus - np.abs(x), spine - 20 * s - y))
     np.maximum(out, wedge, out=out)
-    return out
+    return gaussian_filter(out, 1.3)
 
 
 _MARGIN = {"artery": 3.0, "vein": 3.0}

@@ -37,7 +37,7 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
     turned = basis((1.0, 0.1, -0.3), (0.0, 1.0, 0.0))
     size = scene.findings.organs
     organs = (
-        (T.LIVER, (116, -8, -66), (86, 84, 92), np.eye(3), 1.5),
+        (T.LIVER, (112, -8, -72), (96, 104, 100), np.eye(3), 1.0),
         (T.LIVER, (138, -62, -6), (66, 40, 46), shape, 1.5),
         (T.SPLEEN, (128, 26, 104), (54 * size, 24 * size, 46 * size), turned, 1.0),
         (T.STOMACH, (122, -30, 60), (60, 40 * size, 44 * size), turned, 2.0),
@@ -75,6 +75,6 @@ def paint_table(brush: Brush, skin: Field) -> None:
     foam = np.minimum(np.broadcast_to(foam, skin.shape), -skin - 1)
     brush.lay(share(foam, brush.voxel) * np.float32(0.9), T.CLOTHES, -930.0)
     if tray.cloth:
-        lift = 3 + 3 * np.abs(scene.noise(11).on(canvas.axes, 32.0))
+        lift = 2 + np.minimum(4 * np.abs(scene.noise(11).on(canvas.axes, 32.0)), 18)
         sheet = np.minimum(-skin - lift + 0.9, skin + lift + 0.9)
         brush.lay(share(sheet, brush.voxel) * np.float32(0.6), T.CLOTHES)

@@ -119,11 +119,6 @@ def paint_late(brush: Brush, lung: Field) -> None:
             box, inside = found
             lumps = np.float32(0.3) * scene.noise(32).on(brush.axes_of(box), 2.0)
             brush.lay(share(inside + lumps, brush.voxel), T.GRANULOMA, hu, box)
-    found = brush.balls(scene.findings.plaques)
-    if found is not None:
-        part = share(found[1], brush.voxel) * np.float32(0.8)
-        region = brush.canvas.hu[found[0]]
-        region += part * (np.float32(750) - region)
 
 
 def _dense(samples: Samples) -> Samples:

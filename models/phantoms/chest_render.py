@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.phantoms import chest_bones, chest_parenchyma
+from models.phantoms import chest_bones
 from models.phantoms.chest_anatomy import ChestAnatomy
 from models.phantoms.chest_canvas import ChestCanvas
 from models.phantoms.chest_contrast import BLOOD, Attenuation
@@ -19,6 +19,7 @@ from models.phantoms.chest_findings import Findings
 from models.phantoms.chest_lattice import Axes, Noise
 from models.phantoms.chest_lungs import duct_samples
 from models.phantoms.chest_organs import paint_abdomen, paint_table
+from models.phantoms.chest_parenchyma import fluid_share, paint_late, paint_space, parenchyma
 from models.phantoms.chest_tissue import ChestTissue as T
 from models.phantoms.chest_wall import Wall
 from models.phantoms.shapes import Box, Field
@@ -85,27 +86,52 @@ class Brush:
         return box, depth(samples, self.axes_of(box))
 
 
+def _bounds(field: Field, least: float) -> Box | None:
+    """Box round the voxels above `least`; None when there are none."""
+    above = field > least
+    if not above.any():
+        return None
+    box = []
+    for axis in range(3):
+        found = np.nonzero(above.any(tuple(k for k in range(3) if k != axis)))[0]
+        box.append(slice(int(found[0]), int(found[-1]) + 1))
+    low = [max(b.stop - b.start, 2) for b in box]
+    stops = [min(b.start + n, size) for b, n, size in zip(box, low, field.shape, strict=True)]
+    starts = [max(s - n, 0) for s, n in zip(stops, low, strict=True)]
+    return slice(starts[0], stops[0]), slice(starts[1], stops[1]), slice(starts[2], stops[2])
+
+
 def render(scene: Scene, axes: Axes) -> ChestCanvas:
-    """The clean picture on the grid of z, y, x axes (mm, evenly spaced)."""
+    """The clean picture on the grid of z, y, x axes (mm, evenly spaced, at least two each)."""
     canvas = ChestCanvas.blank(axes)
-    brush = Brush(canvas, scene)
-    _wall(brush)
-    lung = scene.anatomy.lungs.depth.on(axes)
+    skin = scene.wall.skin.on(axes)
+    if float(skin.min()) < 1:
+        paint_table(Brush(canvas, scene), skin)
+    body = _bounds(skin, -2.0)
+    if body is None:
+        return canvas
+    brush = Brush(canvas.view(body), scene)
+    _wall(brush, skin[body])
+    lung = scene.anatomy.lungs.depth.on(brush.canvas.axes)
     paint_abdomen(brush, lung)
     _bones(brush)
     _core(brush)
-    _lungs(brush, lung)
+    space = _bounds(lung, -3.0)
+    if space is not None:
+        _lungs(Brush(brush.canvas.view(space), scene), lung[space])
     _trees(brush, lung)
-    chest_parenchyma.paint_late(brush, lung)
+    if space is not None:
+        paint_late(Brush(brush.canvas.view(space), scene), lung[space])
+    calcium = brush.balls(scene.findings.plaques)
+    if calcium is not None:
+        region = brush.canvas.hu[calcium[0]]
+        region += share(calcium[1], brush.voxel) * np.float32(0.8) * (np.float32(750) - region)
     return canvas
 
 
-def _wall(brush: Brush) -> None:
+def _wall(brush: Brush, skin: Field) -> None:
     scene, canvas = brush.scene, brush.canvas
-    skin = scene.wall.skin.on(canvas.axes)
-    outside = float(skin.min()) < 1
-    if outside:
-        paint_table(brush, skin)
+    if float(skin.min()) < 3:
         brush.lay(share(skin, brush.voxel), T.SKIN)
         brush.lay(share(skin - np.float32(1.6), brush.voxel), T.SUBCUTANEOUS_FAT)
     else:
@@ -263,7 +289,7 @@ def _lungs(brush: Brush, lung: Field) -> None:
         return
     frame = scene.anatomy.frame
     z, y, x = canvas.coordinates((slice(None),) * 3)
-    value = chest_parenchyma.parenchyma(scene, canvas.axes, lung)
+    value = parenchyma(scene, canvas.axes, lung)
     major, minor = frame.fissures(z, y, x)
     right = np.broadcast_to(x < 0, lung.shape)
     lobes = np.where(
@@ -279,25 +305,30 @@ def _lungs(brush: Brush, lung: Field) -> None:
     inside = part > 0.5
     canvas.labels[inside] = lobes[inside]
     canvas.labels[inside & (gap < 0.45)] = T.FISSURE
-    chest_parenchyma.paint_space(brush, lung)
+    paint_space(brush, lung)
 
 
 def _trees(brush: Brush, lung: Field) -> None:
     scene, canvas = brush.scene, brush.canvas
     trees = scene.anatomy.trees
-    free = 1 - chest_parenchyma.fluid_share(scene, canvas.axes, lung)
+    free = None if not scene.findings.effusions else 1 - fluid_share(scene, canvas.axes, lung)
     for tree, tissue in ((trees.veins, T.PULMONARY_VEIN), (trees.arteries, T.PULMONARY_ARTERY)):
         inside = depth(tree.samples, canvas.axes)
-        value = _blood(brush, tissue, (slice(None),) * 3)
-        brush.lay(share(inside, brush.voxel) * free, tissue, value)
+        box = _bounds(inside, -brush.voxel)
+        if box is not None:
+            value = _blood(brush, tissue, box)
+            part = share(inside[box], brush.voxel)
+            brush.lay(part if free is None else part * free[box], tissue, value, box)
     lumen = scene.findings.airway_samples
     wall = scene.findings.wall_samples
     found = brush.balls(wall)
     if found is None:
         return
     box, outer = found
-    brush.lay(share(outer, brush.voxel) * free[box], T.AIRWAY_WALL, None, box)
-    inner = share(depth(lumen, brush.axes_of(box)), brush.voxel) * free[box]
+    rim, inner = share(outer, brush.voxel), share(depth(lumen, brush.axes_of(box)), brush.voxel)
+    if free is not None:
+        rim, inner = rim * free[box], inner * free[box]
+    brush.lay(rim, T.AIRWAY_WALL, None, box)
     brush.lay(inner, T.AIRWAY, None, box)
     trachea = scene.anatomy.frame.carina[0]
     region = canvas.labels[box]

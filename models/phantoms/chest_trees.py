@@ -33,7 +33,7 @@ from models.phantoms.vessel_tree import (
 )
 
 SPACING_MM = 8.5
-_THINNEST_ARTERY, _THINNEST_VEIN = 0.36, 0.36
+_THINNEST_ARTERY, _THINNEST_VEIN = 0.42, 0.42
 _THINNEST_AIRWAY = 0.55
 """Radius of the last branches that are simulated, mm."""
 

@@ -108,6 +108,23 @@ def _shoulders(frame: ChestFrame, arms_up: bool) -> list[tuple[Points, list[floa
     return parts
 
 
+def _fillings(frame: ChestFrame, arms_up: bool) -> list[tuple[Points, list[float]]]:
+    """Fat and small muscles above the clavicles and in the armpits."""
+    s = frame.scale
+    parts: list[tuple[Points, list[float]]] = []
+    for side in (-1, 1):
+        head = humeral_head(frame, side, arms_up)
+        front = float(frame.cage(356 * s)[1])
+        notch = np.array([356 * s, front - 6 * s, side * 22 * s])
+        tip = head + np.array([20, -6, 0]) * s
+        parts.append((np.stack([notch, (notch + tip) / 2 + [8 * s, -4 * s, 0], tip]),
+                      [13 * s, 15 * s, 20 * s]))  # fmt: skip
+        y = float(frame.spine(396 * s)[0])
+        parts.append((np.array([[392 * s, y - 4 * s, side * 36 * s], head]), [34 * s, 34 * s]))
+        parts.append((np.array([[350 * s, y + 8 * s, side * 96 * s], head]), [34 * s, 30 * s]))
+    return parts
+
+
 def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wall:
     """Muscles and skin for one posture of the arms."""
     axes, s, person = _axes(frame), np.float32(frame.scale), frame.person
@@ -136,7 +153,8 @@ def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wa
     np.maximum(muscle, np.minimum(spine, -cage + 4), out=muscle)
     fascia = np.maximum(muscle, cage + intercostal + gap + outer)
     np.maximum(fascia, 40 * s - np.hypot(y - sy_at(frame, axes) - 14 * s, x), out=fascia)
-    low = fascia.clip(-90, 60)
+    np.maximum(fascia, _capsules(_fillings(frame, arms_up), axes, 60.0), out=fascia)
+    low = fascia.clip(-150, 60)
     smooth = gaussian_filter(low, (2.0, 3.0, 3.0))
     skin = np.maximum(smooth, gaussian_filter(low, 1.0)) + _fat(frame, rise, phi)
     breasts: list[Chamber] = []
@@ -174,7 +192,7 @@ def _fat(frame: ChestFrame, rise: Field, phi: Field) -> Field:
     turn = np.interp(phi, [0.0, 0.5, 1.5, 2.3, 2.8, 3.15], [0.5, 0.75, 0.8, 0.55, 0.4, 0.3])
     mix = np.interp(phi, [0.0, 1.5, 3.15], [back, side, front])
     belly = np.interp(phi, [1.2, 2.2, 3.15], [0.0, 0.3, 1.0]) * np.clip((205 - rise) / 90, 0, 1)
-    bulge = belly * (0.35 * front + 0.6 * frame.person.belly_mm[0])
+    bulge = np.minimum(belly * (0.25 * front + 0.45 * frame.person.belly_mm[0]), 48)
     upper = np.interp(rise, [100, 300, 380, 420], [1.0, 0.75, 0.65, 0.5])
     out: Field = (2.2 + mix * turn * upper * 0.8 + bulge).astype(np.float32)
     return out

@@ -135,7 +135,7 @@ class Tree:
 
 
 _NOTHING = -99.0
-_CHUNK = 6_000_000
+_CHUNK = 400_000
 
 
 def depth(samples: Samples, axes: tuple[Field, Field, Field]) -> Field:
@@ -240,12 +240,16 @@ def grow(
         way = way / length
         ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
         cosine = float(way @ ahead)
-        if cosine < 0.35:
+        if cosine < 0.5:
             # No branch turns back sharply on its parent.
             side = way - cosine * ahead
             norm = float(np.linalg.norm(side))
             if norm > 1e-6:
-                way = 0.35 * ahead + 0.94 * side / norm
+                way = 0.5 * ahead + 0.87 * side / norm
+        elif len(points) > 1:
+            # The straighter way costs less and reaches the same points.
+            way = way + 0.35 * ahead
+            way = way / float(np.linalg.norm(way))
         part = 0.92 if len(points) == 1 else reach * float(rng.uniform(0.8, 1.2))
         end = here + way * length * part
         found.append(Sprout(here, end, way, len(points), parent))
@@ -258,7 +262,7 @@ def grow(
 
 
 def _split(points: Points, way: Points, rng: np.random.Generator) -> tuple[Points, Points]:
-    """Two halves (35 to 65 %) across the widest direction that is not the branch's own."""
+    """Two halves (25 to 75 %) across the widest direction that is not the branch's own."""
     middle = points - points.mean(0)
     flat = middle - np.outer(middle @ way, way) * 0.7
     if len(points) > 3:
@@ -268,11 +272,12 @@ def _split(points: Points, way: Points, rng: np.random.Generator) -> tuple[Point
     if len(points) > 6:
         normal = normal + rng.normal(0, 0.18, 3)
     order = np.argsort(middle @ normal, kind="stable")
-    cut = int(np.clip(round(len(points) * float(rng.uniform(0.35, 0.65))), 1, len(points) - 1))
+    part = float(rng.choice([0.3, 0.42, 0.58, 0.7]) + rng.uniform(-0.05, 0.05))
+    cut = int(np.clip(round(len(points) * part), 1, len(points) - 1))
     return points[order[:cut]], points[order[cut:]]
 
 
-def curved(start: Points, end: Points, arriving: Points, bend: float = 0.3) -> Points:
+def curved(start: Points, end: Points, arriving: Points, bend: float = 0.22) -> Points:
     """Points of a smooth way that leaves `start` partly in the direction `arriving`."""
     length = float(np.linalg.norm(end - start))
     knee = start + arriving * length * bend + (end - start) * (0.5 - bend / 2)
