@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from models.phantoms.chest_core import Chamber, Core, Duct
+from models.phantoms.chest_core import Core, Duct
 from models.phantoms.chest_frame import ChestFrame
 from models.phantoms.chest_lattice import Axes, LatticeField
 from models.phantoms.chest_tissue import ChestTissue as T
@@ -88,9 +87,8 @@ def build_lungs(frame: ChestFrame, core: Core, central: Samples, rng: np.random.
         central: the airways and vessels between heart and hila, with their fat.
     """
     axes = lattice_axes(frame)
-    s = frame.scale
     z, y, x = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
-    cage = np.minimum(frame.cage_depth(z, y, x), z - frame.diaphragm(y, x) + 0.0)
+    cage = np.minimum(frame.cage_depth(z, y, x), z - frame.diaphragm(y, x))
     cage = np.minimum(cage, np.float32(FAR_MM))
     lung = np.minimum(cage, -spine_depth(frame, z, y, x))
     np.minimum(lung, -mediastinum_depth(frame, core, central, axes), out=lung)
@@ -101,7 +99,6 @@ def build_lungs(frame: ChestFrame, core: Core, central: Samples, rng: np.random.
     lung = gaussian_filter(lung, 0.6)
     origin = (float(axes[0][0]), float(axes[1][0]), float(axes[2][0]))
     inside = float((lung > 0).sum()) * LATTICE_MM**3 / 1000
-    del s
     return Lungs(
         LatticeField(lung.astype(np.float32), origin, LATTICE_MM),
         LatticeField(cage.astype(np.float32), origin, LATTICE_MM),
@@ -127,7 +124,7 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
     spine = frame.spine(axes[0])[0].reshape(-1, 1, 1)
     front = frame.cage(axes[0])[1].reshape(-1, 1, 1)
     rise = (z - np.float32(carina[0])) / s
-    half = np.interp(rise, [-140, -70, -20, 20, 75, 110], [16, 20, 22, 19, 26, 36])
+    half = np.interp(rise, [-140, -70, -20, 20, 75, 110], [14, 18, 20, 16, 24, 34])
     middle = np.interp(rise, [-120, -40, 60], [10, 3, 0]).astype(np.float32) * s
     ahead = np.maximum(front + 3, np.float32(carina[1]) - 62 * s)
     block = np.minimum(half.astype(np.float32) * s - np.abs(x - middle), y - ahead)
@@ -140,9 +137,6 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
     wedge = np.maximum(wedge, np.minimum(thymus - np.abs(x), spine - 20 * s - y))
     np.maximum(out, wedge, out=out)
     return gaussian_filter(out, 1.3)
-
-
-_MARGIN = {"artery": 3.0, "vein": 3.0}
 
 
 def clouds(
@@ -163,12 +157,3 @@ def clouds(
     points = points[clear]
     lobes = np.array(frame.lobe_of(points))
     return {lobe: points[lobes == lobe] for lobe in Lobe if lobe is not Lobe.MEDIASTINUM}
-
-
-def outside(lungs: Lungs, points: Points, least: float) -> NDArray[np.bool_]:
-    """(n,) True where a point lies less than `least` mm below the pleura."""
-    out: NDArray[np.bool_] = lungs.depth.at(points) < least
-    return out
-
-
-__all__ = ["Chamber", "Lungs", "build_lungs", "clouds", "outside"]

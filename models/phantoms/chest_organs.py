@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.phantoms.chest_core import Chamber, basis
+from models.phantoms.chest_lungs import spine_depth
 from models.phantoms.chest_tissue import ChestTissue as T
 from models.phantoms.shapes import Field
 from models.phantoms.vessel_tree import share
@@ -27,6 +28,9 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
     inside = np.minimum(cage, lung * -1 + 3)
     fat = 4 * scene.noise(8).on(canvas.axes, 7.0)
     brush.lay(share(inside, brush.voxel), T.MEDIASTINAL_FAT, brush.mean[T.MEDIASTINAL_FAT] + fat)
+    column = np.minimum(spine_depth(frame, z, y, x) - 1.5, cage + 2)
+    behind = y - (frame.spine(canvas.z)[0] + 4 * s).reshape(-1, 1, 1)
+    brush.lay(share(np.minimum(column, behind), brush.voxel), T.MUSCLE)
     below = np.minimum(cage, -rise)
     if not (below > 0).any():
         return
@@ -37,7 +41,7 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
     turned = basis((1.0, 0.1, -0.3), (0.0, 1.0, 0.0))
     size = scene.findings.organs
     organs = (
-        (T.LIVER, (112, -8, -72), (96, 104, 100), np.eye(3), 1.0),
+        (T.LIVER, (112, -8, -72), (96, 104, 100), np.eye(3), -0.5),
         (T.LIVER, (138, -62, -6), (66, 40, 46), shape, 1.5),
         (T.SPLEEN, (128, 26, 104), (54 * size, 24 * size, 46 * size), turned, 1.0),
         (T.STOMACH, (122, -30, 60), (60, 40 * size, 44 * size), turned, 2.0),
@@ -63,7 +67,7 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
 def paint_table(brush: Brush, skin: Field) -> None:
     """Tray and mattress under the patient, and sheets of cloth."""
     canvas, scene = brush.canvas, brush.scene
-    z, y, x = canvas.coordinates((slice(None),) * 3)
+    _, y, x = canvas.coordinates((slice(None),) * 3)
     tray = scene.findings.tray
     top = tray.top - tray.curve * x * x
     shell = 1.3 - np.abs(y - top)

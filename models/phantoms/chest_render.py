@@ -14,7 +14,7 @@ from models.phantoms import chest_bones
 from models.phantoms.chest_anatomy import ChestAnatomy
 from models.phantoms.chest_canvas import ChestCanvas
 from models.phantoms.chest_contrast import BLOOD, Attenuation
-from models.phantoms.chest_core import Chamber
+from models.phantoms.chest_core import Chamber, Duct
 from models.phantoms.chest_findings import Findings
 from models.phantoms.chest_lattice import Axes, Noise
 from models.phantoms.chest_lungs import duct_samples
@@ -24,6 +24,8 @@ from models.phantoms.chest_tissue import ChestTissue as T
 from models.phantoms.chest_wall import Wall
 from models.phantoms.shapes import Box, Field
 from models.phantoms.vessel_tree import Samples, depth, share
+
+LEFT = (T.MYOCARDIUM, T.LEFT_VENTRICLE)
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def _blood(brush: Brush, tissue: T, box: Box) -> Field | float:
     amount = brush.scene.attenuation.mixing[tissue]
     if amount < 1:
         return float(brush.mean[tissue])
-    swirl = brush.scene.noise(5).on(brush.axes_of(box), 15.0)
+    swirl = 0.7 * brush.scene.noise(5).on(brush.axes_of(box), 20.0)
     out: Field = brush.mean[tissue] + amount * np.tanh(swirl)
     return out
 
@@ -222,64 +224,66 @@ def _chamber(brush: Brush, chamber: Chamber, grow: float = 0.0) -> tuple[Box, Fi
     return box, chamber.depth(*brush.canvas.coordinates(box), grow=grow)
 
 
-def _core(brush: Brush) -> None:
-    """Heart, great vessels, gullet and nodes."""
-    scene = brush.scene
-    core = scene.anatomy.core
+def _heart(brush: Brush) -> None:
+    core = brush.scene.anatomy.core
+    right = [c for c in core.chambers if c.tissue not in LEFT]
     for hull in core.pericardium:
         found = _chamber(brush, hull)
         if found is not None:
             line = share(0.8 - np.abs(found[1] + 1.0), brush.voxel) * np.float32(0.8)
             brush.lay(line, T.PERICARDIUM, None, found[0])
-    for chamber in core.chambers:
-        if chamber.tissue in {T.MYOCARDIUM, T.LEFT_VENTRICLE}:
-            continue
+    for chamber in right:
         found = _chamber(brush, chamber, 2.6)
         if found is not None:
             brush.lay(share(found[1], brush.voxel), T.MYOCARDIUM, None, found[0])
-    for chamber in core.chambers:
-        if chamber.tissue in {T.MYOCARDIUM, T.LEFT_VENTRICLE}:
-            continue
+    for chamber in right:
         found = _chamber(brush, chamber)
         if found is not None:
             value = _blood(brush, chamber.tissue, found[0])
             brush.lay(share(found[1], brush.voxel), chamber.tissue, value, found[0])
-    for chamber in core.chambers[:2]:
-        found = _chamber(brush, chamber)
+    for chamber in core.chambers:
+        found = _chamber(brush, chamber) if chamber.tissue in LEFT else None
         if found is None:
             continue
         box, inside = found
+        folds = brush.scene.noise(6).on(brush.axes_of(box), 7.0)
         if chamber.tissue is T.LEFT_VENTRICLE:
-            folds = scene.noise(6).on(brush.axes_of(box), 7.0)
             inside = inside - np.clip(folds, 0, 2) * np.float32(2.0)
             value = _blood(brush, chamber.tissue, box)
         else:
-            value = brush.mean[T.MYOCARDIUM] + 4 * scene.noise(6).on(brush.axes_of(box), 9.0)
+            value = brush.mean[T.MYOCARDIUM] + 4 * folds
         brush.lay(share(inside, brush.voxel), chamber.tissue, value, box)
-    for node in scene.findings.nodes:
+
+
+def _duct(brush: Brush, duct: Duct) -> None:
+    if duct.wall_mm:
+        found = brush.balls(duct_samples([duct], duct.wall_mm))
+        if found is not None:
+            brush.lay(share(found[1], brush.voxel), duct.tissue, 45.0, found[0])
+    found = brush.balls(duct_samples([duct]))
+    if found is None:
+        return
+    box, inside = found
+    blood = duct.tissue in BLOOD
+    value = _blood(brush, duct.tissue, box) if blood else float(brush.mean[duct.tissue])
+    brush.lay(share(inside, brush.voxel), duct.tissue, value, box)
+    if duct.tissue is T.OESOPHAGUS and brush.scene.findings.gullet_gas > 0:
+        gas = brush.scene.noise(7).on(brush.axes_of(box), (22.0, 9.0, 9.0))
+        hole = inside - 3.6 - 3 * np.clip(1.2 - brush.scene.findings.gullet_gas - gas, 0, 3)
+        brush.lay(share(hole, brush.voxel), T.OESOPHAGEAL_GAS, None, box)
+
+
+def _core(brush: Brush) -> None:
+    """Heart, great vessels, gullet and nodes."""
+    _heart(brush)
+    for node in brush.scene.findings.nodes:
         found = _chamber(brush, node)
         if found is not None:
             hilum = share(found[1] - float(node.half.min()) * 0.62, brush.voxel)
             value = brush.mean[T.LYMPH_NODE] - hilum * np.float32(90)
             brush.lay(share(found[1], brush.voxel), T.LYMPH_NODE, value, found[0])
-    for duct in core.ducts:
-        if duct.wall_mm:
-            found = brush.balls(duct_samples([duct], duct.wall_mm))
-            if found is not None:
-                brush.lay(share(found[1], brush.voxel), duct.tissue, 45.0, found[0])
-        found = brush.balls(duct_samples([duct]))
-        if found is None:
-            continue
-        box, inside = found
-        if duct.tissue in BLOOD:
-            value = _blood(brush, duct.tissue, box)
-        else:
-            value = float(brush.mean[duct.tissue])
-        brush.lay(share(inside, brush.voxel), duct.tissue, value, box)
-        if duct.tissue is T.OESOPHAGUS and scene.findings.gullet_gas > 0:
-            gas = scene.noise(7).on(brush.axes_of(box), (22.0, 9.0, 9.0))
-            hole = inside - 3.6 - 3 * np.clip(1.2 - scene.findings.gullet_gas - gas, 0, 3)
-            brush.lay(share(hole, brush.voxel), T.OESOPHAGEAL_GAS, None, box)
+    for duct in brush.scene.anatomy.core.ducts:
+        _duct(brush, duct)
 
 
 def _lungs(brush: Brush, lung: Field) -> None:

@@ -13,7 +13,7 @@ from models.phantoms.chest_frame import ChestFrame
 from models.phantoms.chest_lattice import Axes, LatticeField
 from models.phantoms.chest_tissue import ChestTissue as T
 from models.phantoms.shapes import Canvas, Field
-from models.phantoms.vessel_tree import Points, Samples, depth
+from models.phantoms.vessel_tree import Points
 
 STEP_MM = 3.0
 _FAR = 30.0
@@ -45,15 +45,24 @@ def _axes(frame: ChestFrame) -> Axes:
 
 
 def _capsules(parts: list[tuple[Points, list[float]]], axes: Axes, margin: float) -> Field:
-    points, radii = [], []
+    """Depth in tapered capsules along polylines, mm; -200 further than `margin` outside."""
+    grid = Canvas(*axes, np.zeros(tuple(axis.size for axis in axes), np.uint8))
+    out = np.full(grid.labels.shape, -200.0, np.float32)
     for path, radius in parts:
-        at = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-        fine = np.linspace(0, at[-1], max(2, int(at[-1] / 4) + 1))
-        points.append(np.stack([np.interp(fine, at, path[:, a]) for a in range(3)], 1))
-        radii.append(np.interp(fine, at, radius) + margin)
-    total = np.concatenate(points)
-    samples = Samples(total, np.concatenate(radii), np.zeros(len(total), np.intp))
-    return np.maximum(depth(samples, axes) - np.float32(margin), np.float32(-margin))
+        for k in range(len(path) - 1):
+            a, b = (path[k + d].astype(np.float32) for d in (0, 1))
+            wide = max(radius[k], radius[k + 1]) + margin
+            box = grid.box(np.minimum(a, b) - wide, np.maximum(a, b) + wide)
+            p = [v - np.float32(c) for v, c in zip(grid.coordinates(box), a, strict=True)]
+            d = b - a
+            t = np.clip(
+                sum(v * c for v, c in zip(p, d, strict=True)) / max(float(d @ d), 1e-6), 0, 1
+            )
+            away = np.sqrt(sum((v - t * c) ** 2 for v, c in zip(p, d, strict=True)))
+            inside = np.float32(radius[k]) + t * np.float32(radius[k + 1] - radius[k]) - away
+            region = out[box]
+            np.maximum(region, np.where(inside > -margin, inside, -200), out=region)
+    return out
 
 
 def _bump(v: Field, centre: float, width: float) -> Field:
@@ -138,8 +147,8 @@ def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wa
     shell = np.minimum(-cage, cage + intercostal)
     gap = np.float32(0.9 + 0.05 * person.fat_mm[1]) * (1 + 0.5 * _bump(phi, 2.4, 0.4))
     layer = np.minimum(-cage - intercostal - gap, cage + intercostal + gap + outer)
-    muscle = np.maximum(shell, np.where(outer > 2.5, layer, -_FAR))
-    np.maximum(muscle, _capsules(_shoulders(frame, arms_up), axes, 26.0), out=muscle)
+    muscle = np.maximum(shell, np.where(outer > 2.5, layer, np.float32(-200)))
+    np.maximum(muscle, _capsules(_shoulders(frame, arms_up), axes, 60.0), out=muscle)
     column: list[tuple[Points, list[float]]] = []
     heights = np.linspace(frame.low - 5, 400 * s, 20)
     sy, sx = frame.spine(heights)
@@ -149,7 +158,7 @@ def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wa
         for off_y, off_x in ((34, 16), (37, 28)):
             path = np.stack([heights, sy + off_y * s, sx + side * off_x * s], 1)
             column.append((path, list(girth * (1.0 if off_x < 20 else 0.85))))
-    spine = _capsules(column, axes, 26.0)
+    spine = _capsules(column, axes, 60.0)
     np.maximum(muscle, np.minimum(spine, -cage + 4), out=muscle)
     fascia = np.maximum(muscle, cage + intercostal + gap + outer)
     np.maximum(fascia, 40 * s - np.hypot(y - sy_at(frame, axes) - 14 * s, x), out=fascia)
