@@ -207,8 +207,8 @@ def arches(frame: ChestFrame) -> Bone:
                 parts.append((np.array([at(low * s, r + 13 * s, w), at((low - 4) * s, r + 21 * s,
                                                                       0)]), 3.2 * s))  # fmt: skip
             for up in (10.0, -13.0):
-                parts.append((np.array([at(up * s, r + 12 * s, w * 1.15),
-                                        at((up - 4) * s, r + 13 * s, w * 1.1)]), 4.8 * s))  # fmt: skip
+                facet = [at(up * s, r + 12 * s, w * 1.15), at((up - 4) * s, r + 13 * s, w * 1.1)]
+                parts.append((np.array(facet), 4.8 * s))
         for d in (-7.0, -3.0, 1.0):
             parts.append((np.array([at(d * s, r + 20 * s, 0),
                                     at(d * s - drop, r + (40 if k < 13 else 34) * s, 0)]),

@@ -142,7 +142,7 @@ def _ducts(
         return [z * s, float(y) + dy * s, float(x) + dx * s]
 
     wide = s * float(rng.normal(1, 0.07)) * (1 + 0.0045 * (age - 50)) * (1.0 if male else 0.93)
-    cz, cy, cx = c / s
+    cz, cy, _ = c / s
     root = h + np.array([18, -12, 2]) * s
     unfold = 0.12 * max(age - 55, 0)
     top = cz + 29 + 0.3 * unfold + float(rng.normal(0, 3))
@@ -176,8 +176,7 @@ def _ducts(
         if k == 2:
             path[3] = [395 * s, (cy + 2) * s, 62 * s]
         ducts.append(Duct(T.ARCH_BRANCH, smooth_path(path, 24), np.full(24, r * s), 0.8))
-    artery = np.array([[(top + 48) * s, (cy - 30) * s, -20 * s],
-                       [388 * s, (cy - 24) * s, -40 * s], [396 * s, (cy - 6) * s, -70 * s]])  # fmt: skip
+    artery = np.array([[top + 48, cy - 30, -20], [388, cy - 24, -40], [396, cy - 6, -70]]) * s
     ducts.append(Duct(T.ARCH_BRANCH, smooth_path(artery, 14), np.full(14, 4.4 * s), 0.8))
     slack = float(rng.normal(1, 0.12))
     cava = np.array([h + np.array([10, -4, -40]) * s, [(cz - 42) * s, (cy - 30) * s, -35 * s],

@@ -23,8 +23,8 @@ def _open(axes: Axes) -> tuple[Field, Field, Field]:
 def parenchyma(scene: Scene, axes: Axes, lung: Field) -> Field:
     """(z, y, x) HU of lung without its vessels and airways."""
     frame, a, findings = scene.anatomy.frame, scene.attenuation, scene.findings
-    z, y, x = _open(axes)
-    _, front, back, middle = (v.reshape(-1, 1, 1) for v in frame.cage(axes[0]))
+    z, y, _ = _open(axes)
+    _, _, back, middle = (v.reshape(-1, 1, 1) for v in frame.cage(axes[0]))
     value: Field = a.lung + a.gradient * (y - middle)
     value = value + 7 * scene.noise(20).on(axes, 3.0) + 7 * scene.noise(21).on(axes, 7.0)
     value += 9 * scene.noise(22).on(axes, 28.0)
@@ -47,7 +47,6 @@ def parenchyma(scene: Scene, axes: Axes, lung: Field) -> Field:
         hole = np.clip((blebs - level) / 0.25, 0, 1) * np.clip((14 - lung) / 3, 0, 1)
         hole = hole * np.clip((z - frame.carina[0] + 40) / 50, 0, 1)
         value += hole * (np.float32(-985) - value)
-    del front
     out: Field = np.clip(value, -990, -100).astype(np.float32)
     return out
 

@@ -9,6 +9,7 @@ J Appl Physiol 1996 (81:2123) give 1.56-1.6 for the ratio of successive orders o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -232,28 +233,28 @@ def grow(
     tasks: list[tuple[Points, Points, Points, int | None]] = [(start, course, cloud, None)]
     while tasks:
         here, ahead, points, parent = tasks.pop()
-        target = points.mean(0)
-        way = target - here
-        length = float(np.linalg.norm(way))
+        alone = len(points) == 1
+        way = (points[0] if alone else points.mean(0)) - here
+        length = math.sqrt(float(way @ way))
         if length < 1e-3:
             continue
         way = way / length
-        ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
+        ahead = ahead / max(math.sqrt(float(ahead @ ahead)), 1e-6)
         cosine = float(way @ ahead)
         if cosine < 0.5:
             # No branch turns back sharply on its parent.
             side = way - cosine * ahead
-            norm = float(np.linalg.norm(side))
+            norm = math.sqrt(float(side @ side))
             if norm > 1e-6:
                 way = 0.5 * ahead + 0.87 * side / norm
-        elif len(points) > 1:
+        elif not alone:
             # The straighter way costs less and reaches the same points.
             way = way + 0.35 * ahead
-            way = way / float(np.linalg.norm(way))
-        part = 0.92 if len(points) == 1 else reach * float(rng.uniform(0.8, 1.2))
+            way = way / math.sqrt(float(way @ way))
+        part = 0.92 if alone else reach * (0.8 + 0.4 * float(rng.random()))
         end = here + way * length * part
         found.append(Sprout(here, end, way, len(points), parent))
-        if len(points) == 1:
+        if alone:
             continue
         me = len(found) - 1
         for half in _split(points, way, rng):
@@ -261,26 +262,35 @@ def grow(
     return found
 
 
+_PARTS = (0.3, 0.42, 0.58, 0.7)
+"""Shares of the points that the first of two daughters supplies, before some jitter."""
+
+
 def _split(points: Points, way: Points, rng: np.random.Generator) -> tuple[Points, Points]:
-    """Two halves (25 to 75 %) across the widest direction that is not the branch's own."""
+    """Two parts (25 to 75 %) across the widest direction that is not the branch's own."""
+    if len(points) == 2:
+        return points[:1], points[1:]
     middle = points - points.mean(0)
     flat = middle - np.outer(middle @ way, way) * 0.7
-    if len(points) > 3:
-        normal = np.linalg.eigh(flat.T @ flat)[1][:, -1]
+    if len(points) > 4:
+        normal = np.linalg.eigh(flat.T @ flat)[1][:, -1] + rng.normal(0, 0.18, 3)
     else:
         normal = flat[int(np.argmax((flat**2).sum(1)))]
-    if len(points) > 6:
-        normal = normal + rng.normal(0, 0.18, 3)
     order = np.argsort(middle @ normal, kind="stable")
-    part = float(rng.choice([0.3, 0.42, 0.58, 0.7]) + rng.uniform(-0.05, 0.05))
-    cut = int(np.clip(round(len(points) * part), 1, len(points) - 1))
+    draw = float(rng.random()) * len(_PARTS)
+    part = _PARTS[int(draw)] + 0.1 * (draw % 1 - 0.5)
+    cut = min(max(round(len(points) * part), 1), len(points) - 1)
     return points[order[:cut]], points[order[cut:]]
+
+
+_STEPS = {count: np.linspace(0, 1, count)[:, None] for count in (4, 7)}
 
 
 def curved(start: Points, end: Points, arriving: Points, bend: float = 0.22) -> Points:
     """Points of a smooth way that leaves `start` partly in the direction `arriving`."""
-    length = float(np.linalg.norm(end - start))
-    knee = start + arriving * length * bend + (end - start) * (0.5 - bend / 2)
-    t = np.linspace(0, 1, 4 if length < 8 else 7)[:, None]
+    way = end - start
+    length = math.sqrt(float(way @ way))
+    knee = start + arriving * (length * bend) + way * (0.5 - bend / 2)
+    t = _STEPS[4 if length < 8 else 7]
     out: Points = (1 - t) ** 2 * start + 2 * t * (1 - t) * knee + t**2 * end
     return out
