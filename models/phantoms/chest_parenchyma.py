@@ -26,7 +26,10 @@ def parenchyma(scene: Scene, axes: Axes, lung: Field) -> Field:
     z, y, _ = _open(axes)
     _, _, back, middle = (v.reshape(-1, 1, 1) for v in frame.cage(axes[0]))
     value: Field = a.lung + a.gradient * (y - middle)
-    value = value + 7 * scene.noise(20).on(axes, 3.0) + 7 * scene.noise(21).on(axes, 7.0)
+    # Septa and vessels too small to be drawn: a fine net that is brighter than what it encloses.
+    net = scene.noise(20).on(axes, 1.7)
+    value = value + a.texture * (net * (0.75 + 0.35 * np.abs(net)) - 0.3)
+    value += 0.7 * a.texture * scene.noise(21).on(axes, 5.0)
     value += 9 * scene.noise(22).on(axes, 28.0)
     deep, rise = findings.dependent
     under = back - y - 4 * scene.noise(23).on(axes, 18.0)

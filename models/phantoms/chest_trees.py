@@ -34,8 +34,8 @@ from models.phantoms.vessel_tree import (
 )
 
 SPACING_MM = 8.5
-_THINNEST_ARTERY, _THINNEST_VEIN = 0.42, 0.42
-_THINNEST_AIRWAY = 0.55
+_THINNEST_ARTERY, _THINNEST_VEIN = 0.31, 0.31
+_THINNEST_AIRWAY = 0.75
 """Radius of the last branches that are simulated, mm."""
 
 _LOBAR_ARTERY = {
@@ -65,7 +65,7 @@ class Trees:
 
     def wall_mm(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
         """Thickness of the wall round a lumen of this radius, mm."""
-        out: NDArray[np.float64] = self.walls * (0.35 + 0.17 * radius)
+        out: NDArray[np.float64] = self.walls * (0.28 + 0.14 * radius)
         return out
 
 
