@@ -82,11 +82,12 @@ def draw_attenuation(
     for tissue in (T.LIVER, T.SPLEEN, T.STOMACH, T.EFFUSION, T.LYMPH_NODE):
         hu[tissue] += float(rng.normal(0, 6))
     hu[T.LIVER] -= float(max(rng.normal(0, 12) - 6 + 0.6 * max(person.bmi - 28, 0), 0))
-    for tissue, rise in _TISSUE_RISE[phase].items():
-        hu[tissue] += rise * float(rng.normal(1, 0.15)) * min(strength, 1.2)
+    for tissue, value in _TISSUE_RISE[phase].items():
+        hu[tissue] += value * float(rng.normal(1, 0.15)) * min(strength, 1.2)
     blood = float(rng.normal(42, 4))
     hu[list(BLOOD)] = blood
     streak = 0.0
+    rise: dict[T, float] = {}
     if phase == "pulmonary arterial":
         artery = float(rng.uniform(260, 460)) * strength
         left = artery * float(rng.uniform(0.35, 1.0))
@@ -112,8 +113,6 @@ def draw_attenuation(
             rise[T.SUPERIOR_VENA_CAVA] *= float(rng.uniform(1.2, 2.2))
         mixing[T.INFERIOR_VENA_CAVA] = 0.12 * level
         mixing[T.SUPERIOR_VENA_CAVA] = 0.06 * level
-    else:
-        rise = {}
     if rise:
         rise[T.ARCH_BRANCH] = rise[T.AORTA]
         for tissue, value in rise.items():

@@ -79,7 +79,8 @@ class LatticeField:
 def _knots(seed: tuple[int, ...], size: int) -> Field:
     rng = np.random.default_rng(list(seed))
     # A B-spline keeps 0.48 of the deviation along each axis.
-    return (rng.standard_normal((size,) * 3) / 0.48**1.5).astype(np.float32)
+    out: Field = (rng.standard_normal((size,) * 3) / 0.48**1.5).astype(np.float32)
+    return out
 
 
 @dataclass(frozen=True)

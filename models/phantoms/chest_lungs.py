@@ -36,7 +36,8 @@ def near_balls(samples: Samples, axes: Axes, margin: float) -> Field:
     """Depth (mm) of balls, true to `margin` mm outside their surface, on a coarse lattice."""
     wider = Samples(samples.points, samples.radius_mm + margin, samples.branch)
     out = depth(wider, axes) - np.float32(margin)
-    return np.maximum(out, np.float32(-margin))
+    cut: Field = np.maximum(out, np.float32(-margin))
+    return cut
 
 
 def duct_samples(ducts: list[Duct] | tuple[Duct, ...], pad: float = 0.0) -> Samples:
@@ -109,7 +110,7 @@ def build_lungs(frame: ChestFrame, core: Core, central: Samples, rng: np.random.
 def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axes) -> Field:
     """mm inside what lies between the lungs, on the lattice."""
     s = np.float32(frame.scale)
-    fat = np.float32(2.5 + 0.22 * max(frame.person.bmi - 20, 0))
+    fat = float(2.5 + 0.22 * max(frame.person.bmi - 20, 0))
     z, y, x = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
     out = np.full((axes[0].size, axes[1].size, axes[2].size), -FAR_MM, np.float32)
     for duct in core.ducts:
@@ -117,8 +118,8 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
         np.maximum(out, near_balls(duct_samples([duct], pad), axes, FAR_MM), out=out)
     np.maximum(out, near_balls(central, axes, FAR_MM), out=out)
     for chamber in (*core.pericardium, *core.chambers):
-        pad = float(fat) * 0.7 + 1.5 if chamber.tissue is T.PERICARDIUM else 3.0
-        np.maximum(out, chamber.depth(z, y, x, pad), out=out)
+        extra = fat * 0.7 + 1.5 if chamber.tissue is T.PERICARDIUM else 3.0
+        np.maximum(out, chamber.depth(z, y, x, extra), out=out)
     # The core between the great vessels is filled; so is the space before the heart.
     carina = frame.carina
     spine = frame.spine(axes[0])[0].reshape(-1, 1, 1)
@@ -136,7 +137,8 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
     thymus = np.interp(rise, [10, 60, 90], [0, 12, 30]).astype(np.float32) * s
     wedge = np.maximum(wedge, np.minimum(thymus - np.abs(x), spine - 20 * s - y))
     np.maximum(out, wedge, out=out)
-    return gaussian_filter(out, 1.3)
+    smooth: Field = gaussian_filter(out, 1.3)
+    return smooth
 
 
 def clouds(

@@ -44,7 +44,7 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
         (T.LIVER, (112, -8, -72), (96, 104, 100), np.eye(3), -0.5),
         (T.LIVER, (138, -62, -6), (66, 40, 46), shape, 1.5),
         (T.SPLEEN, (128, 26, 104), (54 * size, 24 * size, 46 * size), turned, 1.0),
-        (T.STOMACH, (122, -30, 60), (60, 40 * size, 44 * size), turned, 2.0),
+        (T.STOMACH, (110, -26, 60), (52, 36 * size, 40), turned, 2.0),
         (T.KIDNEY, (64, 30, -62), (54, 28, 27), np.eye(3), 4.0),
         (T.KIDNEY, (76, 30, 64), (54, 28, 27), np.eye(3), 4.0),
     )
@@ -54,7 +54,7 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
         where = np.minimum(organ.depth(z, y, x), cavity - np.float32(rim))
         brush.lay(share(where, brush.voxel), tissue, brush.mean[tissue] + 3 * texture)
         if tissue is T.STOMACH:
-            gas = np.minimum(where - 4, -(y + (30 - 30 * size) * s) - 20)
+            gas = np.minimum(where - 4, -(y + 34 * s) - 8 * size)
             brush.lay(share(gas, brush.voxel), T.STOMACH_GAS)
     vessels = scene.noise(10).on(canvas.axes, 11.0)
     liver = canvas.labels == T.LIVER

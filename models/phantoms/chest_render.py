@@ -224,14 +224,26 @@ def _chamber(brush: Brush, chamber: Chamber, grow: float = 0.0) -> tuple[Box, Fi
     return box, chamber.depth(*brush.canvas.coordinates(box), grow=grow)
 
 
+def _pericardium(brush: Brush) -> None:
+    """A thin line round the heart that fades towards the great vessels."""
+    hulls, frame = brush.scene.anatomy.core.pericardium, brush.scene.anatomy.frame
+    reach = max(float(hull.half.max()) for hull in hulls) + 3
+    low = np.min([hull.centre for hull in hulls], 0) - reach
+    high = np.max([hull.centre for hull in hulls], 0) + reach
+    box = Brush.usable(brush.canvas.box(low, high))
+    if box is None:
+        return
+    z, y, x = brush.canvas.coordinates(box)
+    inside = np.maximum(hulls[0].depth(z, y, x), hulls[1].depth(z, y, x))
+    fade = np.clip((np.float32(frame.heart[0] + 34 * frame.scale) - z) / 12, 0, 1)
+    line = share(0.8 - np.abs(inside + 1.0), brush.voxel) * np.float32(0.8) * fade
+    brush.lay(line, T.PERICARDIUM, None, box)
+
+
 def _heart(brush: Brush) -> None:
     core = brush.scene.anatomy.core
     right = [c for c in core.chambers if c.tissue not in LEFT]
-    for hull in core.pericardium:
-        found = _chamber(brush, hull)
-        if found is not None:
-            line = share(0.8 - np.abs(found[1] + 1.0), brush.voxel) * np.float32(0.8)
-            brush.lay(line, T.PERICARDIUM, None, found[0])
+    _pericardium(brush)
     for chamber in right:
         found = _chamber(brush, chamber, 2.6)
         if found is not None:

@@ -172,11 +172,11 @@ def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wa
         for side in (-1, 1):
             front = float(frame.cage(262 * s)[1]) - 4 - 0.5 * person.fat_mm[0]
             centre = np.array([262 * s, front, side * 84 * s])
-            hull = Chamber(T.BREAST, centre, np.eye(3), np.array([52.0, 40.0, 52.0]) * size)
+            hull = Chamber(T.BREAST, centre, np.eye(3), np.array([56.0, 30.0, 58.0]) * size)
             np.maximum(skin, hull.depth(z, y, x), out=skin)
             tilted = basis((1, 0.2, 0), (0, 1, 0))
             core = centre + np.array([-2, -6, side * 4.0]) * size
-            breasts.append(Chamber(T.BREAST, core, tilted, np.array([30.0, 25.0, 30.0]) * size))
+            breasts.append(Chamber(T.BREAST, core, tilted, np.array([33.0, 17.0, 36.0]) * size))
         skin = gaussian_filter(skin, 1.0)
     np.minimum(muscle, skin - 2.2, out=muscle)
     origin = (float(axes[0][0]), float(axes[1][0]), float(axes[2][0]))

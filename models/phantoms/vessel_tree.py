@@ -158,10 +158,12 @@ def depth(samples: Samples, axes: tuple[Field, Field, Field]) -> Field:
     near = np.all(
         (samples.points > origin - reach[:, None]) & (samples.points < last + reach[:, None]), 1
     )
-    at = ((samples.points[near] - origin) / steps).astype(np.float32)
+    at: Field = ((samples.points[near] - origin) / steps).astype(np.float32)
     size = samples.radius_mm[near]
     area = np.pi * size**2 / voxel**2
-    size = np.where(area < 1.0, np.minimum(size, voxel * (area - 0.5)), size).astype(np.float32)
+    wide: Field = np.where(area < 1.0, np.minimum(size, voxel * (area - 0.5)), size).astype(
+        np.float32
+    )
     half = np.ceil(reach[near] / steps.min() / 2).astype(np.intp) * 2
     flat = out.reshape(-1)
     for width in np.unique(half):
@@ -172,7 +174,7 @@ def depth(samples: Samples, axes: tuple[Field, Field, Field]) -> Field:
         offset = offset[((offset * steps) ** 2).sum(1) <= limit]
         room = max(1, _CHUNK // len(offset))
         for first in range(0, chosen.size, room):
-            _stamp(flat, shape, steps, (at, size, chosen[first : first + room]), offset)
+            _stamp(flat, shape, steps, (at, wide, chosen[first : first + room]), offset)
     return out
 
 
