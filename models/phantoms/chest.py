@@ -234,11 +234,14 @@ def simulate_block(
         *(a[0] + d * np.arange(-e, a.size + e)
           for a, d, e in zip(axes[1:], block.spacing_mm[1:], edge[1:], strict=True)),
     )  # fmt: skip
-    canvas = render(setup.scene, tuple(a.astype(np.float32) for a in wide))  # type: ignore[arg-type]
+    canvas = render(
+        setup.scene,
+        (wide[0].astype(np.float32), wide[1].astype(np.float32), wide[2].astype(np.float32)),
+    )
     for lesion in lesions:
         lesion(canvas)
     move(canvas, setup.scene.anatomy.frame, _hull(setup.scene, canvas), setup.optics.motion)
-    weights = slice_weights(canvas.z, axes[0], thickness)
+    weights = slice_weights(canvas.z, axes[0].astype(np.float64), thickness)
     images = thick(canvas.hu, weights)
     clean = images.copy()
     optics = replace(setup.optics, noise_hu=setup.options.noise_hu or 0.0)

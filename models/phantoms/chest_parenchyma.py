@@ -25,10 +25,10 @@ def parenchyma(scene: Scene, axes: Axes, lung: Field) -> Field:
     frame, a, findings = scene.anatomy.frame, scene.attenuation, scene.findings
     z, y, _ = _open(axes)
     _, _, back, middle = (v.reshape(-1, 1, 1) for v in frame.cage(axes[0]))
-    value: Field = a.lung + a.gradient * (y - middle)
+    ramp = a.lung + a.gradient * (y - middle)
     # Septa and vessels too small to be drawn: a fine net that is brighter than what it encloses.
     net = scene.noise(20).on(axes, 1.7)
-    value = value + a.texture * (net * (0.75 + 0.35 * np.abs(net)) - 0.3)
+    value = ramp + a.texture * (net * (0.75 + 0.35 * np.abs(net)) - 0.3)
     value += 0.7 * a.texture * scene.noise(21).on(axes, 5.0)
     value += 9 * scene.noise(22).on(axes, 28.0)
     deep, rise = findings.dependent
@@ -46,8 +46,8 @@ def parenchyma(scene: Scene, axes: Axes, lung: Field) -> Field:
         value -= np.float32(35 * lobular) * high
     if septal > 0:
         blebs = scene.noise(26).on(axes, 9.0)
-        level = np.float32(2.2 - 1.8 * septal)
-        hole = np.clip((blebs - level) / 0.25, 0, 1) * np.clip((14 - lung) / 3, 0, 1)
+        hole = np.clip((blebs - np.float32(2.2 - 1.8 * septal)) / 0.25, 0, 1)
+        hole = hole * np.clip((14 - lung) / 3, 0, 1)
         hole = hole * np.clip((z - frame.carina[0] + 40) / 50, 0, 1)
         value += hole * (np.float32(-985) - value)
     out: Field = np.clip(value, -990, -100).astype(np.float32)

@@ -141,8 +141,8 @@ def _wall(brush: Brush, skin: Field) -> None:
         canvas.labels[:] = T.SUBCUTANEOUS_FAT
     fat = canvas.labels == T.SUBCUTANEOUS_FAT
     if fat.any():
-        strands = scene.noise(0).on(canvas.axes, (6.0, 2.5, 2.5))
-        strands = np.clip(np.abs(strands) - 1.7, 0, 1) * np.float32(45)
+        wires = scene.noise(0).on(canvas.axes, (6.0, 2.5, 2.5))
+        strands = np.clip(np.abs(wires) - 1.7, 0, 1) * np.float32(45)
         canvas.hu[...] += np.where(fat, strands + 3 * scene.noise(1).on(canvas.axes, 9.0), 0)
     for gland in scene.wall.breasts:
         z, y, x = canvas.coordinates((slice(None),) * 3)
@@ -234,9 +234,10 @@ def _pericardium(brush: Brush) -> None:
     if box is None:
         return
     z, y, x = brush.canvas.coordinates(box)
-    inside = np.maximum(hulls[0].depth(z, y, x), hulls[1].depth(z, y, x))
+    inside: Field = np.maximum(hulls[0].depth(z, y, x), hulls[1].depth(z, y, x))
     fade = np.clip((np.float32(frame.heart[0] + 34 * frame.scale) - z) / 12, 0, 1)
-    line = share(0.8 - np.abs(inside + 1.0), brush.voxel) * np.float32(0.8) * fade
+    rind: Field = np.float32(0.8) - np.abs(inside + np.float32(1))
+    line: Field = (share(rind, brush.voxel) * np.float32(0.8) * fade).astype(np.float32)
     brush.lay(line, T.PERICARDIUM, None, box)
 
 
