@@ -39,11 +39,13 @@ class Kind(IntEnum):
     REPORT = 1
     SEGMENTATION = 2
     CAPTURE = 3
+    #: 4 is taken by rejection notes.
+    KEY_OBJECTS = 5
 
     @property
     def word(self) -> str:
         """As a series description says it."""
-        return {1: "report", 2: "segmentation", 3: "summary"}[self.value]
+        return {1: "report", 2: "segmentation", 3: "summary", 5: "key images"}[self.value]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +284,6 @@ def _coding_schemes(data_set: Dataset, work: ResultInput) -> None:
         item.CodingSchemeDesignator = designator
         if designator in DECLARED:
             uid, name, organization = DECLARED[designator]
-            item.CodingSchemeRegistry = "DICOM"
             item.CodingSchemeUID = uid
             item.CodingSchemeName = name
             item.CodingSchemeResponsibleOrganization = organization

@@ -32,6 +32,7 @@ class ResultContext:
         configuration_digest: of the configuration the job ran under; part of every UID.
         series_number_base: series number is base + 10 x task + kind.
         patient_identity_on_pages: burn name, ID and birth date into the capture pages.
+        key_objects: write a Key Object Selection of the images that findings are marked on.
         content_time: aware; the same for every retry of a job, so that a repeated job
             writes the same bytes.
         predecessor: the reports this one replaces; empty for a first report.
@@ -51,6 +52,7 @@ class ResultContext:
     responsible_person: str = ""
     series_number_base: int = 9000
     patient_identity_on_pages: bool = True
+    key_objects: bool = False
     content_time: datetime | None = None
     predecessor: tuple[Predecessor, ...] = ()
     revision: int | None = None

@@ -28,6 +28,18 @@ KINDS = {
     SecondaryCaptureImageStorage: "secondary capture",
     KeyObjectSelectionDocumentStorage: "rejection note",
 }
+#: Title of a Key Object Selection that selects instead of rejecting (PS3.16 CID 7010).
+OF_INTEREST = ("113000", "DCM")
+KEY_IMAGES = "key images"
+
+
+def kind_of(data_set: Dataset) -> str:
+    """What the ledger calls an object."""
+    if data_set.SOPClassUID == KeyObjectSelectionDocumentStorage:
+        title = data_set.ConceptNameCodeSequence[0]
+        if (title.CodeValue, title.CodingSchemeDesignator) == OF_INTEREST:
+            return KEY_IMAGES
+    return KINDS.get(data_set.SOPClassUID, "result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +65,7 @@ def write_folder(data_sets: Sequence[Dataset], folder: Path) -> tuple[WrittenObj
     draft.mkdir(parents=True)
     written = []
     for number, data_set in enumerate(data_sets, start=1):
-        kind = KINDS.get(data_set.SOPClassUID, "result")
+        kind = kind_of(data_set)
         name = f"{number:02d}-{kind.replace(' ', '-')}.dcm"
         _save(data_set, draft / name)
         written.append(_written(data_set, folder / name))
@@ -85,7 +97,7 @@ def _written(data_set: Dataset, path: Path) -> WrittenObject:
         sop_instance_uid=str(data_set.SOPInstanceUID),
         sop_class_uid=str(data_set.SOPClassUID),
         series_uid=str(data_set.SeriesInstanceUID),
-        kind=KINDS.get(data_set.SOPClassUID, "result"),
+        kind=kind_of(data_set),
         instance_number=int(data_set.InstanceNumber),
         path=path,
     )
