@@ -11,7 +11,8 @@ from node.domain.errors import ResultError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predecessor:
-    """A report of ours that the new report replaces (PredecessorDocumentsSequence)."""
+    """An object that the new report refers to outside of its study: one that it replaces
+    (PredecessorDocumentsSequence), or one that it rests on."""
 
     study_uid: str
     series_uid: str
@@ -38,6 +39,8 @@ class ResultContext:
         predecessor: the reports this one replaces; empty for a first report.
         revision: instance number of a report that replaces others; None: one more than the
             newest of them.
+        other_evidence: of other studies, what the result rests on: the images of a prior and the
+            report about them (PertinentOtherEvidenceSequence).
         identity: values by keyword that take the place of those of the images.
     """
 
@@ -57,6 +60,7 @@ class ResultContext:
     predecessor: tuple[Predecessor, ...] = ()
     revision: int | None = None
     identity: tuple[tuple[str, str], ...] = ()
+    other_evidence: tuple[Predecessor, ...] = ()
 
     def __post_init__(self) -> None:
         if self.label == "cleared" and not self.responsible_person.strip():

@@ -42,8 +42,8 @@ class Model(Section):
         default=None,
         title="Key Object Selection",
         description="Write a Key Object Selection, titled 'Of Interest', of the images with "
-        "findings and of the pages, for a PACS or a viewer that lists key images; left out: as the package "
-        "says. A destination can do without: destinations.NAME.objects.",
+        "findings and of the pages, for a PACS or a viewer that lists key images; left out: as the "
+        "package says. A destination can do without: destinations.NAME.objects.",
     )
     thresholds: Mapping[str, float] = Field(
         default_factory=dict,

@@ -28,6 +28,7 @@ from node.pipeline.in_service import EveryModel, JobLimits, Models, Workers, lim
 from node.pipeline.inputs import Input, input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.memory import MemoryGate
+from node.pipeline.priors import prior_results
 from node.pipeline.routing import ModelRoute
 from node.pipeline.succession import REJECTION_NOTE, holders, succession, why_rejected
 from node.pipeline.supply import NoSupply, Supply
@@ -237,6 +238,7 @@ class Scheduler:
             rejection=why_rejected(self._ledger, job),
             companions=companions,
             others=tuple(self._others(job, companions)),
+            priors=prior_results(self._ledger, job, companions),
         )
 
     def _others(
