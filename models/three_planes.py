@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from node.domain.study import Plane
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", np.float32, np.bool_)
 
 #: (centre, width), HU.
 LUNG_WINDOW: Final = (-600.0, 1500.0)
@@ -232,10 +234,10 @@ def _body(pixels: Floats, mask: Mask) -> tuple[slice, slice]:
 
 
 def _window(
-    plane: NDArray[np.generic], centre: list[int], half: list[int], beyond: np.generic
-) -> NDArray[np.generic]:
+    plane: NDArray[Scalar], centre: list[int], half: list[int], beyond: Scalar
+) -> NDArray[Scalar]:
     """A part around a point; `beyond` where it leaves the plane."""
-    out = np.full((2 * half[0] + 1, 2 * half[1] + 1), beyond)
+    out = np.full((2 * half[0] + 1, 2 * half[1] + 1), beyond, plane.dtype)
     source, target = [], []
     for middle, reach, length in zip(centre, half, plane.shape, strict=True):
         first, last = max(0, middle - reach), min(length, middle + reach + 1)
