@@ -82,6 +82,7 @@ class Finding:
         site: anatomical location. topography: (106233006, SCT, Topographical modifier) of it,
             e.g. the lobe of a vessel or the anterior edge of a vertebra.
         contours: on source images; at least one, or viewers show a black report.
+        measurements: what matters most first: a viewer may print the first five only.
         segment_number: of `Findings.segments` that shows it, or None.
     """
 
