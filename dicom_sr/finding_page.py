@@ -165,12 +165,13 @@ def _cross_hair(canvas: Canvas, key: KeyImage, inner: Box) -> None:
     y = top + round(float(rows.min() + rows.max() + 1) / 2 * per_row)
     extent = max(float(np.ptp(columns)) * per_column, float(np.ptp(rows)) * per_row)
     free = round(extent / 2) + FREE
-    for line in (
+    lines: tuple[Box, ...] = (
         (left, y, x - free, y),
         (x + free, y, right - 1, y),
         (x, top, x, y - free),
         (x, y + free, x, bottom - 1),
-    ):
+    )
+    for line in lines:
         if line[0] <= line[2] and line[1] <= line[3]:
             canvas.draw.line(line, fill=BLUE, width=1)
 
