@@ -17,6 +17,7 @@ from pydicom import Dataset
 from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish
+from dicom_sr.context import Predecessor
 from dicom_sr.measurement_groups import frames_of, measurement_groups, text_item
 from dicom_sr.source import (
     bare_reference,
@@ -83,7 +84,7 @@ def write_report(
     data_set.CurrentRequestedProcedureEvidenceSequence = [_evidence(work, results)]
     if data_set.CompletionFlag == "PARTIAL":
         data_set.CompletionFlagDescription = clipped(work.findings.reason)
-    _predecessors(data_set, work)
+    _references(data_set, work)
     _request(data_set, work)
     finish(data_set, work, Kind.REPORT)
     return data_set
@@ -126,15 +127,23 @@ def _as_evidence(result: Dataset, work: ResultInput) -> Dataset:
     return evidence
 
 
-def _predecessors(data_set: Dataset, work: ResultInput) -> None:
-    """What this report replaces (PS3.3 C.17.2, PredecessorDocumentsSequence)."""
+def _references(data_set: Dataset, work: ResultInput) -> None:
+    """What this report replaces, and what of other studies it rests on (PS3.3 C.17.2)."""
+    if work.context.predecessor:
+        data_set.PredecessorDocumentsSequence = _by_study(work.context.predecessor)
+    if work.context.other_evidence:
+        data_set.PertinentOtherEvidenceSequence = _by_study(work.context.other_evidence)
+
+
+def _by_study(objects: Sequence[Predecessor]) -> list[Dataset]:
+    """Hierarchical SOP Instance References (PS3.3 C.17.2.1)."""
     studies: dict[str, dict[str, list[Dataset]]] = {}
-    for old in work.context.predecessor:
+    for one in objects:
         reference = Dataset()
-        reference.ReferencedSOPClassUID = old.sop_class_uid
-        reference.ReferencedSOPInstanceUID = old.sop_instance_uid
-        series = studies.setdefault(old.study_uid, {})
-        series.setdefault(old.series_uid, []).append(reference)
+        reference.ReferencedSOPClassUID = one.sop_class_uid
+        reference.ReferencedSOPInstanceUID = one.sop_instance_uid
+        series = studies.setdefault(one.study_uid, {})
+        series.setdefault(one.series_uid, []).append(reference)
     items = []
     for study_uid, by_series in studies.items():
         item = Dataset()
@@ -146,8 +155,7 @@ def _predecessors(data_set: Dataset, work: ResultInput) -> None:
             entry.ReferencedSOPSequence = references
             item.ReferencedSeriesSequence.append(entry)
         items.append(item)
-    if items:
-        data_set.PredecessorDocumentsSequence = items
+    return items
 
 
 def _request(data_set: Dataset, work: ResultInput) -> None:

@@ -19,6 +19,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -70,6 +71,14 @@ TYPE_1_OF_CLASS: Final = {
         "ConceptNameCodeSequence",
         "ContentSequence",
         "ContentTemplateSequence",
+        "CurrentRequestedProcedureEvidenceSequence",
+    ),
+    KeyObjectSelectionDocumentStorage: (
+        "ContentDate",
+        "ContentTime",
+        "ValueType",
+        "ConceptNameCodeSequence",
+        "ContentSequence",
         "CurrentRequestedProcedureEvidenceSequence",
     ),
     SegmentationStorage: (

@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from dicom_sr.common import ResultInput
 from dicom_sr.context import Predecessor, ResultContext
+from dicom_sr.key_objects import write_key_objects
 from dicom_sr.report import write_report
 from dicom_sr.secondary_capture import write_captures
 from dicom_sr.segmentation import why_no_segmentation, write_segmentation
@@ -22,8 +23,8 @@ def write_results(
 ) -> tuple[Dataset, ...]:
     """Every result object of one task on one study; never empty.
 
-    The capture pages come first, then the segmentation (where there is one), and the report
-    that refers to all of them last. The same arguments give the same bytes.
+    The capture pages come first, then the segmentation and the key object selection (where there
+    is one), and the report last. The same arguments give the same bytes.
 
     Args:
         findings: of any status; "not eligible" and "failed" are reported too.
@@ -42,5 +43,6 @@ def write_results(
     captures = write_captures(work)
     segmentation = write_segmentation(work)
     report = write_report(work, segmentation, captures)
-    middle = () if segmentation is None else (segmentation,)
+    selection = write_key_objects(work, captures)
+    middle = tuple(item for item in (segmentation, selection) if item is not None)
     return (*captures, *middle, report)

@@ -35,6 +35,7 @@ from node.pipeline.resident import ModelSetup
 from node.pipeline.roster import RosterSettings
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of, with_needs
+from node.pipeline.writing import KEY_IMAGES
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
@@ -81,15 +82,18 @@ def configuration_digest(appliance: Appliance, model: str) -> str:
         "node": appliance.node.model_dump(mode="json", exclude={"time_zone"}),
         "results": appliance.results.model_dump(mode="json"),
         "thresholds": dict(appliance.models[model].thresholds),
+        "key_objects": appliance.models[model].key_objects,
         "version": VERSION,
     }
     text = json.dumps(relevant, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def result_context(appliance: Appliance, model: str) -> ResultContext:
-    """How results are signed and labelled."""
+def result_context(appliance: Appliance, manifest: ModelManifest) -> ResultContext:
+    """How results are signed and labelled, and what is written of them."""
     node, results = appliance.node, appliance.results
+    model = manifest.identity.name
+    wanted = appliance.models[model].key_objects
     return ResultContext(
         software_version=VERSION,
         serial_number=node.device_serial,
@@ -101,6 +105,7 @@ def result_context(appliance: Appliance, model: str) -> ResultContext:
         responsible_person=str(node.responsible_person or ""),
         series_number_base=results.series_number_base,
         patient_identity_on_pages=results.patient_identity_on_pages,
+        key_objects=manifest.key_objects if wanted is None else wanted,
     )
 
 
@@ -171,6 +176,23 @@ def noting_destinations(appliance: Appliance) -> frozenset[str]:
     return frozenset(
         name for name, entry in appliance.destinations.items() if entry.rejection_notes
     )
+
+
+#: Kinds of objects, as the ledger calls them, by the word of the configuration.
+_KINDS = {
+    "report": "report",
+    "segmentation": "segmentation",
+    "pages": "secondary capture",
+    "key_images": KEY_IMAGES,
+}
+
+
+def unwanted_kinds(appliance: Appliance) -> Mapping[str, frozenset[str]]:
+    """Kinds of objects that a destination does not get, by its name."""
+    return {
+        name: frozenset(kind for word, kind in _KINDS.items() if word not in entry.objects)
+        for name, entry in appliance.destinations.items()
+    }
 
 
 def watermark(appliance: Appliance) -> Watermark:

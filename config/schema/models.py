@@ -38,6 +38,13 @@ class Model(Section):
         "every study they were not made for, and `explain STUDY` has the reason. A result that "
         "replaces an earlier one is always sent.",
     )
+    key_objects: bool | None = Field(
+        default=None,
+        title="Key Object Selection",
+        description="Write a Key Object Selection, titled 'Of Interest', of the images with "
+        "findings and of the pages, for a PACS or a viewer that lists key images; left out: as the "
+        "package says. A destination can do without: destinations.NAME.objects.",
+    )
     thresholds: Mapping[str, float] = Field(
         default_factory=dict,
         title="Thresholds",

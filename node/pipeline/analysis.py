@@ -38,6 +38,7 @@ from node.domain.identity import differing, stated_identity, with_identity
 from node.domain.imaging import Volume
 from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
 from node.domain.verdict import Companion
+from node.pipeline.priors import PriorResult, evidence_of
 from node.pipeline.resident import ModelSetup, residents
 from node.pipeline.writing import WrittenObject, write_folder
 
@@ -90,7 +91,7 @@ class AnalysisTask:
         setup: the model, as the worker is to hold it.
         candidates: stacks to try, best first.
         companions: of each candidate, what is analysed with it.
-        others: the other studies that companions are from.
+        others: the other studies that companions are from. priors: results of the model on them.
         status_only: with a reason: write a report of this status without any analysis.
         context: identity, label and predecessor of the result objects.
         folder: where the result objects appear, complete.
@@ -113,6 +114,7 @@ class AnalysisTask:
     rejection: Rejection = Rejection.NOT_TO_BE_USED
     companions: tuple[tuple[StackID, Companion], ...] = ()
     others: tuple[StudyInput, ...] = ()
+    priors: tuple[PriorResult, ...] = ()
     decoded: DecodedFrames | None = None
     shared: Mapping[StackID, NamelessFile] = field(default_factory=dict)
 
@@ -208,18 +210,22 @@ class _Run:
         held = dict(task.context.identity)
         self.differing = differing(stated_identity(described), held)
         self.study = with_identity(described, held)
+        self._stated = described.patient
         self.series = {series.stack_id: series for series in self.study.series}
-        self._others: dict[StudyUID, dict[StackID, Series]] = {task.study.study_uid: self.series}
+        self._others: dict[StudyUID, CompletedStudy] = {task.study.study_uid: self.study}
+        #: Series of other studies whose pixels the model asked for.
+        self._compared: dict[StackID, Series] = {}
 
     def analyse_series(self, uid: StackID) -> Findings:
         """Load one series and look at it."""
         series = self.series[uid]
         companions = {}
         for role, found in self._companions(uid):
-            if found is None:
+            if found is not None:
+                companions[role] = self._companion(found)
+            elif not self._is_optional(role):
                 reason = f"the series for the role '{role}' is no longer stored"
                 return self.status(Status.NOT_ELIGIBLE, reason)
-            companions[role] = CompanionSeries(series=found, load=partial(self._load, found))
         with self._timed("load"):
             try:
                 volume = self._load(series)
@@ -240,6 +246,7 @@ class _Run:
             networks=model.networks,
             thresholds=self.manifest.thresholds,
             companions=companions,
+            study_date=self.study.study_date,
         )
         with self._timed("analyse"):
             return model.analyse(request)
@@ -268,15 +275,45 @@ class _Run:
         for candidate, companion in self.task.companions:
             if candidate != uid:
                 continue
-            if companion.study_uid not in self._others:
-                self._describe_other(companion.study_uid)
-            yield companion.role, self._others[companion.study_uid].get(companion.stack_id)
+            study = self._other(companion.study_uid)
+            series = study.series if study is not None else ()
+            stacks = {one.stack_id: one for one in series}
+            yield companion.role, stacks.get(companion.stack_id)
 
-    def _describe_other(self, study_uid: StudyUID) -> None:
-        found = [other for other in self.task.others if other.study_uid == study_uid]
-        with self._timed("describe"):
-            series = found[0].describe().series if found else ()
-        self._others[study_uid] = {one.stack_id: one for one in series}
+    def _other(self, study_uid: StudyUID) -> CompletedStudy | None:
+        """A study that a companion is from; None where it is gone, or is somebody else's by now."""
+        if study_uid not in self._others:
+            found = [other for other in self.task.others if other.study_uid == study_uid]
+            if not found:
+                return None
+            with self._timed("describe"):
+                self._others[study_uid] = found[0].describe()
+        other, now = self._others[study_uid], self._stated
+        if study_uid != self.study.study_uid and (
+            other.patient.patient_id != now.patient_id
+            or other.patient.issuer_of_patient_id != now.issuer_of_patient_id
+        ):
+            return None
+        return other
+
+    def _companion(self, series: Series) -> CompanionSeries:
+        known = [one for one in self.task.priors if one.study_uid == series.study_uid]
+        return CompanionSeries(
+            series=series,
+            load=partial(self._load_companion, series),
+            study_date=self._others[series.study_uid].study_date,
+            tracked=known[0].tracked if known else (),
+        )
+
+    def _load_companion(self, series: Series) -> Volume:
+        if series.study_uid != self.study.study_uid:
+            self._compared[series.stack_id] = series
+        return self._load(series)
+
+    def _is_optional(self, role: str) -> bool:
+        """Does the package run without? What was deleted since it was judged is missing then."""
+        need = self.manifest.needs.get(role)
+        return need is not None and need.optional
 
     def status(self, status: Status, reason: str) -> Findings:
         """Findings that only say how it ended."""
@@ -289,7 +326,9 @@ class _Run:
         if findings.status is not Status.NOT_ELIGIBLE or reported:
             with self._timed("write"):
                 findings = keep_tracking(findings, self.series[uid], self.task.earlier)
-                data_sets = write_results(findings, self.study, self.series[uid], self.task.context)
+                compared = evidence_of(tuple(self._compared.values()), self.task.priors)
+                context = replace(self.task.context, other_evidence=compared)
+                data_sets = write_results(findings, self.study, self.series[uid], context)
                 files = validate(data_sets, self.study)
                 every = (*data_sets, *self._note(data_sets))
                 objects = write_folder(every, self.task.folder, files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from node.pipeline.in_service import EveryModel, JobLimits, Models, Workers, lim
 from node.pipeline.inputs import Input, input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.memory import MemoryGate
+from node.pipeline.priors import prior_results
 from node.pipeline.routing import ModelRoute
 from node.pipeline.succession import REJECTION_NOTE, holders, succession, why_rejected
 from node.pipeline.supply import NoSupply, Supply
@@ -59,6 +60,7 @@ class SchedulerSettings:
         results_folder: where the objects of each job get a folder of their own.
         context: how results are labelled, without time and predecessor.
         noting: destinations that get rejection notes.
+        unwanted: kinds of objects that a destination does not get, by its name.
         limits: of one analysis by a model.
     """
 
@@ -66,6 +68,7 @@ class SchedulerSettings:
     results_folder: Path
     context: Callable[[str], ResultContext]
     noting: frozenset[str] = frozenset()
+    unwanted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     limits: Callable[[ModelManifest], JobLimits] = limits_of
 
 
@@ -235,6 +238,7 @@ class Scheduler:
             rejection=why_rejected(self._ledger, job),
             companions=companions,
             others=tuple(self._others(job, companions)),
+            priors=prior_results(self._ledger, job, companions),
         )
 
     def _others(
@@ -290,9 +294,9 @@ class Scheduler:
                     self._ledger.outbox.withhold(job.predecessor)
                     self._ledger.jobs.replaced(job.predecessor)
                 notes = [item for item in objects if item.kind == REJECTION_NOTE]
-                self._ledger.outbox.add(
-                    [item for item in objects if item not in notes], job.destinations
-                )
+                for item in objects:
+                    if item not in notes:
+                        self._ledger.outbox.add([item], self._wanting(job, item))
                 noting = self._settings.noting
                 noted = holders(self._ledger, job.study_uid, task.rejected, noting)
                 self._ledger.outbox.add(notes, noted)
@@ -318,6 +322,13 @@ class Scheduler:
             seconds={step: round(value, 2) for step, value in result.seconds.items()},
         )
         self.on_results()
+
+    def _wanting(self, job: JobRow, item: ResultObject) -> tuple[str, ...]:
+        """The destinations of a job that get objects of this kind."""
+        unwanted = self._settings.unwanted
+        return tuple(
+            name for name in job.destinations if item.kind not in unwanted.get(name, frozenset())
+        )
 
     def _is_outdated(self, task: AnalysisTask, result: AnalysisResult) -> bool:
         """Did images of what was looked at come, or change, while it was looked at?"""

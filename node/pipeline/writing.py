@@ -30,6 +30,19 @@ KINDS = {
     SecondaryCaptureImageStorage: "secondary capture",
     KeyObjectSelectionDocumentStorage: "rejection note",
 }
+#: Title of a Key Object Selection that selects instead of rejecting (PS3.16 CID 7010).
+OF_INTEREST = ("113000", "DCM")
+KEY_IMAGES = "key images"
+
+
+def kind_of(data_set: Dataset) -> str:
+    """What the ledger calls an object."""
+    if data_set.SOPClassUID == KeyObjectSelectionDocumentStorage:
+        title = data_set.ConceptNameCodeSequence[0]
+        if (title.CodeValue, title.CodingSchemeDesignator) == OF_INTEREST:
+            return KEY_IMAGES
+    return KINDS.get(data_set.SOPClassUID, "result")
+
 
 #: Files made durable at once: a disk takes several in the time of one.
 _AT_ONCE = 8
@@ -66,8 +79,7 @@ def write_folder(
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="results") as disk:
         saved = []
         for number, data_set in enumerate(data_sets, start=1):
-            kind = KINDS.get(data_set.SOPClassUID, "result")
-            name = f"{number:02d}-{kind.replace(' ', '-')}.dcm"
+            name = f"{number:02d}-{kind_of(data_set).replace(' ', '-')}.dcm"
             file = (files or {}).get(str(data_set.SOPInstanceUID)) or _encoded(data_set)
             saved.append(disk.submit(_save, file, draft / name))
             written.append(_written(data_set, folder / name))
@@ -107,7 +119,7 @@ def _written(data_set: Dataset, path: Path) -> WrittenObject:
         sop_instance_uid=str(data_set.SOPInstanceUID),
         sop_class_uid=str(data_set.SOPClassUID),
         series_uid=str(data_set.SeriesInstanceUID),
-        kind=KINDS.get(data_set.SOPClassUID, "result"),
+        kind=kind_of(data_set),
         instance_number=int(data_set.InstanceNumber),
         path=path,
     )
