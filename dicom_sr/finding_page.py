@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dicom_sr.drawing import (
     AMBER,
@@ -153,14 +154,15 @@ def _small_pictures(canvas: Canvas, pictures: Sequence[KeyImage]) -> None:
 
 def _cross_hair(canvas: Canvas, key: KeyImage, inner: Box) -> None:
     """Thin lines from the edges of a picture towards the lesion, open around it."""
-    union = np.zeros(key.pixels.shape, np.bool_)
+    union: NDArray[np.bool_] = np.zeros(key.pixels.shape, np.bool_)
     for overlay in key.overlays:
         union |= overlay.mask
     if not union.any():
         return
     left, top, right, bottom = inner
     rows, columns = np.nonzero(union)
-    per_column, per_row = (right - left) / union.shape[1], (bottom - top) / union.shape[0]
+    height, width = key.pixels.shape
+    per_column, per_row = (right - left) / width, (bottom - top) / height
     x = left + round(float(columns.min() + columns.max() + 1) / 2 * per_column)
     y = top + round(float(rows.min() + rows.max() + 1) / 2 * per_row)
     extent = max(float(np.ptp(columns)) * per_column, float(np.ptp(rows)) * per_row)

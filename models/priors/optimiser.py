@@ -38,8 +38,16 @@ def affine_of(now: Coarse, then: Coarse) -> Move:
     fixed, moving, mask = _image(now), _image(then), _mask(now)
     rigid = sitk.Euler3DTransform()
     rigid.SetCenter([float(x) for x in now.centre_mm])
-    rigid.SetTranslation([float(x) for x in _shift(now, then)])
     method = _method(mask, levels=(4, 2))
+    best = float("inf")
+    for shift in _shifts(now, then):
+        start = sitk.Euler3DTransform(rigid)
+        start.SetTranslation([float(x) for x in shift])
+        method.SetInitialTransform(start, inPlace=False)
+        value = method.MetricEvaluate(fixed, moving)
+        if value < best:
+            best = value
+            rigid.SetTranslation([float(x) for x in shift])
     method.SetOptimizerAsRegularStepGradientDescent(4.0, 0.05, 50, 0.6)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(rigid, inPlace=True)
@@ -99,14 +107,18 @@ def _placed(array: NDArray[Any], scan: Coarse) -> sitk.Image:
     return image
 
 
-def _shift(now: Coarse, then: Coarse) -> NDArray[np.float64]:
-    """Translation to begin with: the lungs' centres across, their tops along the body."""
-    shift = then.centre_mm - now.centre_mm
-    shift[2] = _top(then) - _top(now)
-    return shift
+def _shifts(now: Coarse, then: Coarse) -> list[NDArray[np.float64]]:
+    """Translations to begin with: the centres of the lungs, then their tops, then their bottoms.
+
+    Where one of the scans ends inside of the lungs, only one of them is right.
+    """
+    across = then.centre_mm - now.centre_mm
+    (low_now, high_now), (low_then, high_then) = _ends(now), _ends(then)
+    heights = (across[2], high_then - high_now, low_then - low_now)
+    return [np.array([across[0], across[1], height]) for height in heights]
 
 
-def _top(scan: Coarse) -> float:
-    """z of the highest lung, LPS mm."""
-    index = np.argwhere(scan.lungs)
-    return float((index @ scan.affine[2, :3] + scan.affine[2, 3]).max())
+def _ends(scan: Coarse) -> tuple[float, float]:
+    """z of the lowest and of the highest lung, LPS mm."""
+    height = np.argwhere(scan.lungs) @ scan.affine[2, :3] + scan.affine[2, 3]
+    return float(height.min()), float(height.max())
