@@ -13,6 +13,7 @@ from typing import Final
 from highdicom import sr
 from highdicom.sr import ContentSequence, RelationshipTypeValues
 from pydicom import Dataset
+from pydicom.uid import CTImageStorage
 
 from dicom_sr import codes
 from dicom_sr.codes import as_code
@@ -60,8 +61,7 @@ def write_report(
     try:
         content = _tree(work, segmentation)
         data_set: Dataset = sr.Comprehensive3DSR(
-            # highdicom looks the class of the first one up in its tables: never an odd source.
-            evidence=[_as_evidence(results[0], work)],
+            evidence=[_some_evidence(work, results)],
             # Given the whole tree it would copy and parse it, as reading the report back does.
             content=_empty_root(),
             series_instance_uid=work.series_uid(Kind.REPORT),
@@ -120,10 +120,13 @@ def _listed(series_uid: str, instances: Mapping[str, str]) -> Dataset:
     return item
 
 
-def _as_evidence(result: Dataset, work: ResultInput) -> Dataset:
-    evidence = bare_reference(work.study, work.series, str(result.SOPInstanceUID))
-    evidence.SOPClassUID = result.SOPClassUID
-    evidence.SeriesInstanceUID = result.SeriesInstanceUID
+def _some_evidence(work: ResultInput, results: Sequence[Dataset]) -> Dataset:
+    """What highdicom takes study and patient from; the list it makes of it is replaced.
+
+    It looks the class up in its tables: never an odd source's own.
+    """
+    evidence = bare_reference(work.study, work.series, str(work.series.planes[0].sop_instance_uid))
+    evidence.SOPClassUID = results[0].SOPClassUID if results else CTImageStorage
     return evidence
 
 
