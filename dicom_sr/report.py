@@ -125,7 +125,8 @@ def _some_evidence(work: ResultInput, results: Sequence[Dataset]) -> Dataset:
 
     It looks the class up in its tables: never an odd source's own.
     """
-    evidence = bare_reference(work.study, work.series, str(work.series.planes[0].sop_instance_uid))
+    known = results[0].SOPInstanceUID if results else work.series.planes[0].sop_instance_uid
+    evidence = bare_reference(work.study, work.series, str(known))
     evidence.SOPClassUID = results[0].SOPClassUID if results else CTImageStorage
     return evidence
 
