@@ -208,20 +208,26 @@ class Canvas:
         self.draw.rounded_rectangle((x, y, x + side, y + side), radius=4, fill=colour)
 
     def picture(self, key: KeyImage, box: Box, letter_size: int) -> Box:
-        """The key image with its overlays, as large as fits the box in its true aspect.
-
-        The letters of its edges stand beside it: on the anatomy, an F could be read as a level.
+        """The part of a key image around its overlays, as large as fits the box.
 
         Returns:
             (left, top, right, bottom) that it covers with its letters, px.
         """
-        beside = max((text_width(letter, letter_size) for letter in key.edges[:2]), default=0)
-        aside = beside + 2 * LETTER_GAP if any(key.edges[:2]) else 0
-        # A capital has no descender: the room for it is the gap.
-        above = letter_size if any(key.edges[2:]) else 0
+        left, top, right, bottom = self.whole_picture(cropped(key), box, letter_size)
+        aside, above = _letter_room(key, letter_size)
+        return left - aside, top - above, right + aside, bottom + above
+
+    def whole_picture(self, key: KeyImage, box: Box, letter_size: int) -> Box:
+        """A key image with its overlays, as large as fits the box in its true aspect.
+
+        The letters of its edges stand beside it: on the anatomy, an F could be read as a level.
+
+        Returns:
+            (left, top, right, bottom) of the image itself, without its letters, px.
+        """
+        aside, above = _letter_room(key, letter_size)
         left, top, right, bottom = box
         left, top, right, bottom = left + aside, top + above, right - aside, bottom - above
-        key = cropped(key)
         rows, columns = key.pixels.shape
         height_mm = rows * key.pixel_mm[0]
         width_mm = columns * key.pixel_mm[1]
@@ -233,7 +239,7 @@ class Canvas:
         covered = (x, y, x + width, y + height)
         self._marks(key, covered, letter_size)
         self._letters(key, covered, letter_size)
-        return x - aside, y - above, x + width + aside, y + height + above
+        return covered
 
     def _marks(self, key: KeyImage, covered: Box, size: int) -> None:
         left, top, right, bottom = covered
@@ -258,6 +264,16 @@ class Canvas:
         for letter, (at, anchor) in zip(key.edges, places, strict=True):
             if letter:
                 self.on_image(at, letter, size, anchor)
+
+
+def _letter_room(key: KeyImage, size: int) -> tuple[int, int]:
+    """Room that the letters take at each side, and above and below, px."""
+    beside = max((text_width(letter, size) for letter in key.edges[:2]), default=0)
+    # A capital has no descender: the room for it is the gap.
+    return (
+        beside + 2 * LETTER_GAP if any(key.edges[:2]) else 0,
+        size if any(key.edges[2:]) else 0,
+    )
 
 
 def cropped(key: KeyImage) -> KeyImage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from node.domain.finding import Findings, ModelIdentity
+from node.domain.finding import Findings, ModelIdentity, Tracked
 from node.domain.imaging import Network, Progress, Volume
 from node.domain.slide import Slide
 from node.domain.study import Patient, Series
@@ -21,10 +21,14 @@ class CompanionSeries:
 
     Attributes:
         load: reads its pixels; raises VolumeError as the first series would.
+        study_date: DICOM date (DA) of its study; "" where it is not known.
+        tracked: of another study: what the current result of the same model follows there.
     """
 
     series: Series
     load: Callable[[], Volume]
+    study_date: str = ""
+    tracked: tuple[Tracked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,7 @@ class AnalysisRequest:
         thresholds: the manifest's thresholds, by name.
         progress: called with the name of each stage as it starts.
         companions: by role: the CT of a PET, the prior of a scan.
+        study_date: DICOM date (DA) of the study; "" where it is not known.
     """
 
     volume: Volume
@@ -46,6 +51,7 @@ class AnalysisRequest:
     thresholds: Mapping[str, float]
     progress: Progress = silent
     companions: Mapping[str, CompanionSeries] = field(default_factory=dict)
+    study_date: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dicom_sr import drawing
 from dicom_sr.drawing import cropped, printable, render, text_width, wrapped
-from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE, PageFrame, draw_pages, table_rows
+from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE, PageFrame, table_rows
+from dicom_sr.pages import draw_pages
 from dicom_sr.secondary_capture import displayed_name
 from node.domain.finding import Findings, KeyImage, Overlay, Status
 from tests.dicom_factory import Person
