@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from models.lung_nodules.train.mining import detector_finder
 from models.lung_nodules.train.parenchyma import EXTENT_MM, SIZE, STEP_MM, Cube
-from models.lung_nodules.train.samples import Shard, add_draws
+from models.lung_nodules.train.samples import Finder, Shard, add_draws
 from models.phantoms.chest import Block, ChestOptions, build_chest, simulate_block
 from models.phantoms.chest_tissue import ChestTissue, Lobe
 
@@ -62,7 +63,7 @@ def _cube(seed: int, centre: tuple[float, float, float]) -> Cube:
     )
 
 
-def write(seed: int, folder: Path = FOLDER) -> Path:
+def write(seed: int, folder: Path = FOLDER, finder: Finder | None = None) -> Path:
     """The shard of one chest, unless it is there."""
     path = folder / f"cube-{seed:07d}.npz"
     if not path.exists():
@@ -71,7 +72,7 @@ def write(seed: int, folder: Path = FOLDER) -> Path:
         rng = np.random.default_rng([seed, 10])
         for cube in draw_blocks(seed):
             if cube.lung.mean() > 0.1:
-                add_draws(shard, cube, rng, DRAWS)
+                add_draws(shard, cube, rng, DRAWS, finder)
         if shard.patch:
             shard.save(path)
     return path
@@ -82,10 +83,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--mine", type=Path, help="detector.onnx whose mistakes are kept")
     asked = parser.parse_args()
     os.nice(5)
+    finder = detector_finder(asked.mine) if asked.mine else None
     for seed in range(asked.first, asked.first + asked.count):
-        write(seed)
+        write(seed, FOLDER, finder)
 
 
 if __name__ == "__main__":

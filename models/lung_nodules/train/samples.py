@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,8 +66,22 @@ class Shard:
         part.rename(path)
 
 
-def add_draws(shard: Shard, cube: Cube, rng: np.random.Generator, draws: int = DRAWS) -> None:
-    """Several samples of one cube, turned, with nodules, each seen by another scanner."""
+#: Places in a window (uint8, 64^3 at 1 mm) where a detector sees something, (z, y, x) voxels.
+Finder = Callable[[Bytes], list[NDArray[np.float64]]]
+
+
+def add_draws(
+    shard: Shard,
+    cube: Cube,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+    finder: Finder | None = None,
+) -> None:
+    """Several samples of one cube, turned, with nodules, each seen by another scanner.
+
+    Args:
+        finder: names the places that a detector takes for nodules; the refiner learns from them.
+    """
     for _ in range(draws):
         turned = _turned(cube, rng)
         ideal = Physics(blur_mm=0.3, slice_mm=STEP_MM, noise_hu=0.0, grain_mm=0.5)
@@ -75,7 +90,8 @@ def add_draws(shard: Shard, cube: Cube, rng: np.random.Generator, draws: int = D
         seen = _scanned(scan.hu, rng)
         noise = (float(np.exp(rng.uniform(np.log(4), np.log(75)))), float(rng.uniform(0.3, 0.9)))
         _detector(shard, seen, nodules, (noise, rng))
-        _refiner(shard, seen, turned, nodules, (noise, rng))
+        mined = [] if finder is None else _mined(finder(shard.window[-1]), nodules)
+        _refiner(shard, seen, turned, nodules, (noise, rng, mined))
 
 
 def _turned(cube: Cube, rng: np.random.Generator) -> Cube:
@@ -227,10 +243,10 @@ def _refiner(
     seen: Field,
     cube: Cube,
     nodules: list[Inserted],
-    draw: tuple[tuple[float, float], np.random.Generator],
+    draw: tuple[tuple[float, float], np.random.Generator, list[NDArray[np.float64]]],
 ) -> None:
     """patch (48^3) at 0.7 or 1.4 mm; mask: share of each voxel, 0..255; label 1 for a nodule."""
-    noise, rng = draw
+    noise, rng, mined = draw
     truth = np.zeros(seen.shape, np.float32)
     for nodule in nodules:
         np.maximum(truth[nodule.box], nodule.coverage, out=truth[nodule.box])
@@ -241,7 +257,7 @@ def _refiner(
         wide = nodule.mean_mm > WIDE_ONLY or (nodule.mean_mm > WIDE_FROM and rng.random() < 0.5)
         jitter = rng.normal(0, min(1.5, 0.25 * nodule.mean_mm), 3) / STEP_MM
         places.append((nodule.centre + jitter, WIDE_MM if wide else PATCH_MM, nodule.mean_mm))
-    for at in _others(seen, cube, nodules, rng):
+    for at in [*mined, *_others(seen, cube, nodules, rng)]:
         places.append((at, WIDE_MM if rng.random() < 0.2 else PATCH_MM, 0.0))
     for centre, step, diameter in places:
         axes = _axes(centre, step * float(rng.uniform(0.95, 1.05)), PATCH)
@@ -250,6 +266,17 @@ def _refiner(
         shard.mask.append(np.asarray(np.round(inside * 255), np.uint8))
         shard.label.append(int(diameter > 0))
         shard.diameter.append(diameter)
+
+
+def _mined(places: list[NDArray[np.float64]], nodules: list[Inserted]) -> list[NDArray[np.float64]]:
+    """At most three places, as voxels of the cube, that lie at no nodule."""
+    found = []
+    for place in places:
+        at = (SIZE - 1) / 2 + (place - (WINDOW - 1) / 2) * WINDOW_MM / STEP_MM
+        clear = all(np.linalg.norm(at - n.centre) * STEP_MM > n.mean_mm * 0.75 + 3 for n in nodules)
+        if clear:
+            found.append(at)
+    return found[:3]
 
 
 def _others(
@@ -276,13 +303,13 @@ def _others(
     return found
 
 
-def write(seed: int, folder: Path = FOLDER) -> Path:
+def write(seed: int, folder: Path = FOLDER, finder: Finder | None = None) -> Path:
     """The shard of one seed, unless it is there."""
     path = folder / f"cube-{seed:07d}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         shard = Shard()
-        add_draws(shard, draw_cube(seed), np.random.default_rng([seed, 8]))
+        add_draws(shard, draw_cube(seed), np.random.default_rng([seed, 8]), DRAWS, finder)
         if shard.patch:
             shard.save(path)
     return path
