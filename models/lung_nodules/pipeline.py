@@ -26,8 +26,8 @@ from node.domain.errors import ModelError
 from node.domain.finding import Findings, Status
 from node.domain.imaging import Network, Volume
 
-#: Candidates that are looked at closely, and nodules that are listed.
-MOST_CANDIDATES, MOST_LISTED = 60, 12
+#: Candidates that are looked at closely.
+MOST_CANDIDATES = 60
 #: Two nodules whose masks overlap by more than this part of the smaller one are one.
 SAME = 0.3
 
@@ -93,19 +93,18 @@ class _Analysis:
             everything = scan.nodules(looks)
         least = self.request.thresholds["reported_percent"] / 100.0
         nodules = [nodule for nodule in everything if nodule.certainty >= least]
+        most = int(self.request.thresholds["most_listed"])
         with self._stage("compare"):
-            comparison = compare(
-                self.request, [lesion_of(n) for n in nodules[:MOST_LISTED]], self._look
-            )
+            comparison = compare(self.request, [lesion_of(n) for n in nodules[:most]], self._look)
         return findings_of(
             self.request,
             Measured(
                 grid=self.grid,
                 lungs=lungs,
-                nodules=nodules[:MOST_LISTED],
+                nodules=nodules[:most],
                 comparison=comparison,
                 less_certain=len(everything) - len(nodules),
-                unlisted=max(0, len(nodules) - MOST_LISTED),
+                unlisted=max(0, len(nodules) - most),
                 parameters=(
                     ("lungs in view", f"{(lungs.right_ml + lungs.left_ml) / 1000:.2f} l"),
                     ("candidates looked at", str(len(looks))),
