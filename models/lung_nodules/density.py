@@ -48,7 +48,7 @@ class Attenuation:
     """What the voxels of a nodule say.
 
     Attributes:
-        mean_hu: over its mask. solid_mm: mean diameter of the solid part; the whole nodule's
+        mean_hu: over its inner voxels, without the rim that it shares with lung. solid_mm: mean diameter of the solid part; the whole nodule's
             where it is solid, 0 where it is ground glass.
         solid_share: of its inner voxels.
     """
@@ -79,7 +79,7 @@ def attenuation_of(grid: Grid, shape: Shape, *, enhanced: bool) -> Attenuation:
         if core >= LEAST_CORE_MM:
             density, solid_mm = Density.PART_SOLID, min(core, shape.mean_mm)
     return Attenuation(
-        mean_hu=float(hu[shape.mask].mean()),
+        mean_hu=float(hu[inner].mean()),
         density=density,
         solid_mm=solid_mm,
         solid_share=share,

@@ -71,7 +71,7 @@ class Coarse:
 
 
 def coarse(grid: Grid, step_mm: float = COARSE_MM) -> Coarse:
-    """A volume averaged to cubes of `step_mm`; the outer edges stay where they were."""
+    """A volume averaged to cubes of `step_mm`; the first outer edges stay where they were."""
     first, second, third = (
         _axis(count, spacing, step_mm)
         for count, spacing in zip(grid.shape, grid.spacing_mm, strict=True)
@@ -82,4 +82,5 @@ def coarse(grid: Grid, step_mm: float = COARSE_MM) -> Coarse:
 
 def _axis(count: int, spacing_mm: float, step_mm: float) -> Axis:
     step = step_mm / spacing_mm
-    return Axis(start=(step - 1.0) / 2.0, step=step, count=max(1, round(count / step)))
+    # No voxel reaches beyond the last sample: what is not there would thin it.
+    return Axis(start=(step - 1.0) / 2.0, step=step, count=max(1, int(count / step + 1e-6)))

@@ -9,8 +9,10 @@ certainty, so that the FROC curve needs no second run.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -25,7 +27,6 @@ from node.domain.imaging import Volume
 from node.evaluation.filing import file_series
 from node.evaluation.froc import Reading, froc
 from node.evaluation.nodule_cases import Case, real_volume, simulated, untouched, with_nodules
-from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
 from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
 
@@ -113,8 +114,6 @@ class Evaluation:
         )
         for hit in hits:
             _say(f"    {_told(hit)}")
-        save_pictures(replace(look.findings, key_images=look.findings.key_images[:8]), self._out,
-                      case.array.name.replace(" ", "-"))  # fmt: skip
         return look
 
     def rows(self, tally: Tally, data: str) -> Iterator[Row]:
@@ -269,6 +268,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
     parser.add_argument("--chests", type=int, default=12, help="simulated chests")
     parser.add_argument("--rounds", type=int, default=8, help="insertions into each real block")
+    parser.add_argument("--minutes", type=float, help="begin no further case after so long")
     parser.add_argument("--write-card", action="store_true")
     return parser.parse_args(arguments)
 
@@ -279,7 +279,8 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     folder = options.shared / "data" / "chest_ct_lidc"
     every = Tally()
-    if folder.is_dir():
+    end = float("inf") if options.minutes is None else time.monotonic() + 60 * options.minutes
+    if folder.is_dir() and options.rounds >= 0:
         volumes: dict[str, Volume] = {name: real_volume(folder / name) for name in REAL}
         plain, inserted = Tally(), Tally()
         for name, volume in volumes.items():
@@ -287,6 +288,8 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
             _say(f"    {look.findings.status.value}")
         for number in range(options.rounds):
             for name, volume in volumes.items():
+                if time.monotonic() > end:
+                    break
                 case = with_nodules(volume, f"chest_ct_lidc {name}", FIRST_TEST_SEED + number)
                 if case is not None:
                     # Both blocks are of one patient.
@@ -299,10 +302,15 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         _say(f"no real images: {folder} is not there")
     if options.chests:
         for number in range(options.chests):
+            if time.monotonic() > end:
+                break
             case = simulated(FIRST_TEST_SEED + number, SLICES_MM[number % len(SLICES_MM)])
             run.look(case, every)
         rows += run.rows(every, "simulated")
         rows += reliability(every.marks, "simulated")
+        folder = options.out / "lung_nodules"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "marks.json").write_text(json.dumps(every.marks), encoding="utf-8")
     return rows
 
 
