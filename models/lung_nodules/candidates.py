@@ -15,8 +15,11 @@ from models.thorax.lungs import Lungs
 from node.domain.imaging import Network
 
 NETWORK = "detector"
-#: Edge of a window and its voxels, mm; the answer comes on cells of two voxels.
-WINDOW, STEP_MM, STRIDE = 64, 1.0, 2
+#: Edge of a window, voxels; the answer comes on cells of two voxels.
+WINDOW, STRIDE = 64, 2
+#: Voxels of the two passes, mm: for nodules, and twice as coarse for masses, which then look as
+#: nodules do. Of the second only what is a mass counts, mm.
+STEP_MM, COARSE_STEP_MM, MASS_FROM_MM = 1.0, 2.0, 26.0
 #: Cells at the border of a window whose answer is not used where a neighbour sees them better.
 RIM = 4
 #: Windows a call.
@@ -28,7 +31,7 @@ LEAST_LUNG = 0.004
 #: Candidates lie in the room of a lung, or so near to it, mm.
 BESIDE_MM = 3.0
 #: Diameters that the detector may state, mm.
-SMALLEST_MM, LARGEST_MM = 2.0, 80.0
+SMALLEST_MM, LARGEST_MM = 2.0, 130.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +53,14 @@ class Heat:
     """The detector's answer over the lungs.
 
     Attributes:
-        logit, size: (z, y, x) cells. axes: of the 1 mm voxels among the grid's samples.
+        logit, size: (z, y, x) cells. axes: of the voxels among the grid's samples.
+        step_mm: of a voxel.
     """
 
     logit: Floats
     size: Floats
     axes: Axes
+    step_mm: float
 
     def to_grid(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) cells as positions among the samples of the grid."""
@@ -65,9 +70,19 @@ class Heat:
         return np.asarray(voxels * steps + starts, np.float64)
 
 
-def heat_of(grid: Grid, lungs: Lungs, network: Network) -> Heat:
-    """Run the detector over the lungs."""
-    axes, room = _frame(grid, lungs)
+def find_candidates(
+    grid: Grid, lungs: Lungs, network: Network, least_logit: float
+) -> list[Candidate]:
+    """Places of nodules and masses, the surest first."""
+    fine = candidates_of(heat_of(grid, lungs, network), lungs, least_logit)
+    wide = candidates_of(heat_of(grid, lungs, network, COARSE_STEP_MM), lungs, least_logit)
+    masses = [candidate for candidate in wide if candidate.diameter_mm >= MASS_FROM_MM]
+    return sorted([*fine, *masses], key=lambda candidate: -candidate.logit)
+
+
+def heat_of(grid: Grid, lungs: Lungs, network: Network, step_mm: float = STEP_MM) -> Heat:
+    """Run the detector over the lungs, at voxels of `step_mm`."""
+    axes, room = _frame(grid, lungs, step_mm)
     image = toned(sample_volume(grid.hu, axes))
     # Beyond the first and last slice there is nothing; what is there is what the ends are.
     _hold_ends(image, axes[0], grid.shape[0])
@@ -81,7 +96,7 @@ def heat_of(grid: Grid, lungs: Lungs, network: Network) -> Heat:
         answers = network.run(batch)
         for start, answer in zip(group, answers, strict=True):
             _place(logit, size, answer, (start, image.shape))
-    return Heat(logit=logit, size=size, axes=axes)
+    return Heat(logit=logit, size=size, axes=axes, step_mm=step_mm)
 
 
 def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidate]:
@@ -100,9 +115,9 @@ def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidat
         if not inside[index]:
             continue
         cell = tuple(cells[index])
-        diameter = float(np.clip(2.0 ** heat.size[cell], SMALLEST_MM, LARGEST_MM))
+        diameter = float(np.clip(2.0 ** heat.size[cell] * heat.step_mm, SMALLEST_MM, LARGEST_MM))
         away = [
-            float(np.linalg.norm((places[index] - other.centre) / steps)) * STEP_MM
+            float(np.linalg.norm((places[index] - other.centre) / steps)) * heat.step_mm
             for other in found
         ]
         if any(
@@ -116,8 +131,8 @@ def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidat
     return found
 
 
-def _frame(grid: Grid, lungs: Lungs) -> tuple[Axes, NDArray[np.bool_]]:
-    """Axes of a 1 mm image of the lungs, at least one window large, and the lungs on it."""
+def _frame(grid: Grid, lungs: Lungs, step_mm: float) -> tuple[Axes, NDArray[np.bool_]]:
+    """Axes of an image of the lungs, at least one window large, and the lungs on it."""
     both = lungs.both
     box = ndimage.find_objects(both.astype(np.uint8))[0]
     low = np.array([[part.start for part in box], [part.stop - 1 for part in box]], np.float64)
@@ -127,8 +142,8 @@ def _frame(grid: Grid, lungs: Lungs) -> tuple[Axes, NDArray[np.bool_]]:
         spacing = grid.spacing_mm[axis]
         first, last = sorted(ends[:, axis])
         length = (last - first) * spacing + 2 * MARGIN_MM
-        count = max(WINDOW, int(np.ceil(length / STEP_MM / STRIDE)) * STRIDE)
-        axes.append(Axis.centred((first + last) / 2, STEP_MM / spacing, count))
+        count = max(WINDOW, int(np.ceil(length / step_mm / STRIDE)) * STRIDE)
+        axes.append(Axis.centred((first + last) / 2, step_mm / spacing, count))
     frame = (axes[0], axes[1], axes[2])
     lines = []
     for axis in range(3):

@@ -48,8 +48,9 @@ class Attenuation:
     """What the voxels of a nodule say.
 
     Attributes:
-        mean_hu: over its inner voxels, without the rim that it shares with lung. solid_mm: mean diameter of the solid part; the whole nodule's
-            where it is solid, 0 where it is ground glass.
+        mean_hu: over its inner voxels, without the rim that it shares with lung.
+        solid_mm: mean diameter of the solid part; the whole nodule's where it is solid, 0 where
+            it is ground glass.
         solid_share: of its inner voxels.
     """
 

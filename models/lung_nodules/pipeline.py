@@ -10,7 +10,7 @@ import numpy as np
 
 from models.body_composition.grid import Grid, canonical
 from models.lung_nodules.candidates import NETWORK as DETECTOR
-from models.lung_nodules.candidates import candidates_of, heat_of
+from models.lung_nodules.candidates import find_candidates
 from models.lung_nodules.certainty import certainty_of
 from models.lung_nodules.density import attenuation_of
 from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units
@@ -83,8 +83,12 @@ class _Analysis:
     def _found(self, lungs: Lungs) -> Findings:
         scan = Scan(self.grid, lungs, self.request)
         with self._stage("find candidates"):
-            heat = heat_of(self.grid, lungs, self.request.networks[DETECTOR])
-            candidates = candidates_of(heat, lungs, self.request.thresholds["candidate_logit"])
+            candidates = find_candidates(
+                self.grid,
+                lungs,
+                self.request.networks[DETECTOR],
+                self.request.thresholds["candidate_logit"],
+            )
         with self._stage("look at candidates"):
             looks = looks_of(
                 self.grid, candidates[:MOST_CANDIDATES], self.request.networks[REFINER]
@@ -123,8 +127,12 @@ class _Analysis:
         lungs = find_lungs(grid)
         if isinstance(lungs, Refusal):
             return []
-        heat = heat_of(grid, lungs, self.request.networks[DETECTOR])
-        candidates = candidates_of(heat, lungs, self.request.thresholds["candidate_logit"])
+        candidates = find_candidates(
+            grid,
+            lungs,
+            self.request.networks[DETECTOR],
+            self.request.thresholds["candidate_logit"],
+        )
         looks = looks_of(grid, candidates[:MOST_CANDIDATES], self.request.networks[REFINER])
         found = Scan(grid, lungs, self.request).nodules(looks)
         # Where something is expected, less certainty is enough.

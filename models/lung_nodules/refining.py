@@ -19,7 +19,7 @@ PATCH = 48
 #: Voxels of the near, the wide and the widest look, mm.
 STEPS_MM = (0.7, 1.4, 2.8)
 #: From this diameter on the next wider look is taken, mm.
-WIDER_FROM_MM = (16.0, 38.0)
+WIDER_FROM_MM = (16.0, 32.0)
 #: Patches a call.
 BATCH = 8
 #: A nodule whose middle is farther from the patch's middle is looked at once more, mm.

@@ -143,14 +143,15 @@ def farthest(points: NDArray[np.float64]) -> float:
 
 
 def _corners(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-    corners = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])
+    # Middles of the pixels' edges: their corners would make every slanted axis too long.
+    corners = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
     return np.asarray((pixels[:, None] + corners[None]).reshape(-1, 2), np.float64)
 
 
 def _surface(mask: Mask) -> NDArray[np.float64]:
-    """Outer corners of the voxels of a mask, in voxels."""
+    """Middles of the faces of the voxels of a mask, in voxels."""
     where = np.argwhere(mask).astype(np.float64)
-    offsets = np.array(np.meshgrid(*([[-0.5, 0.5]] * 3))).reshape(3, -1).T
+    offsets = np.concatenate([0.5 * np.eye(3), -0.5 * np.eye(3)])
     return np.asarray((where[:, None] + offsets[None]).reshape(-1, 3), np.float64)
 
 

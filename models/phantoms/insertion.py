@@ -261,8 +261,9 @@ def _truth(
 def diameters(plane: Mask, pixel_mm: NDArray[np.float64]) -> tuple[float, float]:
     """Long axis and the largest extent at right angles to it, mm, of a (row, column) mask."""
     points = np.argwhere(plane).astype(np.float64)
-    corners = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])
-    outline = ((points[:, None] + corners[None]).reshape(-1, 2)) * pixel_mm
+    # Middles of the pixels' edges: their corners would make every slanted axis too long.
+    edges = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
+    outline = ((points[:, None] + edges[None]).reshape(-1, 2)) * pixel_mm
     try:
         hull = outline[ConvexHull(outline).vertices]
     except QhullError:

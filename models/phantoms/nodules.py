@@ -190,6 +190,8 @@ def _spicules(
 def _polar(points: Points) -> tuple[Points, Points]:
     distance = np.sqrt((points**2).sum(axis=-1))
     direction = points / np.maximum(distance, 1e-6)[..., None]
+    # The centre itself lies in no direction; any will do.
+    direction[distance < 1e-6] = (1.0, 0.0, 0.0)
     return np.asarray(distance, np.float32), np.asarray(direction, np.float32)
 
 

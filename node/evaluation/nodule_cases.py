@@ -117,8 +117,13 @@ def _too_near(scan: Scan, centre: NDArray[np.float64], size: float, found: list[
 
 
 def simulated(seed: int, slice_mm: float, reach_mm: tuple[float, float] | None = None) -> Case:
-    """A simulated chest with nodules put in after the scanner, as into a real one."""
-    phantom = simulate_chest(seed, ChestOptions(slice_mm=slice_mm, matrix=448, reach_mm=reach_mm))
+    """A simulated chest with nodules put in after the scanner, as into a real one.
+
+    Without the other findings of the simulation: its granulomas are nodules that nobody counted.
+    """
+    phantom = simulate_chest(
+        seed, ChestOptions(slice_mm=slice_mm, matrix=448, reach_mm=reach_mm, findings=False)
+    )
     case = with_nodules(phantom.volume, "simulated", seed)
     if case is None:
         raise RuntimeError(f"the simulated chest {seed} shows no lung")

@@ -48,7 +48,8 @@ def draw_blocks(seed: int, count: int = BLOCKS) -> list[Cube]:
 
 
 def _cube(seed: int, centre: tuple[float, float, float]) -> Cube:
-    options = ChestOptions(motion=0.0, noise_hu=1.0)
+    # Its granulomas would be nodules that the samples call something else.
+    options = ChestOptions(motion=0.0, noise_hu=1.0, findings=False)
     block = simulate_block(
         seed,
         Block(centre_mm=centre, size_mm=(EXTENT_MM,) * 3, spacing_mm=(STEP_MM,) * 3),
