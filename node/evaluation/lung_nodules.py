@@ -72,7 +72,7 @@ class Tally:
 class Evaluation:
     """The loaded product, asked for every candidate."""
 
-    def __init__(self, product: Product, out: Path) -> None:
+    def __init__(self, product: Product) -> None:
         thresholds = {
             **product.manifest.thresholds,
             "reported_percent": LEAST_PERCENT,
@@ -80,7 +80,6 @@ class Evaluation:
         }
         self.threshold = product.manifest.thresholds["reported_percent"] / 100
         self._product = replace(product, manifest=replace(product.manifest, thresholds=thresholds))
-        self._out = out
 
     def look(self, case: Case, tally: Tally) -> Look:
         """One case through the product's path, and into the tally."""
@@ -275,45 +274,56 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def evaluate(options: argparse.Namespace) -> list[Row]:
     """Measure everything that is at hand."""
-    run = Evaluation(open_product(PACKAGE), options.out / "lung_nodules")
-    rows: list[Row] = []
-    folder = options.shared / "data" / "chest_ct_lidc"
-    every = Tally()
+    run = Evaluation(open_product(PACKAGE))
     end = float("inf") if options.minutes is None else time.monotonic() + 60 * options.minutes
+    folder = options.shared / "data" / "chest_ct_lidc"
+    rows: list[Row] = []
     if options.rounds < 0:
         _say("real images were left out, as asked")
     elif folder.is_dir():
-        volumes: dict[str, Volume] = {name: real_volume(folder / name) for name in REAL}
-        plain, inserted = Tally(), Tally()
-        for name, volume in volumes.items():
-            look = run.look(untouched(volume, f"chest_ct_lidc {name}"), plain)
-            _say(f"    {look.findings.status.value}")
-        for number in range(options.rounds):
-            for name, volume in volumes.items():
-                if time.monotonic() > end:
-                    break
-                case = with_nodules(volume, f"chest_ct_lidc {name}", FIRST_TEST_SEED + number)
-                if case is not None:
-                    # Both blocks are of one patient.
-                    run.look(replace(case, patient=f"round {number}"), inserted)
-        false = [float(sum(score >= run.threshold for score, _ in r.marks if score is not None))
-                 for r in plain.readings]  # fmt: skip
-        rows.append(mean_row("false positives a block as it is", "chest_ct_lidc", false, "{:.2f}"))
-        rows += run.rows(inserted, "chest_ct_lidc with inserted nodules")
+        rows += _real(run, folder, options.rounds, end)
     else:
         _say(f"no real images: {folder} is not there")
     if options.chests:
-        for number in range(options.chests):
+        rows += _simulated(run, options, end)
+    return rows
+
+
+def _real(run: Evaluation, folder: Path, rounds: int, end: float) -> Iterator[Row]:
+    """The real blocks as they are, then with nodules."""
+    volumes: dict[str, Volume] = {name: real_volume(folder / name) for name in REAL}
+    plain, inserted = Tally(), Tally()
+    for name, volume in volumes.items():
+        look = run.look(untouched(volume, f"chest_ct_lidc {name}"), plain)
+        _say(f"    {look.findings.status.value}")
+    for number in range(rounds):
+        for name, volume in volumes.items():
             if time.monotonic() > end:
                 break
-            case = simulated(FIRST_TEST_SEED + number, SLICES_MM[number % len(SLICES_MM)])
-            run.look(case, every)
-        rows += run.rows(every, "simulated")
-        rows += reliability(every.marks, "simulated")
-        folder = options.out / "lung_nodules"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "marks.json").write_text(json.dumps(every.marks), encoding="utf-8")
-    return rows
+            case = with_nodules(volume, f"chest_ct_lidc {name}", FIRST_TEST_SEED + number)
+            if case is not None:
+                # Both blocks are of one patient.
+                run.look(replace(case, patient=f"round {number}"), inserted)
+    false = [
+        float(sum(score is not None and score >= run.threshold for score, _ in reading.marks))
+        for reading in plain.readings
+    ]
+    yield mean_row("false positives a block as it is", "chest_ct_lidc", false, "{:.2f}")
+    yield from run.rows(inserted, "chest_ct_lidc with inserted nodules")
+
+
+def _simulated(run: Evaluation, options: argparse.Namespace, end: float) -> Iterator[Row]:
+    """Simulated chests with nodules; their marks are kept for the calibration."""
+    every = Tally()
+    for number in range(options.chests):
+        if time.monotonic() > end:
+            break
+        run.look(simulated(FIRST_TEST_SEED + number, SLICES_MM[number % len(SLICES_MM)]), every)
+    yield from run.rows(every, "simulated")
+    yield from reliability(every.marks, "simulated")
+    out = options.out / "lung_nodules"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "marks.json").write_text(json.dumps(every.marks), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
