@@ -1,0 +1,42 @@
+"""Train, export and measure the networks: `python -m models.pulmonary_embolism.train`.
+
+Needs torch and onnx (the training environment). Budgets are wall-clock minutes, so the number
+of steps, and with it the weights, depends on the machine; the order of the random draws does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from models.pulmonary_embolism.train import clots
+
+OUT = Path("train-out") / "pulmonary_embolism"
+STAGES = ("clots",)
+
+
+def main() -> None:
+    """Run the stages that were asked for, in order."""
+    parser = argparse.ArgumentParser(prog="models.pulmonary_embolism.train", description=__doc__)
+    parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
+    parser.add_argument("--minutes", type=float, default=60.0, help="for each network")
+    # One thread: with more, a busy machine waits at every layer for the slowest of them.
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="start from the last raw weights")
+    asked = parser.parse_args()
+    os.nice(5)
+    torch.set_num_threads(asked.threads)
+    OUT.mkdir(parents=True, exist_ok=True)
+    for stage in asked.stages:
+        start = OUT / f"{stage}.raw.pt" if asked.resume else None
+        if stage == "clots":
+            clots.train(asked.minutes, OUT, start=start)
+        else:
+            parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
+
+
+if __name__ == "__main__":
+    main()
