@@ -1,0 +1,12 @@
+"""How a step says that a chest must not be analysed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Not eligible, and why, in a radiologist's words."""
+
+    reason: str
