@@ -15,6 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from models.phantoms.chest_canvas import ChestCanvas, Lesion
+from models.phantoms.chest_tissue import Lobe
+from models.phantoms.vessel_tree import Branch, Level, Tree
+
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
@@ -34,17 +38,11 @@ class Form(StrEnum):
     SADDLE = "saddle"
 
 
-class Level(StrEnum):
-    """Where in the tree the most central end of a clot lies."""
-
-    CENTRAL = "central"
-    LOBAR = "lobar"
-    SEGMENTAL = "segmental"
-    SUBSEGMENTAL = "subsegmental"
-
-
 #: Blood clots: 30 to 90 HU whether fresh or old (without contrast medium inside).
 CLOT_HU = (30.0, 90.0)
+#: An occlusive clot is a little wider than the open lumen (Wittram et al., Radiographics
+#: 2004;24:1219), so that no rim of blood is left at its edge.
+_BULGE = 1.1
 #: A web is this thick, mm.
 _WEB_MM = (0.9, 1.6)
 #: Distance of the points that a course is sampled at, mm.
@@ -116,7 +114,7 @@ def draw_clot(course: Course, rng: np.random.Generator, form: Form | None = None
     wanted = min(wanted, 0.95 * length)
     start = float(rng.uniform(0.0, length - wanted))
     share = {
-        Form.OCCLUSIVE: 1.05,
+        Form.OCCLUSIVE: _BULGE,
         Form.FLOATING: float(rng.uniform(0.45, 0.75)),
         Form.ECCENTRIC: float(rng.uniform(0.45, 0.95)),
         Form.WEB: 1.0,
@@ -157,7 +155,7 @@ def clot_mask(clot: Clot, axes: Sequence[NDArray[np.floating]]) -> tuple[Box, Ma
         course; the caller cuts the mask to the artery as it was really painted.
     """
     path, radii, at = _sampled(clot)
-    reach = radii * max(1.0, clot.share) + 1.0
+    reach = radii * _BULGE + 1.0
     box = _box(axes, (path - reach[:, None]).min(axis=0), (path + reach[:, None]).max(axis=0))
     shape = tuple(part.stop - part.start for part in box)
     if 0 in shape:
@@ -212,3 +210,129 @@ def _box(axes: Sequence[NDArray[np.floating]], low: Points, high: Points) -> Box
         first, last = np.searchsorted(axis, (start, stop))
         found.append(slice(int(first), int(max(first, last))))
     return found[0], found[1], found[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClotOptions:
+    """How many clots, and where their most central ends lie.
+
+    Attributes:
+        count: of separate clots. levels: chances of each `Level`, in its order.
+        saddle: chance that the first clot rides on the bifurcation of the trunk.
+    """
+
+    count: int
+    levels: tuple[float, float, float, float] = (0.12, 0.26, 0.42, 0.2)
+    saddle: float = 0.08
+
+
+def draw_clots(tree: Tree, options: ClotOptions, rng: np.random.Generator) -> tuple[Clot, ...]:
+    """Clots in an artery tree (branch 0 is the trunk), each in a branch of its own."""
+    found: list[Clot] = []
+    taken: set[int] = set()
+    chances = np.asarray(options.levels) / sum(options.levels)
+    for number in range(options.count):
+        if number == 0 and rng.random() < options.saddle:
+            astride = _astride(tree)
+            if astride is not None:
+                found.append(draw_clot(astride, rng))
+                continue
+        level = tuple(Level)[int(rng.choice(len(chances), p=chances))]
+        free = [k for k in _usable(tree, level) if k not in taken]
+        if not free:
+            continue
+        first = int(rng.choice(free))
+        course, used = _downstream(tree, first, rng)
+        taken.update(used)
+        found.append(draw_clot(course, rng))
+    return tuple(found)
+
+
+#: Thinner arteries and shorter stretches hold no clot that anybody could see, mm.
+_THINNEST_MM, _SHORTEST_MM = 0.9, 4.0
+
+
+def _usable(tree: Tree, level: Level) -> list[int]:
+    return [
+        k
+        for k in tree.of_level(level)
+        if tree.branches[k].name != "trunk"
+        and float(np.mean(tree.branches[k].radius_mm)) >= _THINNEST_MM
+        and tree.branches[k].length_mm >= _SHORTEST_MM
+    ]
+
+
+def _downstream(tree: Tree, first: int, rng: np.random.Generator) -> tuple[Course, list[int]]:
+    """A branch and, by chance, the widest of its children and theirs."""
+    used = [first]
+    while rng.random() < 0.5:
+        children = [
+            k
+            for k in tree.children[used[-1]]
+            if float(np.mean(tree.branches[k].radius_mm)) >= _THINNEST_MM
+        ]
+        if not children:
+            break
+        used.append(max(children, key=lambda k: float(tree.branches[k].radius_mm[0])))
+    branches = [tree.branches[k] for k in used]
+    course = _course(branches, branches[0].level, _side(branches[0]))
+    return course, used
+
+
+def _astride(tree: Tree) -> Course | None:
+    """From the left main artery over the bifurcation into the right one."""
+    named = {branch.name: branch for branch in tree}
+    if "left main" not in named or "right main" not in named:
+        return None
+    left, right = named["left main"], named["right main"]
+    return Course(
+        points=np.concatenate([left.points[::-1], right.points[1:]]),
+        radii=np.concatenate([left.radius_mm[::-1], right.radius_mm[1:]]),
+        level=Level.CENTRAL,
+    )
+
+
+def _course(branches: Sequence[Branch], level: Level, side: str) -> Course:
+    return Course(
+        points=np.concatenate([branches[0].points, *(b.points[1:] for b in branches[1:])]),
+        radii=np.concatenate([branches[0].radius_mm, *(b.radius_mm[1:] for b in branches[1:])]),
+        level=level,
+        side=side,
+    )
+
+
+def _side(branch: Branch) -> str:
+    if branch.lobe is not Lobe.MEDIASTINUM:
+        return str(branch.lobe).split(maxsplit=1)[0]
+    return branch.name.split(maxsplit=1)[0] if branch.name else ""
+
+
+#: Each voxel of the canvas is sampled so many times an axis for the share that the clot takes.
+_FINER = 2
+
+
+def lesion_of(clot: Clot, name: str) -> Lesion:
+    """A clot as a lesion that `simulate_chest` and `simulate_block` paint."""
+
+    def paint(canvas: ChestCanvas) -> None:
+        fine = []
+        for axis in canvas.axes:
+            step = float(axis[1] - axis[0])
+            shift = (np.arange(_FINER) - (_FINER - 1) / 2) * step / _FINER
+            fine.append((axis[:, None] + shift[None, :]).reshape(-1))
+        box, mask = clot_mask(clot, fine)
+        if not mask.any():
+            return
+        wide = tuple(slice(part.start // _FINER, -(-part.stop // _FINER)) for part in box)
+        whole = np.zeros([_FINER * (part.stop - part.start) for part in wide], np.bool_)
+        whole[
+            tuple(
+                slice(part.start - _FINER * out.start, part.stop - _FINER * out.start)
+                for part, out in zip(box, wide, strict=True)
+            )
+        ] = mask
+        z, y, x = (size // _FINER for size in whole.shape)
+        share = whole.reshape(z, _FINER, y, _FINER, x, _FINER).mean((1, 3, 5), dtype=np.float32)
+        canvas.blend(name, (wide[0], wide[1], wide[2]), share, clot.hu)
+
+    return paint

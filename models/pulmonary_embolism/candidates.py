@@ -15,7 +15,7 @@ from models.pulmonary_embolism.space import FINE_MM
 CLASSES = ("other", "vessel", "airway", "clot")
 NETWORK = "clots"
 PATCH = 48
-VALUE_RANGE = (-600.0, 600.0)
+VALUE_RANGE = (-1000.0, 600.0)
 VOXEL_ML = FINE_MM**3 / 1000.0
 #: Probability from which a voxel belongs to a candidate, and that one of its voxels must reach.
 EDGE, PEAK = 0.3, 0.5

@@ -62,9 +62,7 @@ def measure_contrast(hu: Floats, region: Region) -> Contrast:
     pool = hu[inner]
     pool = pool[(pool > BLOOD_HU[0]) & (pool < BLOOD_HU[1])]
     enough = pool.size * VOXEL_ML >= 1.0
-    return Contrast(
-        hilar_hu=hilar, hilar_ml=ml, pool_hu=float(np.median(pool)) if enough else None
-    )
+    return Contrast(hilar_hu=hilar, hilar_ml=ml, pool_hu=float(np.median(pool)) if enough else None)
 
 
 def hilar_core(hu: Floats, region: Region) -> Mask:
@@ -88,10 +86,12 @@ def refuse(region: Region, contrast: Contrast, thresholds: Mapping[str, float]) 
     if measured is not None and measured < needed:
         return Refusal(
             f"no sufficient contrast medium in the pulmonary arteries: {contrast.where} "
-            f"measure {measured:.0f} HU (at least {needed:.0f} HU are needed)"
+            f"measured {measured:.0f} HU (at least {needed:.0f} HU are needed)"
         )
     if contrast.hilar_hu is None:
-        told = "" if measured is None else f"; the blood between the lungs measures {measured:.0f} HU"
+        told = (
+            "" if measured is None else f"; the blood between the lungs measures {measured:.0f} HU"
+        )
         return Refusal(
             "the pulmonary arteries are not in view: no large vessel enters a lung in these "
             f"slices{told}"
@@ -103,3 +103,14 @@ def refuse(region: Region, contrast: Contrast, thresholds: Mapping[str, float]) 
             "of one side cannot be followed"
         )
     return None
+
+
+def refuse_trunk(trunk_hu: float | None, thresholds: Mapping[str, float]) -> Refusal | None:
+    """The same of the pulmonary trunk, where it was found."""
+    needed = thresholds["contrast_hu"]
+    if trunk_hu is None or trunk_hu >= needed:
+        return None
+    return Refusal(
+        f"no sufficient contrast medium in the pulmonary arteries: the pulmonary trunk measures "
+        f"{trunk_hu:.0f} HU (at least {needed:.0f} HU are needed)"
+    )

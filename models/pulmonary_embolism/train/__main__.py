@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from models.pulmonary_embolism.train import clots
+from models.pulmonary_embolism.train import clots, hearts
 
 OUT = Path("train-out") / "pulmonary_embolism"
-STAGES = ("clots",)
+STAGES = ("hearts", "central", "clots")
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="for each network")
     # One thread: with more, a busy machine waits at every layer for the slowest of them.
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--chests", type=int, default=60, help="simulated chests for `central`")
     parser.add_argument("--resume", action="store_true", help="start from the last raw weights")
     asked = parser.parse_args()
     os.nice(5)
@@ -32,7 +33,11 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     for stage in asked.stages:
         start = OUT / f"{stage}.raw.pt" if asked.resume else None
-        if stage == "clots":
+        if stage == "hearts":
+            hearts.fill(OUT / "hearts", range(asked.chests))
+        elif stage == "central":
+            hearts.train(asked.minutes, OUT, start=start)
+        elif stage == "clots":
             clots.train(asked.minutes, OUT, start=start)
         else:
             parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")

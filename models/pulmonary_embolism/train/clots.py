@@ -15,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.pulmonary_embolism.train.averaging import Average, settle
-from models.pulmonary_embolism.train.networks import clots_network
+from models.pulmonary_embolism.train.networks import CLOTS_RANGE, clots_network
 from models.pulmonary_embolism.train.scenes import Painter, Scene, scanned
 
-VALUE_RANGE = (-600.0, 600.0)
 BATCH = 4
 #: Of other, vessel, airway, clot.
-WEIGHTS = torch.tensor([0.25, 1.0, 0.5, 2.5])
+WEIGHTS = torch.tensor([0.25, 1.0, 0.5, 12.0])
 #: Scenes kept; one new scene comes with each batch. Each time that one is shown it is turned
 #: and recorded anew.
 _KEPT = 200
@@ -31,7 +30,7 @@ Window = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 def scale(hu: torch.Tensor) -> torch.Tensor:
     """HU to the network's 0..1."""
-    low, high = VALUE_RANGE
+    low, high = CLOTS_RANGE
     return ((hu - low) / (high - low)).clamp(0, 1)
 
 
@@ -93,11 +92,11 @@ def loss_of(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     share = WEIGHTS[target]
     # Easy voxels, of which there are many, weigh little (focal loss, Lin et al. 2017).
     share = share * (1 - at_truth.exp()).clamp(min=1e-4)
-    entropy = -(at_truth * share).sum() / WEIGHTS[target].sum() * 2
+    entropy = -(at_truth * share).sum() / WEIGHTS[target].sum()
     clot = logs[:, 3].exp()
     truth = (target == 3).float()
     dice = (2 * (clot * truth).sum() + 20) / (clot.sum() + truth.sum() + 20)
-    return entropy + 0.5 * (1 - dice)
+    return 2 * entropy + (1 - dice)
 
 
 def train(
@@ -112,7 +111,7 @@ def train(
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, clots_network())
-    peak = 3e-3 if start is None else 1.5e-3
+    peak = 3e-3 if start is None else 2e-3
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
     log: list[dict[str, float]] = []
     begin, step, running = time.monotonic(), 0, 0.0

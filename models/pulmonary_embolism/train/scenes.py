@@ -300,7 +300,7 @@ class Painter:
 
     def _veins(self, hu: Floats, labels: NDArray[np.uint8], veins: list[list[Branch]], blood: float) -> None:
         rng = self.rng
-        dark = rng.random() < 0.25
+        dark = rng.random() < 0.15
         taken = np.zeros((SIZE,) * 3, np.float32)
         for tree in veins:
             value = float(rng.uniform(25, 110)) if dark else blood * float(rng.uniform(0.5, 1.15))
