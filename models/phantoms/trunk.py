@@ -130,12 +130,12 @@ def simulate_trunk(seed: int, options: TrunkOptions | None = None) -> Phantom:
     grid = Grid(z, asked.matrix, pixel, asked.slice_mm)
     images, labels = record(trunk, attenuation(trunk, phase, rng), grid, pose)
     expose(images, grid, noise, rng)
-    circle = _padded(grid)
+    circle = outside_circle(grid)
     voxels = np.clip(np.rint(images), -1024, 3071).astype(np.int16)
     voxels[:, circle] = PADDING_HU
     cut = _cut(labels, circle)
     labels[:, circle] = Tissue.AIR
-    volume = _volume(seed, voxels, grid, circle)
+    volume = volume_of(seed, voxels, grid, circle)
     done = TrunkOptions(
         matrix=asked.matrix, pixel_mm=pixel, slice_mm=asked.slice_mm, reach_mm=(low, high),
         phase=phase, noise_hu=noise, working_mm=working, posed=asked.posed,
@@ -181,7 +181,7 @@ def _pose(trunk: Trunk, posed: bool, rng: np.random.Generator) -> Pose:
     )
 
 
-def _padded(grid: Grid) -> NDArray[np.bool_]:
+def outside_circle(grid: Grid) -> NDArray[np.bool_]:
     """(rows, columns) True outside the circle of reconstruction."""
     half = np.arange(grid.matrix) - (grid.matrix - 1) / 2
     out: NDArray[np.bool_] = half[:, None] ** 2 + half[None, :] ** 2 > (grid.matrix / 2) ** 2
@@ -206,7 +206,9 @@ def _cut(labels: Labels, circle: NDArray[np.bool_]) -> NDArray[np.float64]:
     return share
 
 
-def _volume(seed: int, voxels: NDArray[np.int16], grid: Grid, circle: NDArray[np.bool_]) -> Volume:
+def volume_of(
+    seed: int, voxels: NDArray[np.int16], grid: Grid, circle: NDArray[np.bool_]
+) -> Volume:
     step = grid.pixel_mm
     corner = -(grid.matrix - 1) / 2 * step
     affine = np.array(
