@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from models.pulmonary_embolism.train import clots, hearts
+from models.pulmonary_embolism.train import clots, crops, hearts
 
 OUT = Path("train-out") / "pulmonary_embolism"
-STAGES = ("hearts", "central", "clots")
+STAGES = ("hearts", "central", "crops", "clots")
 
 
 def main() -> None:
@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="for each network")
     # One thread: with more, a busy machine waits at every layer for the slowest of them.
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--chests", type=int, default=60, help="simulated chests for `central`")
+    parser.add_argument("--chests", type=int, default=30, help="simulated chests of a stage")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first chest")
+    parser.add_argument("--blocks", type=int, default=10, help="blocks of each chest for `clots`")
     parser.add_argument("--resume", action="store_true", help="start from the last raw weights")
     asked = parser.parse_args()
     os.nice(5)
@@ -34,11 +36,15 @@ def main() -> None:
     for stage in asked.stages:
         start = OUT / f"{stage}.raw.pt" if asked.resume else None
         if stage == "hearts":
-            hearts.fill(OUT / "hearts", range(asked.chests))
+            hearts.fill(OUT / "hearts", range(asked.first, asked.first + asked.chests))
+        elif stage == "crops":
+            crops.fill(OUT / "crops", range(asked.first, asked.first + asked.chests), asked.blocks)
         elif stage == "central":
             hearts.train(asked.minutes, OUT, start=start)
         elif stage == "clots":
-            clots.train(asked.minutes, OUT, start=start)
+            folder = OUT / "crops"
+            cut = crops.Crops(folder) if any(folder.glob("*.npz")) else None
+            clots.train(asked.minutes, OUT, start=start, windows=clots.Windows(5, cut, 0.6))
         else:
             parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
 

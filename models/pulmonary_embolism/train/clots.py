@@ -20,7 +20,7 @@ from models.pulmonary_embolism.train.scenes import Painter, Scene, scanned
 
 BATCH = 4
 #: Of other, vessel, airway, clot.
-WEIGHTS = torch.tensor([0.25, 1.0, 0.5, 12.0])
+WEIGHTS = torch.tensor([0.4, 1.0, 0.5, 5.0])
 #: Scenes kept; one new scene comes with each batch. Each time that one is shown it is turned
 #: and recorded anew.
 _KEPT = 200

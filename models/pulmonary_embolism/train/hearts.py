@@ -84,7 +84,9 @@ def paint(seed: int) -> NDArray[np.uint8]:
     for duct in core.ducts:
         labels[depth(duct_samples([duct]), axes) > 0] = duct.tissue
     for stem, tissue in zip(
-        (stems[2], stems[1], stems[0]), (T.PULMONARY_VEIN, T.PULMONARY_ARTERY, T.AIRWAY), strict=True
+        (stems[2], stems[1], stems[0]),
+        (T.PULMONARY_VEIN, T.PULMONARY_ARTERY, T.AIRWAY),
+        strict=True,
     ):
         labels[depth(_balls(Tree(tuple(stem.branches))), axes) > 0] = tissue
     return labels
@@ -207,7 +209,11 @@ def attenuation(labels: NDArray[np.uint8], rng: np.random.Generator) -> Floats:
         hu[tissue] = left * u(0.8, 1.1)
     out = hu[labels]
     swirl = _field(rng, 14)
-    for tissue, most in ((T.RIGHT_ATRIUM, 0.4), (T.RIGHT_VENTRICLE, 0.2), (T.SUPERIOR_VENA_CAVA, 0.4)):
+    for tissue, most in (
+        (T.RIGHT_ATRIUM, 0.4),
+        (T.RIGHT_VENTRICLE, 0.2),
+        (T.SUPERIOR_VENA_CAVA, 0.4),
+    ):
         mask = labels == tissue
         out[mask] *= 1 + u(0, most) * swirl[mask]
     if rng.random() < 0.25:

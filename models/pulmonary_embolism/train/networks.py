@@ -29,7 +29,11 @@ class FoldedUNet(nn.Module):
     """
 
     def __init__(
-        self, classes: int, widths: tuple[int, ...], deep: int, ramps: tuple[tuple[float, float], ...]
+        self,
+        classes: int,
+        widths: tuple[int, ...],
+        deep: int,
+        ramps: tuple[tuple[float, float], ...],
     ) -> None:
         super().__init__()
         self.classes = classes

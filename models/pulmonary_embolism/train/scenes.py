@@ -43,7 +43,9 @@ class Scene:
 def smooth(rng: np.random.Generator, cells: int, size: int = SIZE) -> Floats:
     """Smooth noise about N(0, 1), `cells` bumps an axis."""
     small = rng.normal(size=(cells, cells, cells)).astype(np.float32)
-    return np.asarray(zoom(small, size / cells, order=1, grid_mode=True, mode="nearest"), np.float32)
+    return np.asarray(
+        zoom(small, size / cells, order=1, grid_mode=True, mode="nearest"), np.float32
+    )
 
 
 def _turned(direction: NDArray[np.float64], angle: float, rng: np.random.Generator,
@@ -115,7 +117,9 @@ def filled(depth: Floats) -> Floats:
     return np.clip(depth / STEP_MM + 0.5, 0, 1)
 
 
-def ellipsoid(rng: np.random.Generator, centre: NDArray[np.float64], low: float, high: float) -> Floats:
+def ellipsoid(
+    rng: np.random.Generator, centre: NDArray[np.float64], low: float, high: float
+) -> Floats:
     """Depth inside a lumpy ellipsoid."""
     radii = rng.uniform(low, high, 3)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
@@ -238,7 +242,9 @@ class Painter:
         _blend(hu, soft, fat + strands)
         if rng.random() < 0.2:
             wall = filled(-plane - float(rng.uniform(18, 30)) + smooth(rng, 3) * 3)
-            _blend(hu, wall, np.where(smooth(rng, 5) > 0.8, rng.uniform(150, 700), rng.uniform(0, 60)))
+            _blend(
+                hu, wall, np.where(smooth(rng, 5) > 0.8, rng.uniform(150, 700), rng.uniform(0, 60))
+            )
         if rng.random() < 0.12:
             _blend(hu, filled(-plane - float(rng.uniform(10, 28))), float(rng.uniform(0, 30)))
         return depth
@@ -298,7 +304,9 @@ class Painter:
             out.append(Branch(branch.points + shift, radius, branch.parent))
         return out
 
-    def _veins(self, hu: Floats, labels: NDArray[np.uint8], veins: list[list[Branch]], blood: float) -> None:
+    def _veins(
+        self, hu: Floats, labels: NDArray[np.uint8], veins: list[list[Branch]], blood: float
+    ) -> None:
         rng = self.rng
         dark = rng.random() < 0.15
         taken = np.zeros((SIZE,) * 3, np.float32)
@@ -329,7 +337,9 @@ class Painter:
                 value = float(rng.uniform(-10, 85))
                 _blend(hu, filled(depth_of(plugs, float(rng.uniform(-0.3, 0.8)))), value)
 
-    def _arteries(self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]], blood: float) -> None:
+    def _arteries(
+        self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]], blood: float
+    ) -> None:
         rng = self.rng
         base = hu.copy()
         stream = blood * (1 + smooth(rng, 4) * float(rng.uniform(0, 0.1)))
@@ -353,7 +363,9 @@ class Painter:
             hu[touched] = np.minimum(hu[touched], fresh[touched])
             labels[(inside > 0.45)] = CLOT
 
-    def _nodes(self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]], blood: float) -> None:
+    def _nodes(
+        self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]], blood: float
+    ) -> None:
         """Lymph nodes beside vessels, never over them."""
         rng = self.rng
         free = (labels == OTHER).astype(np.float32)
