@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import torch
 
-from models.pulmonary_embolism.train import clots, crops, hearts
+from models.pulmonary_embolism import anatomy, candidates
+from models.pulmonary_embolism.train import clots, crops, export, golden, hearts, networks
 
 OUT = Path("train-out") / "pulmonary_embolism"
-STAGES = ("hearts", "central", "crops", "clots")
+PACKAGE = Path(__file__).parents[1]
+STAGES = ("hearts", "central", "crops", "clots", "export", "golden")
 
 
 def main() -> None:
@@ -45,8 +48,27 @@ def main() -> None:
             folder = OUT / "crops"
             cut = crops.Crops(folder) if any(folder.glob("*.npz")) else None
             clots.train(asked.minutes, OUT, start=start, windows=clots.Windows(5, cut, 0.6))
+        elif stage == "export":
+            write()
+        elif stage == "golden":
+            golden.write(PACKAGE)
         else:
             parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
+
+
+def write() -> None:
+    """Export whatever is trained."""
+    for name, network, size in (
+        ("central", networks.central_network(), anatomy.PATCH),
+        ("clots", networks.clots_network(), candidates.PATCH),
+    ):
+        trained = OUT / f"{name}.pt"
+        if not trained.exists():
+            continue
+        network.load_state_dict(torch.load(trained, weights_only=True))
+        path = PACKAGE / "weights" / f"{name}.onnx"
+        difference = export.export(network, (size, size, size), path)
+        sys.stdout.write(f"{name}: exported, ONNX Runtime differs from torch by {difference:.1e}\n")
 
 
 if __name__ == "__main__":
