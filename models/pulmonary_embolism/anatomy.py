@@ -35,7 +35,7 @@ CLASSES = (
 #: The trunk and main arteries count as seen from so much, ml.
 LEAST_TRUNK_ML = 4.0
 #: Search goes so far around the room of the lungs and the central arteries, coarse voxels.
-_ROOM_STEPS, _CENTRAL_STEPS = 3, 1
+_ROOM_STEPS, _CENTRAL_STEPS = 1, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

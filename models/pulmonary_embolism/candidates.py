@@ -22,10 +22,12 @@ EDGE, PEAK = 0.3, 0.5
 #: Smaller ones are noise, ml.
 LEAST_ML = 0.02
 #: Opacified blood: from this share of the measured attenuation.
-BLOOD_SHARE = 0.6
+BLOOD_SHARE = 0.5
 #: Voxels around a candidate that count as its surroundings.
 _RING = 2
-_LUNG_HU = -500.0
+_LUNG_HU = -200.0
+#: Half the widest gap in the stream of blood that still counts as inside of it.
+_GAP_MM = 4.0
 
 Box = tuple[slice, slice, slice]
 
@@ -39,7 +41,8 @@ class Candidate:
         ml: volume. peak, mean: of the network's probability in it.
         hu: mean of its inner voxels. ratio: the same over the attenuation of the blood.
         blood: share of the surroundings that is opacified blood. lung: that is lung.
-        airway: that the network takes for airways.
+        airway: that the network takes for airways. enclosed: share of the candidate itself that
+            gaps of the blood stream hold (closing of the blood by `_GAP_MM`).
         radius_mm: of the vessel there, clot included.
         centre: (slice, row, column) of the voxel deepest inside of it.
     """
@@ -54,6 +57,7 @@ class Candidate:
     blood: float
     lung: float
     airway: float
+    enclosed: float
     radius_mm: float
     centre: tuple[int, int, int]
 
@@ -69,6 +73,7 @@ class Candidate:
                 self.blood,
                 self.lung,
                 self.airway,
+                self.enclosed,
                 min(self.radius_mm, 10.0) / 5.0,
             ]
         )
@@ -113,6 +118,7 @@ def _candidate(
     here, answers = hu[box], chances[(slice(None), *box)]
     ring = ndimage.binary_dilation(mask, iterations=_RING) & ~mask
     blood = here > BLOOD_SHARE * blood_hu
+    stream = _closed(blood & (answers[1] > answers[0]), _GAP_MM / FINE_MM)
     lumen = (answers[1] + answers[3] > 0.5) | mask
     calibre = ndimage.distance_transform_edt(lumen) * FINE_MM
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1]
@@ -129,6 +135,7 @@ def _candidate(
         blood=float(blood[ring].mean()),
         lung=float((here[ring] < _LUNG_HU).mean()),
         airway=float((answers[2][ring] > 0.5).mean()),
+        enclosed=float(stream[mask].mean()),
         radius_mm=float(calibre[mask].max()),
         centre=(
             box[0].start + int(deepest[0]),
@@ -136,3 +143,13 @@ def _candidate(
             box[2].start + int(deepest[2]),
         ),
     )
+
+
+def _closed(mask: Mask, radius: float) -> Mask:
+    if not mask.any():
+        return mask
+    reach = int(np.ceil(radius)) + 1
+    grown = ndimage.distance_transform_edt(~np.pad(mask, reach)) <= radius
+    closed = ndimage.distance_transform_edt(grown) > radius
+    inner = (slice(reach, -reach),) * 3
+    return np.asarray(closed[inner] | mask, np.bool_)

@@ -7,10 +7,10 @@ import numpy as np
 from models.pulmonary_embolism.candidates import Candidate
 
 #: Order of `Candidate.features`.
-NAMES = ("peak", "mean", "size", "ratio", "blood", "lung", "airway", "radius")
+NAMES = ("peak", "mean", "size", "ratio", "blood", "lung", "airway", "enclosed", "radius")
 #: Fitted by `models.pulmonary_embolism.train`, stage "certainty", on candidates of simulated
 #: studies of training seeds.
-WEIGHTS = np.array([2.0, 4.0, 0.6, -1.0, 2.0, 0.0, -2.0, 0.0])
+WEIGHTS = np.array([2.0, 4.0, 0.6, -1.0, 2.0, 0.0, -2.0, 0.0, 0.0])
 OFFSET = -3.5
 
 #: An acute or old clot is 30 to 90 HU; with noise and blood in its pores up to so much.
@@ -21,11 +21,18 @@ MOST_RATIO = 0.62
 LEAST_BLOOD = 0.04
 
 
+def allowed(candidate: Candidate) -> bool:
+    """Do the rules allow it at all?"""
+    return (
+        SOFTEST_HU <= candidate.hu <= HARDEST_HU
+        and candidate.ratio <= MOST_RATIO
+        and candidate.blood >= LEAST_BLOOD
+    )
+
+
 def certainty_of(candidate: Candidate) -> float:
     """Per cent; 0 where a rule excludes it."""
-    if not SOFTEST_HU <= candidate.hu <= HARDEST_HU or candidate.ratio > MOST_RATIO:
-        return 0.0
-    if candidate.blood < LEAST_BLOOD:
+    if not allowed(candidate):
         return 0.0
     score = float(candidate.features @ WEIGHTS + OFFSET)
     return float(100.0 / (1.0 + np.exp(-score)))

@@ -12,33 +12,27 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.body_composition.grid import canonical
-from models.phantoms.chest import (
-    ChestOptions,
-    ChestPhantom,
-    ContrastPhase,
-    build_chest,
-    simulate_chest,
-)
-from models.phantoms.clots import Clot, ClotOptions, draw_clots, lesion_of
+from models.phantoms.chest import ContrastPhase
 from models.phantoms.vessel_tree import Level
 from models.pulmonary_embolism.region import find_region
 from models.pulmonary_embolism.space import space_of
 from models.pulmonary_embolism.vocabulary import ABSENT, CERTAINTY, EMBOLISM, PRESENT
 from node.domain.finding import CodedConcept, Findings, Status
 from node.domain.imaging import Volume
-from node.domain.study import Patient
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.froc import Reading, froc
 from node.evaluation.inserted_clots import insert_clots
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
+from node.evaluation.simulated_clots import SimulatedStudy, simulated_study
 from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "pulmonary_embolism"
@@ -86,6 +80,7 @@ class Evaluation:
 
     product: Product
     out: Path
+    studies: Path | None
 
     @property
     def _present(self) -> float:
@@ -96,20 +91,16 @@ class Evaluation:
         tally = Tally()
         for number in range(count):
             seed = FIRST_TEST_SEED + number
-            rng = np.random.default_rng([seed, 90])
-            clots: tuple[Clot, ...] = ()
-            if number % 3 != 2:
-                options = ClotOptions(count=int(rng.integers(1, 5)))
-                clots = draw_clots(build_chest(seed).arteries, options, rng)
-            phantom = _phantom(seed, clots, routine=number % 4 == 3)
-            look = self._look(_array(phantom))
-            _say(f"chest {seed}, {len(clots)} clots: {_told(look)}")
+            study = simulated_study(seed, self.studies, phase=phase_of(number))
+            look = self._look(study.array)
+            _say(f"chest {seed}, {len(study.clots)} clots: {_told(look)}")
             if number < 6:
                 save_pictures(look.findings, self.out, f"chest-{seed}")
-            self._add(tally, (phantom, clots), look)
+            self._add(tally, study, look)
         for number in range(max(1, count // 8)):
             seed = FIRST_TEST_SEED + number
-            look = self._look(_array(_phantom(seed, (), native=True)))
+            study = simulated_study(seed, self.studies, phase=ContrastPhase.NATIVE)
+            look = self._look(study.array)
             _say(f"chest {seed} without contrast: {_told(look)}")
             tally.native_refused.append(
                 look.findings.status is Status.NOT_ELIGIBLE and "HU" in look.findings.reason
@@ -120,16 +111,13 @@ class Evaluation:
         with tempfile.TemporaryDirectory(prefix="vigie-evaluate-") as folder:
             return self.product.look(file_series(array, Path(folder)))
 
-    def _add(self, tally: Tally, truth: tuple[ChestPhantom, tuple[Clot, ...]], look: Look) -> None:
-        phantom, clots = truth
+    def _add(self, tally: Tally, study: SimulatedStudy, look: Look) -> None:
+        clots = study.clots
         if look.findings.status is Status.NOT_ELIGIBLE:
             tally.refusals.append(look.findings.reason)
             return
-        shape = phantom.volume.voxels.shape
-        masks = []
-        for number in range(len(clots)):
-            lesion = phantom.lesions.get(f"clot {number}")
-            masks.append(np.zeros(shape, np.bool_) if lesion is None else lesion.mask(shape))
+        shape = study.array.voxels.shape
+        masks = [clot.whole(shape) for clot in clots]
         marks, sizes = _marks(look, masks)
         tally.seconds.append(look.seconds)
         tally.marks += marks
@@ -139,7 +127,7 @@ class Evaluation:
             tally.found[clot.level].append(any(mark.clot == k for mark in alarms))
         tally.readings.append(
             Reading(
-                patient=str(phantom.seed),
+                patient=study.array.name,
                 lesions=len(large),
                 marks=tuple(
                     (mark.certainty, None if mark.clot is None else large.index(mark.clot))
@@ -155,11 +143,10 @@ class Evaluation:
             if mark.clot is not None and mark.certainty >= self._present:
                 said = [e.value for e in finding.evaluations]
                 tally.level_right.append(clots[mark.clot].level.value in said)
-        voxel = float(np.prod(phantom.volume.spacing_mm))
         for k in large:
             if any(mark.clot == k for mark in alarms):
                 seen = sum(size for size, mark in zip(sizes, marks, strict=True) if mark.clot == k)
-                tally.volume_ratio.append(seen / max(1.0, float(masks[k].sum()) * voxel))
+                tally.volume_ratio.append(seen / max(1.0, clots[k].mm3))
 
     def _rows(self, tally: Tally, count: int) -> Iterator[Row]:
         yield share_row("studies analysed (not refused)", SIMULATED, len(tally.readings), count)
@@ -190,7 +177,7 @@ class Evaluation:
                     interval=interval,
                     n=curve.lesions,
                 )
-        for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+        for low, high in pairwise(BINS):
             inside = [mark for mark in tally.marks if low <= mark.certainty < high]
             right = sum(mark.clot is not None for mark in inside)
             name = f"reliability: true of marks with certainty {low:g} to {min(high, 100):g} %"
@@ -260,29 +247,9 @@ class Evaluation:
         yield mean_row("false alerts a copy", INSERTED, wrong, "{:.2f}")
 
 
-def _phantom(
-    seed: int, clots: Sequence[Clot], *, routine: bool = False, native: bool = False
-) -> ChestPhantom:
-    phase = ContrastPhase.ROUTINE if routine else ContrastPhase.PULMONARY
-    options = ChestOptions(
-        matrix=320,
-        slice_mm=1.5,
-        phase=ContrastPhase.NATIVE if native else phase,
-        strength=1.15 if routine else None,
-    )
-    lesions = [lesion_of(clot, f"clot {k}") for k, clot in enumerate(clots)]
-    return simulate_chest(seed, options, lesions=lesions)
-
-
-def _array(phantom: ChestPhantom) -> CtArray:
-    person = phantom.anatomy.person
-    return CtArray(
-        name=f"chest {phantom.seed} {phantom.phase.value}",
-        voxels=np.asarray(phantom.volume.voxels, np.int16),
-        affine=phantom.volume.affine,
-        padding=phantom.volume.padding,
-        patient=Patient(sex=person.sex, age_years=float(person.age)),
-    )
+def phase_of(number: int) -> ContrastPhase:
+    """Three quarters as a pulmonary angiography, the rest as a staging scan."""
+    return ContrastPhase.ROUTINE if number % 4 == 3 else ContrastPhase.PULMONARY
 
 
 def _marks(look: Look, truth: Sequence[Mask]) -> tuple[list[Mark], list[float]]:
@@ -363,6 +330,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
     parser.add_argument("--phantoms", type=int, default=24)
+    parser.add_argument("--studies", type=Path, help="folder that keeps the simulated studies")
     parser.add_argument("--copies", type=int, default=6)
     parser.add_argument("--write-card", action="store_true")
     return parser.parse_args(arguments)
