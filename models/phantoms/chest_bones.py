@@ -24,6 +24,9 @@ _GRISTLE = (0.62, 0.60, 0.54, 0.52, 0.54, 0.56, 0.62, 0.42, 0.38, 0.36)
 """Rib 1 to 12: fall from head to tip (mm); bearing of the tip; rise of the cartilage (mm/rad) and
 its length (rad)."""
 
+_Part = tuple[Points, NDArray[np.float64] | float]
+"""A curve (z, y, x mm) and the radius of its balls: one for all, or one for each point."""
+
 
 @dataclass(frozen=True)
 class Bone:
@@ -34,7 +37,7 @@ class Bone:
     cortex_mm: float
 
 
-def _balls(parts: list[tuple[Points, NDArray[np.float64] | float]]) -> Samples:
+def _balls(parts: list[_Part]) -> Samples:
     points, radii = [], []
     for path, radius in parts:
         at = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
@@ -59,7 +62,7 @@ def on_shell(frame: ChestFrame, z: Field, phi: Field, outside: float, side: int)
     return out
 
 
-def _strings(path: Points, radius: float, half_height: float) -> list[tuple[Points, float]]:
+def _strings(path: Points, radius: float, half_height: float) -> list[_Part]:
     """A flat bar as parallel strings of balls, stacked along z."""
     lift = max(half_height - radius, 0.0)
     return [(path + np.array([d, 0, 0]), radius) for d in (-lift, 0.0, lift)]
@@ -68,8 +71,8 @@ def _strings(path: Points, radius: float, half_height: float) -> list[tuple[Poin
 def ribs(frame: ChestFrame, rng: np.random.Generator) -> list[Bone]:
     """Ribs, cartilages and sternum."""
     s = frame.scale
-    bone: list[tuple[Points, NDArray[np.float64] | float]] = []
-    gristle: list[tuple[Points, NDArray[np.float64] | float]] = []
+    bone: list[_Part] = []
+    gristle: list[_Part] = []
     heads = VERTEBRA_Z[12:0:-1]
     spread = float(rng.normal(1, 0.04))
     fall_by = float(rng.normal(1, 0.07))
@@ -95,12 +98,12 @@ def ribs(frame: ChestFrame, rng: np.random.Generator) -> list[Bone]:
                 path = on_shell(frame, rise.astype(np.float32), phi.astype(np.float32),
                                 thick + 1.6, side)  # fmt: skip
                 gristle.extend(_strings(path, thick * 1.05, tall * 1.05))
-    sternum: list[tuple[Points, NDArray[np.float64] | float]] = []
+    sternum: list[_Part] = []
     z = np.linspace(204, 352, 40) * s
     front = frame.cage(z.astype(np.float32))[1] - 7.0 * s
     x0 = 0.3 * frame.spine(z.astype(np.float32))[1]
     half = np.interp(z / s, [204, 225, 290, 306, 330, 352], [10, 15, 15, 15, 26, 24]) * s
-    for t in np.linspace(-1, 1, 9):
+    for t in np.linspace(-1, 1, 15):
         bar = np.stack([z, front + 1.2 * abs(t) * s, x0 + t * half], 1)
         sternum.append((bar, np.full(40, 4.9 * s)))
     xiphoid = np.array([[204 * s, front[0], x0[0]], [178 * s, front[0] + 4 * s, x0[0]]])
@@ -115,7 +118,9 @@ def ribs(frame: ChestFrame, rng: np.random.Generator) -> list[Bone]:
 def girdle(frame: ChestFrame, arms_up: bool) -> list[Bone]:
     """Clavicles, scapulae and the upper part of the humeri."""
     s = frame.scale
-    clavicle, blade, arm = [], [], []
+    clavicle: list[_Part] = []
+    blade: list[_Part] = []
+    arm: list[_Part] = []
     for side in (-1, 1):
         head = humeral_head(frame, side, arms_up)
         z = 356 * s
@@ -146,14 +151,12 @@ def humeral_head(frame: ChestFrame, side: int, arms_up: bool) -> Points:
     return np.array([place[0] * s, y + place[1] * s, side * place[2] * s])
 
 
-def _scapula(
-    frame: ChestFrame, side: int, head: Points, arms_up: bool
-) -> list[tuple[Points, NDArray[np.float64] | float]]:
+def _scapula(frame: ChestFrame, side: int, head: Points, arms_up: bool) -> list[_Part]:
     """Body as strings on the back of the cage, thick borders, spine, acromion, glenoid."""
     s = frame.scale
     turn = 0.22 if arms_up else 0.0
-    parts: list[tuple[Points, NDArray[np.float64] | float]] = []
-    heights = np.linspace(258 + 14 * (arms_up), 366, 42)
+    parts: list[_Part] = []
+    heights = np.linspace(258 + 14 * (arms_up), 366, 75)
     for z in heights:
         t = (z - heights[0]) / (heights[-1] - heights[0])
         medial = 0.62 + 0.10 * (1 - t) + turn * (1 - t)
@@ -167,7 +170,7 @@ def _scapula(
         path = points + ray * outside[:, None]
         edge = np.interp(np.linspace(0, 1, 16), [0, 0.08, 0.8, 1], [2.6, 1.35, 1.6, 4.2])
         parts.append((path, edge * s))
-        if abs(z - 336) < 3.5:
+        if abs(z - 336) < 2.0:
             root = path[1]
             ridge = path[10] + ray[10] * 22 * s
             parts.append((np.stack([root, ridge, head + np.array([16, 26, side * 6]) * s,
@@ -184,7 +187,7 @@ def _scapula(
 def arches(frame: ChestFrame) -> Bone:
     """Pedicles, laminae, transverse and spinous processes of all vertebrae."""
     s = frame.scale
-    parts: list[tuple[Points, NDArray[np.float64] | float]] = []
+    parts: list[_Part] = []
     for k, level in enumerate(VERTEBRA_Z):
         z = level * s
         y, x = (float(v) for v in frame.spine(z))
@@ -207,8 +210,8 @@ def arches(frame: ChestFrame) -> Bone:
                 parts.append((np.array([at(low * s, r + 13 * s, w), at((low - 4) * s, r + 21 * s,
                                                                       0)]), 3.2 * s))  # fmt: skip
             for up in (10.0, -13.0):
-                parts.append((np.array([at(up * s, r + 12 * s, w * 1.15),
-                                        at((up - 4) * s, r + 13 * s, w * 1.1)]), 4.8 * s))  # fmt: skip
+                facet = [at(up * s, r + 12 * s, w * 1.15), at((up - 4) * s, r + 13 * s, w * 1.1)]
+                parts.append((np.array(facet), 4.8 * s))
         for d in (-7.0, -3.0, 1.0):
             parts.append((np.array([at(d * s, r + 20 * s, 0),
                                     at(d * s - drop, r + (40 if k < 13 else 34) * s, 0)]),

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from models.phantoms.chest_lattice import Axes
 from models.phantoms.shapes import Box, Canvas, Field
-from models.phantoms.tissue import Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,13 @@ class ChestCanvas(Canvas):
     def voxel_mm(self) -> float:
         """Edge of a cube as large as a voxel."""
         return float(np.prod(self.steps) ** (1 / 3))
+
+    def view(self, box: Box) -> ChestCanvas:
+        """A part of this canvas that shares its memory."""
+        return ChestCanvas(
+            self.z[box[0]], self.y[box[1]], self.x[box[2]], self.labels[box], self.hu[box],
+            self.lesions,
+        )  # fmt: skip
 
     def blend(
         self, name: str, box: Box, share: Field, hu: Field | float, label: int | None = None
@@ -113,8 +119,3 @@ def gathered(canvas: ChestCanvas) -> dict[str, Painted]:
         box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
         out[name] = Painted(box, share)
     return out
-
-
-def empty_labels(axes: Axes) -> Labels:
-    """All air."""
-    return np.zeros(tuple(axis.size for axis in axes), np.uint8)

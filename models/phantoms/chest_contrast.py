@@ -2,7 +2,7 @@
 
 Opacification: pulmonary arteries 250-450 HU in a good CT pulmonary angiogram, below 200 HU poor
 (Wittram, AJR 2007, 188:1255); 120-200 HU in all vessels a minute after the injection.
-Parenchyma -840 to -890 HU at inspiration with 20-60 HU more at the back (Verschakelen et al.,
+Parenchyma -840 to -890 HU at inspiration with 20-80 HU more at the back (Verschakelen et al.,
 J Comput Assist Tomogr 1993, 17:405).
 """
 
@@ -53,6 +53,7 @@ class Attenuation:
     Attributes:
         mean: (256,) by `ChestTissue`. mixing: (256,) amplitude of swirls of unmixed blood, HU.
         lung: HU of healthy parenchyma in front. gradient: rise per mm backwards.
+        texture: strength of the fine net in the lung, HU.
         streak: strength of the artefact at dense contrast in the vena cava, HU.
         cortex, marrow: HU of compact and spongy bone.
     """
@@ -61,6 +62,7 @@ class Attenuation:
     mixing: Field
     lung: float
     gradient: float
+    texture: float
     streak: float
     cortex: float
     marrow: float
@@ -80,11 +82,12 @@ def draw_attenuation(
     for tissue in (T.LIVER, T.SPLEEN, T.STOMACH, T.EFFUSION, T.LYMPH_NODE):
         hu[tissue] += float(rng.normal(0, 6))
     hu[T.LIVER] -= float(max(rng.normal(0, 12) - 6 + 0.6 * max(person.bmi - 28, 0), 0))
-    for tissue, rise in _TISSUE_RISE[phase].items():
-        hu[tissue] += rise * float(rng.normal(1, 0.15)) * min(strength, 1.2)
+    for tissue, value in _TISSUE_RISE[phase].items():
+        hu[tissue] += value * float(rng.normal(1, 0.15)) * min(strength, 1.2)
     blood = float(rng.normal(42, 4))
     hu[list(BLOOD)] = blood
     streak = 0.0
+    rise: dict[T, float] = {}
     if phase == "pulmonary arterial":
         artery = float(rng.uniform(260, 460)) * strength
         left = artery * float(rng.uniform(0.35, 1.0))
@@ -110,8 +113,6 @@ def draw_attenuation(
             rise[T.SUPERIOR_VENA_CAVA] *= float(rng.uniform(1.2, 2.2))
         mixing[T.INFERIOR_VENA_CAVA] = 0.12 * level
         mixing[T.SUPERIOR_VENA_CAVA] = 0.06 * level
-    else:
-        rise = {}
     if rise:
         rise[T.ARCH_BRANCH] = rise[T.AORTA]
         for tissue, value in rise.items():
@@ -119,13 +120,14 @@ def draw_attenuation(
     marrow = float(np.clip(person.bone_hu, 30, 300))
     hu[[T.RIB, T.STERNUM, T.CLAVICLE, T.SCAPULA, T.HUMERUS]] = marrow * 0.8 + 60
     hu[T.VERTEBRA] = marrow + 20
-    depth = float(np.clip(rng.normal(-868, 20), -915, -800))
+    depth = float(np.clip(rng.normal(-858, 24), -915, -790))
     hu[list(LUNG_LOBES)] = depth
     return Attenuation(
         mean=hu.astype(np.float32),
         mixing=mixing.astype(np.float32),
         lung=depth,
-        gradient=float(np.clip(rng.normal(0.30, 0.12), 0.05, 0.7)),
+        gradient=float(np.clip(rng.normal(0.5, 0.2), 0.05, 1.0)),
+        texture=float(rng.uniform(11, 24)),
         streak=streak,
         cortex=float(rng.uniform(700, 1150)) * (0.75 + marrow / 800),
         marrow=marrow,

@@ -110,20 +110,20 @@ def build_core(frame: ChestFrame, rng: np.random.Generator) -> Core:
         return np.array([a, b, c]) * s * big
 
     wall = float(rng.normal(9.5, 1.2))
-    left = at(-8, -4, 27)
+    left = at(-11, -4, 27)
     chambers = (
-        Chamber(T.MYOCARDIUM, left, axis, half(47, 29.5, 29.5)),
+        Chamber(T.MYOCARDIUM, left, axis, half(48, 32, 32)),
         Chamber(T.LEFT_VENTRICLE, left - axis[0] * 5 * s, axis,
-                half(46 - wall, 29.5 - wall, 29.5 - wall)),
-        Chamber(T.RIGHT_VENTRICLE, at(-6, -31, 3), turned, half(43, 32, 20)),
+                half(47 - wall, 32 - wall, 32 - wall)),
+        Chamber(T.RIGHT_VENTRICLE, at(-10, -31, 3), turned, half(44, 34, 20)),
         Chamber(T.RIGHT_ATRIUM, at(-4, -4, -37), flat, half(29, 26, 20)),
-        Chamber(T.LEFT_ATRIUM, at(17, 27, -3), flat, half(22, 18, 33)),
+        Chamber(T.LEFT_ATRIUM, at(17, 26, -3), flat, half(23, 20, 34)),
         Chamber(T.LEFT_ATRIUM, at(24, 2, 34), basis((0.4, -0.8, 0.4), (1, 0, 0)), half(17, 8, 7)),
         Chamber(T.RIGHT_ATRIUM, at(28, -26, -26), basis((0.5, -0.6, 0.5), (1, 0, 0)),
                 half(20, 10, 8)),
     )  # fmt: skip
     hull = (
-        Chamber(T.PERICARDIUM, at(-6, -14, 14), axis, half(66, 44, 45)),
+        Chamber(T.PERICARDIUM, at(-6, -14, 14), axis, half(60, 44, 45)),
         Chamber(T.PERICARDIUM, at(6, -8, -18), flat, half(42, 42, 42)),
     )
     annulus = at(30, -36, 16)
@@ -142,7 +142,7 @@ def _ducts(
         return [z * s, float(y) + dy * s, float(x) + dx * s]
 
     wide = s * float(rng.normal(1, 0.07)) * (1 + 0.0045 * (age - 50)) * (1.0 if male else 0.93)
-    cz, cy, cx = c / s
+    cz, cy, _ = c / s
     root = h + np.array([18, -12, 2]) * s
     unfold = 0.12 * max(age - 55, 0)
     top = cz + 29 + 0.3 * unfold + float(rng.normal(0, 3))
@@ -176,8 +176,7 @@ def _ducts(
         if k == 2:
             path[3] = [395 * s, (cy + 2) * s, 62 * s]
         ducts.append(Duct(T.ARCH_BRANCH, smooth_path(path, 24), np.full(24, r * s), 0.8))
-    artery = np.array([[(top + 48) * s, (cy - 30) * s, -20 * s],
-                       [388 * s, (cy - 24) * s, -40 * s], [396 * s, (cy - 6) * s, -70 * s]])  # fmt: skip
+    artery = np.array([[top + 48, cy - 30, -20], [388, cy - 24, -40], [396, cy - 6, -70]]) * s
     ducts.append(Duct(T.ARCH_BRANCH, smooth_path(artery, 14), np.full(14, 4.4 * s), 0.8))
     slack = float(rng.normal(1, 0.12))
     cava = np.array([h + np.array([10, -4, -40]) * s, [(cz - 42) * s, (cy - 30) * s, -35 * s],

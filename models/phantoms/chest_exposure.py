@@ -64,8 +64,8 @@ def move(canvas: ChestCanvas, frame: ChestFrame, hull: Field | None, amount: flo
         cage = frame.cage_depth(canvas.z, inside[1], inside[2])
         weight = np.float32(0.6 * min(amount, 1.0)) * np.exp(-((rise / 11) ** 2))
         weight = weight * np.clip(cage / 6, 0, 1)
-        step = max(round(1.8 * amount / dz), 0)
-        _spread(canvas.hu, weight, [(step, 0, 0), (-step, 0, 0)])
+        planes = max(round(1.8 * amount / dz), 0)
+        _spread(canvas.hu, weight, [(planes, 0, 0), (-planes, 0, 0)])
 
 
 def _spread(hu: Field, weight: Field, shifts: list[tuple[int, int, int]]) -> None:

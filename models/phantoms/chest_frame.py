@@ -121,11 +121,11 @@ class ChestFrame:
         rho = np.clip(np.sqrt(u * u + v * v), 0, 1.05)
         turn = np.arctan2(np.abs(u), -v)
         edge = np.interp(turn, [0.0, 0.9, 1.8, 2.6, 3.2], [158, 140, 104, 92, 98]) * s
-        right = np.exp(-(((u + 0.47) / 0.42) ** 2)) * self.dome[0]
-        left = np.exp(-(((u - 0.50) / 0.42) ** 2)) * self.dome[1]
-        saddle = 0.9 * min(self.dome)
-        peak = np.maximum(np.maximum(right, left), saddle)
-        out: Field = (edge + (peak - edge) * (1 - rho**3.4)).astype(np.float32)
+        right = np.exp(-(((u + 0.45) / 0.75) ** 4)) * self.dome[0]
+        left = np.exp(-(((u - 0.48) / 0.75) ** 4)) * self.dome[1]
+        peak = 0.04 * self.dome[0] + 0.96 * np.logaddexp(right / 6, left / 6) * 6
+        middle_dip = 9 * s * np.exp(-((u / 0.2) ** 2))
+        out: Field = (edge + (peak - middle_dip - edge) * (1 - rho**2.7)).astype(np.float32)
         return out
 
     def fissures(self, z: Field, y: Field, x: Field) -> tuple[Field, Field]:
@@ -209,7 +209,7 @@ def build_chest_frame(person: Person, rng: np.random.Generator) -> ChestFrame:
         carina=carina,
         heart=heart,
         heart_size=size * (1.0 if male else 0.94),
-        major=(major(carina_z - 33), major(carina_z - 31)),
+        major=(major(carina_z - 58), major(carina_z - 54)),
         minor=(carina_z - 40 + float(rng.normal(0, 7)), float(rng.normal(-0.08, 0.08)),
                float(rng.uniform(0, 6.3))),
     )  # fmt: skip

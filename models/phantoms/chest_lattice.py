@@ -7,7 +7,7 @@ lattices fixed in the patient's frame and is interpolated by separable cubic B-s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,14 @@ class LatticeField:
         return out
 
 
+@lru_cache(maxsize=96)
+def _knots(seed: tuple[int, ...], size: int) -> Field:
+    rng = np.random.default_rng(list(seed))
+    # A B-spline keeps 0.48 of the deviation along each axis.
+    out: Field = (rng.standard_normal((size,) * 3) / 0.48**1.5).astype(np.float32)
+    return out
+
+
 @dataclass(frozen=True)
 class Noise:
     """Endless smooth noise of mean 0 and deviation about 1, fixed in the patient's frame.
@@ -86,12 +94,6 @@ class Noise:
     seed: tuple[int, ...]
     size: int = 48
 
-    @cached_property
-    def _knots(self) -> Field:
-        rng = np.random.default_rng(list(self.seed))
-        # A B-spline keeps 0.48 of the deviation along each axis.
-        return (rng.standard_normal((self.size,) * 3) / 0.48**1.5).astype(np.float32)
-
     def on(self, axes: Axes, step_mm: float | tuple[float, float, float]) -> Field:
         """(z, y, x) noise whose knots lie `step_mm` apart."""
         steps = (step_mm,) * 3 if isinstance(step_mm, float | int) else step_mm
@@ -99,4 +101,4 @@ class Noise:
             _weights(axis.astype(np.float64) / step, self.size, wrap=True)[2]
             for axis, step in zip(axes, steps, strict=True)
         ]
-        return _expand(self._knots, parts[0], parts[1], parts[2])
+        return _expand(_knots(self.seed, self.size), parts[0], parts[1], parts[2])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from models.phantoms.chest_core import Chamber, Core, Duct
+from models.phantoms.chest_core import Core, Duct
 from models.phantoms.chest_frame import ChestFrame
 from models.phantoms.chest_lattice import Axes, LatticeField
 from models.phantoms.chest_tissue import ChestTissue as T
@@ -37,7 +36,8 @@ def near_balls(samples: Samples, axes: Axes, margin: float) -> Field:
     """Depth (mm) of balls, true to `margin` mm outside their surface, on a coarse lattice."""
     wider = Samples(samples.points, samples.radius_mm + margin, samples.branch)
     out = depth(wider, axes) - np.float32(margin)
-    return np.maximum(out, np.float32(-margin))
+    cut: Field = np.maximum(out, np.float32(-margin))
+    return cut
 
 
 def duct_samples(ducts: list[Duct] | tuple[Duct, ...], pad: float = 0.0) -> Samples:
@@ -88,9 +88,8 @@ def build_lungs(frame: ChestFrame, core: Core, central: Samples, rng: np.random.
         central: the airways and vessels between heart and hila, with their fat.
     """
     axes = lattice_axes(frame)
-    s = frame.scale
     z, y, x = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
-    cage = np.minimum(frame.cage_depth(z, y, x), z - frame.diaphragm(y, x) + 0.0)
+    cage = np.minimum(frame.cage_depth(z, y, x), z - frame.diaphragm(y, x))
     cage = np.minimum(cage, np.float32(FAR_MM))
     lung = np.minimum(cage, -spine_depth(frame, z, y, x))
     np.minimum(lung, -mediastinum_depth(frame, core, central, axes), out=lung)
@@ -101,7 +100,6 @@ def build_lungs(frame: ChestFrame, core: Core, central: Samples, rng: np.random.
     lung = gaussian_filter(lung, 0.6)
     origin = (float(axes[0][0]), float(axes[1][0]), float(axes[2][0]))
     inside = float((lung > 0).sum()) * LATTICE_MM**3 / 1000
-    del s
     return Lungs(
         LatticeField(lung.astype(np.float32), origin, LATTICE_MM),
         LatticeField(cage.astype(np.float32), origin, LATTICE_MM),
@@ -112,7 +110,7 @@ def build_lungs(frame: ChestFrame, core: Core, central: Samples, rng: np.random.
 def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axes) -> Field:
     """mm inside what lies between the lungs, on the lattice."""
     s = np.float32(frame.scale)
-    fat = np.float32(2.5 + 0.22 * max(frame.person.bmi - 20, 0))
+    fat = float(2.5 + 0.22 * max(frame.person.bmi - 20, 0))
     z, y, x = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
     out = np.full((axes[0].size, axes[1].size, axes[2].size), -FAR_MM, np.float32)
     for duct in core.ducts:
@@ -120,14 +118,14 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
         np.maximum(out, near_balls(duct_samples([duct], pad), axes, FAR_MM), out=out)
     np.maximum(out, near_balls(central, axes, FAR_MM), out=out)
     for chamber in (*core.pericardium, *core.chambers):
-        pad = float(fat) * 0.7 + 1.5 if chamber.tissue is T.PERICARDIUM else 3.0
-        np.maximum(out, chamber.depth(z, y, x, pad), out=out)
+        extra = fat * 0.7 + 1.5 if chamber.tissue is T.PERICARDIUM else 3.0
+        np.maximum(out, chamber.depth(z, y, x, extra), out=out)
     # The core between the great vessels is filled; so is the space before the heart.
     carina = frame.carina
     spine = frame.spine(axes[0])[0].reshape(-1, 1, 1)
     front = frame.cage(axes[0])[1].reshape(-1, 1, 1)
     rise = (z - np.float32(carina[0])) / s
-    half = np.interp(rise, [-140, -70, -20, 30, 75, 110], [16, 22, 26, 27, 32, 40])
+    half = np.interp(rise, [-140, -70, -20, 20, 75, 110], [14, 18, 20, 16, 24, 34])
     middle = np.interp(rise, [-120, -40, 60], [10, 3, 0]).astype(np.float32) * s
     ahead = np.maximum(front + 3, np.float32(carina[1]) - 62 * s)
     block = np.minimum(half.astype(np.float32) * s - np.abs(x - middle), y - ahead)
@@ -136,13 +134,11 @@ def mediastinum_depth(frame: ChestFrame, core: Core, central: Samples, axes: Axe
     septum = (1.6 + 0.25 * fat) * s + 0.30 * np.maximum(front + (6 + 1.2 * fat) - y, 0)
     line = np.interp(rise, [-130, -60, 20], [14, 2, -2]).astype(np.float32) * s
     wedge = np.minimum(septum - np.abs(x - line), spine - 20 * s - y)
-    thymus = np.interp(rise, [10, 60, 90], [0, 16, 34]).astype(np.float32) * s
+    thymus = np.interp(rise, [10, 60, 90], [0, 12, 30]).astype(np.float32) * s
     wedge = np.maximum(wedge, np.minimum(thymus - np.abs(x), spine - 20 * s - y))
     np.maximum(out, wedge, out=out)
-    return out
-
-
-_MARGIN = {"artery": 3.0, "vein": 3.0}
+    smooth: Field = gaussian_filter(out, 1.3)
+    return smooth
 
 
 def clouds(
@@ -163,12 +159,3 @@ def clouds(
     points = points[clear]
     lobes = np.array(frame.lobe_of(points))
     return {lobe: points[lobes == lobe] for lobe in Lobe if lobe is not Lobe.MEDIASTINUM}
-
-
-def outside(lungs: Lungs, points: Points, least: float) -> NDArray[np.bool_]:
-    """(n,) True where a point lies less than `least` mm below the pleura."""
-    out: NDArray[np.bool_] = lungs.depth.at(points) < least
-    return out
-
-
-__all__ = ["Chamber", "Lungs", "build_lungs", "clouds", "outside"]

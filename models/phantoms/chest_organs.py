@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.phantoms.chest_core import Chamber, basis
+from models.phantoms.chest_lungs import spine_depth
 from models.phantoms.chest_tissue import ChestTissue as T
 from models.phantoms.shapes import Field
 from models.phantoms.vessel_tree import share
@@ -27,6 +28,9 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
     inside = np.minimum(cage, lung * -1 + 3)
     fat = 4 * scene.noise(8).on(canvas.axes, 7.0)
     brush.lay(share(inside, brush.voxel), T.MEDIASTINAL_FAT, brush.mean[T.MEDIASTINAL_FAT] + fat)
+    column = np.minimum(spine_depth(frame, z, y, x) - 1.5, cage + 2)
+    behind = y - (frame.spine(canvas.z)[0] + 4 * s).reshape(-1, 1, 1)
+    brush.lay(share(np.minimum(column, behind), brush.voxel), T.MUSCLE)
     below = np.minimum(cage, -rise)
     if not (below > 0).any():
         return
@@ -37,10 +41,10 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
     turned = basis((1.0, 0.1, -0.3), (0.0, 1.0, 0.0))
     size = scene.findings.organs
     organs = (
-        (T.LIVER, (116, -8, -66), (86, 84, 92), np.eye(3), 1.5),
+        (T.LIVER, (112, -8, -72), (96, 104, 100), np.eye(3), -0.5),
         (T.LIVER, (138, -62, -6), (66, 40, 46), shape, 1.5),
         (T.SPLEEN, (128, 26, 104), (54 * size, 24 * size, 46 * size), turned, 1.0),
-        (T.STOMACH, (122, -30, 60), (60, 40 * size, 44 * size), turned, 2.0),
+        (T.STOMACH, (110, -26, 60), (52, 36 * size, 40), turned, 2.0),
         (T.KIDNEY, (64, 30, -62), (54, 28, 27), np.eye(3), 4.0),
         (T.KIDNEY, (76, 30, 64), (54, 28, 27), np.eye(3), 4.0),
     )
@@ -50,7 +54,7 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
         where = np.minimum(organ.depth(z, y, x), cavity - np.float32(rim))
         brush.lay(share(where, brush.voxel), tissue, brush.mean[tissue] + 3 * texture)
         if tissue is T.STOMACH:
-            gas = np.minimum(where - 4, -(y + (30 - 30 * size) * s) - 20)
+            gas = np.minimum(where - 4, -(y + 34 * s) - 8 * size)
             brush.lay(share(gas, brush.voxel), T.STOMACH_GAS)
     vessels = scene.noise(10).on(canvas.axes, 11.0)
     liver = canvas.labels == T.LIVER
@@ -63,7 +67,7 @@ def paint_abdomen(brush: Brush, lung: Field) -> None:
 def paint_table(brush: Brush, skin: Field) -> None:
     """Tray and mattress under the patient, and sheets of cloth."""
     canvas, scene = brush.canvas, brush.scene
-    z, y, x = canvas.coordinates((slice(None),) * 3)
+    _, y, x = canvas.coordinates((slice(None),) * 3)
     tray = scene.findings.tray
     top = tray.top - tray.curve * x * x
     shell = 1.3 - np.abs(y - top)
@@ -75,6 +79,6 @@ def paint_table(brush: Brush, skin: Field) -> None:
     foam = np.minimum(np.broadcast_to(foam, skin.shape), -skin - 1)
     brush.lay(share(foam, brush.voxel) * np.float32(0.9), T.CLOTHES, -930.0)
     if tray.cloth:
-        lift = 3 + 3 * np.abs(scene.noise(11).on(canvas.axes, 32.0))
+        lift = 2 + np.minimum(4 * np.abs(scene.noise(11).on(canvas.axes, 32.0)), 18)
         sheet = np.minimum(-skin - lift + 0.9, skin + lift + 0.9)
         brush.lay(share(sheet, brush.voxel) * np.float32(0.6), T.CLOTHES)

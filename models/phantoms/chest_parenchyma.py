@@ -23,10 +23,13 @@ def _open(axes: Axes) -> tuple[Field, Field, Field]:
 def parenchyma(scene: Scene, axes: Axes, lung: Field) -> Field:
     """(z, y, x) HU of lung without its vessels and airways."""
     frame, a, findings = scene.anatomy.frame, scene.attenuation, scene.findings
-    z, y, x = _open(axes)
-    _, front, back, middle = (v.reshape(-1, 1, 1) for v in frame.cage(axes[0]))
+    z, y, _ = _open(axes)
+    _, _, back, middle = (v.reshape(-1, 1, 1) for v in frame.cage(axes[0]))
     value: Field = a.lung + a.gradient * (y - middle)
-    value = value + 7 * scene.noise(20).on(axes, 3.0) + 7 * scene.noise(21).on(axes, 7.0)
+    # Septa and vessels too small to be drawn: a fine net that is brighter than what it encloses.
+    net = scene.noise(20).on(axes, 1.7)
+    value = value + a.texture * (net * (0.75 + 0.35 * np.abs(net)) - 0.3)
+    value += 0.7 * a.texture * scene.noise(21).on(axes, 5.0)
     value += 9 * scene.noise(22).on(axes, 28.0)
     deep, rise = findings.dependent
     under = back - y - 4 * scene.noise(23).on(axes, 18.0)
@@ -47,7 +50,6 @@ def parenchyma(scene: Scene, axes: Axes, lung: Field) -> Field:
         hole = np.clip((blebs - level) / 0.25, 0, 1) * np.clip((14 - lung) / 3, 0, 1)
         hole = hole * np.clip((z - frame.carina[0] + 40) / 50, 0, 1)
         value += hole * (np.float32(-985) - value)
-    del front
     out: Field = np.clip(value, -990, -100).astype(np.float32)
     return out
 
@@ -119,11 +121,6 @@ def paint_late(brush: Brush, lung: Field) -> None:
             box, inside = found
             lumps = np.float32(0.3) * scene.noise(32).on(brush.axes_of(box), 2.0)
             brush.lay(share(inside + lumps, brush.voxel), T.GRANULOMA, hu, box)
-    found = brush.balls(scene.findings.plaques)
-    if found is not None:
-        part = share(found[1], brush.voxel) * np.float32(0.8)
-        region = brush.canvas.hu[found[0]]
-        region += part * (np.float32(750) - region)
 
 
 def _dense(samples: Samples) -> Samples:

@@ -10,19 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.phantoms import chest_bones, chest_parenchyma
+from models.phantoms import chest_bones
 from models.phantoms.chest_anatomy import ChestAnatomy
 from models.phantoms.chest_canvas import ChestCanvas
 from models.phantoms.chest_contrast import BLOOD, Attenuation
-from models.phantoms.chest_core import Chamber
+from models.phantoms.chest_core import Chamber, Duct
 from models.phantoms.chest_findings import Findings
 from models.phantoms.chest_lattice import Axes, Noise
 from models.phantoms.chest_lungs import duct_samples
 from models.phantoms.chest_organs import paint_abdomen, paint_table
+from models.phantoms.chest_parenchyma import fluid_share, paint_late, paint_space, parenchyma
 from models.phantoms.chest_tissue import ChestTissue as T
 from models.phantoms.chest_wall import Wall
 from models.phantoms.shapes import Box, Field
 from models.phantoms.vessel_tree import Samples, depth, share
+
+LEFT = (T.MYOCARDIUM, T.LEFT_VENTRICLE)
 
 
 @dataclass(frozen=True)
@@ -85,27 +88,52 @@ class Brush:
         return box, depth(samples, self.axes_of(box))
 
 
+def _bounds(field: Field, least: float) -> Box | None:
+    """Box round the voxels above `least`; None when there are none."""
+    above = field > least
+    if not above.any():
+        return None
+    box = []
+    for axis in range(3):
+        found = np.nonzero(above.any(tuple(k for k in range(3) if k != axis)))[0]
+        box.append(slice(int(found[0]), int(found[-1]) + 1))
+    low = [max(b.stop - b.start, 2) for b in box]
+    stops = [min(b.start + n, size) for b, n, size in zip(box, low, field.shape, strict=True)]
+    starts = [max(s - n, 0) for s, n in zip(stops, low, strict=True)]
+    return slice(starts[0], stops[0]), slice(starts[1], stops[1]), slice(starts[2], stops[2])
+
+
 def render(scene: Scene, axes: Axes) -> ChestCanvas:
-    """The clean picture on the grid of z, y, x axes (mm, evenly spaced)."""
+    """The clean picture on the grid of z, y, x axes (mm, evenly spaced, at least two each)."""
     canvas = ChestCanvas.blank(axes)
-    brush = Brush(canvas, scene)
-    _wall(brush)
-    lung = scene.anatomy.lungs.depth.on(axes)
+    skin = scene.wall.skin.on(axes)
+    if float(skin.min()) < 1:
+        paint_table(Brush(canvas, scene), skin)
+    body = _bounds(skin, -2.0)
+    if body is None:
+        return canvas
+    brush = Brush(canvas.view(body), scene)
+    _wall(brush, skin[body])
+    lung = scene.anatomy.lungs.depth.on(brush.canvas.axes)
     paint_abdomen(brush, lung)
     _bones(brush)
     _core(brush)
-    _lungs(brush, lung)
+    space = _bounds(lung, -3.0)
+    if space is not None:
+        _lungs(Brush(brush.canvas.view(space), scene), lung[space])
     _trees(brush, lung)
-    chest_parenchyma.paint_late(brush, lung)
+    if space is not None:
+        paint_late(Brush(brush.canvas.view(space), scene), lung[space])
+    calcium = brush.balls(scene.findings.plaques)
+    if calcium is not None:
+        region = brush.canvas.hu[calcium[0]]
+        region += share(calcium[1], brush.voxel) * np.float32(0.8) * (np.float32(750) - region)
     return canvas
 
 
-def _wall(brush: Brush) -> None:
+def _wall(brush: Brush, skin: Field) -> None:
     scene, canvas = brush.scene, brush.canvas
-    skin = scene.wall.skin.on(canvas.axes)
-    outside = float(skin.min()) < 1
-    if outside:
-        paint_table(brush, skin)
+    if float(skin.min()) < 3:
         brush.lay(share(skin, brush.voxel), T.SKIN)
         brush.lay(share(skin - np.float32(1.6), brush.voxel), T.SUBCUTANEOUS_FAT)
     else:
@@ -183,7 +211,7 @@ def _blood(brush: Brush, tissue: T, box: Box) -> Field | float:
     amount = brush.scene.attenuation.mixing[tissue]
     if amount < 1:
         return float(brush.mean[tissue])
-    swirl = brush.scene.noise(5).on(brush.axes_of(box), 15.0)
+    swirl = 0.7 * brush.scene.noise(5).on(brush.axes_of(box), 20.0)
     out: Field = brush.mean[tissue] + amount * np.tanh(swirl)
     return out
 
@@ -196,64 +224,78 @@ def _chamber(brush: Brush, chamber: Chamber, grow: float = 0.0) -> tuple[Box, Fi
     return box, chamber.depth(*brush.canvas.coordinates(box), grow=grow)
 
 
-def _core(brush: Brush) -> None:
-    """Heart, great vessels, gullet and nodes."""
-    scene = brush.scene
-    core = scene.anatomy.core
-    for hull in core.pericardium:
-        found = _chamber(brush, hull)
-        if found is not None:
-            line = share(0.8 - np.abs(found[1] + 1.0), brush.voxel) * np.float32(0.8)
-            brush.lay(line, T.PERICARDIUM, None, found[0])
-    for chamber in core.chambers:
-        if chamber.tissue in {T.MYOCARDIUM, T.LEFT_VENTRICLE}:
-            continue
+def _pericardium(brush: Brush) -> None:
+    """A thin line round the heart that fades towards the great vessels."""
+    hulls, frame = brush.scene.anatomy.core.pericardium, brush.scene.anatomy.frame
+    reach = max(float(hull.half.max()) for hull in hulls) + 3
+    low = np.min([hull.centre for hull in hulls], 0) - reach
+    high = np.max([hull.centre for hull in hulls], 0) + reach
+    box = Brush.usable(brush.canvas.box(low, high))
+    if box is None:
+        return
+    z, y, x = brush.canvas.coordinates(box)
+    inside = np.maximum(hulls[0].depth(z, y, x), hulls[1].depth(z, y, x))
+    fade = np.clip((np.float32(frame.heart[0] + 34 * frame.scale) - z) / 12, 0, 1)
+    line = share(0.8 - np.abs(inside + 1.0), brush.voxel) * np.float32(0.8) * fade
+    brush.lay(line, T.PERICARDIUM, None, box)
+
+
+def _heart(brush: Brush) -> None:
+    core = brush.scene.anatomy.core
+    right = [c for c in core.chambers if c.tissue not in LEFT]
+    _pericardium(brush)
+    for chamber in right:
         found = _chamber(brush, chamber, 2.6)
         if found is not None:
             brush.lay(share(found[1], brush.voxel), T.MYOCARDIUM, None, found[0])
-    for chamber in core.chambers:
-        if chamber.tissue in {T.MYOCARDIUM, T.LEFT_VENTRICLE}:
-            continue
+    for chamber in right:
         found = _chamber(brush, chamber)
         if found is not None:
             value = _blood(brush, chamber.tissue, found[0])
             brush.lay(share(found[1], brush.voxel), chamber.tissue, value, found[0])
-    for chamber in core.chambers[:2]:
-        found = _chamber(brush, chamber)
+    for chamber in core.chambers:
+        found = _chamber(brush, chamber) if chamber.tissue in LEFT else None
         if found is None:
             continue
         box, inside = found
+        folds = brush.scene.noise(6).on(brush.axes_of(box), 7.0)
         if chamber.tissue is T.LEFT_VENTRICLE:
-            folds = scene.noise(6).on(brush.axes_of(box), 7.0)
             inside = inside - np.clip(folds, 0, 2) * np.float32(2.0)
             value = _blood(brush, chamber.tissue, box)
         else:
-            value = brush.mean[T.MYOCARDIUM] + 4 * scene.noise(6).on(brush.axes_of(box), 9.0)
+            value = brush.mean[T.MYOCARDIUM] + 4 * folds
         brush.lay(share(inside, brush.voxel), chamber.tissue, value, box)
-    for node in scene.findings.nodes:
+
+
+def _duct(brush: Brush, duct: Duct) -> None:
+    if duct.wall_mm:
+        found = brush.balls(duct_samples([duct], duct.wall_mm))
+        if found is not None:
+            brush.lay(share(found[1], brush.voxel), duct.tissue, 45.0, found[0])
+    found = brush.balls(duct_samples([duct]))
+    if found is None:
+        return
+    box, inside = found
+    blood = duct.tissue in BLOOD
+    value = _blood(brush, duct.tissue, box) if blood else float(brush.mean[duct.tissue])
+    brush.lay(share(inside, brush.voxel), duct.tissue, value, box)
+    if duct.tissue is T.OESOPHAGUS and brush.scene.findings.gullet_gas > 0:
+        gas = brush.scene.noise(7).on(brush.axes_of(box), (22.0, 9.0, 9.0))
+        hole = inside - 3.6 - 3 * np.clip(1.2 - brush.scene.findings.gullet_gas - gas, 0, 3)
+        brush.lay(share(hole, brush.voxel), T.OESOPHAGEAL_GAS, None, box)
+
+
+def _core(brush: Brush) -> None:
+    """Heart, great vessels, gullet and nodes."""
+    _heart(brush)
+    for node in brush.scene.findings.nodes:
         found = _chamber(brush, node)
         if found is not None:
             hilum = share(found[1] - float(node.half.min()) * 0.62, brush.voxel)
             value = brush.mean[T.LYMPH_NODE] - hilum * np.float32(90)
             brush.lay(share(found[1], brush.voxel), T.LYMPH_NODE, value, found[0])
-    for duct in core.ducts:
-        if duct.wall_mm:
-            found = brush.balls(duct_samples([duct], duct.wall_mm))
-            if found is not None:
-                brush.lay(share(found[1], brush.voxel), duct.tissue, 45.0, found[0])
-        found = brush.balls(duct_samples([duct]))
-        if found is None:
-            continue
-        box, inside = found
-        if duct.tissue in BLOOD:
-            value = _blood(brush, duct.tissue, box)
-        else:
-            value = float(brush.mean[duct.tissue])
-        brush.lay(share(inside, brush.voxel), duct.tissue, value, box)
-        if duct.tissue is T.OESOPHAGUS and scene.findings.gullet_gas > 0:
-            gas = scene.noise(7).on(brush.axes_of(box), (22.0, 9.0, 9.0))
-            hole = inside - 3.6 - 3 * np.clip(1.2 - scene.findings.gullet_gas - gas, 0, 3)
-            brush.lay(share(hole, brush.voxel), T.OESOPHAGEAL_GAS, None, box)
+    for duct in brush.scene.anatomy.core.ducts:
+        _duct(brush, duct)
 
 
 def _lungs(brush: Brush, lung: Field) -> None:
@@ -263,7 +305,7 @@ def _lungs(brush: Brush, lung: Field) -> None:
         return
     frame = scene.anatomy.frame
     z, y, x = canvas.coordinates((slice(None),) * 3)
-    value = chest_parenchyma.parenchyma(scene, canvas.axes, lung)
+    value = parenchyma(scene, canvas.axes, lung)
     major, minor = frame.fissures(z, y, x)
     right = np.broadcast_to(x < 0, lung.shape)
     lobes = np.where(
@@ -279,25 +321,30 @@ def _lungs(brush: Brush, lung: Field) -> None:
     inside = part > 0.5
     canvas.labels[inside] = lobes[inside]
     canvas.labels[inside & (gap < 0.45)] = T.FISSURE
-    chest_parenchyma.paint_space(brush, lung)
+    paint_space(brush, lung)
 
 
 def _trees(brush: Brush, lung: Field) -> None:
     scene, canvas = brush.scene, brush.canvas
     trees = scene.anatomy.trees
-    free = 1 - chest_parenchyma.fluid_share(scene, canvas.axes, lung)
+    free = None if not scene.findings.effusions else 1 - fluid_share(scene, canvas.axes, lung)
     for tree, tissue in ((trees.veins, T.PULMONARY_VEIN), (trees.arteries, T.PULMONARY_ARTERY)):
         inside = depth(tree.samples, canvas.axes)
-        value = _blood(brush, tissue, (slice(None),) * 3)
-        brush.lay(share(inside, brush.voxel) * free, tissue, value)
+        box = _bounds(inside, -brush.voxel)
+        if box is not None:
+            value = _blood(brush, tissue, box)
+            part = share(inside[box], brush.voxel)
+            brush.lay(part if free is None else part * free[box], tissue, value, box)
     lumen = scene.findings.airway_samples
     wall = scene.findings.wall_samples
     found = brush.balls(wall)
     if found is None:
         return
     box, outer = found
-    brush.lay(share(outer, brush.voxel) * free[box], T.AIRWAY_WALL, None, box)
-    inner = share(depth(lumen, brush.axes_of(box)), brush.voxel) * free[box]
+    rim, inner = share(outer, brush.voxel), share(depth(lumen, brush.axes_of(box)), brush.voxel)
+    if free is not None:
+        rim, inner = rim * free[box], inner * free[box]
+    brush.lay(rim, T.AIRWAY_WALL, None, box)
     brush.lay(inner, T.AIRWAY, None, box)
     trachea = scene.anatomy.frame.carina[0]
     region = canvas.labels[box]

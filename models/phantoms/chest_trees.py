@@ -11,6 +11,7 @@ bronchus (Matsuoka et al., AJR 2003, 180:513).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +34,8 @@ from models.phantoms.vessel_tree import (
 )
 
 SPACING_MM = 8.5
-_THINNEST_ARTERY, _THINNEST_VEIN = 0.36, 0.36
-_THINNEST_AIRWAY = 0.55
+_THINNEST_ARTERY, _THINNEST_VEIN = 0.31, 0.31
+_THINNEST_AIRWAY = 0.75
 """Radius of the last branches that are simulated, mm."""
 
 _LOBAR_ARTERY = {
@@ -64,7 +65,7 @@ class Trees:
 
     def wall_mm(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
         """Thickness of the wall round a lumen of this radius, mm."""
-        out: NDArray[np.float64] = self.walls * (0.35 + 0.17 * radius)
+        out: NDArray[np.float64] = self.walls * (0.28 + 0.14 * radius)
         return out
 
 
@@ -75,7 +76,7 @@ class Stems:
     branches: list[Branch]
     into: dict[Lobe, int]
 
-    def add(
+    def add(  # noqa: PLR0913, PLR0917 - one line per branch in the tables below
         self, name: str, points: Points, radii: list[float], level: Level, lobe: Lobe,
         parent: str | None,
     ) -> None:  # fmt: skip
@@ -293,7 +294,7 @@ def _bronchovascular(
         up = sprout.parent
         side = side0 if up is None else sides[up]
         side = side - (side @ sprout.course) * sprout.course
-        norm = float(np.linalg.norm(side))
+        norm = math.sqrt(float(side @ side))
         side = side / norm if norm > 1e-3 else np.cross(sprout.course, [0.3, 0.5, 0.8])
         gap = vessel[k] + 1.2 * lumen[k] + (0.9 if lumen[k] > _THINNEST_AIRWAY else 0.2)
         tip = sprout.end + side * gap
@@ -301,7 +302,7 @@ def _bronchovascular(
         first = (ahead, pipe.points[-1] - pipe.points[-3]) if up is None else arrivals[up]
         sides.append(side)
         tips.append(tip)
-        unit = [v / max(float(np.linalg.norm(v)), 1e-6) for v in first]
+        unit = [v / max(math.sqrt(float(v @ v)), 1e-6) for v in first]
         path = curved(foot, tip, unit[1])
         above = (air[1].into[lobe], blood[1].into[lobe]) if up is None else numbers[up]
         blood[0].append(Branch(path, _taper(vessel[k], len(path)), levels[k], lobe, above[1]))

@@ -13,7 +13,7 @@ from models.phantoms.chest_frame import ChestFrame
 from models.phantoms.chest_lattice import Axes, LatticeField
 from models.phantoms.chest_tissue import ChestTissue as T
 from models.phantoms.shapes import Canvas, Field
-from models.phantoms.vessel_tree import Points, Samples, depth
+from models.phantoms.vessel_tree import Points
 
 STEP_MM = 3.0
 _FAR = 30.0
@@ -45,15 +45,24 @@ def _axes(frame: ChestFrame) -> Axes:
 
 
 def _capsules(parts: list[tuple[Points, list[float]]], axes: Axes, margin: float) -> Field:
-    points, radii = [], []
+    """Depth in tapered capsules along polylines, mm; -200 further than `margin` outside."""
+    grid = Canvas(*axes, np.zeros(tuple(axis.size for axis in axes), np.uint8))
+    out = np.full(grid.labels.shape, -200.0, np.float32)
     for path, radius in parts:
-        at = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-        fine = np.linspace(0, at[-1], max(2, int(at[-1] / 4) + 1))
-        points.append(np.stack([np.interp(fine, at, path[:, a]) for a in range(3)], 1))
-        radii.append(np.interp(fine, at, radius) + margin)
-    total = np.concatenate(points)
-    samples = Samples(total, np.concatenate(radii), np.zeros(len(total), np.intp))
-    return np.maximum(depth(samples, axes) - np.float32(margin), np.float32(-margin))
+        for k in range(len(path) - 1):
+            a, b = (path[k + d].astype(np.float32) for d in (0, 1))
+            wide = max(radius[k], radius[k + 1]) + margin
+            box = grid.box(np.minimum(a, b) - wide, np.maximum(a, b) + wide)
+            p = [v - np.float32(c) for v, c in zip(grid.coordinates(box), a, strict=True)]
+            d = b - a
+            t = np.clip(
+                sum(v * c for v, c in zip(p, d, strict=True)) / max(float(d @ d), 1e-6), 0, 1
+            )
+            away = np.sqrt(sum((v - t * c) ** 2 for v, c in zip(p, d, strict=True)))
+            inside = np.float32(radius[k]) + t * np.float32(radius[k + 1] - radius[k]) - away
+            region = out[box]
+            np.maximum(region, np.where(inside > -margin, inside, -200), out=region)
+    return out
 
 
 def _bump(v: Field, centre: float, width: float) -> Field:
@@ -108,6 +117,23 @@ def _shoulders(frame: ChestFrame, arms_up: bool) -> list[tuple[Points, list[floa
     return parts
 
 
+def _fillings(frame: ChestFrame, arms_up: bool) -> list[tuple[Points, list[float]]]:
+    """Fat and small muscles above the clavicles and in the armpits."""
+    s = frame.scale
+    parts: list[tuple[Points, list[float]]] = []
+    for side in (-1, 1):
+        head = humeral_head(frame, side, arms_up)
+        front = float(frame.cage(356 * s)[1])
+        notch = np.array([356 * s, front - 6 * s, side * 22 * s])
+        tip = head + np.array([20, -6, 0]) * s
+        parts.append((np.stack([notch, (notch + tip) / 2 + [8 * s, -4 * s, 0], tip]),
+                      [13 * s, 15 * s, 20 * s]))  # fmt: skip
+        y = float(frame.spine(396 * s)[0])
+        parts.append((np.array([[392 * s, y - 4 * s, side * 36 * s], head]), [34 * s, 34 * s]))
+        parts.append((np.array([[350 * s, y + 8 * s, side * 96 * s], head]), [34 * s, 30 * s]))
+    return parts
+
+
 def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wall:
     """Muscles and skin for one posture of the arms."""
     axes, s, person = _axes(frame), np.float32(frame.scale), frame.person
@@ -121,8 +147,8 @@ def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wa
     shell = np.minimum(-cage, cage + intercostal)
     gap = np.float32(0.9 + 0.05 * person.fat_mm[1]) * (1 + 0.5 * _bump(phi, 2.4, 0.4))
     layer = np.minimum(-cage - intercostal - gap, cage + intercostal + gap + outer)
-    muscle = np.maximum(shell, np.where(outer > 2.5, layer, -_FAR))
-    np.maximum(muscle, _capsules(_shoulders(frame, arms_up), axes, 26.0), out=muscle)
+    muscle = np.maximum(shell, np.where(outer > 2.5, layer, np.float32(-200)))
+    np.maximum(muscle, _capsules(_shoulders(frame, arms_up), axes, 60.0), out=muscle)
     column: list[tuple[Points, list[float]]] = []
     heights = np.linspace(frame.low - 5, 400 * s, 20)
     sy, sx = frame.spine(heights)
@@ -132,11 +158,12 @@ def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wa
         for off_y, off_x in ((34, 16), (37, 28)):
             path = np.stack([heights, sy + off_y * s, sx + side * off_x * s], 1)
             column.append((path, list(girth * (1.0 if off_x < 20 else 0.85))))
-    spine = _capsules(column, axes, 26.0)
+    spine = _capsules(column, axes, 60.0)
     np.maximum(muscle, np.minimum(spine, -cage + 4), out=muscle)
     fascia = np.maximum(muscle, cage + intercostal + gap + outer)
     np.maximum(fascia, 40 * s - np.hypot(y - sy_at(frame, axes) - 14 * s, x), out=fascia)
-    low = fascia.clip(-90, 60)
+    np.maximum(fascia, _capsules(_fillings(frame, arms_up), axes, 60.0), out=fascia)
+    low = fascia.clip(-150, 60)
     smooth = gaussian_filter(low, (2.0, 3.0, 3.0))
     skin = np.maximum(smooth, gaussian_filter(low, 1.0)) + _fat(frame, rise, phi)
     breasts: list[Chamber] = []
@@ -145,11 +172,11 @@ def build_wall(frame: ChestFrame, arms_up: bool, rng: np.random.Generator) -> Wa
         for side in (-1, 1):
             front = float(frame.cage(262 * s)[1]) - 4 - 0.5 * person.fat_mm[0]
             centre = np.array([262 * s, front, side * 84 * s])
-            hull = Chamber(T.BREAST, centre, np.eye(3), np.array([52.0, 40.0, 52.0]) * size)
+            hull = Chamber(T.BREAST, centre, np.eye(3), np.array([56.0, 30.0, 58.0]) * size)
             np.maximum(skin, hull.depth(z, y, x), out=skin)
             tilted = basis((1, 0.2, 0), (0, 1, 0))
             core = centre + np.array([-2, -6, side * 4.0]) * size
-            breasts.append(Chamber(T.BREAST, core, tilted, np.array([30.0, 25.0, 30.0]) * size))
+            breasts.append(Chamber(T.BREAST, core, tilted, np.array([33.0, 17.0, 36.0]) * size))
         skin = gaussian_filter(skin, 1.0)
     np.minimum(muscle, skin - 2.2, out=muscle)
     origin = (float(axes[0][0]), float(axes[1][0]), float(axes[2][0]))
@@ -174,7 +201,7 @@ def _fat(frame: ChestFrame, rise: Field, phi: Field) -> Field:
     turn = np.interp(phi, [0.0, 0.5, 1.5, 2.3, 2.8, 3.15], [0.5, 0.75, 0.8, 0.55, 0.4, 0.3])
     mix = np.interp(phi, [0.0, 1.5, 3.15], [back, side, front])
     belly = np.interp(phi, [1.2, 2.2, 3.15], [0.0, 0.3, 1.0]) * np.clip((205 - rise) / 90, 0, 1)
-    bulge = belly * (0.35 * front + 0.6 * frame.person.belly_mm[0])
+    bulge = np.minimum(belly * (0.25 * front + 0.45 * frame.person.belly_mm[0]), 48)
     upper = np.interp(rise, [100, 300, 380, 420], [1.0, 0.75, 0.65, 0.5])
     out: Field = (2.2 + mix * turn * upper * 0.8 + bulge).astype(np.float32)
     return out

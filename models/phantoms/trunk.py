@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.phantoms.acquisition import Grid, Phase, Pose, attenuation, expose, record
 from models.phantoms.anatomy import BOTTOM_MM, TOP_MM, Trunk, paint_trunk
+from models.phantoms.header_words import HeaderWords
 from models.phantoms.person import Person
 from models.phantoms.tissue import COMPARTMENT_OF, Compartment, Labels, Tissue
 from node.domain.extent import Extent
@@ -99,6 +100,14 @@ class Phantom:
     truth: TrunkTruth
     pose: Pose
     options: TrunkOptions
+
+    @property
+    def header(self) -> HeaderWords:
+        """What the headers call it."""
+        return HeaderWords(
+            patient="Phantom^Trunk", study="Simulated abdomen", series="Simulated trunk",
+            body_part="ABDOMEN",
+        )  # fmt: skip
 
 
 def phantom_uid(seed: int, role: str) -> str:

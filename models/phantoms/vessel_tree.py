@@ -9,6 +9,7 @@ J Appl Physiol 1996 (81:2123) give 1.56-1.6 for the ratio of successive orders o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -135,7 +136,7 @@ class Tree:
 
 
 _NOTHING = -99.0
-_CHUNK = 6_000_000
+_CHUNK = 400_000
 
 
 def depth(samples: Samples, axes: tuple[Field, Field, Field]) -> Field:
@@ -157,10 +158,12 @@ def depth(samples: Samples, axes: tuple[Field, Field, Field]) -> Field:
     near = np.all(
         (samples.points > origin - reach[:, None]) & (samples.points < last + reach[:, None]), 1
     )
-    at = ((samples.points[near] - origin) / steps).astype(np.float32)
+    at: Field = ((samples.points[near] - origin) / steps).astype(np.float32)
     size = samples.radius_mm[near]
     area = np.pi * size**2 / voxel**2
-    size = np.where(area < 1.0, np.minimum(size, voxel * (area - 0.5)), size).astype(np.float32)
+    wide: Field = np.where(area < 1.0, np.minimum(size, voxel * (area - 0.5)), size).astype(
+        np.float32
+    )
     half = np.ceil(reach[near] / steps.min() / 2).astype(np.intp) * 2
     flat = out.reshape(-1)
     for width in np.unique(half):
@@ -171,7 +174,7 @@ def depth(samples: Samples, axes: tuple[Field, Field, Field]) -> Field:
         offset = offset[((offset * steps) ** 2).sum(1) <= limit]
         room = max(1, _CHUNK // len(offset))
         for first in range(0, chosen.size, room):
-            _stamp(flat, shape, steps, (at, size, chosen[first : first + room]), offset)
+            _stamp(flat, shape, steps, (at, wide, chosen[first : first + room]), offset)
     return out
 
 
@@ -232,24 +235,28 @@ def grow(
     tasks: list[tuple[Points, Points, Points, int | None]] = [(start, course, cloud, None)]
     while tasks:
         here, ahead, points, parent = tasks.pop()
-        target = points.mean(0)
-        way = target - here
-        length = float(np.linalg.norm(way))
+        alone = len(points) == 1
+        way = (points[0] if alone else points.mean(0)) - here
+        length = math.sqrt(float(way @ way))
         if length < 1e-3:
             continue
         way = way / length
-        ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
+        ahead = ahead / max(math.sqrt(float(ahead @ ahead)), 1e-6)
         cosine = float(way @ ahead)
-        if cosine < 0.35:
+        if cosine < 0.5:
             # No branch turns back sharply on its parent.
             side = way - cosine * ahead
-            norm = float(np.linalg.norm(side))
+            norm = math.sqrt(float(side @ side))
             if norm > 1e-6:
-                way = 0.35 * ahead + 0.94 * side / norm
-        part = 0.92 if len(points) == 1 else reach * float(rng.uniform(0.8, 1.2))
+                way = 0.5 * ahead + 0.87 * side / norm
+        elif not alone:
+            # The straighter way costs less and reaches the same points.
+            way = way + 0.35 * ahead
+            way = way / math.sqrt(float(way @ way))
+        part = 0.92 if alone else reach * (0.8 + 0.4 * float(rng.random()))
         end = here + way * length * part
         found.append(Sprout(here, end, way, len(points), parent))
-        if len(points) == 1:
+        if alone:
             continue
         me = len(found) - 1
         for half in _split(points, way, rng):
@@ -257,25 +264,35 @@ def grow(
     return found
 
 
+_PARTS = (0.3, 0.42, 0.58, 0.7)
+"""Shares of the points that the first of two daughters supplies, before some jitter."""
+
+
 def _split(points: Points, way: Points, rng: np.random.Generator) -> tuple[Points, Points]:
-    """Two halves (35 to 65 %) across the widest direction that is not the branch's own."""
+    """Two parts (25 to 75 %) across the widest direction that is not the branch's own."""
+    if len(points) == 2:
+        return points[:1], points[1:]
     middle = points - points.mean(0)
     flat = middle - np.outer(middle @ way, way) * 0.7
-    if len(points) > 3:
-        normal = np.linalg.eigh(flat.T @ flat)[1][:, -1]
+    if len(points) > 4:
+        normal = np.linalg.eigh(flat.T @ flat)[1][:, -1] + rng.normal(0, 0.18, 3)
     else:
         normal = flat[int(np.argmax((flat**2).sum(1)))]
-    if len(points) > 6:
-        normal = normal + rng.normal(0, 0.18, 3)
     order = np.argsort(middle @ normal, kind="stable")
-    cut = int(np.clip(round(len(points) * float(rng.uniform(0.35, 0.65))), 1, len(points) - 1))
+    draw = float(rng.random()) * len(_PARTS)
+    part = _PARTS[int(draw)] + 0.1 * (draw % 1 - 0.5)
+    cut = min(max(round(len(points) * part), 1), len(points) - 1)
     return points[order[:cut]], points[order[cut:]]
 
 
-def curved(start: Points, end: Points, arriving: Points, bend: float = 0.3) -> Points:
+_STEPS = {count: np.linspace(0, 1, count)[:, None] for count in (4, 7)}
+
+
+def curved(start: Points, end: Points, arriving: Points, bend: float = 0.22) -> Points:
     """Points of a smooth way that leaves `start` partly in the direction `arriving`."""
-    length = float(np.linalg.norm(end - start))
-    knee = start + arriving * length * bend + (end - start) * (0.5 - bend / 2)
-    t = np.linspace(0, 1, 4 if length < 8 else 7)[:, None]
+    way = end - start
+    length = math.sqrt(float(way @ way))
+    knee = start + arriving * (length * bend) + way * (0.5 - bend / 2)
+    t = _STEPS[4 if length < 8 else 7]
     out: Points = (1 - t) ** 2 * start + 2 * t * (1 - t) * knee + t**2 * end
     return out
