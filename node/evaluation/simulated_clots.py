@@ -83,6 +83,7 @@ def _made(seed: int, phase: ContrastPhase) -> dict[str, NDArray[np.generic]]:
     options = ChestOptions(
         matrix=MATRIX,
         slice_mm=SLICE_MM,
+        reach_mm=_reach(seed),
         phase=phase,
         strength=1.15 if phase is ContrastPhase.ROUTINE else None,
     )
@@ -105,6 +106,18 @@ def _made(seed: int, phase: ContrastPhase) -> dict[str, NDArray[np.generic]]:
         parts[f"clot{number}_mm3"] = np.array(lesion.volume_mm3(phantom.volume.spacing_mm))
         parts[f"clot{number}_words"] = np.array([clot.level.value, clot.side, clot.form.value])
     return parts
+
+
+def _reach(seed: int) -> tuple[float, float]:
+    """From below the lungs to above them, a whole number of slabs of the simulator."""
+    frame = build_chest(seed).frame
+    low = frame.low + 6.0
+    slabs = round((412.0 * frame.scale - low) / SLICE_MM / _SLAB)
+    return low, low + SLICE_MM * (_SLAB * slabs - _BEYOND)
+
+
+#: Slices that the simulator renders at a time, and those that it adds beyond both ends.
+_SLAB, _BEYOND = 24, 4
 
 
 def _study(
