@@ -34,7 +34,8 @@ CLASSES = (
 )
 #: The trunk and main arteries count as seen from so much, ml.
 LEAST_TRUNK_ML = 4.0
-#: Search goes so far around the room of the lungs and the central arteries, coarse voxels.
+#: Search goes so far into the mediastinum from the room of the lungs, and around the central
+#: arteries, coarse voxels. Veins in the lung are searched as well: they are not told from arteries.
 _ROOM_STEPS, _CENTRAL_STEPS = 1, 1
 
 
@@ -69,15 +70,30 @@ def find_anatomy(hu: Floats, region: Region, network: Network) -> Anatomy:
     return Anatomy(labels=labels, trunk_hu=float(np.median(hu[trunk])) if seen else None)
 
 
-def search_mask(region: Region, anatomy: Anatomy) -> Mask:
-    """Where a clot is looked for: hila and lungs, trunk and main arteries; not heart or aorta."""
-    rooms = ndimage.binary_dilation(region.room, iterations=_ROOM_STEPS)
-    others = np.isin(
-        anatomy.labels, [CLASSES.index(name) for name in CLASSES if name not in _SEARCHED]
-    )
+def search_mask(hu: Floats, region: Region, anatomy: Anatomy) -> Mask:
+    """Where a clot is looked for: hila and lungs, trunk and main arteries.
+
+    Not the wall of the chest, the diaphragm, the heart with its muscle, or the aorta: what lies
+    beside the lung there has the attenuation of a clot.
+    """
+    beside = ndimage.binary_dilation(region.room, iterations=_ROOM_STEPS) & region.between
+    wall = (hu > _TISSUE_HU) & ~region.room & ~region.between
+    barred = ndimage.binary_dilation(wall, iterations=_WALL_STEPS)
+    for name, steps in _BARRED.items():
+        mask = anatomy.mask(name)
+        barred |= ndimage.binary_dilation(mask, iterations=steps) if steps else mask
     central = ndimage.binary_dilation(anatomy.mask("pulmonary_artery"), iterations=_CENTRAL_STEPS)
-    return np.asarray((rooms & ~others) | central, np.bool_)
+    return np.asarray(((region.room | beside) & ~barred) | central, np.bool_)
 
 
-#: Veins in the lung are searched as well: the network alone does not tell them from arteries.
-_SEARCHED = ("other", "pulmonary_artery", "pulmonary_vein")
+#: Coarse voxels around the wall of the chest that are not searched.
+_TISSUE_HU, _WALL_STEPS = -150.0, 2
+#: The same around parts of the heart (its muscle) and the aorta (its wall).
+_BARRED = {
+    "right_ventricle": 3,
+    "left_ventricle": 5,
+    "right_atrium": 2,
+    "left_atrium": 0,
+    "aorta": 1,
+    "vena_cava": 1,
+}

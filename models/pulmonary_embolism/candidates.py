@@ -117,8 +117,9 @@ def _candidate(
     mask = parts[box] == number
     here, answers = hu[box], chances[(slice(None), *box)]
     ring = ndimage.binary_dilation(mask, iterations=_RING) & ~mask
-    blood = here > BLOOD_SHARE * blood_hu
-    stream = _closed(blood & (answers[1] > answers[0]), _GAP_MM / FINE_MM)
+    # Bone is as dense as blood, but no vessel to the network.
+    blood = (here > BLOOD_SHARE * blood_hu) & (answers[1] > answers[0])
+    stream = _closed(blood, _GAP_MM / FINE_MM)
     lumen = (answers[1] + answers[3] > 0.5) | mask
     calibre = ndimage.distance_transform_edt(lumen) * FINE_MM
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1]

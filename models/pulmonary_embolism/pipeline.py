@@ -103,7 +103,7 @@ class _Analysis:
     def _clots(
         self, space: Space, region: Region, anatomy: Anatomy, blood_hu: float
     ) -> tuple[Clot, ...]:
-        where = doubled(search_mask(region, anatomy), space.hu.shape)
+        where = doubled(search_mask(space.coarse, region, anatomy), space.hu.shape)
         chances = probabilities(
             space.hu,
             where,

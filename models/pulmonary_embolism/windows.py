@@ -12,7 +12,7 @@ from node.domain.imaging import Network
 #: Windows in one call of the network.
 _BATCH = 8
 #: Part of a window that its neighbour shares.
-_OVERLAP = 0.34
+_OVERLAP = 0.2
 
 
 def probabilities(

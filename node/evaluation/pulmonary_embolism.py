@@ -343,7 +343,9 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         product.manifest,
         thresholds={**product.manifest.thresholds, "possible": LEAST_CERTAINTY},
     )
-    run = Evaluation(replace(product, manifest=whole), options.out / "pulmonary_embolism")
+    run = Evaluation(
+        replace(product, manifest=whole), options.out / "pulmonary_embolism", options.studies
+    )
     rows: list[Row] = []
     data = options.shared / "data"
     if data.is_dir():

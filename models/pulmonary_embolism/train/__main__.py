@@ -14,11 +14,19 @@ from pathlib import Path
 import torch
 
 from models.pulmonary_embolism import anatomy, candidates
-from models.pulmonary_embolism.train import clots, crops, export, golden, hearts, networks
+from models.pulmonary_embolism.train import (
+    certainty,
+    clots,
+    crops,
+    export,
+    golden,
+    hearts,
+    networks,
+)
 
 OUT = Path("train-out") / "pulmonary_embolism"
 PACKAGE = Path(__file__).parents[1]
-STAGES = ("hearts", "central", "crops", "clots", "export", "golden")
+STAGES = ("hearts", "central", "crops", "clots", "export", "certainty", "golden")
 
 
 def main() -> None:
@@ -50,6 +58,9 @@ def main() -> None:
             clots.train(asked.minutes, OUT, start=start, windows=clots.Windows(5, cut, 0.6))
         elif stage == "export":
             write()
+        elif stage == "certainty":
+            found, true = certainty.gathered(PACKAGE / "weights" / "clots.onnx", OUT / "crops")
+            sys.stdout.write(certainty.told(*certainty.fit(found, true)))
         elif stage == "golden":
             golden.write(PACKAGE)
         else:

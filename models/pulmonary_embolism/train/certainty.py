@@ -56,7 +56,11 @@ def gathered(weights: Path, folder: Path) -> tuple[list[Candidate], list[bool]]:
                 vessel | (truth == CLOT), iterations=2
             )
             chances = probabilities(
-                hu, where, network, candidates.PATCH, candidates.VALUE_RANGE  # type: ignore[arg-type]
+                hu,
+                where,
+                network,
+                candidates.PATCH,
+                candidates.VALUE_RANGE,  # type: ignore[arg-type]
             )
             clots, _ = ndimage.label(truth == CLOT)
             for one in find_candidates(hu, chances, where, blood):

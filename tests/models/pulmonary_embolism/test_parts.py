@@ -98,13 +98,14 @@ def test_heart_and_aorta_are_never_searched_but_the_central_arteries_are() -> No
     room[:, :, 6:] = True
     labels = np.zeros((10, 10, 10), np.uint8)
     labels[:, :3] = CLASSES.index("aorta")
-    labels[4:6, 5:7, 1:3] = CLASSES.index("pulmonary_artery")
+    labels[4:6, 6:8, 1:3] = CLASSES.index("pulmonary_artery")
     mask = search_mask(
+        np.where(room, -850.0, 40.0).astype(np.float32),
         Region(air=room, room=room, between=~room, middle=5.0),
         Anatomy(labels=labels, trunk_hu=300.0),
     )
     assert not mask[:, :3].any()
-    assert mask[4:6, 5:7, 1:3].all()
+    assert mask[4:6, 6:8, 1:3].all()
     assert mask[5, 8, 8]
 
 
@@ -157,7 +158,9 @@ def test_candidates_know_their_volume_their_blood_and_their_vessel() -> None:
     chances[0] = 1.0
     vessel = (slice(None), slice(17, 23), slice(17, 23))
     hu[vessel] = 320.0
-    chances[:, vessel[0], vessel[1], vessel[2]] = np.array([0.05, 0.9, 0, 0.05])[:, None, None, None]
+    chances[:, vessel[0], vessel[1], vessel[2]] = np.array([0.05, 0.9, 0, 0.05])[
+        :, None, None, None
+    ]
     clot = (slice(15, 25), slice(17, 23), slice(17, 23))
     hu[clot] = 60.0
     chances[:, clot[0], clot[1], clot[2]] = np.array([0.05, 0.05, 0, 0.9])[:, None, None, None]
