@@ -10,8 +10,8 @@ from models.pulmonary_embolism.candidates import Candidate
 NAMES = ("peak", "mean", "size", "ratio", "blood", "lung", "airway", "enclosed", "radius")
 #: Fitted by `models.pulmonary_embolism.train`, stage "certainty", on candidates of simulated
 #: studies of training seeds.
-WEIGHTS = np.array([1.022, 11.106, -0.746, -0.529, 6.134, 8.023, -37.883, -3.120, 2.599])
-OFFSET = -10.235
+WEIGHTS = np.array([1.581, 4.778, -0.056, -4.170, 2.809, 3.856, 23.159, -1.087, 1.223])
+OFFSET = -4.324
 
 #: An acute or old clot is 30 to 90 HU; with noise and blood in its pores up to so much.
 HARDEST_HU, SOFTEST_HU = 130.0, -20.0

@@ -239,7 +239,8 @@ class Evaluation:
             wrong.append(float(sum(m.clot is None for m in alarms)))
             radii = ", ".join(f"{radius:.1f}" for radius in put.radii_mm)
             _say(
-                f"inserted {copy} (radii {radii} mm, found {found[-len(put.clots) :]}): {_told(look)}"
+                f"inserted {copy} (radii {radii} mm, "
+                f"found {found[-len(put.clots) :]}): {_told(look)}"
             )
             if copy < 3:
                 save_pictures(look.findings, self.out, f"inserted-{copy}")

@@ -19,7 +19,7 @@ from models.pulmonary_embolism.windows import probabilities
 #: A candidate is true from so much of itself, or of the true clot, in common.
 _COMMON = 0.2
 #: Strength of the prior that pulls the weights to 0.
-_RIDGE = 0.02
+_RIDGE = 0.1
 
 
 class Exported:

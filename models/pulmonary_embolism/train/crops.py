@@ -69,7 +69,7 @@ def make(seed: int, count: int, folder: Path) -> Path:
     hu, labels = [], []
     size = (EDGE * STEP_MM,) * 3
     base = _options(rng)
-    for number in range(count):
+    for _ in range(count):
         clots = draw_clots(tree, ClotOptions(count=int(rng.integers(3, 7)), saddle=0.15), rng)
         at_clot = bool(clots) and rng.random() < 0.62
         if at_clot:
