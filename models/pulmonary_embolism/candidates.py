@@ -41,8 +41,10 @@ class Candidate:
         ml: volume. peak, mean: of the network's probability in it.
         hu: mean of its inner voxels. ratio: the same over the attenuation of the blood.
         blood: share of the surroundings that is opacified blood. lung: that is lung.
-        airway: that the network takes for airways. enclosed: share of the candidate itself that
-            gaps of the blood stream hold (closing of the blood by `_GAP_MM`).
+        round: share of the candidate that balls of nearly its own radius fill: a cast of a vessel
+            is round, tissue in the gaps between vessels and bronchi is not.
+        enclosed: share of the candidate itself that gaps of the blood stream hold (closing of
+            the blood by `_GAP_MM`).
         radius_mm: of the vessel there, clot included.
         centre: (slice, row, column) of the voxel deepest inside of it.
     """
@@ -56,7 +58,7 @@ class Candidate:
     ratio: float
     blood: float
     lung: float
-    airway: float
+    round: float
     enclosed: float
     radius_mm: float
     centre: tuple[int, int, int]
@@ -72,7 +74,7 @@ class Candidate:
                 min(self.ratio, 1.5),
                 self.blood,
                 self.lung,
-                self.airway,
+                self.round,
                 self.enclosed,
                 min(self.radius_mm, 10.0) / 5.0,
             ]
@@ -135,7 +137,7 @@ def _candidate(
         ratio=float(here[inner].mean()) / blood_hu,
         blood=float(blood[ring].mean()),
         lung=float((here[ring] < _LUNG_HU).mean()),
-        airway=float((answers[2][ring] > 0.5).mean()),
+        round=_roundness(mask, depth),
         enclosed=float(stream[mask].mean()),
         radius_mm=float(calibre[mask].max()),
         centre=(
@@ -144,6 +146,14 @@ def _candidate(
             box[2].start + int(deepest[2]),
         ),
     )
+
+
+def _roundness(mask: Mask, depth: Floats) -> float:
+    """Part of the mask that is left when it is opened by a ball of 0.75 of its depth."""
+    limit = 0.75 * float(depth.max())
+    cores = np.pad(depth >= limit, 1)
+    back = ndimage.distance_transform_edt(~cores)[1:-1, 1:-1, 1:-1] < limit
+    return float((back & mask).sum() / mask.sum())
 
 
 def _closed(mask: Mask, radius: float) -> Mask:

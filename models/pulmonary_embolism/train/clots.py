@@ -111,7 +111,7 @@ def train(
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, clots_network())
-    peak = 3e-3 if start is None else 2e-3
+    peak = 3e-3 if start is None else 1.3e-3
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
     log: list[dict[str, float]] = []
     begin, step, running = time.monotonic(), 0, 0.0
