@@ -16,7 +16,7 @@ from models.pulmonary_embolism.vocabulary import Level
 
 #: Radius of the lumen from which on a vessel is called so, mm. Set on the simulated trees of
 #: training seeds; calibres of adults overlap, so neighbouring levels are confused.
-RADII_MM = ((Level.CENTRAL, 7.0), (Level.LOBAR, 4.2), (Level.SEGMENTAL, 2.1))
+RADII_MM = ((Level.CENTRAL, 9.0), (Level.LOBAR, 4.2), (Level.SEGMENTAL, 1.9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +50,8 @@ class Clot:
         return self.candidate.ml
 
 
-def level_of(radius_mm: float, central: bool) -> Level:
-    """By the calibre of the vessel; what lies in the central arteries is central."""
-    if central:
-        return Level.CENTRAL
+def level_of(radius_mm: float) -> Level:
+    """By the calibre of the vessel."""
     for level, radius in RADII_MM:
         if radius_mm >= radius:
             return level
@@ -74,7 +72,7 @@ def clot_of(space: Space, found: tuple[Candidate, float], central: Mask, middle:
     return Clot(
         candidate=candidate,
         certainty=certainty,
-        level=level_of(candidate.radius_mm, inside > 0.3),
+        level=level_of(candidate.radius_mm),
         side=_side(candidate, middle, inside > 0.3),
         planes=planes,
         box=box,

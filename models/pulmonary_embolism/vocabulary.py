@@ -63,8 +63,7 @@ class Level(StrEnum):
 LIMITS = (
     "No annotated real embolus was at hand when this model was made: it learned from simulated "
     "arteries and clots. Read the images.",
-    "Subsegmental arteries below 3 mm are not judged reliably; nothing marked there excludes "
-    "nothing.",
+    "Arteries below 3 mm are not judged reliably: that nothing is marked there excludes nothing.",
     "Only clots in the pulmonary arteries were looked for: no thrombus in the heart or in veins, "
     "no aorta, no other finding.",
     "Level and side follow from the calibre and place of the vessel, not from a traced tree.",

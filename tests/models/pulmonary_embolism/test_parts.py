@@ -139,17 +139,16 @@ def test_certainty_rises_with_the_networks_probability() -> None:
 
 
 @pytest.mark.parametrize(
-    ("radius", "central", "level"),
+    ("radius", "level"),
     [
-        (3.0, True, Level.CENTRAL),
-        (8.0, False, Level.CENTRAL),
-        (5.5, False, Level.LOBAR),
-        (2.8, False, Level.SEGMENTAL),
-        (1.5, False, Level.SUBSEGMENTAL),
+        (10.0, Level.CENTRAL),
+        (6.0, Level.LOBAR),
+        (2.8, Level.SEGMENTAL),
+        (1.3, Level.SUBSEGMENTAL),
     ],
 )
-def test_level_follows_the_calibre(radius: float, central: bool, level: Level) -> None:
-    assert level_of(radius, central) is level
+def test_level_follows_the_calibre(radius: float, level: Level) -> None:
+    assert level_of(radius) is level
 
 
 def test_candidates_know_their_volume_their_blood_and_their_vessel() -> None:
