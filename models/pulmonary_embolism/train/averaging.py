@@ -1,0 +1,43 @@
+"""Averaged weights: a running mean that forgets the random start quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+
+class Average:
+    """Exponential mean of a network's parameters and buffers with a warm-up of its memory."""
+
+    def __init__(self, network: nn.Module, twin: nn.Module, memory: float = 0.99) -> None:
+        self.twin = twin
+        self.twin.load_state_dict(network.state_dict())
+        self._memory = memory
+        self._steps = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take one step of the network into the mean."""
+        self._steps += 1
+        keep = min(self._memory, self._steps / (self._steps + 9))
+        mine = self.twin.state_dict()
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                mine[name].lerp_(value, 1 - keep)
+            else:
+                mine[name].copy_(value)
+
+
+@torch.no_grad()
+def settle(network: nn.Module, draw: Callable[[], torch.Tensor], batches: int = 40) -> None:
+    """Measure the batch statistics of averaged weights afresh."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm3d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    network.train()
+    for _ in range(batches):
+        network(draw())
+    network.eval()
