@@ -83,9 +83,9 @@ def test_what_the_pixels_show_counts(product: Product, tmp_path: Path, change: C
 
 
 def test_thick_slices_are_refused_with_their_distance(product: Product, tmp_path: Path) -> None:
-    found = look(product, files(tmp_path / "series", as_it_is, slice_mm=5.0))
-    assert "5" in found.verdict
-    assert "3" in found.verdict
+    found = look(product, files(tmp_path / "series", as_it_is, slice_mm=4.0))
+    assert "4.0 mm" in found.verdict
+    assert "3.0 mm" in found.verdict
 
 
 def test_a_reformat_is_refused(product: Product, tmp_path: Path) -> None:
