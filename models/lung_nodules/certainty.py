@@ -1,7 +1,7 @@
-"""How sure a candidate is a nodule: both networks' logits, calibrated on simulated scans.
+"""How sure a candidate is a nodule, from the logits of both networks.
 
-Logistic regression (Platt) over the logits; its numbers are thresholds of `model.yaml`, so that
-a site that measures its own may set them.
+A logistic of their weighted sum, whose weights are thresholds of `model.yaml`, so that a site may
+set its own. The card shows how often it was right; two scans are too few to calibrate it by.
 """
 
 from __future__ import annotations

@@ -94,12 +94,8 @@ def _segmented_slices(measured: Measured) -> list[int]:
     found = set()
     for nodule in measured.nodules:
         box = nodule.shape.box[0]
-        rows = nodule.shape.mask.any(axis=(1, 2)).tolist()
-        found |= {
-            measured.grid.source_slice(index)
-            for index, used in zip(range(box.start, box.stop), rows, strict=True)
-            if used
-        }
+        rows = np.flatnonzero(nodule.shape.mask.any(axis=(1, 2)))
+        found |= {measured.grid.source_slice(box.start + int(row)) for row in rows}
     return sorted(found)
 
 

@@ -75,5 +75,6 @@ LIMITS = (
     "Nodules below 4 mm are often missed.",
     "Lung-RADS is told by size, density and calcification alone; it was made for screening, and "
     "juxtapleural shape, cysts and airway nodules are not judged.",
+    "Masses joined to the mediastinum, consolidation and collapsed lobes were not assessed.",
     "The lobe is not determined.",
 )

@@ -37,8 +37,8 @@ def drawn(edge: int, step_mm: float) -> NDArray[np.float32]:
         (y - 0.36 * edge * step_mm, 50.0),
     ):
         share = np.clip(0.5 + depth / step_mm, 0, 1)
-        hu += share * (np.float32(value) - hu)
-    hu += rng.standard_normal(hu.shape).astype(np.float32) * np.float32(25)
+        hu = np.asarray(hu + share * (value - hu), np.float32)
+    hu = np.asarray(hu + rng.normal(0.0, 25.0, hu.shape), np.float32)
     return np.asarray(np.round(toned(hu) * LEVELS) / LEVELS, np.float32)[None, None]
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from models.lung_nodules import vocabulary as say
 from models.phantoms.insertion import Inserted
-from node.domain.finding import Finding, Findings
+from node.domain.finding import CodedConcept, Finding, Findings
 from node.domain.imaging import Volume
 from node.evaluation.filing import file_series
 from node.evaluation.froc import Reading, froc
@@ -52,7 +52,7 @@ class Hit:
     finding: Finding | None
     certainty: float
 
-    def value(self, concept: say.CodedConcept) -> float:
+    def value(self, concept: CodedConcept) -> float:
         """A measurement of the finding."""
         assert self.finding is not None
         return next(m.value for m in self.finding.measurements if m.name == concept)
