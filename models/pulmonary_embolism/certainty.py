@@ -10,8 +10,8 @@ from models.pulmonary_embolism.candidates import Candidate
 NAMES = ("peak", "mean", "size", "ratio", "blood", "lung", "round", "enclosed", "radius")
 #: Fitted by `models.pulmonary_embolism.train`, stage "certainty", on candidates of simulated
 #: studies of training seeds.
-WEIGHTS = np.array([-0.846, 4.217, -0.006, -5.463, 2.691, 4.215, 0.865, -1.524, 1.369])
-OFFSET = -1.927
+WEIGHTS = np.array([2.777, 4.117, -0.006, -4.136, 2.812, 4.115, 1.668, -1.329, 1.103])
+OFFSET = -5.788
 
 #: An acute or old clot is 30 to 90 HU; with noise and blood in its pores up to so much.
 HARDEST_HU, SOFTEST_HU = 130.0, -20.0
