@@ -23,7 +23,6 @@ from models.pulmonary_embolism.train import (
     hearts,
     networks,
 )
-from models.pulmonary_embolism.train.hila import Hila
 
 OUT = Path("train-out") / "pulmonary_embolism"
 PACKAGE = Path(__file__).parents[1]
@@ -40,7 +39,6 @@ def main() -> None:
     parser.add_argument("--chests", type=int, default=30, help="simulated chests of a stage")
     parser.add_argument("--first", type=int, default=0, help="seed of the first chest")
     parser.add_argument("--blocks", type=int, default=10, help="blocks of each chest for `clots`")
-    parser.add_argument("--hila", type=Path, help="NIfTI of a contrast scan without embolism")
     parser.add_argument("--resume", action="store_true", help="start from the last raw weights")
     asked = parser.parse_args()
     os.nice(5)
@@ -57,8 +55,7 @@ def main() -> None:
         elif stage == "clots":
             folder = OUT / "crops"
             cut = crops.Crops(folder) if any(folder.glob("*.npz")) else None
-            hila = Hila(asked.hila) if asked.hila else None
-            clots.train(asked.minutes, OUT, start=start, windows=clots.Windows(5, cut, 0.6, hila))
+            clots.train(asked.minutes, OUT, start=start, windows=clots.Windows(5, cut, 0.6))
         elif stage == "export":
             write()
         elif stage == "certainty":

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from models.pulmonary_embolism.train.averaging import Average, settle
-from models.pulmonary_embolism.train.hila import NO_CLOT, Hila
 from models.pulmonary_embolism.train.networks import CLOTS_RANGE, clots_network
 from models.pulmonary_embolism.train.scenes import Painter, Scene, scanned
 
@@ -25,8 +24,6 @@ WEIGHTS = torch.tensor([0.4, 1.0, 0.5, 5.0])
 #: Scenes kept; one new scene comes with each batch. Each time that one is shown it is turned
 #: and recorded anew.
 _KEPT = 200
-#: Share of the windows that come from the real scan.
-_REAL = 0.2
 
 Window = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
@@ -53,7 +50,7 @@ class Windows:
 
     def __init__(
         self, seed: int, crops: Callable[[np.random.Generator], Window] | None = None,
-        share: float = 0.5, hila: Hila | None = None,
+        share: float = 0.5,
     ) -> None:  # fmt: skip
         spawn = multiprocessing.get_context("spawn")
         self._queue: multiprocessing.Queue[Scene] = spawn.Queue(maxsize=24)
@@ -63,7 +60,6 @@ class Windows:
         self._scenes: list[Scene] = [self._queue.get() for _ in range(8)]
         self._crops = crops
         self._share = share
-        self._hila = hila
 
     def close(self) -> None:
         """End the painter."""
@@ -83,8 +79,6 @@ class Windows:
         return scale(hu), labels
 
     def _window(self) -> Window:
-        if self._hila is not None and self._rng.random() < _REAL:
-            return self._hila(self._rng)
         if self._crops is not None and self._rng.random() < self._share:
             return self._crops(self._rng)
         scene = self._scenes[int(self._rng.integers(len(self._scenes)))]
@@ -93,8 +87,6 @@ class Windows:
 
 def loss_of(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Weighted cross-entropy over all voxels plus soft Dice of the clots of the whole batch."""
-    anything = target == NO_CLOT
-    target = torch.where(anything, logits[:, :3].argmax(1), target)
     logs = logits.log_softmax(1)
     at_truth = logs.gather(1, target.unsqueeze(1)).squeeze(1)
     share = WEIGHTS[target]
