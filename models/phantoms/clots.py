@@ -163,7 +163,8 @@ def clot_mask(clot: Clot, axes: Sequence[NDArray[np.floating]]) -> tuple[Box, Ma
     grid = np.stack(
         np.meshgrid(*(a[part] for a, part in zip(axes, box, strict=True)), indexing="ij"), axis=-1
     ).reshape(-1, 3)
-    distance, nearest = cKDTree(path).query(grid, distance_upper_bound=float(reach.max()))
+    found = cKDTree(path).query(grid, distance_upper_bound=float(reach.max()))
+    distance, nearest = np.asarray(found[0], np.float64), np.asarray(found[1], np.intp)
     near = np.flatnonzero(np.isfinite(distance))
     nearest, distance, where = nearest[near], distance[near], grid[near]
     radius = radii[nearest]

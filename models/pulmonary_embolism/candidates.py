@@ -108,7 +108,10 @@ def find_candidates(
 
 
 def _candidate(
-    hu: Floats, chances: Floats, part: tuple[NDArray[np.uint32], int, Box], blood_hu: float
+    hu: Floats,
+    chances: Floats,
+    part: tuple[NDArray[np.integer], int, tuple[slice, ...]],
+    blood_hu: float,
 ) -> Candidate:
     parts, number, tight = part
     reach = _RING + 8
@@ -148,7 +151,7 @@ def _candidate(
     )
 
 
-def _roundness(mask: Mask, depth: Floats) -> float:
+def _roundness(mask: Mask, depth: NDArray[np.floating]) -> float:
     """Part of the mask that is left when it is opened by a ball of 0.75 of its depth."""
     limit = 0.75 * float(depth.max())
     cores = np.pad(depth >= limit, 1)

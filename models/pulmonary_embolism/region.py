@@ -116,13 +116,13 @@ def _middle(hu: Floats, air: Mask) -> float:
     """Column between the lungs: where the slices hold least air near the middle of the body."""
     columns = air.sum(axis=(0, 1)).astype(np.float64)
     if not columns.any():
-        return hu.shape[2] / 2
+        return float(hu.shape[2]) / 2
     span = np.flatnonzero(columns > 0.02 * columns.max())
     low, high = int(span[0]), int(span[-1])
     third = (high - low) // 3
     smooth = ndimage.gaussian_filter1d(columns, 10.0 / COARSE_MM)
     inner = smooth[low + third : high - third + 1]
-    return float(low + third + int(np.argmin(inner))) if inner.size else hu.shape[2] / 2
+    return low + third + float(np.argmin(inner)) if inner.size else float(hu.shape[2]) / 2
 
 
 def _closed(air: Mask) -> Mask:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 #: Radius of the vessels that are used, mm: segmental to lobar.
-RADII_MM = (1.8, 6.0)
+RADII_MM = (2.3, 6.0)
 #: Length of a clot in diameters of its vessel.
 LENGTHS = (2.0, 5.0)
 CLOT_HU = (35.0, 85.0)
@@ -66,7 +66,7 @@ def insert_clots(
             break
         seed = tuple(int(v) for v in seeds[index])
         radius = float(depth[seed])
-        part = _stretch(lumen, seed, radius * float(rng.uniform(*LENGTHS)), spacing_mm)
+        part = _stretch(lumen, seed, 2 * radius * float(rng.uniform(*LENGTHS)), spacing_mm)
         wide = depth[part]
         # A stretch that runs into a much wider vessel is no clot of this one.
         if not part.any() or used[part].any() or float(wide.max()) > 1.5 * radius + 0.5:
