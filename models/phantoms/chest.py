@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,8 +165,7 @@ def simulate_chest(
     half = (np.arange(done.matrix) - (done.matrix - 1) / 2) * pixel
     y, x = ((half - setup.shift[k]).astype(np.float32) for k in (1, 2))
     canvas = ChestCanvas.blank((working_z, y, x))
-    for first in range(0, working_z.size, _SLAB):
-        part = slice(first, min(first + _SLAB, working_z.size))
+    for part in slabs_of(working_z.size):
         slab = render(scene, (working_z[part], y, x))
         canvas.hu[part] = slab.hu
         canvas.labels[part] = slab.labels
@@ -194,6 +194,14 @@ def simulate_chest(
 
 _SLAB = 24
 """Planes rendered together: bounds the memory of intermediate fields."""
+
+
+def slabs_of(planes: int) -> list[slice]:
+    """Runs of planes that are painted at a time; none of one plane alone, which has no spacing."""
+    starts = list(range(0, planes, _SLAB))
+    if planes - starts[-1] == 1 and len(starts) > 1:
+        starts.pop()
+    return [slice(*ends) for ends in pairwise([*starts, planes])]
 
 
 def _streaks(

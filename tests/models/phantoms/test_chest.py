@@ -22,6 +22,7 @@ from models.phantoms.chest import (
     build_chest,
     simulate_block,
     simulate_chest,
+    slabs_of,
 )
 from models.phantoms.scanner import write_ct_series
 from models.phantoms.vessel_tree import Level, Tree, share
@@ -169,3 +170,10 @@ def test_a_lesion_has_its_volume_in_a_block_and_its_place_in_a_scan(
     assert (first.BodyPartExamined, first.ConvolutionKernel) == ("CHEST", "LUNG")
     hu = first.pixel_array * float(first.RescaleSlope) + float(first.RescaleIntercept)
     assert np.array_equal(hu, phantom.volume.voxels[0])
+
+
+@pytest.mark.parametrize("planes", [2, 23, 24, 25, 47, 48, 49, 50])
+def test_no_plane_is_painted_alone_and_none_is_left_out(planes: int) -> None:
+    slabs = slabs_of(planes)
+    assert [k for slab in slabs for k in range(planes)[slab]] == list(range(planes))
+    assert min(slab.stop - slab.start for slab in slabs) > 1
