@@ -13,7 +13,7 @@ from models.lung_nodules.candidates import NETWORK as DETECTOR
 from models.lung_nodules.candidates import find_candidates
 from models.lung_nodules.certainty import certainty_of
 from models.lung_nodules.density import attenuation_of
-from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units
+from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units, unseen_side
 from models.lung_nodules.refining import NETWORK as REFINER
 from models.lung_nodules.refining import Look, looks_of
 from models.lung_nodules.report import Measured, Nodule, findings_of
@@ -109,6 +109,7 @@ class _Analysis:
                 comparison=comparison,
                 less_certain=len(everything) - len(nodules),
                 unlisted=max(0, len(nodules) - most),
+                unseen=unseen_side(lungs),
                 parameters=(
                     ("lungs in view", f"{(lungs.right_ml + lungs.left_ml) / 1000:.2f} l"),
                     ("candidates looked at", str(len(looks))),

@@ -15,6 +15,10 @@ SAMPLES = 9
 COLDEST_HU, WARMEST_AIR_HU = -1100.0, -850.0
 #: A lung of a few litres: larger or smaller rooms are no adult's chest.
 LARGEST_LITRES = 11.0
+#: A lung that holds less than this part of the other one's air is not merely a smaller lung: the
+#: left one of a healthy adult holds about 0.85 of the right one's. Asked where the lungs
+#: are in view over so many mm; at their bases alone the liver and the heart make them uneven.
+EVEN, IN_VIEW_MM = 0.5, 60.0
 #: Blood in the aorta and heart with contrast medium, HU.
 ENHANCED_HU = 110.0
 
@@ -46,6 +50,27 @@ def refuse_size(lungs: Lungs) -> Refusal | None:
             "headers are wrong"
         )
     return None
+
+
+def unseen_side(lungs: Lungs) -> str:
+    """What is to be told of a lung that holds hardly any air beside the other; "" where both do.
+
+    A tumour that is joined to the mediastinum, a collapsed lobe and a large effusion take its
+    place, and none of them is looked at.
+    """
+    air = {
+        side: float((mask & lungs.aerated).sum()) * lungs.volume.voxel_ml
+        for side, mask in (("right", lungs.right), ("left", lungs.left))
+    }
+    height = float(lungs.both.any(axis=(1, 2)).sum()) * lungs.volume.step_mm
+    less, more = sorted(air, key=lambda side: air[side])
+    if height < IN_VIEW_MM or air[less] >= EVEN * air[more]:
+        return ""
+    return (
+        f"the {less} lung holds much less air than the {more} one ({air[less]:.0f} against "
+        f"{air[more]:.0f} ml in view): a large tumour, a collapsed lobe or an effusion may take "
+        "its place and was not assessed"
+    )
 
 
 def is_enhanced(volume: Coarse, lungs: Lungs) -> bool:

@@ -57,6 +57,7 @@ class Measured:
     Attributes:
         nodules: the surest first. less_certain: candidates below the threshold.
         unlisted: nodules above it that are not listed, because there are too many.
+        unseen: which lung could not be looked at as a whole and why, or "".
     """
 
     grid: Grid
@@ -65,6 +66,7 @@ class Measured:
     comparison: Comparison
     less_certain: int
     unlisted: int
+    unseen: str
     parameters: tuple[tuple[str, str], ...]
     seconds: dict[str, float]
 
@@ -75,7 +77,8 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
     made = [_finding(request, measured, (index, planes)) for index in range(len(measured.nodules))]
     return Findings(
         model=request.model,
-        status=Status.FINDINGS if made else Status.NO_FINDINGS,
+        status=_status(measured),
+        reason=measured.unseen,
         findings=tuple(finding for finding, _, _ in made),
         segments=tuple(segment for _, segment, _ in made),
         segmented_planes=tuple(request.volume.planes[index] for index in planes),
@@ -87,6 +90,12 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
         parameters=measured.parameters + measured.comparison.parameters,
         seconds=measured.seconds,
     )
+
+
+def _status(measured: Measured) -> Status:
+    if measured.unseen:
+        return Status.PARTIAL
+    return Status.FINDINGS if measured.nodules else Status.NO_FINDINGS
 
 
 def _segmented_slices(measured: Measured) -> list[int]:
@@ -246,10 +255,11 @@ def _exam(measured: Measured) -> tuple[Evaluation, ...]:
         category_of(_size(nodule, change))
         for nodule, change in zip(nodules, measured.comparison.changes, strict=True)
     ]
-    found = [Evaluation(say.NODULE, say.PRESENT if nodules else say.ABSENT)]
+    nothing = say.INDETERMINATE if measured.unseen else say.ABSENT
+    found = [Evaluation(say.NODULE, say.PRESENT if nodules else nothing)]
     if any(nodule.is_mass for nodule in nodules):
         found.append(Evaluation(say.MASS, say.PRESENT))
-    whole = not (measured.lungs.cut_below or measured.lungs.cut_above)
+    whole = not (measured.lungs.cut_below or measured.lungs.cut_above or measured.unseen)
     if whole:
         found.append(
             Evaluation(say.LUNG_RADS, f"highest of all: {told(exam_category(categories))}")

@@ -17,6 +17,7 @@ RIGHT = CodedConcept("24028007", "SCT", "Right")
 LEFT = CodedConcept("7771000", "SCT", "Left")
 PRESENT = CodedConcept("52101004", "SCT", "Present")
 ABSENT = CodedConcept("272519000", "SCT", "Absent")
+INDETERMINATE = CodedConcept("82334004", "SCT", "Indeterminate")
 
 LONG_AXIS = CodedConcept("103339001", "SCT", "Long axis")
 SHORT_AXIS = CodedConcept("103340004", "SCT", "Short axis")

@@ -120,6 +120,19 @@ def test_feet_first_and_prone_give_the_same_nodule_on_the_same_side(
     assert float(np.median(inside)) == pytest.approx(40.0, abs=25.0)
 
 
+def test_a_collapsed_lung_is_never_called_clear(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    """Two thirds of the right lung without air, as a tumour that is joined to the mediastinum."""
+    collapse = lesion((10.0, 5.0, -62.0), 55.0)
+    findings = run(manifest, networks, chest(paint=(collapse,)).volume())
+    assert findings.status is Status.PARTIAL
+    assert "the right lung holds much less air than the left one" in findings.reason
+    answers = {e.name: e.value for e in findings.exam_evaluations}
+    assert answers[say.NODULE] != say.ABSENT
+    assert "1 (v2022)" not in str(answers.get(say.LUNG_RADS, ""))
+
+
 def test_clean_lungs_give_absent_and_say_what_was_not_seen(
     manifest: ModelManifest, networks: Mapping[str, Network]
 ) -> None:
