@@ -121,7 +121,13 @@ class Evaluation:
         yield from _measure_rows(tally, data, self.threshold)
         yield mean_row("seconds a series, files to findings", data, tally.seconds, "{:.1f}")
         for reason in tally.refusals:
-            yield Row(metric="refused", data=data, value=reason, interval="", n=1)
+            yield Row(
+                metric="not looked at as a whole, or refused",
+                data=data,
+                value=reason,
+                interval="",
+                n=1,
+            )
 
 
 def matched(
