@@ -383,7 +383,9 @@ class _Summary:
     def _limits(self) -> None:
         if not self._findings.limits:
             return
-        self._room(3 * LINE)
+        # Never a heading at the foot of a page whose text begins on the next.
+        first = wrapped(raised_digits(self._findings.limits[0]), SMALL, SIZE - 2 * MARGIN)
+        self._room(10 + LINE + (SMALL + 8) * min(len(first), 8))
         self._canvas.rule(self._y, MARGIN, SIZE - MARGIN)
         self._y += 10
         self._canvas.text((MARGIN, self._y), "Limits", SMALL, BLUE)

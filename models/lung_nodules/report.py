@@ -192,6 +192,14 @@ def _measurements(nodule: Nodule) -> tuple[Measurement, ...]:
         ),
         Measurement(name=say.LONG_AXIS, value=shape.long_mm, unit=say.MM, label="Long axis"),
         Measurement(name=say.SHORT_AXIS, value=shape.short_mm, unit=say.MM, label="Short axis"),
+        # OHIF prints five numbers beside a contour: what a reader decides by comes first.
+        Measurement(
+            name=say.CERTAINTY,
+            value=100.0 * nodule.certainty,
+            unit=say.PERCENT,
+            label="Certainty",
+            decimals=0,
+        ),
         Measurement(
             name=say.VOLUME, value=shape.volume_mm3, unit=say.MM3, label="Volume", decimals=0
         ),
@@ -220,15 +228,6 @@ def _measurements(nodule: Nodule) -> tuple[Measurement, ...]:
                 label="Solid part, mean diameter",
             )
         )
-    found.append(
-        Measurement(
-            name=say.CERTAINTY,
-            value=100.0 * nodule.certainty,
-            unit=say.PERCENT,
-            label="Certainty",
-            decimals=0,
-        )
-    )
     return tuple(found)
 
 
