@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.body_composition.compartments import Labels, measured
-from models.body_composition.grid import Grid
 from models.body_composition.levels import NAMED, LevelMap
 from models.body_composition.tissues import RULES, Tissue, tissue_masks
+from models.grid import Grid
 from node.domain.imaging import Network
 
 #: Thinner slices than this are sampled, since compartments change little within it.

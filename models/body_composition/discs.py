@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Axis, Grid
+from models.grid import Axis, Grid
 
 Curve = NDArray[np.float64]
 STEP_MM = 1.0

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.body_composition.discs import course_of, disc_heights, moved, undecided
-from models.body_composition.grid import (
+from models.body_composition.plausibility import BODY_HU
+from models.grid import (
     Axis,
     Floats,
     Grid,
@@ -23,7 +24,6 @@ from models.body_composition.grid import (
     normalised,
     sample_volume,
 )
-from models.body_composition.plausibility import BODY_HU
 from models.morphology import largest_component
 from node.domain.imaging import Network
 

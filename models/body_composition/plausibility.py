@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from models.body_composition.grid import Grid, Mask
 from models.body_composition.side_by_side import each
-from models.body_composition.verdict import Refusal
+from models.grid import Grid, Mask
 from models.morphology import holes_filled, largest_component, opened
+from models.refusal import Refusal
 from node.domain.imaging import Voxels
 
 #: Slices looked at, spread over the series.

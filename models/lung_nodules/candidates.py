@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Axis, Floats, Grid, sample_volume
+from models.grid import Axis, Floats, Grid, sample_volume
 from models.lung_nodules.cubes import Axes, Point, toned
 from models.thorax.lungs import Lungs
 from node.domain.imaging import Network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.grid import Axis, Floats, Grid
+from models.grid import Axis, Floats, Grid
 
 Point = NDArray[np.float64]
 Axes = tuple[Axis, Axis, Axis]

@@ -9,7 +9,7 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
-from models.body_composition.grid import Grid, Mask
+from models.grid import Grid, Mask
 from models.lung_nodules.shape import Shape, axes_of
 
 #: Denser than this is solid tissue, HU; lung windows show ground glass below it.

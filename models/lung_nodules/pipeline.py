@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.body_composition.grid import Grid, canonical
+from models.grid import Grid, canonical
 from models.lung_nodules.candidates import NETWORK as DETECTOR
 from models.lung_nodules.candidates import find_candidates
 from models.lung_nodules.certainty import certainty_of
@@ -19,11 +17,11 @@ from models.lung_nodules.refining import Look, looks_of
 from models.lung_nodules.report import Measured, Nodule, findings_of
 from models.lung_nodules.shape import Shape, shape_of
 from models.priors import Lesion, compare
+from models.refusal import Refusal
+from models.stages import Stages, require
 from models.thorax.lungs import Lungs, find_lungs
-from models.thorax.refusal import Refusal
 from node.domain.analysis import AnalysisRequest
-from node.domain.errors import ModelError
-from node.domain.finding import Findings, Status
+from node.domain.finding import Findings
 from node.domain.imaging import Network, Volume
 
 #: Candidates that are looked at closely.
@@ -49,56 +47,46 @@ class _Analysis:
     """One series under way."""
 
     def __init__(self, request: AnalysisRequest) -> None:
-        missing = {DETECTOR, REFINER} - request.networks.keys()
-        if missing:
-            raise ModelError(
-                f"networks {sorted(missing)} are not loaded; check model.yaml of lung_nodules",
-                series_uid=request.volume.series_uid,
-            )
-        if request.volume.unit != "HU":
-            raise ModelError(
-                f"the volume is in '{request.volume.unit}', not in HU",
-                series_uid=request.volume.series_uid,
-            )
+        require(request, DETECTOR, REFINER)
         self.request = request
         self.grid: Grid = canonical(request.volume)
-        self.seconds: dict[str, float] = {}
+        self.stage = Stages(request)
 
     def run(self) -> Findings:
         """As `analyse`."""
-        with self._stage("check pixels"):
+        with self.stage("check pixels"):
             refusal = refuse_units(self.grid)
         if refusal is not None:
-            return self._refused(refusal)
-        with self._stage("find lungs"):
+            return self.stage.refused(refusal.reason)
+        with self.stage("find lungs"):
             lungs = find_lungs(self.grid)
             if isinstance(lungs, Lungs):
                 refusal = refuse_size(lungs)
         if isinstance(lungs, Refusal):
-            return self._refused(lungs)
+            return self.stage.refused(lungs.reason)
         if refusal is not None:
-            return self._refused(refusal)
+            return self.stage.refused(refusal.reason)
         return self._found(lungs)
 
     def _found(self, lungs: Lungs) -> Findings:
         scan = Scan(self.grid, lungs, self.request)
-        with self._stage("find candidates"):
+        with self.stage("find candidates"):
             candidates = find_candidates(
                 self.grid,
                 lungs,
                 self.request.networks[DETECTOR],
                 self.request.thresholds["candidate_logit"],
             )
-        with self._stage("look at candidates"):
+        with self.stage("look at candidates"):
             looks = looks_of(
                 self.grid, candidates[:MOST_CANDIDATES], self.request.networks[REFINER]
             )
-        with self._stage("measure"):
+        with self.stage("measure"):
             everything = scan.nodules(looks)
         least = self.request.thresholds["reported_percent"] / 100.0
         nodules = [nodule for nodule in everything if nodule.certainty >= least]
         most = int(self.request.thresholds["most_listed"])
-        with self._stage("compare"):
+        with self.stage("compare"):
             comparison = compare(self.request, [lesion_of(n) for n in nodules[:most]], self._look)
         return findings_of(
             self.request,
@@ -116,7 +104,7 @@ class _Analysis:
                     ("reported from certainty", f"{100 * least:.0f} %"),
                     ("slice distance", f"{self.grid.spacing_mm[0]:.2f} mm"),
                 ),
-                seconds=self.seconds,
+                seconds=self.stage.seconds,
             ),
         )
 
@@ -144,23 +132,6 @@ class _Analysis:
             for nodule in found
             if nodule.certainty >= least or _near(nodule, expected)
         ]
-
-    def _refused(self, refusal: Refusal) -> Findings:
-        return Findings(
-            model=self.request.model,
-            status=Status.NOT_ELIGIBLE,
-            reason=refusal.reason,
-            seconds=self.seconds,
-        )
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        self.request.progress(name)
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = time.perf_counter() - started
 
 
 class Scan:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.body_composition.grid import Grid
+from models.grid import Grid
+from models.refusal import Refusal
 from models.thorax.frame import Coarse
 from models.thorax.lungs import Lungs
-from models.thorax.refusal import Refusal
 
 #: Slices looked at, spread over the series.
 SAMPLES = 9

@@ -9,7 +9,7 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
-from models.body_composition.grid import Floats, Grid, Mask
+from models.grid import Floats, Grid, Mask
 from models.lung_nodules.candidates import Candidate
 from models.lung_nodules.cubes import Axes, Point, axes_round, cube_of, toned
 from node.domain.imaging import Network

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.body_composition.grid import Grid, Mask
+from models.grid import Grid, Mask
 from models.lung_nodules import vocabulary as say
 from models.lung_nodules.density import Attenuation, Density
 from models.lung_nodules.lung_rads import Size, category_of, exam_category, told

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import cdist
 
-from models.body_composition.grid import Floats, Grid, Mask
+from models.grid import Floats, Grid, Mask
 from models.lung_nodules.refining import Look
 
 #: Pixels of the plane in which diameters are drawn, mm at most.

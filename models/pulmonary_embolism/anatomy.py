@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Floats, Mask
+from models.grid import Floats, Mask
 from models.morphology import largest_component
 from models.pulmonary_embolism.region import VOXEL_ML, Region
 from models.pulmonary_embolism.windows import probabilities

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Floats, Mask
+from models.grid import Floats, Mask
 from models.pulmonary_embolism.space import FINE_MM
 
 CLASSES = ("other", "vessel", "airway", "clot")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Mask
+from models.grid import Mask
 from models.pulmonary_embolism.candidates import Candidate
 from models.pulmonary_embolism.space import Space
 from models.pulmonary_embolism.vocabulary import Level

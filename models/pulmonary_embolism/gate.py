@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from models.body_composition.grid import Floats, Mask
+from models.grid import Floats, Mask
 from models.pulmonary_embolism.region import VOXEL_ML, Region
-from models.pulmonary_embolism.verdict import Refusal
+from models.refusal import Refusal
 
 #: Values of the air around a patient, or of lung, in Hounsfield units at all.
 SOFT_HU = -150.0

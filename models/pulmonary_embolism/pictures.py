@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.body_composition.grid import Floats, Grid, Mask
+from models.grid import Floats, Grid, Mask
 from models.pulmonary_embolism.clots import Clot
 from models.pulmonary_embolism.space import FINE_MM, Space
 from models.pulmonary_embolism.vocabulary import (

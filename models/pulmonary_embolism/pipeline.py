@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 
-from models.body_composition.grid import Grid, canonical
+from models.grid import Grid, canonical
 from models.pulmonary_embolism import anatomy as central
 from models.pulmonary_embolism import candidates as local
 from models.pulmonary_embolism.anatomy import Anatomy, find_anatomy, search_mask
@@ -21,11 +17,10 @@ from models.pulmonary_embolism.region import Region, find_region
 from models.pulmonary_embolism.report import Measured, findings_of
 from models.pulmonary_embolism.space import Space, doubled, space_of
 from models.pulmonary_embolism.ventricles import measure_ventricles
-from models.pulmonary_embolism.verdict import Refusal
 from models.pulmonary_embolism.windows import probabilities
+from models.stages import Stages, require
 from node.domain.analysis import AnalysisRequest
-from node.domain.errors import ModelError
-from node.domain.finding import Findings, Status
+from node.domain.finding import Findings
 
 
 def analyse(request: AnalysisRequest) -> Findings:
@@ -46,45 +41,34 @@ class _Analysis:
     """One series under way."""
 
     def __init__(self, request: AnalysisRequest) -> None:
-        missing = {central.NETWORK, local.NETWORK} - request.networks.keys()
-        if missing:
-            raise ModelError(
-                f"networks {sorted(missing)} are not loaded; check model.yaml of "
-                "pulmonary_embolism",
-                series_uid=request.volume.series_uid,
-            )
-        if request.volume.unit != "HU":
-            raise ModelError(
-                f"the volume is in '{request.volume.unit}', not in HU",
-                series_uid=request.volume.series_uid,
-            )
+        require(request, central.NETWORK, local.NETWORK)
         self.request = request
         self.grid: Grid = canonical(request.volume)
-        self.seconds: dict[str, float] = {}
+        self.stage = Stages(request)
 
     def run(self) -> Findings:
-        with self._stage("check pixels"):
+        with self.stage("check pixels"):
             refusal = refuse_implausible(self.grid)
             if refusal is not None:
-                return self._refused(refusal)
+                return self.stage.refused(refusal.reason)
             space = space_of(self.grid)
-        with self._stage("find lungs and contrast"):
+        with self.stage("find lungs and contrast"):
             region = find_region(space.coarse)
             contrast = measure_contrast(space.coarse, region)
             refusal = refuse(region, contrast, self.request.thresholds) or refuse_turned(
                 space.coarse, region
             )
         if refusal is not None:
-            return self._refused(refusal)
-        with self._stage("find heart and great vessels"):
+            return self.stage.refused(refusal.reason)
+        with self.stage("find heart and great vessels"):
             anatomy = find_anatomy(space.coarse, region, self.request.networks[central.NETWORK])
             refusal = refuse_trunk(anatomy.trunk_hu, self.request.thresholds)
         if refusal is not None:
-            return self._refused(refusal)
-        with self._stage("find clots"):
+            return self.stage.refused(refusal.reason)
+        with self.stage("find clots"):
             blood_hu, where = _blood(anatomy, contrast)
             clots = self._clots(space, region, anatomy, blood_hu)
-        with self._stage("measure"):
+        with self.stage("measure"):
             ventricles = measure_ventricles(anatomy)
         return findings_of(
             self.request,
@@ -96,7 +80,7 @@ class _Analysis:
                 where=where,
                 ventricles=ventricles,
                 middle=_hila(space, region),
-                seconds=self.seconds,
+                seconds=self.stage.seconds,
             ),
         )
 
@@ -119,23 +103,6 @@ class _Analysis:
         ]
         clots = [clot_of(space, one, trunk, 2 * region.middle) for one in found if one[1] >= least]
         return tuple(sorted(clots, key=lambda clot: (-clot.certainty, clot.candidate.centre)))
-
-    def _refused(self, refusal: Refusal) -> Findings:
-        return Findings(
-            model=self.request.model,
-            status=Status.NOT_ELIGIBLE,
-            reason=refusal.reason,
-            seconds=self.seconds,
-        )
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        self.request.progress(name)
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = time.perf_counter() - started
 
 
 def _blood(anatomy: Anatomy, contrast: Contrast) -> tuple[float, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.body_composition.grid import Floats, Grid
+from models.grid import Floats, Grid
 from models.pulmonary_embolism.region import Region
 from models.pulmonary_embolism.space import COARSE_MM
-from models.pulmonary_embolism.verdict import Refusal
+from models.refusal import Refusal
 
 #: Of any chest: so much is air or lung, and so much is fat or soft tissue.
 AIR_HU, LEAST_AIR = -500.0, 0.05

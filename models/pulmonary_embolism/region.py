@@ -12,7 +12,7 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
-from models.body_composition.grid import Floats, Mask
+from models.grid import Floats, Mask
 from models.pulmonary_embolism.space import COARSE_MM
 
 #: Between lung and tissue. Median of a region of lung; of air around the patient.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.body_composition.grid import Mask
+from models.grid import Mask
 from models.outline import outer_polygon
 from models.pulmonary_embolism import vocabulary as say
 from models.pulmonary_embolism.clots import Clot

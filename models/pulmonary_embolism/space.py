@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.grid import Axis, Floats, Grid, Mask, sample_volume
+from models.grid import Axis, Floats, Grid, Mask, sample_volume
 
 #: A segmental artery is three to six voxels wide, and a whole chest fits into 100 MB.
 FINE_MM = 1.25

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.body_composition.grid import Mask
+from models.grid import Mask
 from models.pulmonary_embolism.anatomy import Anatomy
 from models.pulmonary_embolism.region import VOXEL_ML
 from models.pulmonary_embolism.space import COARSE_MM

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.body_composition.grid import Floats, Mask, normalised
+from models.grid import Floats, Mask, normalised
 from node.domain.imaging import Network
 
 #: Windows in one call of the network.

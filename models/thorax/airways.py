@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from models.body_composition.grid import Floats, Mask
+from models.grid import Floats, Mask
 from models.morphology import parts_of
 from models.thorax.frame import Coarse
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.grid import Axis, Floats, Grid, Mask, sample_volume
+from models.grid import Axis, Floats, Grid, Mask, sample_volume
 
 #: Fine enough for a main bronchus and for the gap between the lungs, and small in memory.
 COARSE_MM = 2.0

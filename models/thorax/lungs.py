@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Grid, Mask
+from models.grid import Grid, Mask
 from models.morphology import holes_filled, parts_of
+from models.refusal import Refusal
 from models.thorax.airways import find_airways
 from models.thorax.frame import Coarse, coarse
 from models.thorax.pleura import dents_filled
-from models.thorax.refusal import Refusal
 
 #: Between lung and tissue on the coarse grid; ground glass (to about -450 HU) is lung.
 LUNG_HU = -400.0

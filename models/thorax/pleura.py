@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from models.body_composition.grid import Mask
+from models.grid import Mask
 from models.thorax.frame import Coarse
 
 #: Costal: farther from the middle than this part of the half width of the lung in the slice,

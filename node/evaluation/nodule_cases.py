@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from inference.series import describe_with_facts
 from inference.volume import load_volume
-from models.body_composition.grid import Grid, canonical
+from models.grid import Grid, canonical
 from models.phantoms.chest import ChestOptions, simulate_chest
 from models.phantoms.insertion import Inserted, Scan, insert_nodule, measure_physics
 from models.phantoms.nodules import draw_nodule

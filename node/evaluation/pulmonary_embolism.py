@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.grid import canonical
+from models.grid import canonical
 from models.phantoms.chest import ContrastPhase
 from models.phantoms.vessel_tree import Level
 from models.pulmonary_embolism.region import find_region

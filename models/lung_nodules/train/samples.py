@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, uniform_filter1d
 
-from models.body_composition.grid import Axis, sample_volume
+from models.grid import Axis, sample_volume
 from models.lung_nodules.train.parenchyma import SIZE, STEP_MM, Cube, Field, draw_cube
 from models.phantoms.insertion import Inserted, Physics, Scan, insert_nodule
 from models.phantoms.nodules import draw_nodule

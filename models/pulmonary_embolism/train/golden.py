@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from models.body_composition.grid import normalised
+from models.grid import normalised
 from models.phantoms.chest import Block, ChestOptions, ContrastPhase, build_chest, simulate_block
 from models.pulmonary_embolism import anatomy, candidates
 

@@ -10,9 +10,9 @@ import pytest
 
 from inference.series import describe_with_facts
 from inference.volume import load_volume
-from models.body_composition.grid import canonical
+from models.grid import canonical
+from models.refusal import Refusal
 from models.thorax.lungs import Lungs, find_lungs
-from models.thorax.refusal import Refusal
 from node.evaluation.filing import instances_of
 from tests.models.thorax.chest import LEFT, LUNG_ML, RIGHT, Chest, lesion
 

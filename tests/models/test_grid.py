@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.body_composition.grid import (
+from models.grid import (
     Axis,
     canonical,
     most_probable,
