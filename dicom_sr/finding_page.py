@@ -56,10 +56,12 @@ FREE: Final = 14
 def finding_pages(findings: Findings, frame: PageFrame) -> list[Page]:
     """Pages of every finding that has pictures, in the order of the findings."""
     pages: list[Page] = []
+    shown = 0
     for finding in findings.findings:
         pictures = [key for key in findings.key_images if key.tracking_uid == finding.tracking_uid]
-        if pictures and len(pages) < MOST_PAGES:
+        if pictures and shown < MOST_PAGES:
             pages += _pages_of(finding, pictures, (findings, frame))
+            shown += 1
     return pages
 
 

@@ -22,8 +22,9 @@ LEAST_CORE_MM = 2.5
 #: Calcium, HU, on scans without and with contrast medium.
 CALCIUM_HU, CALCIUM_ENHANCED_HU = 200.0, 300.0
 #: Share of the voxels with calcium from which a nodule is called calcified, and wholly so.
-CALCIFIED_FROM, WHOLLY_FROM = 0.1, 0.5
-#: A nodule with fewer inner voxels is judged by its brightest ones.
+CALCIFIED_FROM, WHOLLY_FROM = 0.1, 0.8
+#: A nodule with fewer inner voxels is judged by its brightest ones, and never called calcified
+#: throughout: calcium at one side would be all that is looked at.
 FEW = 12
 
 
@@ -69,7 +70,7 @@ def attenuation_of(grid: Grid, shape: Shape, *, enhanced: bool) -> Attenuation:
     """
     hu = np.asarray(grid.hu[shape.box], np.float32)
     smooth = ndimage.gaussian_filter(hu, [0.0 if s > 1.5 else 0.5 / s for s in grid.spacing_mm])
-    inner = _inner(shape.mask, smooth)
+    inner, is_whole = _inner(shape.mask, smooth)
     share = float((smooth[inner] > SOLID_HU).mean())
     solid_mm = 0.0
     density = Density.GROUND_GLASS
@@ -84,17 +85,17 @@ def attenuation_of(grid: Grid, shape: Shape, *, enhanced: bool) -> Attenuation:
         density=density,
         solid_mm=solid_mm,
         solid_share=share,
-        calcification=_calcification(smooth[inner], enhanced),
+        calcification=_calcification(smooth[inner], enhanced, is_whole=is_whole),
     )
 
 
-def _inner(mask: Mask, smooth: np.ndarray) -> Mask:
-    """Voxels that hold nothing but the nodule; of a small one the brightest third."""
+def _inner(mask: Mask, smooth: np.ndarray) -> tuple[Mask, bool]:
+    """Voxels that hold nothing but the nodule, and True; of a small one the brightest third."""
     inner = ndimage.binary_erosion(mask)
     if inner.sum() >= FEW:
-        return np.asarray(inner, np.bool_)
+        return np.asarray(inner, np.bool_), True
     limit = np.quantile(smooth[mask], 0.66)
-    return np.asarray(mask & (smooth >= limit), np.bool_)
+    return np.asarray(mask & (smooth >= limit), np.bool_), False
 
 
 def _core_mm(grid: Grid, solid: Mask) -> float:
@@ -109,8 +110,8 @@ def _core_mm(grid: Grid, solid: Mask) -> float:
     return float(np.mean(axes_of(plane, (grid.spacing_mm[1], grid.spacing_mm[2]))))
 
 
-def _calcification(values: np.ndarray, enhanced: bool) -> Calcification:
+def _calcification(values: np.ndarray, enhanced: bool, *, is_whole: bool) -> Calcification:
     share = float((values > (CALCIUM_ENHANCED_HU if enhanced else CALCIUM_HU)).mean())
-    if share >= WHOLLY_FROM:
+    if share >= WHOLLY_FROM and is_whole:
         return Calcification.WHOLLY
     return Calcification.PARTLY if share >= CALCIFIED_FROM else Calcification.NONE

@@ -33,6 +33,16 @@ class Size:
     attenuation: Attenuation
     change: Verdict | None = None
 
+    @property
+    def told_mm(self) -> float:
+        """Lung-RADS measures to one decimal and judges that number."""
+        return round(self.mean_mm, 1)
+
+    @property
+    def told_solid_mm(self) -> float:
+        """The solid part likewise."""
+        return round(self.attenuation.solid_mm, 1)
+
 
 def category_of(size: Size) -> str:
     """Category of one nodule."""
@@ -42,12 +52,12 @@ def category_of(size: Size) -> str:
     grown = size.change is Verdict.GROWN
     density = size.attenuation.density
     if density is Density.GROUND_GLASS:
-        return "3" if size.mean_mm >= LARGE_GROUND_GLASS_MM and not is_stable(size) else "2"
+        return "3" if size.told_mm >= LARGE_GROUND_GLASS_MM and not is_stable(size) else "2"
     if density is Density.PART_SOLID:
-        return _part_solid(size, is_new or grown)
+        return _part_solid(size, is_new=is_new, grown=grown)
     if grown:
-        return "4B" if size.mean_mm >= GROWN_SOLID_MM else "4A"
-    return _step(size.mean_mm, NEW_SOLID_STEPS if is_new else SOLID_STEPS)
+        return "4B" if size.told_mm >= GROWN_SOLID_MM else "4A"
+    return _step(size.told_mm, NEW_SOLID_STEPS if is_new else SOLID_STEPS)
 
 
 def is_stable(size: Size) -> bool:
@@ -55,19 +65,17 @@ def is_stable(size: Size) -> bool:
     return size.change in (Verdict.STABLE, Verdict.SMALLER)
 
 
-def _part_solid(size: Size, changed: bool) -> str:
-    solid = size.attenuation.solid_mm
-    if size.mean_mm < SMALL_PART_SOLID_MM:
-        return "3" if size.change is Verdict.NEW else "2"
-    if changed:
-        return "4B" if solid >= NEW_SOLID_PART_MM else "4A"
-    return _step(solid, SOLID_PART_STEPS)
+def _part_solid(size: Size, *, is_new: bool, grown: bool) -> str:
+    if size.told_mm < SMALL_PART_SOLID_MM and not grown:
+        return "3" if is_new else "2"
+    if is_new or grown:
+        return "4B" if size.told_solid_mm >= NEW_SOLID_PART_MM else "4A"
+    return _step(size.told_solid_mm, SOLID_PART_STEPS)
 
 
-def _step(value_mm: float, steps: tuple[tuple[float, str], ...]) -> str:
+def _step(told_mm: float, steps: tuple[tuple[float, str], ...]) -> str:
     for limit, category in steps:
-        # Lung-RADS measures to one decimal and judges that number.
-        if round(value_mm, 1) < limit:
+        if told_mm < limit:
             return category
     return "4B"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,11 +22,15 @@ from models.refusal import Refusal
 from models.stages import Stages, require
 from models.thorax.lungs import Lungs, find_lungs
 from node.domain.analysis import AnalysisRequest
+from node.domain.errors import ModelError
 from node.domain.finding import Findings
 from node.domain.imaging import Network, Volume
 
 #: Candidates that are looked at closely.
 MOST_CANDIDATES = 60
+#: Of the certainty from which a nodule is reported: enough where the earlier scan is expected to
+#: show it.
+EXPECTED = 0.5
 #: Two nodules whose masks overlap by more than this part of the smaller one are one.
 SAME = 0.3
 
@@ -87,16 +92,22 @@ class _Analysis:
         nodules = [nodule for nodule in everything if nodule.certainty >= least]
         most = int(self.request.thresholds["most_listed"])
         with self.stage("compare"):
-            comparison = compare(self.request, [lesion_of(n) for n in nodules[:most]], self._look)
+            comparison = compare(
+                self.request,
+                [lesion_of(n) for n in nodules],
+                self._look,
+                also=[lesion_of(n) for n in everything if n.certainty < least],
+            )
         return findings_of(
             self.request,
             Measured(
                 grid=self.grid,
                 lungs=lungs,
                 nodules=nodules[:most],
+                unlisted=nodules[most:],
                 comparison=comparison,
                 less_certain=len(everything) - len(nodules),
-                unlisted=max(0, len(nodules) - most),
+                overlooked=max(0, len(candidates) - MOST_CANDIDATES),
                 unseen=unseen_side(lungs),
                 parameters=(
                     ("lungs in view", f"{(lungs.right_ml + lungs.left_ml) / 1000:.2f} l"),
@@ -111,11 +122,19 @@ class _Analysis:
     def _look(
         self, volume: Volume, places: Sequence[tuple[float, float, float]]
     ) -> Sequence[Lesion]:
-        """What lies in an earlier scan, by the same code."""
+        """What lies in an earlier scan, by the same code.
+
+        Raises:
+            ModelError: it cannot be looked at: what it does not show would else be called new.
+        """
         grid = canonical(volume)
         lungs = find_lungs(grid)
-        if isinstance(lungs, Refusal):
-            return []
+        refusal = refuse_units(grid) or (
+            lungs if isinstance(lungs, Refusal) else refuse_size(lungs)
+        )
+        if refusal is not None or isinstance(lungs, Refusal):
+            reason = refusal.reason if refusal is not None else ""
+            raise ModelError(f"it cannot be looked at: {reason}", series_uid=volume.series_uid)
         candidates = find_candidates(
             grid,
             lungs,
@@ -124,13 +143,14 @@ class _Analysis:
         )
         looks = looks_of(grid, candidates[:MOST_CANDIDATES], self.request.networks[REFINER])
         found = Scan(grid, lungs, self.request).nodules(looks)
-        # Where something is expected, less certainty is enough.
+        # Where something is expected, less certainty is enough, but not any vessel.
         least = self.request.thresholds["reported_percent"] / 100.0
         expected = np.array(places, np.float64).reshape(-1, 3)
         return [
-            lesion_of(nodule)
+            replace(lesion_of(nodule), is_sure=nodule.certainty >= least)
             for nodule in found
-            if nodule.certainty >= least or _near(nodule, expected)
+            if nodule.certainty >= least
+            or (nodule.certainty >= EXPECTED * least and _near(nodule, expected))
         ]
 
 
@@ -183,6 +203,7 @@ def lesion_of(nodule: Nodule) -> Lesion:
         centre_mm=nodule.shape.centre_mm,
         diameter_mm=nodule.shape.mean_mm,
         volume_mm3=nodule.shape.volume_mm3,
+        solid_mm=nodule.attenuation.solid_mm,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count, islice
 
 import numpy as np
 
@@ -56,7 +57,10 @@ class Measured:
 
     Attributes:
         nodules: the surest first. less_certain: candidates below the threshold.
-        unlisted: nodules above it that are not listed, because there are too many.
+        unlisted: nodules above it that are not listed, because there are too many; they count in
+            every answer about the whole scan.
+        comparison: with one change for each of `nodules` and `unlisted`, in this order.
+        overlooked: candidates that were not looked at, because there were too many.
         unseen: which lung could not be looked at as a whole and why, or "".
     """
 
@@ -65,7 +69,8 @@ class Measured:
     nodules: Sequence[Nodule]
     comparison: Comparison
     less_certain: int
-    unlisted: int
+    unlisted: Sequence[Nodule]
+    overlooked: int
     unseen: str
     parameters: tuple[tuple[str, str], ...]
     seconds: dict[str, float]
@@ -78,7 +83,7 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
     return Findings(
         model=request.model,
         status=_status(measured),
-        reason=measured.unseen,
+        reason=_not_looked_at(measured) if _status(measured) is Status.PARTIAL else "",
         findings=tuple(finding for finding, _, _ in made),
         segments=tuple(segment for _, segment, _ in made),
         segmented_planes=tuple(request.volume.planes[index] for index in planes),
@@ -93,9 +98,31 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
 
 
 def _status(measured: Measured) -> Status:
-    if measured.unseen:
+    if measured.unseen or measured.overlooked:
         return Status.PARTIAL
-    return Status.FINDINGS if measured.nodules else Status.NO_FINDINGS
+    if measured.nodules:
+        return Status.FINDINGS
+    # Nothing found in a part of the lungs is no negative answer about the lungs.
+    return Status.PARTIAL if _not_looked_at(measured) else Status.NO_FINDINGS
+
+
+def _not_looked_at(measured: Measured) -> str:
+    """Which part of the lungs this result says nothing of, or ""."""
+    found = [measured.unseen] if measured.unseen else []
+    if measured.overlooked:
+        found.append(
+            f"{measured.overlooked} of the places that looked like a nodule were too many to be "
+            "looked at closely"
+        )
+    lungs = measured.lungs
+    missing = [side for side in ("right", "left") if not getattr(lungs, side).any()]
+    found += [f"no {side} lung with air is in view" for side in missing]
+    ends = [
+        name for name, cut in (("lowest", lungs.cut_below), ("highest", lungs.cut_above)) if cut
+    ]
+    if ends:
+        found.append(f"the lungs go on beyond the {' and the '.join(ends)} slice")
+    return "; ".join(found)
 
 
 def _segmented_slices(measured: Measured) -> list[int]:
@@ -116,7 +143,7 @@ def _finding(
     number = index + 1
     colour = say.COLOURS[index % len(say.COLOURS)]
     noun = "Mass" if nodule.is_mass else "Nodule"
-    identifier = change.identifier or f"{noun} {number}"
+    identifier = change.identifier or f"{noun} {_free_number(measured, request, index)}"
     uid = change.tracking_uid or derived_uid(
         "tracking",
         request.volume.study_uid,
@@ -166,6 +193,17 @@ def _finding(
         label=identifier,
     )
     return finding, segment, pictures_of(request.volume, pictured, window=LUNG_WINDOW)
+
+
+def _free_number(measured: Measured, request: AnalysisRequest, index: int) -> int:
+    """Of a nodule that no earlier result named: none that another one has or had."""
+    changes = measured.comparison.changes[: len(measured.nodules)]
+    names = [change.identifier for change in changes]
+    names += [one.identifier for prior in request.companions.values() for one in prior.tracked]
+    used = {int(name.rsplit(" ", 1)[-1]) for name in names if name.rsplit(" ", 1)[-1].isdigit()}
+    free = (number for number in count(1) if number not in used)
+    unnamed = [place for place, change in enumerate(changes) if not change.identifier]
+    return next(islice(free, unnamed.index(index), None))
 
 
 def _on_source(grid: Grid, shape: Shape, planes: list[int]) -> Mask:
@@ -249,16 +287,16 @@ def _size(nodule: Nodule, change: Change) -> Size:
 
 
 def _exam(measured: Measured) -> tuple[Evaluation, ...]:
-    nodules = measured.nodules
+    nodules = [*measured.nodules, *measured.unlisted]
     categories = [
         category_of(_size(nodule, change))
         for nodule, change in zip(nodules, measured.comparison.changes, strict=True)
     ]
-    nothing = say.INDETERMINATE if measured.unseen else say.ABSENT
+    whole = not _not_looked_at(measured)
+    nothing = say.ABSENT if whole else say.INDETERMINATE
     found = [Evaluation(say.NODULE, say.PRESENT if nodules else nothing)]
     if any(nodule.is_mass for nodule in nodules):
         found.append(Evaluation(say.MASS, say.PRESENT))
-    whole = not (measured.lungs.cut_below or measured.lungs.cut_above or measured.unseen)
     if whole:
         found.append(
             Evaluation(say.LUNG_RADS, f"highest of all: {told(exam_category(categories))}")
@@ -268,7 +306,8 @@ def _exam(measured: Measured) -> tuple[Evaluation, ...]:
             Evaluation(say.LUNG_RADS, f"highest in view: {told(exam_category(categories))}")
         )
     if measured.unlisted:
-        found.append(Evaluation(say.SMALL_ONES, f"{measured.unlisted} more nodules are not listed"))
+        told_of = f"{len(measured.unlisted)} more nodules are not listed"
+        found.append(Evaluation(say.SMALL_ONES, told_of))
     return (*found, *measured.comparison.evaluations)
 
 

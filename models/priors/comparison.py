@@ -14,11 +14,12 @@ from models.priors.growth import Change, Lesion, Point, Verdict, change_of
 from models.priors.matching import match, owners
 from models.priors.registration import Registration, register
 from node.domain.analysis import AnalysisRequest, CompanionSeries
-from node.domain.errors import VolumeError
+from node.domain.errors import ModelError, VolumeError
 from node.domain.finding import CodedConcept, Evaluation, Tracked
 from node.domain.imaging import Volume
 
 #: Finds and measures lesions of the earlier scan: near these points of it (LPS mm), or everywhere.
+#: Raises ModelError where the scan cannot be looked at.
 Look = Callable[[Volume, Sequence[Point]], Sequence[Lesion]]
 
 #: Distance within which the same lesion is expected, beyond its own radius and the error that
@@ -64,13 +65,21 @@ class Comparison:
 
 
 def compare(
-    request: AnalysisRequest, lesions: Sequence[Lesion], look: Look, *, role: str = "prior"
+    request: AnalysisRequest,
+    lesions: Sequence[Lesion],
+    look: Look,
+    *,
+    also: Sequence[Lesion] = (),
+    role: str = "prior",
 ) -> Comparison:
     """Compare with the companion of this role; a missing or unreadable one is told, not raised.
 
     Args:
         lesions: of the current scan, in LPS mm of `request.volume`.
-        look: see the module `models.priors`; what it raises passes through.
+        look: see the module `models.priors`. Where it raises ModelError nothing is compared; what
+            else it raises passes through.
+        also: what the current scan shows too, but is not reported: nothing that lies there is
+            told as gone.
     """
     prior = request.companions.get(role)
     if prior is None:
@@ -83,6 +92,11 @@ def compare(
         volume = prior.load()
     except VolumeError as error:
         return _nothing(lesions, f"The earlier scan {told} could not be read: {error}.")
+    if volume.unit != request.volume.unit:
+        return _nothing(
+            lesions,
+            f"Not compared with the scan {told}: its values are in '{volume.unit}'.",
+        )
     registration = register(request.volume, volume)
     if not registration.is_trusted:
         return replace(
@@ -94,12 +108,21 @@ def compare(
             days=days,
             registration=registration,
         )
-    return _compared(_Scans(request, volume, prior, registration, told, days), lesions, look)
+    scans = _Scans(request, volume, prior, registration, told, days, tuple(also))
+    try:
+        return _compared(scans, lesions, look)
+    except ModelError as error:
+        # Without a look at it, what it does not show is not new.
+        return replace(
+            _nothing(lesions, f"Not compared with the scan {told}: {error}."),
+            days=days,
+            registration=registration,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Scans:
-    """Both scans, and how they lie over each other."""
+    """Both scans, how they lie over each other, and what the current one shows beside."""
 
     request: AnalysisRequest
     volume: Volume
@@ -107,6 +130,7 @@ class _Scans:
     registration: Registration
     told: str
     days: int | None
+    also: tuple[Lesion, ...]
 
 
 def _compared(scans: _Scans, lesions: Sequence[Lesion], look: Look) -> Comparison:
@@ -135,18 +159,34 @@ def _compared(scans: _Scans, lesions: Sequence[Lesion], look: Look) -> Compariso
 
 
 def _gone(scans: _Scans, alone: Sequence[Lesion]) -> tuple[str, ...]:
-    """Of what was tracked or found in the earlier scan, what the current scan does not show."""
+    """Of what was tracked or found in the earlier scan, what the current scan does not show.
+
+    What was only just found there, or is still seen here without being reported, is not gone.
+    """
     centres = np.array([item.centre_mm for item in alone], np.float64).reshape(-1, 3)
     now = scans.registration.to_current(centres)
     inside = covered(scans.request.volume, now)
     told = []
-    for item, is_shown in zip(alone, inside, strict=True):
+    gate = GATE_MM + scans.registration.error_mm
+    for item, point, is_shown in zip(alone, now, inside, strict=True):
+        if not (item.is_sure or item.tracking_uid) or _is_near(point, item, scans.also, gate):
+            continue
         name = item.identifier or f"A lesion of {item.diameter_mm:.1f} mm"
         if is_shown:
             told.append(f"{name} of the scan {scans.told} is not seen any more.")
         else:
             told.append(f"{name} of the scan {scans.told} lies outside of the current scan.")
     return tuple(told)
+
+
+def _is_near(
+    point: NDArray[np.float64], item: Lesion, others: Sequence[Lesion], gate: float
+) -> bool:
+    return any(
+        float(np.linalg.norm(point - np.array(other.centre_mm)))
+        <= gate + max(item.diameter_mm, other.diameter_mm) / 2
+        for other in others
+    )
 
 
 def _tracked(scans: _Scans) -> list[Tracked]:
@@ -172,7 +212,9 @@ def _named(found: Sequence[Lesion], scans: _Scans) -> list[Lesion]:
 
 def _unmatched(is_shown: bool, told: str) -> Change:
     if is_shown:
-        return Change(verdict=Verdict.NEW, sentence=f"New: not seen in the scan {told}.")
+        return Change(
+            verdict=Verdict.NEW, sentence=f"New: the software did not find it in the scan {told}."
+        )
     return Change(
         verdict=Verdict.NOT_COMPARED, sentence=f"Not compared: the scan {told} does not show it."
     )

@@ -42,13 +42,17 @@ class Lesion:
 
     Attributes:
         centre_mm: of the frame of reference of its scan. diameter_mm: mean of long and short axis.
-        volume_mm3: None where it is not measured.
+        volume_mm3: None where it is not measured. solid_mm: mean diameter of the solid part; None
+            where it is not measured, 0 where there is none.
+        is_sure: False of what would not be reported by itself, only found because it was expected.
         tracking_uid, identifier: of the result on that scan; "" where there is none.
     """
 
     centre_mm: Point
     diameter_mm: float
     volume_mm3: float | None = None
+    solid_mm: float | None = None
+    is_sure: bool = True
     tracking_uid: str = ""
     identifier: str = ""
 
@@ -71,6 +75,7 @@ class Change:
     Attributes:
         sentence: for the report and the page. before: the same lesion in the earlier scan.
         diameter_mm: change of the mean diameter. diameter, volume: relative change, part of one.
+        solid_mm: growth of the solid part where that alone makes it GROWN.
         doubling_days: volume doubling time; negative: the time in which it halves; None where
             volumes, dates or a change are missing.
         tracking_uid, identifier: of the earlier lesion, to be kept; "" where there is none.
@@ -82,11 +87,16 @@ class Change:
     diameter_mm: float | None = None
     diameter: float | None = None
     volume: float | None = None
+    solid_mm: float | None = None
     doubling_days: float | None = None
 
     @property
     def word(self) -> str:
-        """For the cell of a table: "new", "stable", "+2.1 mm"."""
+        """For the cell of a table: "new", "stable", "+2.1 mm", "volume +40%"."""
+        if self.solid_mm is not None:
+            return f"solid part {self.solid_mm:+.1f} mm"
+        if self.verdict is Verdict.STABLE and (self.volume or 0.0) >= VOLUME_CHANGE:
+            return f"volume {self.volume:+.0%}"
         if self.diameter_mm is None or self.verdict is Verdict.STABLE:
             return self.verdict.value
         return f"{self.diameter_mm:+.1f} mm"
@@ -141,17 +151,30 @@ def change_of(now: Lesion, before: Lesion, days: int | None) -> Change:
     verdict = Verdict.STABLE
     if abs(difference) > GROWTH_MM:
         verdict = Verdict.GROWN if difference > 0 else Verdict.SMALLER
+    # In a part-solid nodule the solid part decides (Lung-RADS v2022), whatever the whole does.
+    solid = None
+    if now.solid_mm is not None and before.solid_mm is not None:
+        growth = now.solid_mm - before.solid_mm
+        if growth > GROWTH_MM and verdict is not Verdict.GROWN and now.solid_mm < now.diameter_mm:
+            verdict, solid = Verdict.GROWN, growth
     # A change within the error of measuring has no doubling time.
     notable = verdict is not Verdict.STABLE or abs(volume or 0.0) >= VOLUME_CHANGE
     time = time if notable else None
     relative = difference / before.diameter_mm
+    sentence = _sentence(verdict, (before.diameter_mm, now.diameter_mm), volume, time)
+    if solid is not None:
+        sentence = (
+            f"Grown: the solid part measured {before.solid_mm:.1f} mm then, {now.solid_mm:.1f} mm "
+            f"now ({solid:+.1f} mm). {sentence.removeprefix('Grown: ').capitalize()}"
+        )
     return Change(
         verdict=verdict,
-        sentence=_sentence(verdict, (before.diameter_mm, now.diameter_mm), volume, time),
+        sentence=sentence,
         before=before,
         diameter_mm=difference,
         diameter=relative,
         volume=volume,
+        solid_mm=solid,
         doubling_days=time,
     )
 
@@ -160,8 +183,11 @@ def _sentence(
     verdict: Verdict, diameters: tuple[float, float], volume: float | None, time: float | None
 ) -> str:
     before, now = diameters
+    word = verdict.value.capitalize()
+    if verdict is Verdict.STABLE and (volume or 0.0) >= VOLUME_CHANGE:
+        word = "Larger by volume, stable by diameter"
     said = (
-        f"{verdict.value.capitalize()}: mean diameter {before:.1f} mm then, {now:.1f} mm now "
+        f"{word}: mean diameter {before:.1f} mm then, {now:.1f} mm now "
         f"({now - before:+.1f} mm, {now / before - 1.0:+.0%})"
     )
     if volume is not None:

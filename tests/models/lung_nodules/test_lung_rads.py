@@ -48,6 +48,10 @@ def size(
         (size(8.0, SOLID, change=Verdict.NEW), "4B"),
         (size(7.0, SOLID, change=Verdict.GROWN), "4A"),
         (size(9.0, SOLID, change=Verdict.GROWN), "4B"),
+        (size(7.97, SOLID, change=Verdict.GROWN), "4B"),  # 8.0 as it is printed
+        (size(29.97, GLASS), "3"),
+        (size(5.8, PART, 4.5, change=Verdict.GROWN), "4B"),
+        (size(5.8, PART, 3.97, change=Verdict.GROWN), "4B"),
         (size(5.9, PART, 3.0), "2"),
         (size(9.0, PART, 5.9), "3"),
         (size(9.0, PART, 6.0), "4A"),

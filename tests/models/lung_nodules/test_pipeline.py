@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
+from models.lung_nodules import pipeline
 from models.lung_nodules import vocabulary as say
 from models.lung_nodules.pipeline import analyse
 from models.manifest import ModelManifest
@@ -133,13 +135,21 @@ def test_a_collapsed_lung_is_never_called_clear(
     assert "1 (v2022)" not in str(answers.get(say.LUNG_RADS, ""))
 
 
-def test_clean_lungs_give_absent_and_say_what_was_not_seen(
-    manifest: ModelManifest, networks: Mapping[str, Network]
-) -> None:
-    findings = run(manifest, networks, chest().volume())
+def test_clean_lungs_give_absent(manifest: ModelManifest, networks: Mapping[str, Network]) -> None:
+    findings = run(manifest, networks, Chest(slice_mm=2.5).volume())
     assert findings.status is Status.NO_FINDINGS
     answers = {e.name: e.value for e in findings.exam_evaluations}
     assert answers[say.NODULE] == say.ABSENT
+
+
+def test_clean_lungs_that_are_cut_are_no_negative_answer_and_what_was_not_seen_is_said(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    findings = run(manifest, networks, chest().volume())
+    assert findings.status is Status.PARTIAL
+    assert findings.reason == "the lungs go on beyond the lowest and the highest slice"
+    answers = {e.name: e.value for e in findings.exam_evaluations}
+    assert answers[say.NODULE] == say.INDETERMINATE
     assert any("go on beyond the lowest and the highest slice" in text for text in findings.limits)
     assert len(findings.key_images) == 1
 
@@ -181,3 +191,30 @@ def test_values_that_are_no_hounsfield_units_are_refused(
 def test_a_missing_network_is_an_error_that_names_it(manifest: ModelManifest) -> None:
     with pytest.raises(ModelError, match="detector"):
         run(manifest, {}, chest().volume())
+
+
+def test_places_beyond_those_that_are_looked_at_make_the_result_partial(
+    manifest: ModelManifest, networks: Mapping[str, Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "MOST_CANDIDATES", 1)
+    volume = chest(paint=(lesion(PLACE, RADIUS), lesion((10.0, 10.0, 80.0), RADIUS))).volume()
+    findings = run(manifest, networks, volume)
+    assert len(findings.findings) == 1
+    assert findings.status is Status.PARTIAL
+    assert "too many to be looked at closely" in findings.reason
+    assert not any("highest of all" in str(e.value) for e in findings.exam_evaluations)
+
+
+def test_a_nodule_that_is_not_listed_counts_in_the_answers_about_the_whole_scan(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    paint = (lesion(PLACE, RADIUS), lesion((10.0, 10.0, 80.0), 9.0))
+    volume = Chest(slice_mm=2.0, paint=paint).volume()
+    every = run(manifest, networks, volume)
+    assert len(every.findings) == 2
+    thresholds = {**manifest.thresholds, "most_listed": 1.0}
+    one = run(replace(manifest, thresholds=thresholds), networks, volume)
+    assert len(one.findings) == 1
+    answers = [{e.name: e.value for e in f.exam_evaluations} for f in (every, one)]
+    assert answers[0][say.LUNG_RADS] == answers[1][say.LUNG_RADS]
+    assert answers[1][say.SMALL_ONES] == "1 more nodules are not listed"

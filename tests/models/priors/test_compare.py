@@ -14,7 +14,7 @@ from models.priors import Lesion, Verdict, compare
 from models.priors.growth import Point
 from models.priors.registration import register
 from node.domain.analysis import AnalysisRequest, CompanionSeries
-from node.domain.errors import VolumeError
+from node.domain.errors import ModelError, VolumeError
 from node.domain.finding import ModelIdentity, Tracked
 from node.domain.imaging import Volume
 from node.domain.study import Patient
@@ -182,3 +182,38 @@ def test_somebody_elses_lungs_and_no_lungs_are_not_trusted(other: Volume) -> Non
     assert not result.compared
     assert "Compare by eye" in result.sentence
     assert result.changes[0].verdict is Verdict.NOT_COMPARED
+
+
+def test_what_is_still_seen_without_being_reported_is_not_told_as_gone() -> None:
+    now, earlier = scans()
+    points = lung_points(now, 2)
+    theirs = earlier.to_prior(points)
+    there = lesion(theirs[1], 6.0)
+    asked = request_of(now, earlier.volume, tracked(there, "2.25.2", "Nodule 2"))
+    mine = [lesion(points[0], 8.0)]
+    alone = compare(asked, mine, lambda _v, _p: [there])
+    assert len(alone.gone) == 1
+    beside = compare(asked, mine, lambda _v, _p: [there], also=[lesion(points[1], 6.0)])
+    assert beside.compared
+    assert beside.gone == ()
+
+
+def test_what_was_only_found_because_it_was_expected_is_not_told_as_gone() -> None:
+    now, earlier = scans()
+    there = replace(lesion(earlier.to_prior(lung_points(now, 1))[0], 5.0), is_sure=False)
+    result = compare(request_of(now, earlier.volume), [], lambda _v, _p: [there])
+    assert result.compared
+    assert result.gone == ()
+
+
+def test_an_earlier_scan_that_cannot_be_looked_at_makes_nothing_new() -> None:
+    now, earlier = scans()
+
+    def look(volume: Volume, places: Sequence[Point]) -> list[Lesion]:
+        raise ModelError("it cannot be looked at: no lung is in view")
+
+    mine = [lesion(lung_points(now, 1)[0], 6.0)]
+    result = compare(request_of(now, earlier.volume), mine, look)
+    assert not result.compared
+    assert result.changes[0].verdict is Verdict.NOT_COMPARED
+    assert "no lung is in view" in result.sentence

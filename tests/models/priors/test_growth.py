@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from models.priors.growth import Lesion, Verdict, change_of, doubling_days
@@ -60,3 +62,21 @@ def test_a_volume_that_grows_by_a_quarter_is_told_though_the_diameter_is_stable(
     assert change.verdict is Verdict.STABLE
     assert "volume +28%" in change.sentence
     assert change.doubling_days is not None
+
+
+def test_a_solid_part_that_grows_is_growth_whatever_the_whole_does() -> None:
+    before = replace(lesion(12.0), solid_mm=0.0)
+    change = change_of(replace(lesion(12.0), solid_mm=5.0), before, 200)
+    assert change.verdict is Verdict.GROWN
+    assert change.word == "solid part +5.0 mm"
+    assert change.sentence.startswith("Grown: the solid part measured 0.0 mm then, 5.0 mm now")
+    # A solid nodule has no solid part of its own: its diameter says it all.
+    whole = change_of(replace(lesion(7.0), solid_mm=7.0), replace(lesion(6.0), solid_mm=4.0), 200)
+    assert whole.verdict is Verdict.STABLE
+
+
+def test_a_volume_that_nearly_doubles_is_not_told_as_stable() -> None:
+    change = change_of(lesion(7.4, 212.0), lesion(6.0, 113.0), 180)
+    assert change.verdict is Verdict.STABLE
+    assert change.sentence.startswith("Larger by volume, stable by diameter: ")
+    assert change.word == "volume +88%"
