@@ -21,7 +21,8 @@ def measured(slice_mm: float, radius: float, calcium: float) -> Calcification:
         blended(hu, np.asarray(side, np.float32), 600.0, 1.6)
 
     drawn = Chest(
-        bottom=-20.0,
+        # The middle lies between two slices, so that a thick-sliced nodule has no inner voxel.
+        bottom=PLACE[0] - 10.5 * slice_mm,
         top=40.0,
         slice_mm=slice_mm,
         pixel_mm=0.8,
