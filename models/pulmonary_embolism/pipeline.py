@@ -17,6 +17,7 @@ from models.pulmonary_embolism.region import Region, find_region
 from models.pulmonary_embolism.report import Measured, findings_of
 from models.pulmonary_embolism.space import Space, doubled, space_of
 from models.pulmonary_embolism.ventricles import measure_ventricles
+from models.pulmonary_embolism.view import unseen
 from models.pulmonary_embolism.windows import probabilities
 from models.stages import Stages, require
 from node.domain.analysis import AnalysisRequest
@@ -79,6 +80,7 @@ class _Analysis:
                 blood_hu=blood_hu,
                 where=where,
                 ventricles=ventricles,
+                unseen=unseen(region, anatomy),
                 middle=_hila(space, region),
                 seconds=self.stage.seconds,
             ),

@@ -43,6 +43,7 @@ class Measured:
     Attributes:
         clots: the surest first. blood_hu: attenuation of the blood and where it was measured.
         middle: canonical slice index through the hila.
+        unseen: which arteries are not in view, or "".
     """
 
     space: Space
@@ -52,6 +53,7 @@ class Measured:
     where: str
     ventricles: Ventricles
     middle: int
+    unseen: str
     seconds: dict[str, float]
 
 
@@ -65,16 +67,20 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
         _clot(request, measured, (clot, number, values))
         for number, clot in enumerate(listed, start=1)
     ]
+    # Nothing found where not all arteries are in view is no negative answer.
+    is_partial = not listed and bool(measured.unseen)
+    nothing = Status.PARTIAL if is_partial else Status.NO_FINDINGS
     return Findings(
         model=request.model,
-        status=Status.FINDINGS if listed else Status.NO_FINDINGS,
+        status=Status.FINDINGS if listed else nothing,
+        reason=measured.unseen if is_partial else "",
         findings=tuple(finding for finding, _ in pairs),
         segments=tuple(segment for _, segment in pairs),
         segmented_planes=tuple(
             request.volume.planes[measured.space.grid.source_slice(plane)] for plane in planes
         ),
         exam_evaluations=_evaluations(measured, sure_from),
-        exam_measurements=_exam_measurements(measured),
+        exam_measurements=_exam_measurements(measured, sure_from),
         key_images=_pictures(request, measured, [finding for finding, _ in pairs]),
         columns=_COLUMNS if listed else (),
         limits=_limits(measured),
@@ -189,7 +195,8 @@ def _site(clot: Clot) -> tuple[CodedConcept, CodedConcept | None]:
     if clot.side == "both":
         return say.PULMONARY_TRUNK, None
     right = clot.side == "right"
-    if clot.level in (Level.CENTRAL, Level.LOBAR):
+    # The codes of right and left pulmonary artery mean the main branch alone.
+    if clot.level is Level.CENTRAL:
         return (say.RIGHT_PULMONARY_ARTERY if right else say.LEFT_PULMONARY_ARTERY), None
     return say.PULMONARY_ARTERY, (say.RIGHT if right else say.LEFT)
 
@@ -200,19 +207,20 @@ def _side_words(clot: Clot) -> str:
 
 def _evaluations(measured: Measured, sure_from: float) -> tuple[Evaluation, ...]:
     best = max((clot.certainty for clot in measured.clots), default=None)
-    answer = say.ABSENT
+    answer = say.INDETERMINATE if measured.unseen else say.ABSENT
     if best is not None:
         answer = say.PRESENT if best >= sure_from else say.INDETERMINATE
     found = [Evaluation(say.EMBOLISM, answer)]
-    if measured.clots:
-        highest = min((clot.level for clot in measured.clots), key=lambda level: level.rank)
+    sure = [clot for clot in measured.clots if clot.certainty >= sure_from]
+    if sure:
+        highest = min((clot.level for clot in sure), key=lambda level: level.rank)
         found.append(Evaluation(say.HIGHEST_LEVEL, highest.value))
     if measured.ventricles.withheld:
         found.append(Evaluation(say.VENTRICLES, f"not compared: {measured.ventricles.withheld}"))
     return tuple(found)
 
 
-def _exam_measurements(measured: Measured) -> tuple[Measurement, ...]:
+def _exam_measurements(measured: Measured, sure_from: float) -> tuple[Measurement, ...]:
     found = [
         Measurement(
             name=say.BLOOD,
@@ -229,14 +237,17 @@ def _exam_measurements(measured: Measured) -> tuple[Measurement, ...]:
                 name=say.CERTAINTY,
                 value=max(clot.certainty for clot in measured.clots),
                 unit=say.PERCENT,
-                label="Certainty of the surest embolus",
+                label="Certainty of the surest mark",
                 decimals=0,
             ),
         )
+    # What is only possible is no embolus, and adds nothing to the burden.
+    sure = [clot for clot in measured.clots if clot.certainty >= sure_from]
+    if sure:
         found.append(
             Measurement(
                 name=say.CLOT_BURDEN,
-                value=1000.0 * sum(clot.ml for clot in measured.clots),
+                value=1000.0 * sum(clot.ml for clot in sure),
                 unit=say.MM3,
                 label="Volume of all emboli",
                 decimals=0,
@@ -278,6 +289,8 @@ def _pictures(
 
 def _limits(measured: Measured) -> tuple[str, ...]:
     found = list(say.LIMITS)
+    if measured.unseen:
+        found.append(f"Not all arteries were in view: {measured.unseen}.")
     if len(measured.clots) > LISTED:
         found.append(f"{len(measured.clots)} clots were found; the {LISTED} surest are listed.")
     if measured.space.grid.spacing_mm[0] > 1.6:

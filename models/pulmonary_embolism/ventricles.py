@@ -41,8 +41,12 @@ def measure_ventricles(anatomy: Anatomy) -> Ventricles:
     for name, mask in masks.items():
         if float(mask.sum()) * VOXEL_ML < LEAST_ML:
             return Ventricles(withheld=f"the {name} ventricle is not recognised")
-        if mask[0].sum() * COARSE_MM**2 / 100.0 > LEAST_CM2:
-            return Ventricles(withheld=f"the {name} ventricle is cut by the lowest slice")
+        for end, plane in (("lowest", mask[0]), ("highest", mask[-1])):
+            if plane.sum() * COARSE_MM**2 / 100.0 > LEAST_CM2:
+                return Ventricles(withheld=f"the {name} ventricle is cut by the {end} slice")
+        sides = (mask[:, 0], mask[:, -1], mask[:, :, 0], mask[:, :, -1])
+        if any(side.any() for side in sides):
+            return Ventricles(withheld=f"the field of view cuts the {name} ventricle")
     return Ventricles(right_mm=_width(masks["right"]), left_mm=_width(masks["left"]))
 
 

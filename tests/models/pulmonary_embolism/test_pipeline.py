@@ -83,10 +83,23 @@ def test_nothing_found_is_told_as_absent_with_the_attenuation_and_pictures(none:
     assert none.key_images
 
 
+def test_nothing_found_in_lungs_that_are_cut_is_no_negative_answer() -> None:
+    findings = analyse(request(Toy(clot=False, whole=False)))
+    assert findings.status is Status.PARTIAL
+    assert findings.reason == "the lungs go on beyond the lowest and the highest slice"
+    assert evaluation(findings, say.EMBOLISM) == say.INDETERMINATE
+    assert any("Not all arteries were in view" in text for text in findings.limits)
+    (observation,) = observe(findings, [ACUTE], {"present": 80.0})
+    assert not observation.counts
+
+
 def test_a_clot_below_the_threshold_is_possible_and_calls_nobody() -> None:
     findings = analyse(request(Toy(), present=100.0))
     assert evaluation(findings, say.EMBOLISM) == say.INDETERMINATE
     assert findings.findings[0].tracking_identifier.startswith("Possible")
+    # What is only possible adds nothing to the burden and has no level of "all emboli".
+    assert not any(m.name == say.CLOT_BURDEN for m in findings.exam_measurements)
+    assert not any(e.name == say.HIGHEST_LEVEL for e in findings.exam_evaluations)
 
 
 def test_blood_without_contrast_is_refused_with_the_measured_attenuation() -> None:

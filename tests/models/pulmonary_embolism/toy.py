@@ -48,6 +48,8 @@ class Toy:
     vessels: bool = True
     upside_down: bool = False
     offset_hu: float = 0.0
+    #: The lungs end within the series; else they go on beyond its first and last slice.
+    whole: bool = True
 
     def axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         return (
@@ -68,7 +70,8 @@ class Toy:
         if self.lungs:
             # The mediastinum is wide at the heart and narrow above it.
             half = np.where(z < 126, 58.0, 26.0)
-            lay(LUNG_HU, ((x / 130) ** 2 + (y / 80) ** 2 < 1) & (np.abs(x) > half))
+            inside = (z > 12) & (z < 188) if self.whole else z > -1
+            lay(LUNG_HU, inside & ((x / 130) ** 2 + (y / 80) ** 2 < 1) & (np.abs(x) > half))
         lay(FAT_HU, (np.abs(x) < 24) & (np.abs(y) < 50))
         lay(200.0, x**2 + (y - 68) ** 2 < 18**2)
         for _, (cz, cy, cx, radius) in CHAMBERS.items():
