@@ -17,7 +17,9 @@ def unseen(region: Region, anatomy: Anatomy) -> str:
     air = region.air
     found = []
     if anatomy.trunk_hu is None:
-        found.append("the pulmonary trunk was not recognised, so the central arteries are not told")
+        found.append(
+            "the pulmonary trunk was not recognised, so the central arteries were not searched"
+        )
     ends = [
         name
         for name, plane in (("lowest", air[0]), ("highest", air[-1]))

@@ -12,7 +12,7 @@ from models.pulmonary_embolism.pipeline import analyse
 from node.domain.acute import AcuteFinding, Severity, observe
 from node.domain.errors import ModelError
 from node.domain.finding import Findings, Status
-from tests.models.pulmonary_embolism.toy import CLOT_MM, Toy, request
+from tests.models.pulmonary_embolism.toy import CLOT_MM, Toy, Trunk, request
 
 ACUTE = AcuteFinding(
     name="embolism",
@@ -33,7 +33,7 @@ def found() -> Findings:
 
 @pytest.fixture(scope="module")
 def none() -> Findings:
-    return analyse(request(Toy(clot=False)))
+    return analyse(request(Toy(clot=False), Trunk(320.0)))
 
 
 def evaluation(findings: Findings, name: say.CodedConcept) -> object:
@@ -84,13 +84,20 @@ def test_nothing_found_is_told_as_absent_with_the_attenuation_and_pictures(none:
 
 
 def test_nothing_found_in_lungs_that_are_cut_is_no_negative_answer() -> None:
-    findings = analyse(request(Toy(clot=False, whole=False)))
+    findings = analyse(request(Toy(clot=False, whole=False), Trunk(320.0)))
     assert findings.status is Status.PARTIAL
     assert findings.reason == "the lungs go on beyond the lowest and the highest slice"
     assert evaluation(findings, say.EMBOLISM) == say.INDETERMINATE
     assert any("Not all arteries were in view" in text for text in findings.limits)
     (observation,) = observe(findings, [ACUTE], {"present": 80.0})
     assert not observation.counts
+
+
+def test_nothing_found_without_the_trunk_is_no_negative_answer() -> None:
+    findings = analyse(request(Toy(clot=False)))
+    assert findings.status is Status.PARTIAL
+    assert "the pulmonary trunk was not recognised" in findings.reason
+    assert evaluation(findings, say.EMBOLISM) == say.INDETERMINATE
 
 
 def test_a_clot_below_the_threshold_is_possible_and_calls_nobody() -> None:
