@@ -65,7 +65,7 @@ def troubles_of(
         found["model_out_of_service", name] = cause
     for name, told in fallen_back().items():
         found["provider_failed", name] = (
-            f"{told}; results are right, but come later: mend the GPU's software, then "
+            f"{told}; what comes now is right, but later: mend the GPU's software, then "
             f"`python -m node models golden {name}` has it tried again"
         )
     return found

@@ -18,6 +18,8 @@ _OF_THE_PATIENT: Final = {
     "PatientBirthDate": "birth_date",
     "PatientSex": "sex",
 }
+#: Where the PACS contradicts one of these, the images are another person's.
+OF_THE_PERSON: Final = frozenset(("PatientID", "IssuerOfPatientID", "PatientBirthDate"))
 _ACCESSION_NUMBER: Final = "AccessionNumber"
 
 

@@ -34,7 +34,7 @@ from node.domain.analysis import AnalysisRequest, CompanionSeries
 from node.domain.errors import PixelDataError, VolumeError
 from node.domain.facts import StudyFacts
 from node.domain.finding import Findings, Status, Tracked
-from node.domain.identity import differing, stated_identity, with_identity
+from node.domain.identity import OF_THE_PERSON, differing, stated_identity, with_identity
 from node.domain.imaging import Volume
 from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
 from node.domain.verdict import Companion
@@ -195,6 +195,11 @@ def _carried_out(run: _Run) -> AnalysisResult:
     return run.write(task.candidates[0], refused)
 
 
+#: Why a companion is not used, behind its name.
+NO_LONGER_STORED = "is no longer stored"
+OTHER_PERSON = "is of a patient whose identity differs"
+
+
 class _Run:
     """One job under way: what it has read, refused and measured so far."""
 
@@ -219,12 +224,15 @@ class _Run:
     def analyse_series(self, uid: StackID) -> Findings:
         """Load one series and look at it."""
         series = self.series[uid]
-        companions = {}
+        companions: dict[str, CompanionSeries] = {}
+        missing = []
         for role, found in self._companions(uid):
-            if found is not None:
+            if not isinstance(found, str):
                 companions[role] = self._companion(found)
-            elif not self._is_optional(role):
-                reason = f"the series for the role '{role}' is no longer stored"
+            elif self._is_optional(role):
+                missing.append(f"The series for the role '{role}' was not used: it {found}.")
+            else:
+                reason = f"the series for the role '{role}' {found}"
                 return self.status(Status.NOT_ELIGIBLE, reason)
         with self._timed("load"):
             try:
@@ -249,7 +257,8 @@ class _Run:
             study_date=self.study.study_date,
         )
         with self._timed("analyse"):
-            return model.analyse(request)
+            found_here = model.analyse(request)
+        return replace(found_here, limits=(*found_here.limits, *missing))
 
     def _load(self, series: Series) -> Volume:
         """A volume, from another job where one loaded it; or projections.
@@ -271,30 +280,42 @@ class _Run:
         self.shared += loaded.was_shared
         return loaded.volume
 
-    def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | None]]:
+    def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | str]]:
+        """By role: the series, or why there is none."""
         for candidate, companion in self.task.companions:
             if candidate != uid:
                 continue
             study = self._other(companion.study_uid)
-            series = study.series if study is not None else ()
-            stacks = {one.stack_id: one for one in series}
-            yield companion.role, stacks.get(companion.stack_id)
+            if isinstance(study, str):
+                yield companion.role, study
+                continue
+            stacks = {one.stack_id: one for one in study.series}
+            yield companion.role, stacks.get(companion.stack_id) or NO_LONGER_STORED
 
-    def _other(self, study_uid: StudyUID) -> CompletedStudy | None:
-        """A study that a companion is from; None where it is gone, or is somebody else's by now."""
+    def _other(self, study_uid: StudyUID) -> CompletedStudy | str:
+        """A study that a companion is from, or why it is not used."""
         if study_uid not in self._others:
             found = [other for other in self.task.others if other.study_uid == study_uid]
             if not found:
-                return None
+                return NO_LONGER_STORED
             with self._timed("describe"):
                 self._others[study_uid] = found[0].describe()
-        other, now = self._others[study_uid], self._stated
-        if study_uid != self.study.study_uid and (
-            other.patient.patient_id != now.patient_id
-            or other.patient.issuer_of_patient_id != now.issuer_of_patient_id
-        ):
-            return None
+        other = self._others[study_uid]
+        if study_uid != self.study.study_uid and not self._is_of_the_same_person(other):
+            return OTHER_PERSON
         return other
+
+    def _is_of_the_same_person(self, other: CompletedStudy) -> bool:
+        """Compared as the images state it; where the PACS contradicts them, nobody knows."""
+        if OF_THE_PERSON & set(self.differing):
+            return False
+        then, now = other.patient, self._stated
+        return (
+            then.patient_id == now.patient_id
+            and then.issuer_of_patient_id == now.issuer_of_patient_id
+            and then.birth_date == now.birth_date
+            and not (then.sex and now.sex and then.sex != now.sex)
+        )
 
     def _companion(self, series: Series) -> CompanionSeries:
         known = [one for one in self.task.priors if one.study_uid == series.study_uid]

@@ -19,6 +19,7 @@ class KeptModel:
 
     Attributes:
         barred: label of what failed here -> cause. labels: what its networks run on now.
+        doubt: which of its results may be wrong, since a provider gave other numbers; or "".
     """
 
     base: ModelSetup
@@ -32,6 +33,7 @@ class KeptModel:
     labels: tuple[str, ...] = ()
     was_settled: bool = False
     is_suspect: bool = False
+    doubt: str = ""
 
     @property
     def fallen(self) -> dict[str, str]:
@@ -43,7 +45,7 @@ class KeptModel:
         unproved = self.base.manifest.golden is None
         return {
             label: why
-            for label, why in self.barred.items()
+            for label, why in dict(self.barred).items()
             if not (unproved and ("/" in label or label == "triton"))
         }
 

@@ -194,12 +194,17 @@ def prove_model(setup: ModelSetup) -> ModelProof:
 
     Raises:
         ModelError, GoldenMismatch: it must not be used any more, on the provider that stands in
-            the error, or at all.
+            the error, or at all. It is not held any more then: whatever this worker is asked
+            next, it does not go on with it.
     """
-    _verify(setup)
-    model = residents.get(setup)
-    started = time.perf_counter()
-    networks = _golden(setup.manifest, model.networks)
+    try:
+        _verify(setup)
+        model = residents.get(setup)
+        started = time.perf_counter()
+        networks = _golden(setup.manifest, model.networks)
+    except ModelError:
+        residents.let_go(setup.name)
+        raise
     model.proof = replace(model.proof, networks=networks, seconds=time.perf_counter() - started)
     return model.proof
 

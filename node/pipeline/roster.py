@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from inference.providers import Probe
-from node.domain.errors import NodeError
+from node.domain.errors import GoldenMismatch, NodeError
 from node.domain.serving import ModelState
 from node.ledger.service import ModelRow, Service
 from node.metrics import Metrics
@@ -146,6 +146,7 @@ class Roster:
             return {
                 name: f"it runs on {' and '.join(one.labels)}, because "
                 + "; ".join(f"{label} failed: {in_short(why)}" for label, why in lost.items())
+                + (f"; {one.doubt}" if one.doubt else "")
                 for name, one in serving.items()
                 if (lost := words_lost(one))
             }
@@ -253,6 +254,7 @@ class Roster:
             if model is None:
                 return
             model.barred.clear()
+            model.doubt = ""
             model.failures = 0
             model.is_suspect = True
         log.info("model.begun_again", model=name, why=why)
@@ -335,6 +337,12 @@ class Roster:
         with self._lock:
             model.barred |= barred
             model.is_suspect = True
+            if isinstance(error, GoldenMismatch):
+                model.doubt = (
+                    f"its results between {_told(model.proved_at)} and {_told(self._clock())} came "
+                    f"from {', '.join(failed)} and may be wrong: look at them, and `rerun` those "
+                    "studies"
+                )
         self._set(name, ModelState.LOADING)
         return True
 
@@ -386,3 +394,7 @@ class Roster:
     def _in_state(self, state: ModelState) -> tuple[str, ...]:
         with self._lock:
             return tuple(name for name, one in self._models.items() if one.state is state)
+
+
+def _told(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

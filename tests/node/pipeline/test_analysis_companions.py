@@ -199,3 +199,55 @@ def test_a_report_lists_the_prior_as_other_evidence_only_where_it_was_looked_at(
             for item in series.ReferencedSOPSequence
         }
         assert listed == {str(i.sop_instance_uid) for i in before} | {REPORT.sop_instance_uid}
+
+
+@pytest.mark.parametrize(
+    "other", [{"patient_id": "SOMEBODY-ELSE"}, {"birth_date": "19610101"}, {"sex": "M"}]
+)
+def test_a_prior_that_is_not_used_is_told_in_the_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+) -> None:
+    found = done_with(tmp_path, monkeypatch, patient=Person(**other))
+    told = (
+        "The series for the role 'prior' was not used: it is of a patient whose identity differs."
+    )
+    assert told in found
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientBirthDate"])
+def test_where_the_pacs_contradicts_the_images_nothing_is_their_prior(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keyword: str
+) -> None:
+    found = done_with(tmp_path, monkeypatch, held={keyword: "19990101"})
+    assert any("identity differs" in text for text in found)
+
+
+def test_a_prior_that_is_used_adds_no_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert done_with(tmp_path, monkeypatch) == ("its own",)
+
+
+def done_with(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    held: dict[str, str] | None = None,
+    **of_the_prior: object,
+) -> tuple[str, ...]:
+    """Limits of the findings of a run that could have compared with a prior."""
+    limits: list[tuple[str, ...]] = []
+
+    def kept(findings: Findings, *_: object) -> Findings:
+        limits.append(findings.limits)
+        return findings
+
+    def look(request: AnalysisRequest) -> Findings:
+        return Findings(model=request.model, status=Status.NO_FINDINGS, limits=("its own",))
+
+    model = SimpleNamespace(networks={}, analyse=look)
+    monkeypatch.setattr(analysis.residents, "get", lambda _setup: model)
+    monkeypatch.setattr(analysis, "keep_tracking", kept)
+    made, _ = with_prior(folder, **of_the_prior)
+    context = replace(made.context, identity=tuple((held or {}).items()))
+    analyse(replace(made, context=context))
+    return limits[0]

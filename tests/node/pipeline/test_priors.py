@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dicom_sr.context import ResultContext
 from node.domain.finding import Tracked
 from node.domain.study import StackID, StudyUID
 from node.domain.verdict import Companion, Job, ModelName
@@ -16,6 +18,9 @@ from node.ledger.outbox import ResultObject
 from node.ledger.results import Analysed
 from node.ledger.states import JobState
 from node.pipeline.priors import prior_results
+from node.pipeline.resident import ModelSetup
+from node.pipeline.routing import ModelRoute
+from node.pipeline.task import Surroundings, task_of
 from tests.node import words
 
 MODEL = ModelName("nodules")
@@ -103,3 +108,35 @@ def test_a_result_that_was_taken_back_says_nothing_any_more(ledger: Ledger) -> N
     assert ledger.jobs.finish(claimed, JobState.DONE)
     assert ledger.results.withdraw(row, "wrong patient")
     assert asked(ledger) == ()
+
+
+def test_a_prior_that_the_pacs_holds_under_another_patient_is_not_handed_over(
+    ledger: Ledger,
+) -> None:
+    ledger.instances.record(words.instance(1))
+    ledger.studies.complete(words.STUDY, "quiet")
+    before = replace(words.instance(2), study_uid=PRIOR)
+    ledger.instances.record(before)
+    ledger.studies.complete(PRIOR, "quiet")
+    companion = Companion("prior", PRIOR, STACK)
+    job = Job(
+        key="now", study_uid=words.STUDY, candidates=(STACK,), model=MODEL, generation=1,
+        priority=50, companions=((STACK, companion),),
+    )  # fmt: skip
+    ledger.jobs.add(job, destinations=["pacs"])
+    row = ledger.jobs.get("now")
+    assert row is not None
+    context = ResultContext(
+        software_version="0", serial_number="0", station_name="s", configuration_digest="c"
+    )
+    around = Surroundings(
+        route=ModelRoute(
+            manifest=words.manifest(), rules=(words.rule(),), priority=50,
+            report_not_eligible=False, configuration_digest="c",
+        ),
+        setup=ModelSetup(manifest=words.manifest()), context=context, held={},
+        folder=ledger.root, noting=frozenset(),
+    )  # fmt: skip
+    assert [item.study_uid for item in task_of(ledger, row, around).others] == [PRIOR]
+    ledger.discrepancies.write_identity(PRIOR, {"PatientID": "B"}, ("PatientID",), checked=True)
+    assert task_of(ledger, row, around).others == ()

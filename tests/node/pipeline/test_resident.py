@@ -146,6 +146,9 @@ def test_other_numbers_at_a_later_proof_name_the_provider_also_across_processes(
         prove_model(setup)
     told = pickle.loads(pickle.dumps(caught.value))
     assert (told.provider, str(told)) == ("cpu", "other numbers")
+    # It is not held any more: the next analysis would have to prove it first.
+    with pytest.raises(GoldenMismatch):
+        resident.residents.get(setup)
 
 
 def test_a_speed_that_is_known_is_not_measured_again(tmp_path: Path) -> None:

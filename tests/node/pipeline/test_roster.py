@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -245,6 +246,10 @@ def test_another_driver_is_noticed_while_serving_and_everything_is_proved_anew(
     assert {run.state("first"), run.state("second")} == {ModelState.BUILDING}
 
 
+def moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
 def test_a_provider_that_gives_other_numbers_one_night_is_left_for_the_next_with_an_alert(
     open_bench: Callable[..., Bench],
 ) -> None:
@@ -254,6 +259,7 @@ def test_a_provider_that_gives_other_numbers_one_night_is_left_for_the_next_with
     run.roster.build()
     assert run.roster.fallen_back() == {}
     run.faults["first on tensorrt"] = GoldenMismatch("network flat on TensorRT differs; mend it")
+    proved = run.clock.now
     run.clock.now += 86400
     run.pool.calls.clear()
     while run.state("first") is not ModelState.LOADING:
@@ -266,6 +272,10 @@ def test_a_provider_that_gives_other_numbers_one_night_is_left_for_the_next_with
     assert run.roster.setup_of("first").engine.barred == {"tensorrt"}
     assert ("workers", "cuda") in [(where, label) for where, label, *_ in run.pool.calls]
     told = "it runs on cuda, because tensorrt failed: network flat on TensorRT differs"
+    told += (
+        f"; its results between {moment(proved)} and {moment(proved + 86400)} came from tensorrt and "
+        "may be wrong: look at them, and `rerun` those studies"
+    )
     assert run.roster.fallen_back() == {"first": told}
     found = troubles_of(core(), run.roster.out, run.roster.fallen_back)
     assert found["provider_failed", "first"].startswith(told)

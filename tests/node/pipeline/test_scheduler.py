@@ -17,6 +17,7 @@ from node.ledger import Ledger
 from node.ledger.states import DeliveryState, JobState
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask
+from node.pipeline.in_service import EveryModel
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject
@@ -160,6 +161,31 @@ def test_job_whose_worker_dies_is_tried_once_more_then_reported_as_failed(
     assert "signal 9" in report.reason
     assert "2 attempts" in report.reason
     assert len(ledger.outbox.of_study(words.STUDY)) == 1
+
+
+def test_a_result_of_a_model_that_left_service_meanwhile_is_not_kept(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.pipeline.scheduler.RETRY_DELAY_S", 0.0)
+    out: list[str] = []
+
+    class Leaving(EveryModel):
+        def waiting(self) -> tuple[str, ...]:
+            return tuple(out)
+
+    def leaves(task: AnalysisTask) -> AnalysisResult:
+        out.append(MODEL)
+        return ended(Status.NO_FINDINGS)(task)
+
+    running = scheduler(ledger, Workers([leaves, ended(Status.FINDINGS)]))
+    running.models = Leaving(running._routes)
+    ledger.jobs.add(job(), destinations=["pacs"])
+    assert running.run_one()
+    assert state(ledger) is JobState.WAITING
+    assert ledger.outbox.of_study(words.STUDY) == ()
+    out.clear()
+    assert running.run_one()
+    assert state(ledger) is JobState.DONE
 
 
 def test_deterministic_failure_is_reported_without_another_try(ledger: Ledger) -> None:
