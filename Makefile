@@ -64,7 +64,7 @@ train: $(TRAIN_STAMP) ## train the networks of MODEL by its recipe
 	$(TRAIN_VENV)/bin/python -m models.$(MODEL).train $(ARGS)
 
 train-test: $(TRAIN_STAMP) ## the tests of all training recipes (need PyTorch)
-	$(TRAIN_VENV)/bin/python -m pytest -q $(wildcard models/*/train) $(ARGS)
+	$(TRAIN_VENV)/bin/python -m pytest -q $(wildcard models/*/train) models/recipe $(ARGS)
 
 $(TRAIN_STAMP): requirements/train.txt requirements/dev.lock
 	@test -x $(TRAIN_VENV)/bin/python || $(PYTHON) -m venv $(TRAIN_VENV)

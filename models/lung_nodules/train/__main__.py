@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from models.lung_nodules.train import chests, detector, export, mining, refiner, samples
+from models.lung_nodules.train import chests, detector, mining, refiner, samples
 from models.lung_nodules.train.networks import Detector, Refiner
+from models.recipe.export import export
 
 OUT = Path("train-out")
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -72,7 +73,7 @@ def write() -> None:
         if not (OUT / f"{name}.pt").exists():
             continue
         network.load_state_dict(torch.load(OUT / f"{name}.pt", weights_only=True))
-        difference = export.export(network, patch, outputs, WEIGHTS / f"{name}.onnx")
+        difference = export(network, (patch,) * 3, WEIGHTS / f"{name}.onnx", outputs)
         sys.stdout.write(f"{name}: exported, ONNX Runtime differs from torch by {difference:.1e}\n")
 
 

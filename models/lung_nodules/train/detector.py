@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from models.lung_nodules.train.averaging import Average
 from models.lung_nodules.train.networks import Detector
-from models.lung_nodules.train.pool import Pool, toned
+from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
 from models.lung_nodules.train.samples import NEITHER, NODULE
+from models.recipe.averaging import Average
+from models.recipe.fitting import fit
 
 BATCH = 6
 RATE = 2e-3
@@ -50,38 +51,18 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
     network = Detector()
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
-    network.train()
-    average = Average(network, Detector())
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3)
-    began, step, means = time.perf_counter(), 0, []
-    while (part := (time.perf_counter() - began) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = (
-                RATE * min(1.0, (step + 1) / 200) * (0.5 * (1 + np.cos(np.pi * part)) + 0.01)
-            )
-        if step % 50 == 0:
+    average = Average(network, Detector(), memory=0.995)
+    steps = count()
+
+    def loss() -> torch.Tensor:
+        if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
-        rows = rng.integers(0, len(pool), BATCH)
-        image, target, size = pool.draw(rows, rng)
+        image, target, size = pool.draw(rng.integers(0, len(pool), BATCH), rng)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(toned(image, rng))
         heat, error = loss_of(logits.float(), target, size)
-        optimiser.zero_grad()
-        (heat + SIZE_WEIGHT * error).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        average.update(network)
-        means.append((float(heat.detach()), float(error.detach())))
-        step += 1
-        if step % 100 == 0:
-            heat_mean, size_mean = np.mean(means[-100:], axis=0)
-            sys.stdout.write(
-                f"detector {part:.2f} step {step} heat {heat_mean:.4f} size {size_mean:.4f} "
-                f"pool {len(pool)} {time.perf_counter() - began:.0f} s\n"
-            )
-            sys.stdout.flush()
-        if step % 500 == 0:
-            torch.save(network.state_dict(), out / "detector.raw.pt")
+        return heat + SIZE_WEIGHT * error
+
+    fit(network, average, plan_of("detector", minutes, RATE), out, loss)
     average.settle(lambda: toned(pool.draw(rng.integers(0, len(pool), BATCH), rng)[0], rng))
     torch.save(average.twin.state_dict(), out / "detector.pt")
-    torch.save(network.state_dict(), out / "detector.raw.pt")

@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from models.recipe.fitting import Plan, half_cosine
+
 Arrays = dict[str, np.ndarray]
+
+#: Steps between two looks for new samples.
+REFRESHED_EVERY = 50
 
 
 class Pool:
@@ -68,3 +73,11 @@ def toned(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     x = x * gain.view(shape) + shift.view(shape)
     x = x + torch.randn(x.shape) * noise.view(shape)
     return x.clamp_(0, 1)
+
+
+def plan_of(name: str, minutes: float, rate: float) -> Plan:
+    """How both networks are trained."""
+    return Plan(
+        name=name, minutes=minutes, peak=rate, warm_up=200, fall=half_cosine, weight_decay=1e-3,
+        memory=0.99, told_every=100,
+    )  # fmt: skip

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from models.lung_nodules.train.averaging import Average
 from models.lung_nodules.train.networks import Refiner
-from models.lung_nodules.train.pool import Pool, toned
+from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
+from models.recipe.averaging import Average
+from models.recipe.fitting import fit
 
 BATCH = 12
 RATE = 2e-3
@@ -57,38 +58,18 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
     network = Refiner()
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
-    network.train()
-    average = Average(network, Refiner())
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3)
-    began, step, means = time.perf_counter(), 0, []
-    while (part := (time.perf_counter() - began) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = (
-                RATE * min(1.0, (step + 1) / 200) * (0.5 * (1 + np.cos(np.pi * part)) + 0.01)
-            )
-        if step % 50 == 0:
+    average = Average(network, Refiner(), memory=0.995)
+    steps = count()
+
+    def loss() -> torch.Tensor:
+        if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
         image, share, label = pool.draw(_rows(pool.arrays["label"], rng), rng)
         with torch.autocast("cpu", torch.bfloat16):
             mask, score = network(toned(image, rng))
         shape, kind = loss_of(mask.float(), score.float(), share.float() / 255, label)
-        optimiser.zero_grad()
-        (shape + kind).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        average.update(network)
-        right = ((score[:, 0] > 0) == (label > 0)).float().mean()
-        means.append((float(shape.detach()), float(kind.detach()), float(right)))
-        step += 1
-        if step % 100 == 0:
-            mask_mean, kind_mean, right_mean = np.mean(means[-100:], axis=0)
-            sys.stdout.write(
-                f"refiner {part:.2f} step {step} mask {mask_mean:.4f} kind {kind_mean:.4f} "
-                f"right {right_mean:.3f} pool {len(pool)} {time.perf_counter() - began:.0f} s\n"
-            )
-            sys.stdout.flush()
-        if step % 500 == 0:
-            torch.save(network.state_dict(), out / "refiner.raw.pt")
+        return shape + kind
+
+    fit(network, average, plan_of("refiner", minutes, RATE), out, loss)
     average.settle(lambda: toned(pool.draw(_rows(pool.arrays["label"], rng), rng)[0], rng))
     torch.save(average.twin.state_dict(), out / "refiner.pt")
-    torch.save(network.state_dict(), out / "refiner.raw.pt")

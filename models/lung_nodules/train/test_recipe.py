@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from models.lung_nodules.train import detector, refiner, samples
-from models.lung_nodules.train.export import export
 from models.lung_nodules.train.networks import Detector, Refiner
 from models.lung_nodules.train.parenchyma import draw_cube
+from models.recipe.export import export
 
 
 @pytest.fixture(scope="module")
@@ -57,5 +57,5 @@ def test_export_agrees_with_torch_for_any_batch(
 ) -> None:
     torch.manual_seed(0)
     path = tmp_path / "network.onnx"
-    assert export(network(), patch, names, path) < 1e-4
+    assert export(network(), (patch,) * 3, path, names) < 1e-4
     assert path.stat().st_size < 8e6

@@ -18,11 +18,11 @@ from models.pulmonary_embolism.train import (
     certainty,
     clots,
     crops,
-    export,
     golden,
     hearts,
     networks,
 )
+from models.recipe.export import export
 
 OUT = Path("train-out") / "pulmonary_embolism"
 PACKAGE = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def write() -> None:
             continue
         network.load_state_dict(torch.load(trained, weights_only=True))
         path = PACKAGE / "weights" / f"{name}.onnx"
-        difference = export.export(network, (size, size, size), path)
+        difference = export(network, (size, size, size), path)
         sys.stdout.write(f"{name}: exported, ONNX Runtime differs from torch by {difference:.1e}\n")
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import multiprocessing
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.pulmonary_embolism.train.averaging import Average, settle
 from models.pulmonary_embolism.train.networks import CLOTS_RANGE, clots_network
 from models.pulmonary_embolism.train.scenes import Painter, Scene, scanned
+from models.recipe.averaging import Average
+from models.recipe.fitting import Plan, fit
 
 BATCH = 4
 #: Of other, vessel, airway, clot.
@@ -111,33 +109,17 @@ def train(
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, clots_network())
-    peak = 3e-3 if start is None else 1.3e-3
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
-    log: list[dict[str, float]] = []
-    begin, step, running = time.monotonic(), 0, 0.0
-    network.train()
-    while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
-        fall = 0.02 + 0.98 * math.cos(done * math.pi / 2)
-        for group in optimiser.param_groups:
-            group["lr"] = peak * min(1, (step + 1) / 60) * fall
+    plan = Plan(
+        name="clots", minutes=minutes, peak=3e-3 if start is None else 1.3e-3, warm_up=60,
+        memory=0.98,
+    )  # fmt: skip
+
+    def loss() -> torch.Tensor:
         image, target = source.batch()
-        optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(network(image.to(memory_format=torch.channels_last_3d)), target)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        average.update(network)
-        running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
-        step += 1
-        if step % 25 == 0:
-            now = round(done * minutes, 2)
-            log.append({"step": step, "minutes": now, "loss": round(running, 4)})
-            (out / "clots.log.json").write_text(json.dumps(log))
-        if step % 100 == 0:
-            torch.save(network.state_dict(), out / "clots.raw.pt")
-            torch.save(average.twin.state_dict(), out / "clots.avg.pt")
-    settle(average.twin, lambda: source.batch()[0])
+        return loss_of(network(image.to(memory_format=torch.channels_last_3d)), target)
+
+    fit(network, average, plan, out, loss)
+    average.settle(lambda: source.batch()[0])
     source.close()
-    torch.save(network.state_dict(), out / "clots.raw.pt")
     torch.save(average.twin.state_dict(), out / "clots.pt")
     return out / "clots.pt"

@@ -6,9 +6,6 @@ for every window, in every phase of the contrast medium and beyond what a phase 
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +25,9 @@ from models.phantoms.chest_trees import (
 )
 from models.phantoms.person import draw_person
 from models.phantoms.vessel_tree import Samples, Tree, depth
-from models.pulmonary_embolism.train.averaging import Average, settle
 from models.pulmonary_embolism.train.networks import CENTRAL_RANGE, central_network
+from models.recipe.averaging import Average
+from models.recipe.fitting import Plan, fit
 
 STEP_MM = 2.5
 PATCH = 64
@@ -254,32 +252,13 @@ def train(minutes: float, out: Path, seed: int = 9, start: Path | None = None) -
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, central_network())
-    peak = 4e-3 if start is None else 2e-3
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
-    log: list[dict[str, float]] = []
-    begin, step, running = time.monotonic(), 0, 0.0
-    network.train()
-    while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
-        fall = 0.02 + 0.98 * math.cos(done * math.pi / 2)
-        for group in optimiser.param_groups:
-            group["lr"] = peak * min(1, (step + 1) / 40) * fall
+    plan = Plan(name="central", minutes=minutes, peak=4e-3 if start is None else 2e-3, warm_up=40)
+
+    def loss() -> torch.Tensor:
         image, target = source.batch()
-        optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(network(image.to(memory_format=torch.channels_last_3d)), target)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        average.update(network)
-        running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
-        step += 1
-        if step % 25 == 0:
-            now = round(done * minutes, 2)
-            log.append({"step": step, "minutes": now, "loss": round(running, 4)})
-            (out / "central.log.json").write_text(json.dumps(log))
-        if step % 100 == 0:
-            torch.save(network.state_dict(), out / "central.raw.pt")
-            torch.save(average.twin.state_dict(), out / "central.avg.pt")
-    settle(average.twin, lambda: source.batch()[0])
-    torch.save(network.state_dict(), out / "central.raw.pt")
+        return loss_of(network(image.to(memory_format=torch.channels_last_3d)), target)
+
+    fit(network, average, plan, out, loss)
+    average.settle(lambda: source.batch()[0])
     torch.save(average.twin.state_dict(), out / "central.pt")
     return out / "central.pt"

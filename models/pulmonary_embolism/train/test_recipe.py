@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from models.phantoms.chest_tissue import ChestTissue
-from models.pulmonary_embolism.train import certainty, clots, export, hearts, networks
+from models.pulmonary_embolism.train import certainty, clots, hearts, networks
 from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, VESSEL, Painter, scanned
+from models.recipe.export import export
 from tests.models.pulmonary_embolism.test_parts import SURE
 
 
@@ -58,7 +59,7 @@ def test_export_agrees_with_torch_for_any_batch(name: str, size: int, tmp_path: 
     torch.manual_seed(0)
     network = {"clots": networks.clots_network, "central": networks.central_network}[name]()
     path = tmp_path / f"{name}.onnx"
-    assert export.export(network, (size,) * 3, path) < 1e-4
+    assert export(network, (size,) * 3, path) < 1e-4
     assert path.stat().st_size < 8e6
 
 

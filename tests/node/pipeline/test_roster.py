@@ -273,8 +273,8 @@ def test_a_provider_that_gives_other_numbers_one_night_is_left_for_the_next_with
     assert ("workers", "cuda") in [(where, label) for where, label, *_ in run.pool.calls]
     told = "it runs on cuda, because tensorrt failed: network flat on TensorRT differs"
     told += (
-        f"; its results between {moment(proved)} and {moment(proved + 86400)} came from tensorrt and "
-        "may be wrong: look at them, and `rerun` those studies"
+        f"; its results between {moment(proved)} and {moment(proved + 86400)} came from tensorrt "
+        "and may be wrong: look at them, and `rerun` those studies"
     )
     assert run.roster.fallen_back() == {"first": told}
     found = troubles_of(core(), run.roster.out, run.roster.fallen_back)

@@ -14,14 +14,17 @@ from torch import nn
 OPSET = 18
 
 
-def export(network: nn.Module, patch: int, names: tuple[str, ...], path: Path) -> float:
+def export(
+    network: nn.Module, patch: tuple[int, ...], path: Path, names: tuple[str, ...] = ("logits",)
+) -> float:
     """Write the network and give the largest difference from torch over max|output|.
 
     Args:
+        patch: size of the input, without batch and channel.
         names: of the outputs.
     """
     network.eval()
-    example = torch.rand(2, 1, patch, patch, patch, generator=torch.Generator().manual_seed(1))
+    example = torch.rand(2, 1, *patch, generator=torch.Generator().manual_seed(1))
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # The exporter calls itself deprecated; it is the one whose graphs all runtimes take.
