@@ -36,7 +36,8 @@ from node.domain.analysis import AnalysisRequest
 from node.domain.finding import Findings
 from node.evaluation.product import Product, open_product
 from node.packages import MODELS_FOLDER
-from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse
+from node.pipeline.analysis import AnalysisResult, AnalysisTask, analyse
+from node.pipeline.others import StudyInput
 from node.pipeline.resident import ModelSetup, begin, open_model
 from node.pipeline.writing import write_folder
 

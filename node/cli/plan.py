@@ -21,8 +21,9 @@ from node.domain.errors import NodeError, WorkerError
 from node.domain.facts import StudyFacts
 from node.ledger import Ledger
 from node.packages import MODELS_FOLDER, installed_models
-from node.pipeline.analysis import FactsTask, StudyInput, describe
+from node.pipeline.analysis import FactsTask, describe
 from node.pipeline.conductor import ReadingLimits
+from node.pipeline.others import StudyInput
 from node.pipeline.plan import Change, Outcome, Plan, compare
 from node.pipeline.routing import ModelRoute
 from node.settings import routes_of

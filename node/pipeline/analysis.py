@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from dicom_sr.write import write_results
 from inference.nameless_file import NamelessFile
 from inference.projection import load_projections
 from inference.reading import DecodedFrames
-from inference.series import describe_study, describe_with_facts
 from inference.shared_volume import Loaded, load_shared
 from inference.volume import load_volume
 from inference.worker_process import MEGABYTE, PeakMemory
@@ -34,45 +32,16 @@ from node.domain.analysis import AnalysisRequest, CompanionSeries
 from node.domain.errors import PixelDataError, VolumeError
 from node.domain.facts import StudyFacts
 from node.domain.finding import Findings, Status, Tracked
-from node.domain.identity import OF_THE_PERSON, differing, stated_identity, with_identity
+from node.domain.identity import differing, stated_identity, with_identity
 from node.domain.imaging import Volume
-from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
+from node.domain.study import CompletedStudy, Series, StackID, StudyUID
 from node.domain.verdict import Companion
+from node.pipeline.others import NO_LONGER_STORED, Others, StudyInput
 from node.pipeline.priors import PriorResult, evidence_of
 from node.pipeline.resident import ModelSetup, residents
 from node.pipeline.writing import WrittenObject, write_folder
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyInput:
-    """A completed study as rows of the index; described anew in each worker."""
-
-    study_uid: StudyUID
-    instances: tuple[Instance, ...]
-    generation: int
-    completed_at: datetime
-    confidence: str
-
-    def describe(self) -> CompletedStudy:
-        """Read the headers."""
-        return describe_study(
-            self.instances,
-            generation=self.generation,
-            completed_at=self.completed_at,
-            confidence=self.confidence,
-        )
-
-    def facts(self, *, pixels: bool) -> tuple[CompletedStudy, StudyFacts]:
-        """Read the headers, and look at a few slices of each axial CT unless told not to."""
-        return describe_with_facts(
-            self.instances,
-            generation=self.generation,
-            completed_at=self.completed_at,
-            confidence=self.confidence,
-            pixels=pixels,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,11 +164,6 @@ def _carried_out(run: _Run) -> AnalysisResult:
     return run.write(task.candidates[0], refused)
 
 
-#: Why a companion is not used, behind its name.
-NO_LONGER_STORED = "is no longer stored"
-OTHER_PERSON = "is of a patient whose identity differs"
-
-
 class _Run:
     """One job under way: what it has read, refused and measured so far."""
 
@@ -215,9 +179,8 @@ class _Run:
         held = dict(task.context.identity)
         self.differing = differing(stated_identity(described), held)
         self.study = with_identity(described, held)
-        self._stated = described.patient
         self.series = {series.stack_id: series for series in self.study.series}
-        self._others: dict[StudyUID, CompletedStudy] = {task.study.study_uid: self.study}
+        self._others = Others(task.others, described, self.differing)
         #: Series of other studies whose pixels the model asked for.
         self._compared: dict[StackID, Series] = {}
 
@@ -285,44 +248,27 @@ class _Run:
         for candidate, companion in self.task.companions:
             if candidate != uid:
                 continue
-            study = self._other(companion.study_uid)
+            study = self._study_of(companion.study_uid)
             if isinstance(study, str):
                 yield companion.role, study
                 continue
             stacks = {one.stack_id: one for one in study.series}
             yield companion.role, stacks.get(companion.stack_id) or NO_LONGER_STORED
 
-    def _other(self, study_uid: StudyUID) -> CompletedStudy | str:
-        """A study that a companion is from, or why it is not used."""
-        if study_uid not in self._others:
-            found = [other for other in self.task.others if other.study_uid == study_uid]
-            if not found:
-                return NO_LONGER_STORED
-            with self._timed("describe"):
-                self._others[study_uid] = found[0].describe()
-        other = self._others[study_uid]
-        if study_uid != self.study.study_uid and not self._is_of_the_same_person(other):
-            return OTHER_PERSON
-        return other
-
-    def _is_of_the_same_person(self, other: CompletedStudy) -> bool:
-        """Compared as the images state it; where the PACS contradicts them, nobody knows."""
-        if OF_THE_PERSON & set(self.differing):
-            return False
-        then, now = other.patient, self._stated
-        return (
-            then.patient_id == now.patient_id
-            and then.issuer_of_patient_id == now.issuer_of_patient_id
-            and then.birth_date == now.birth_date
-            and not (then.sex and now.sex and then.sex != now.sex)
-        )
+    def _study_of(self, study_uid: StudyUID) -> CompletedStudy | str:
+        if study_uid == self.study.study_uid:
+            return self.study
+        with self._timed("describe"):
+            return self._others.study(study_uid)
 
     def _companion(self, series: Series) -> CompanionSeries:
+        study = self._study_of(series.study_uid)
+        assert not isinstance(study, str)
         known = [one for one in self.task.priors if one.study_uid == series.study_uid]
         return CompanionSeries(
             series=series,
             load=partial(self._load_companion, series),
-            study_date=self._others[series.study_uid].study_date,
+            study_date=study.study_date,
             tracked=known[0].tracked if known else (),
         )
 

@@ -16,7 +16,8 @@ from node.domain.verdict import Companion
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.studies import StudyRow
-from node.pipeline.analysis import AnalysisTask, StudyInput
+from node.pipeline.analysis import AnalysisTask
+from node.pipeline.others import StudyInput
 from node.pipeline.priors import prior_results
 from node.pipeline.resident import ModelSetup
 from node.pipeline.routing import ModelRoute

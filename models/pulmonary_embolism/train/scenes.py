@@ -13,23 +13,21 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
 from models.phantoms.clots import Clot, Course, Form, Level, clot_mask, draw_clot
+from models.pulmonary_embolism.train.branches import (
+    AXIS,
+    HALF,
+    SIZE,
+    STEP_MM,
+    Branch,
+    Floats,
+    depth_of,
+    ellipsoid,
+    filled,
+    grow,
+)
 
-Floats = NDArray[np.float32]
-STEP_MM = 1.25
-SIZE = 48
 OTHER, VESSEL, AIRWAY, CLOT = range(4)
-_AXIS = (np.arange(SIZE) - (SIZE - 1) / 2) * STEP_MM
 _FINE = (np.arange(2 * SIZE) - (2 * SIZE - 1) / 2) * STEP_MM / 2
-_HALF = SIZE * STEP_MM / 2
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """Points (n, 3), radii (n,), index of the parent or -1."""
-
-    points: NDArray[np.float64]
-    radii: NDArray[np.float64]
-    parent: int
 
 
 @dataclass(slots=True)
@@ -46,86 +44,6 @@ def smooth(rng: np.random.Generator, cells: int, size: int = SIZE) -> Floats:
     return np.asarray(
         zoom(small, size / cells, order=1, grid_mode=True, mode="nearest"), np.float32
     )
-
-
-def _turned(direction: NDArray[np.float64], angle: float, rng: np.random.Generator,
-            side: NDArray[np.float64] | None = None) -> NDArray[np.float64]:  # fmt: skip
-    other = rng.normal(size=3) if side is None else side
-    other = other - (other @ direction) * direction
-    other /= np.linalg.norm(other) + 1e-9
-    return np.cos(angle) * direction + np.sin(angle) * other
-
-
-def grow(
-    start: NDArray[np.float64], direction: NDArray[np.float64], radius: float,
-    rng: np.random.Generator, smallest: float = 0.7,
-) -> list[Branch]:  # fmt: skip
-    """A tree that branches until it leaves the window or is too thin."""
-    out: list[Branch] = []
-    todo = [(start, direction, radius, -1)]
-    while todo and len(out) < 70:
-        at, along, wide, parent = todo.pop(0)
-        length = float(np.clip(wide * rng.uniform(2.5, 7) + rng.uniform(2, 8), 5, 40))
-        count = max(3, int(length / 1.2))
-        bend = rng.normal(size=3)
-        points = [at]
-        for _ in range(count):
-            along = _turned(along, float(rng.uniform(0, 0.09)), rng, bend)
-            points.append(points[-1] + along * length / count)
-        thin = wide * float(rng.uniform(0.82, 1.0))
-        out.append(Branch(np.asarray(points), np.linspace(wide, thin, count + 1), parent))
-        end = points[-1]
-        if np.abs(end).max() > _HALF + 12:
-            continue
-        ratio = float(rng.uniform(0.72, 0.97))
-        big, small = thin * ratio, thin * (1 - ratio**3) ** (1 / 3)
-        side = rng.normal(size=3)
-        me = len(out) - 1
-        for r, angle in ((big, rng.uniform(0.1, 0.5)), (small, -rng.uniform(0.4, 1.2))):
-            if r >= smallest:
-                todo.append((end, _turned(along, float(angle), rng, side), float(r), me))
-    return out
-
-
-def depth_of(branches: list[Branch], widen: float = 0.0) -> Floats:
-    """Depth inside the tubes, mm; -9 and below is far outside."""
-    depth = np.full((SIZE,) * 3, -9.0, np.float32)
-    for branch in branches:
-        steps = np.linalg.norm(np.diff(branch.points, axis=0), axis=1)
-        way = np.concatenate([[0.0], np.cumsum(steps)])
-        step = max(0.7, 0.35 * float(branch.radii.min()))
-        at = np.linspace(0, way[-1], max(2, int(way[-1] / step) + 1))
-        radii = np.interp(at, way, branch.radii) + widen
-        points = np.stack([np.interp(at, way, branch.points[:, k]) for k in range(3)], 1)
-        reach = radii + 1.5
-        low = np.ceil((points - reach[:, None] - _AXIS[0]) / STEP_MM).astype(int).clip(0, SIZE)
-        high = np.floor((points + reach[:, None] - _AXIS[0]) / STEP_MM).astype(int) + 1
-        high = high.clip(0, SIZE)
-        for p, r, a, b in zip(points, radii, low, high, strict=True):
-            if (b <= a).any():
-                continue
-            z = (_AXIS[a[0] : b[0]] - p[0])[:, None, None]
-            y = (_AXIS[a[1] : b[1]] - p[1])[None, :, None]
-            x = (_AXIS[a[2] : b[2]] - p[2])[None, None, :]
-            part = depth[a[0] : b[0], a[1] : b[1], a[2] : b[2]]
-            np.maximum(part, (r - np.sqrt(z * z + y * y + x * x)).astype(np.float32), out=part)
-    return depth
-
-
-def filled(depth: Floats) -> Floats:
-    """Share of each voxel that is inside."""
-    return np.clip(depth / STEP_MM + 0.5, 0, 1)
-
-
-def ellipsoid(
-    rng: np.random.Generator, centre: NDArray[np.float64], low: float, high: float
-) -> Floats:
-    """Depth inside a lumpy ellipsoid."""
-    radii = rng.uniform(low, high, 3)
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    grid = np.stack(np.meshgrid(_AXIS, _AXIS, _AXIS, indexing="ij"), -1) - centre
-    way = np.linalg.norm((grid @ turn) / radii, axis=-1)
-    return ((1 - way) * radii.min()).astype(np.float32)
 
 
 def _blend(hu: Floats, share: Floats, value: Floats | float) -> None:
@@ -159,7 +77,7 @@ def _clots(arteries: list[list[Branch]], rng: np.random.Generator) -> list[Clot]
         tree = arteries[int(rng.integers(len(arteries)))]
         near = [
             k for k, b in enumerate(tree)
-            if np.abs(b.points[len(b.points) // 2]).max() < _HALF - 3 and b.radii.mean() > 1.0
+            if np.abs(b.points[len(b.points) // 2]).max() < HALF - 3 and b.radii.mean() > 1.0
         ]  # fmt: skip
         if not near:
             continue
@@ -173,7 +91,7 @@ def _clots(arteries: list[list[Branch]], rng: np.random.Generator) -> list[Clot]
             np.linspace(0, course.length_mm, len(course.points)),
             np.arange(len(course.points)),
         )
-        if np.abs(course.points[round(float(at))]).max() < _HALF - 2:
+        if np.abs(course.points[round(float(at))]).max() < HALF - 2:
             out.append(clot)
     return out
 
@@ -189,8 +107,8 @@ def _clot_share(clot: Clot) -> Floats:
 
 def _outside(rng: np.random.Generator) -> NDArray[np.float64]:
     """A point on a face of the window or a little inside of it."""
-    point = rng.uniform(-0.8, 0.8, 3) * _HALF
-    point[int(rng.integers(3))] = rng.choice([-1, 1]) * _HALF * rng.uniform(0.5, 1.1)
+    point = rng.uniform(-0.8, 0.8, 3) * HALF
+    point[int(rng.integers(3))] = rng.choice([-1, 1]) * HALF * rng.uniform(0.5, 1.1)
     return point
 
 
@@ -232,7 +150,7 @@ class Painter:
         rng = self.rng
         normal = rng.normal(size=3)
         normal /= np.linalg.norm(normal)
-        z, y, x = np.meshgrid(_AXIS, _AXIS, _AXIS, indexing="ij", sparse=True)
+        z, y, x = np.meshgrid(AXIS, AXIS, AXIS, indexing="ij", sparse=True)
         plane = (normal[0] * z + normal[1] * y + normal[2] * x).astype(np.float32)
         edge = float(rng.uniform(-20, 45)) if rng.random() < 0.65 else 99.0
         depth = plane - edge + smooth(rng, 4) * 6
@@ -259,8 +177,8 @@ class Painter:
         """Heart chambers, aorta: blood with a wall or an old thrombus, and plain soft tissue."""
         rng = self.rng
         for _ in range(int(rng.integers(0, 4))):
-            centre = rng.uniform(-1.1, 1.1, 3) * _HALF
-            at = tuple(np.clip(((centre + _HALF) / STEP_MM).astype(int), 0, SIZE - 1))
+            centre = rng.uniform(-1.1, 1.1, 3) * HALF
+            at = tuple(np.clip(((centre + HALF) / STEP_MM).astype(int), 0, SIZE - 1))
             if inner[at] < 4:
                 continue
             depth = ellipsoid(rng, centre, 8, 34)
@@ -392,8 +310,8 @@ def scanned(scene: Scene, rng: np.random.Generator) -> tuple[Floats, NDArray[np.
         when = np.clip(smooth(rng, 3)[:, :1, :1] + 0.3, 0, 0.55)
         hu += when * (ghost - hu)
     if rng.random() < 0.2:
-        centre = rng.uniform(-1.6, 1.6, 2) * _HALF
-        y, x = _AXIS[:, None] - centre[0], _AXIS[None, :] - centre[1]
+        centre = rng.uniform(-1.6, 1.6, 2) * HALF
+        y, x = AXIS[:, None] - centre[0], AXIS[None, :] - centre[1]
         wave = np.sin(np.arctan2(y, x) * rng.uniform(8, 40) + rng.uniform(0, 6))
         fall = np.exp(-np.hypot(y, x) / rng.uniform(15, 50))
         hu += (wave * fall * rng.uniform(20, 160)).astype(np.float32)[None]

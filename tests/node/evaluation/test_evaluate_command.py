@@ -15,35 +15,17 @@ from dicom_sr.common import ResultInput
 from dicom_sr.context import Predecessor
 from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from inference.series import describe_study
-from node import packages
-from node.cli.main import main
 from node.domain.finding import Status
 from tests.dicom_factory import instances
 from tests.dicom_sr.results import WHEN
 from tests.node.evaluation import cohorts
 from tests.node.evaluation.cohorts import Folder, Found, Said
-
-GOOD, FAILURES, REFUSED = 0, 1, 2
-CONFIGURATION = """\
-version: 1
-receiver: {{host: 127.0.0.1, peers: {{here: {{addresses: [127.0.0.1], any_ae_title: true}}}}}}
-storage: {{path: {path}, spare_segments: 0}}
-"""
-NODULE = "27925004 SCT"
+from tests.node.evaluation.evaluating import FAILURES, GOOD, NODULE, REFUSED, evaluate, prepared
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    (tmp_path / "appliance.yaml").write_text(CONFIGURATION.format(path=tmp_path / "var"))
-    return Folder(tmp_path)
-
-
-def evaluate(folder: Folder, rows: list[str], *arguments: str, head: str = "") -> int:
-    table = folder.reports.parent / "truth.csv"
-    table.write_text("\n".join([head or "StudyInstanceUID,finding,label", *rows]) + "\n")
-    cohort = [] if arguments and not arguments[0].startswith("-") else [str(folder.reports)]
-    config = folder.reports.parent / "appliance.yaml"
-    return main(["evaluate", *cohort, *arguments, "--truth", str(table), "--config", str(config)])
+    return prepared(tmp_path)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -319,49 +301,6 @@ def test_studies_may_be_named_by_their_accession_number(
     assert "two studies of the cohort have the number A-7" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("nowhere",), "nowhere: no such folder - name a folder of images or of reports, or write"),
-        (("ledger",), "has `serve` ever run"),
-        (("ledger", "--read"), "--read is about a folder, not about the ledger"),
-        (("--days", "3"), "--days is about the ledger, not about a folder"),
-        (("--run",), "holds no images to analyse"),
-        (("--by", "sight"), "--by sight: no such grouping - did you mean 'site'?"),
-        (("--model", "nodule"), "no result of model nodule for these studies; there are results"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_with_the_remedy(
-    folder: Folder,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    message: str,
-) -> None:
-    one = folder.study("a", Said())
-    code = evaluate(folder, [f"{one.study_uid},{NODULE},0"], *arguments)
-    assert message in capsys.readouterr().err
-    assert code == REFUSED
-
-
-def test_a_rule_that_is_none_is_refused_with_an_example(
-    folder: Folder, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        evaluate(folder, [], "--positive", "large")
-    assert ended.value.code == REFUSED
-    assert "'Skeletal muscle index at L3 < 38.5'" in capsys.readouterr().err
-
-
-def test_images_beside_reports_need_a_word(
-    folder: Folder, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one = folder.study("a", Said())
-    rows = [f"{one.study_uid},{NODULE},0"]
-    assert evaluate(folder, rows, str(folder.images.parent)) == REFUSED
-    assert "8 images and 1 reports - add --run" in capsys.readouterr().err
-    assert evaluate(folder, rows, str(folder.images.parent), "--read") == GOOD
-
-
 def test_a_header_is_no_formula_in_a_spreadsheet(folder: Folder) -> None:
     one = folder.study("a", Said(found=(Found(certainty=-5.0),)), site="=HYPERLINK(0)").study_uid
     out = folder.images.parent / "out"
@@ -381,36 +320,3 @@ def test_a_true_value_without_a_measurement_has_its_reason(
     assert evaluate(folder, [f"{one},8", f"{two},13"], head=head) == FAILURES
     told = "1 without nodule 1: Diameter (nodules): failed: out of memory"
     assert told in capsys.readouterr().out
-
-
-def test_a_package_that_cannot_be_read_leaves_out_its_own_model_only_and_is_named(
-    folder: Folder,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    broken = tmp_path / "models" / "broken"
-    broken.mkdir(parents=True)
-    (broken / "model.yaml").write_text("format: [\n")
-    monkeypatch.setattr(packages, "MODELS_FOLDER", tmp_path / "models")
-    good = folder.study("s", Said(found=(Found(certainty=90),)))
-    row = f"{good.study_uid},{NODULE},positive"
-    assert evaluate(folder, [row], "--json") == FAILURES
-    written = capsys.readouterr()
-    assert "model broken is left out, because its package cannot be read" in written.err
-    assert "model.yaml:" in written.err
-    assert {one["model"] for one in json.loads(written.out)["evaluations"]} == {"nodules"}
-    # Who asks about another model is not told of it.
-    assert evaluate(folder, [row], "--json", "--model", "nodules") == GOOD
-    assert "broken" not in capsys.readouterr().err
-
-
-def test_results_of_a_package_that_cannot_be_read_are_not_judged_without_its_thresholds(
-    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = tmp_path / "models" / "nodules"
-    broken.mkdir(parents=True)
-    (broken / "model.yaml").write_text("format: [\n")
-    monkeypatch.setattr(packages, "MODELS_FOLDER", tmp_path / "models")
-    good = folder.study("s", Said(found=(Found(certainty=90),)))
-    assert evaluate(folder, [f"{good.study_uid},{NODULE},positive"], "--json") == REFUSED

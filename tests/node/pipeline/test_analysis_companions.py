@@ -19,7 +19,8 @@ from node.domain.finding import Findings, Status, Tracked
 from node.domain.study import Instance, StackID, StudyUID
 from node.domain.verdict import Companion
 from node.pipeline import analysis
-from node.pipeline.analysis import AnalysisTask, StudyInput, analyse
+from node.pipeline.analysis import AnalysisTask, analyse
+from node.pipeline.others import StudyInput
 from node.pipeline.priors import PriorResult
 from node.pipeline.resident import ModelSetup
 from tests.dicom_factory import Person, ct_series, instances, write
