@@ -154,17 +154,16 @@ class Transfer:
             if not received:
                 return Handover()
             if place:
-                rest = self._placed(received)
-                view[: len(rest)] = rest
-                have = len(rest)
+                # May be longer than the buffer: a place holds more than that.
+                came = memoryview(self._placed(received))
             else:
-                have += received
-            handover = self._consume(view[:have])
+                came = view[: have + received]
+            handover = self._consume(came)
             if handover is not None:
                 return handover
             left = self._stream.left
             if left:
-                view[:left] = bytes(view[have - left : have])
+                view[:left] = bytes(came[len(came) - left :])
             have = left
 
     def _place(self) -> list[memoryview]:
