@@ -153,11 +153,8 @@ class Transfer:
                 continue
             if not received:
                 return Handover()
-            if place:
-                # May be longer than the buffer: a place holds more than that.
-                came = memoryview(self._placed(received))
-            else:
-                came = view[: have + received]
+            # What comes behind a place may be longer than the buffer.
+            came = memoryview(self._placed(received)) if place else view[: have + received]
             handover = self._consume(came)
             if handover is not None:
                 return handover
