@@ -63,8 +63,8 @@ $(FUZZ_STAMP): requirements/fuzz.txt requirements/dev.lock
 train: $(TRAIN_STAMP) ## train the networks of MODEL by its recipe
 	$(TRAIN_VENV)/bin/python -m models.$(MODEL).train $(ARGS)
 
-train-test: $(TRAIN_STAMP) ## the training recipe's own tests (needs PyTorch)
-	$(TRAIN_VENV)/bin/python -m pytest -q models/$(MODEL)/train $(ARGS)
+train-test: $(TRAIN_STAMP) ## the tests of all training recipes (need PyTorch)
+	$(TRAIN_VENV)/bin/python -m pytest -q $(wildcard models/*/train) models/recipe $(ARGS)
 
 $(TRAIN_STAMP): requirements/train.txt requirements/dev.lock
 	@test -x $(TRAIN_VENV)/bin/python || $(PYTHON) -m venv $(TRAIN_VENV)

@@ -12,7 +12,17 @@ from bench import acknowledgement, ingest
 from node.demo.simulated import simulate
 
 #: Each is a program of its own; those that need a peer that is not installed say so.
-PROGRAMS = ("volume", "decoding", "resampling", "windows", "monai", "overhead", "device", "plan")
+PROGRAMS = (
+    "volume",
+    "decoding",
+    "resampling",
+    "windows",
+    "monai",
+    "overhead",
+    "chest",
+    "device",
+    "plan",
+)
 REPORTS = {"ingest": ingest.report, "acknowledgement": acknowledgement.report}
 
 

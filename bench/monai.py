@@ -1,11 +1,12 @@
 """Sliding-window inference against MONAI with PyTorch eager, same network, same volume.
 
-    python -m bench.monai [--rounds 3] [--only compact]
+    python -m bench.monai [--rounds 3] [--only compact] [--providers cpu openvino]
 
-Needs PyTorch, MONAI, onnx, onnxscript and dynamic-network-architectures (the import
-environment); says so where they are missing. Weights are random. MONAI's
+Needs PyTorch, MONAI, onnx and onnxscript, and dynamic-network-architectures for the case
+`nnunet` (the import environment); says so where they are missing. Weights are random. MONAI's
 `sliding_window_inference` runs the PyTorch module; ours runs the same module as ONNX through
-the node's own engine, with MONAI's settings of windows. Both give labels.
+the node's own engine, with MONAI's settings of windows, on each runtime for the CPU that is
+installed. All give labels. How much of the time was the network's alone is told for each.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.ratios import interleaved, told
-from inference.engine import EngineOptions, open_network
+from bench.ratios import Timed, interleaved, told
+from inference.engine import EngineOptions, LoadedNetwork, open_network
+from inference.providers import probe
 from inference.windows import Windowing, run_labels
 from models.manifest import NetworkSpec, TensorSpec, Windows
 
-NEEDED = ("torch", "monai", "onnx", "onnxscript", "dynamic_network_architectures")
+NEEDED = ("torch", "monai", "onnx", "onnxscript")
+REFERENCE = "MONAI eager"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,7 @@ class Case:
 
     Attributes:
         target: largest ratio to MONAI that is wanted.
+        needs: a package that only this one takes.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Case:
     overlap: float
     weights: str
     target: float
+    needs: str = ""
 
 
 def _compact() -> Any:  # noqa: ANN401 - a torch.nn.Module
@@ -88,7 +95,7 @@ CASES = (
     Case(
         name="nnunet: PlainConvUNet 16 M, 64 cubed",
         make=_nnunet, classes=15, patch=(64, 64, 64), volume=(96, 96, 96),
-        overlap=0.5, weights="gaussian", target=0.7,
+        overlap=0.5, weights="gaussian", target=0.7, needs="dynamic_network_architectures",
     ),
 )  # fmt: skip
 
@@ -98,17 +105,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="")
-    parser.add_argument("--provider", default="cpu", help="cpu or openvino")
+    parser.add_argument(
+        "--providers", nargs="+", default=["cpu", "openvino"], choices=["cpu", "openvino"]
+    )
     options = parser.parse_args()
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = _missing(NEEDED)
     if missing:
         print(f"not measured: {', '.join(missing)} not installed here")
         return 0
     for case in CASES:
-        if case.name.startswith(options.only):
-            with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
-                _measure(case, options, Path(scratch))
+        if not case.name.startswith(options.only):
+            continue
+        if case.needs and _missing((case.needs,)):
+            print(f"not measured: {case.name}: {case.needs} not installed here")
+            continue
+        with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
+            _measure(case, options, Path(scratch))
     return 0
+
+
+def _missing(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if importlib.util.find_spec(name) is None]
 
 
 def _measure(case: Case, options: argparse.Namespace, scratch: Path) -> None:
@@ -120,27 +137,58 @@ def _measure(case: Case, options: argparse.Namespace, scratch: Path) -> None:
     torch.set_num_threads(threads)
     module = case.make().eval()
     spec = _exported(case, module, scratch)
-    network = open_network(spec, EngineOptions(providers=(options.provider,), threads=threads))
+    networks = _opened(spec, options.providers, threads)
     image = np.random.default_rng(0).random((1, *case.volume), np.float32)
     tensor = torch.from_numpy(image[np.newaxis])
     windowing = Windowing.of(spec.patch, spec.windows)
     labels: dict[str, NDArray[Any]] = {}
+    #: Seconds of the network alone, a round.
+    alone: dict[str, list[float]] = {}
 
     def eager() -> None:
+        timed = Timed(module)
         with torch.inference_mode():
             scores = sliding_window_inference(
-                tensor, case.patch, 1, module, overlap=case.overlap, mode=case.weights
+                tensor, case.patch, 1, timed, overlap=case.overlap, mode=case.weights
             )
-            labels["eager"] = scores.argmax(1)[0].numpy()
+            labels[REFERENCE] = scores.argmax(1)[0].numpy()
+        alone.setdefault(REFERENCE, []).append(timed.seconds)
 
-    def ours() -> None:
-        labels["vigie"] = run_labels(network.run, image, windowing)
+    def ours(name: str, network: LoadedNetwork) -> None:
+        timed = Timed(network.run)
+        labels[name] = run_labels(timed, image, windowing)
+        alone.setdefault(name, []).append(timed.seconds)
 
-    seconds = interleaved({"vigie": ours, "MONAI eager": eager}, options.rounds)
-    same = float(np.mean(labels["vigie"] == labels["eager"]))
-    print(f"{case.name}, volume {case.volume}, overlap {case.overlap}, {network.provider}")
-    print(told(seconds, reference="MONAI eager", target=f"at most {case.target:.2f}"))
-    print(f"  equal labels {same:.6f}", flush=True)
+    ways: dict[str, Callable[[], Any]] = {
+        name: partial(ours, name, network) for name, network in networks.items()
+    }
+    ways[REFERENCE] = eager
+    # Runtimes set themselves up at the first call; a node does that before it is ready.
+    interleaved(ways, 1)
+    alone.clear()
+    seconds = interleaved(ways, options.rounds)
+    print(f"{case.name}, volume {case.volume}, overlap {case.overlap}, {threads} threads")
+    print(told(seconds, reference=REFERENCE, target=f"at most {case.target:.2f}"))
+    for name, values in seconds.items():
+        share = statistics.median(
+            100 * one / whole for one, whole in zip(alone[name], values, strict=True)
+        )
+        same = float(np.mean(labels[name] == labels[REFERENCE]))
+        print(f"  {name:24} network alone {share:.0f} % of it; equal labels {same:.6f}")
+    print(flush=True)
+
+
+def _opened(spec: NetworkSpec, providers: Sequence[str], threads: int) -> dict[str, LoadedNetwork]:
+    """The network on each runtime, by what is printed for it."""
+    opened = {}
+    for word in providers:
+        lacks = probe().lacks(word)
+        if lacks:
+            print(f"not measured: {word}: {lacks}")
+            continue
+        network = open_network(spec, EngineOptions(providers=(word,), threads=threads))
+        opened[f"vigie, {word}"] = network
+    return opened
 
 
 def _exported(case: Case, module: Any, folder: Path) -> NetworkSpec:  # noqa: ANN401
@@ -164,7 +212,7 @@ def _exported(case: Case, module: Any, folder: Path) -> NetworkSpec:  # noqa: AN
         windows=Windows(
             overlap=case.overlap, weights=case.weights, least_weight=1e-3, starts="monai"
         ),
-        tolerance={"CPUExecutionProvider": 0.001},
+        tolerance={"CPUExecutionProvider": 0.001, "OpenVINO": 0.001},
     )
 
 

@@ -19,6 +19,22 @@ def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str,
     return seconds
 
 
+class Timed:
+    """A function, and the seconds that were spent in it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Nothing spent yet."""
+        self.seconds = 0.0
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it takes and gives
+        started = time.perf_counter()
+        try:
+            return self._function(*arguments)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
 def told(seconds: Mapping[str, list[float]], *, reference: str, target: str = "") -> str:
     """One line a way: median, spread, and its ratio to the reference."""
     lines = []

@@ -138,6 +138,15 @@ def _of_packages(appliance: Appliance, installed: Installed | None) -> dict[str,
                 origin=f"models/{name}/model.yaml (triage)",
                 meaning=(field.description or "") if field else "",
             )
+        if model.key_objects is None and isinstance(package, InstalledModel):
+            key = f"models.{name}.key_objects"
+            field = field_at(Appliance, ("models", name, "key_objects"))
+            settings[key] = Setting(
+                key=key,
+                value=_shown(package.key_objects),
+                origin=f"models/{name}/model.yaml",
+                meaning=(field.description or "") if field else "",
+            )
     return settings
 
 

@@ -12,6 +12,7 @@ class InstalledModel(Collection[str]):
 
     Attributes:
         triage: it looks for acute findings.
+        key_objects: it writes a Key Object Selection where the site says nothing.
         acute: acute finding -> the operating threshold from which on it counts.
         fault: why its `model.yaml` cannot be read, so that nothing more is known of it; or "".
         signed: it carries a signature, of whomever.
@@ -24,6 +25,7 @@ class InstalledModel(Collection[str]):
     fault: str = ""
     signed: bool = True
     uses: tuple[str, ...] = ()
+    key_objects: bool = False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.thresholds)

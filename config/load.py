@@ -45,12 +45,13 @@ def load_appliance(path: Path, installed_models: Installed) -> Appliance:
     return load(path, installed_models).appliance
 
 
-def load(path: Path, installed_models: Installed | None) -> Loaded:
+def load(path: Path, installed_models: Installed | None, option: str = "--config") -> Loaded:
     """The same, with the places of the values and the notes of migrations.
 
-    With None for the installed models, any model name is taken as installed.
+    With None for the installed models, any model name is taken as installed. `option` of the
+    command line names the file in remedies.
     """
-    document = parse_document(path)
+    document = parse_document(path, option)
     migrated = migrate(document)
     appliance, faults = validated(document, Appliance)
     draft = Draft(document, Appliance, faults)

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from config.messages import listed, refusal
 from config.package_networks import NetworkSection
+from config.package_region import region_faults
 from config.package_results import ResultsSection
 from config.package_steps import SPATIAL
 
@@ -49,6 +50,7 @@ def fault_of(
         _postprocess(pipeline, steps, results),
         _tensors(pipeline, networks, results),
         _raster(pipeline, networks, steps[1]),
+        region_faults(pipeline, _channels_out(networks[0]), steps, SPATIAL),
     )
     return next(faults, None)
 

@@ -124,6 +124,7 @@ class Package(Section):
     pipeline: Annotated[str, AfterValidator(_pipeline)]
     intended_use: Text
     triage: bool
+    key_objects: bool | None = None
     priority: Annotated[int, Field(ge=0)]
     limits: LimitsSection
     inputs: InputSection
@@ -137,6 +138,11 @@ class Package(Section):
     needs: dict[Name, Need] = Field(default_factory=dict)
     uses: tuple[Literal["anatomy"], ...] = ()
     source: SourceSection | None = None
+
+    @property
+    def with_key_objects(self) -> bool:
+        """Left out: acute tasks write them, the others do not."""
+        return self.triage if self.key_objects is None else self.key_objects
 
     @model_validator(mode="after")
     def _names_once(self) -> Package:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.messages import refusal
 from config.package_boxes import Boxes
+from config.package_region import RegionOfInterest
 from config.schema.base import Section
 
 Positive = Annotated[float, Field(gt=0)]
@@ -372,7 +373,8 @@ PreStep = Annotated[
     | SelectChannels
     | RepeatChannels
     | Windows
-    | Neighbours,
+    | Neighbours
+    | RegionOfInterest,
     Field(discriminator="step"),
 ]
 PostStep = Annotated[

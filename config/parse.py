@@ -27,7 +27,7 @@ from config.document import (
     shown,
 )
 from config.sections import Section, only, top_sections
-from config.source import read_text
+from config.source import read_text, right_file
 from config.syntax import Place, SyntaxFault, explain_yaml_error
 from node.domain.errors import ConfigError, ConfigFault
 
@@ -37,8 +37,8 @@ MAX_VALUES = 10_000
 MAX_NOT_READ = 20
 
 
-def parse_document(path: Path) -> Document:
-    """Read a file into a tree.
+def parse_document(path: Path, option: str = "--config") -> Document:
+    """Read a file into a tree; `option` of the command line names it in remedies.
 
     A top section that is not YAML costs its own keys only: the others are read, so that an
     operator is told every fault at once.
@@ -47,20 +47,20 @@ def parse_document(path: Path) -> Document:
         ConfigError: the file cannot be read, or is not YAML with keys at the top.
     """
     try:
-        text = read_text(path)
+        text = read_text(path, option)
     except SyntaxFault as fault:
         raise ConfigError(faults=[_as_fault(path, fault)]) from None
-    builder = _Builder(path, text)
+    builder = _Builder(path, text, option)
     try:
         return builder.document()
     except SyntaxFault as fault:
-        document = None if fault.whole_file else _by_sections(path, text)
+        document = None if fault.whole_file else _by_sections(path, text, option)
         if document is None:
             raise ConfigError(faults=[*builder.faults, _as_fault(path, fault)]) from None
         return document
 
 
-def _by_sections(path: Path, text: str) -> Document | None:
+def _by_sections(path: Path, text: str, option: str) -> Document | None:
     """The sections that are YAML by themselves, with a fault for each of the others.
 
     None where the fault cannot be pinned to a section, or nothing is left.
@@ -69,7 +69,7 @@ def _by_sections(path: Path, text: str) -> Document | None:
     broken: dict[Section, ConfigFault] = {}
     for section in sections:
         try:
-            _Builder(path, only(text, (section,))).document()
+            _Builder(path, only(text, (section,)), option).document()
         except SyntaxFault as fault:
             if section.holds(fault.place):
                 broken[section] = _as_fault(path, fault)
@@ -77,7 +77,7 @@ def _by_sections(path: Path, text: str) -> Document | None:
     if not broken or not any(section.key for section in good):
         return None
     try:
-        document = _Builder(path, only(text, good)).document()
+        document = _Builder(path, only(text, good), option).document()
     except SyntaxFault:
         return None
     return replace(
@@ -102,8 +102,9 @@ def _as_fault(path: Path, fault: SyntaxFault) -> ConfigFault:
 class _Builder:
     """Turns PyYAML's events into the tree; never builds a Python object from a tag."""
 
-    def __init__(self, path: Path, text: str) -> None:
+    def __init__(self, path: Path, text: str, option: str) -> None:
         self._path = path
+        self._option = option
         self._text = text
         self._loader = yaml.SafeLoader("")
         self.faults: list[ConfigFault] = []
@@ -140,7 +141,9 @@ class _Builder:
             raise SyntaxFault(
                 Place(1, 1),
                 "the file holds no settings",
-                "start from the appliance.yaml that came with Vigie",
+                "start from the appliance.yaml that came with Vigie"
+                if self._option == "--config"
+                else right_file(self._option),
             )
         self._next()  # document start
         node = self._node(0)
@@ -228,7 +231,7 @@ class _Builder:
             raise SyntaxFault(
                 place,
                 f"the file holds more than {MAX_VALUES:,} keys and values",
-                "check that --config names the right file",
+                right_file(self._option),
                 whole_file=True,
             )
 

@@ -10,19 +10,22 @@ from config.syntax import Place, SyntaxFault, place_of_index
 MAX_BYTES = 250_000
 
 
-def read_text(path: Path) -> str:
-    """The text of a file; raises SyntaxFault where it cannot be read."""
+def read_text(path: Path, option: str) -> str:
+    """The text of a file; raises SyntaxFault where it cannot be read.
+
+    `option`: of the command line, that names such a file; "" where a package brings it.
+    """
     start = Place(1, 1)
     try:
         if path.is_dir():
-            raise SyntaxFault(
-                start, "a folder, not a file", f"name the file: {path}/appliance.yaml"
-            )
+            inside = "/appliance.yaml" if option == "--config" else ""
+            remedy = f"name the file: {path}{inside}" if inside else f"name a file with {option}"
+            raise SyntaxFault(start, "a folder, not a file", remedy)
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SyntaxFault(
-            start, "no such file", "check the spelling, or give the file with --config FILE"
+            start, "no such file", f"check the spelling, or give the file with {option} FILE"
         ) from None
     except OSError as error:
         raise SyntaxFault(
@@ -34,20 +37,25 @@ def read_text(path: Path) -> str:
         raise SyntaxFault(
             start,
             f"the file is larger than {MAX_BYTES:,} bytes",
-            "check that --config names the right file",
+            right_file(option),
         )
-    return _decoded(raw)
+    return _decoded(raw, option)
 
 
-def _decoded(raw: bytes) -> str:
+def right_file(option: str) -> str:
+    """What to do where a file cannot be what it should be."""
+    if not option:
+        return "install the package again, whole"
+    return f"check that {option} names the right file"
+
+
+def _decoded(raw: bytes, option: str) -> str:
     if _is_utf16(raw):
         raise SyntaxFault(
             Place(1, 1), "the file is encoded as UTF-16", "save it again with the encoding UTF-8"
         )
     if b"\x00" in raw:
-        raise SyntaxFault(
-            Place(1, 1), "this is no text file", "check that --config names the right file"
-        )
+        raise SyntaxFault(Place(1, 1), "this is no text file", right_file(option))
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -29,17 +29,18 @@ from node.domain.errors import ConfigError, ConfigFault
 T = TypeVar("T", bound=BaseModel)
 
 
-def read_document(path: Path, schema: type[T]) -> T:
+def read_document(path: Path, schema: type[T], option: str = "--config") -> T:
     """Read a YAML file into a pydantic model.
 
     Scalars are taken strictly (no number from a quoted text, no boolean from yes); a validator
     refuses a value with `messages.refusal(why, remedy)` or `ValueError("why - remedy")`. The
-    folder of the file is in the validation context under "folder".
+    folder of the file is in the validation context under "folder". `option` of the command line
+    is named where the file itself is wrong.
 
     Raises:
         ConfigError: every fault in the file.
     """
-    document = parse_document(path)
+    document = parse_document(path, option)
     model, faults = validated(document, schema)
     if model is None or faults:
         raise ConfigError(faults=faults)

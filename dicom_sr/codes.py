@@ -91,6 +91,9 @@ PROCESSING_EQUIPMENT = _code("109102", "DCM", "Processing Equipment", "CID 7005"
 REJECTED_FOR_QUALITY = _code("113001", "DCM", "Rejected for Quality Reasons", "CID 7010")
 INCORRECT_WORKLIST_ENTRY = _code("113038", "DCM", "Incorrect Modality Worklist Entry", "CID 7010")
 
+# Title of key object selections
+OF_INTEREST = _code("113000", "DCM", "Of Interest", "CID 7010")
+
 # Derivation and purpose of reference of a secondary capture
 SOURCE_IMAGE = _code("121322", "DCM", "Source image for image processing operation", "CID 7202")
 

@@ -39,12 +39,15 @@ class Kind(IntEnum):
     REPORT = 1
     SEGMENTATION = 2
     CAPTURE = 3
-    STRUCTURE_SET = 4
+    #: 4 is taken by rejection notes.
+    KEY_OBJECTS = 5
+    STRUCTURE_SET = 6
 
     @property
     def word(self) -> str:
         """As a series description says it."""
-        return {1: "report", 2: "segmentation", 3: "summary", 4: "contours"}[self.value]
+        words = {1: "report", 2: "segmentation", 3: "summary", 5: "key images", 6: "contours"}
+        return words[self.value]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +179,7 @@ def finish(data_set: Dataset, work: ResultInput, kind: Kind, number: int = 1) ->
     data_set.ContentQualification = "RESEARCH" if work.context.is_research else "PRODUCT"
     if "DimensionOrganizationSequence" in data_set:
         _dimension_uid(data_set, derived_uid("dimension", data_set.SOPInstanceUID))
-    _private_schemes(data_set, work)
+    _coding_schemes(data_set, work)
     data_set.file_meta = file_meta(data_set)
 
 
@@ -269,16 +272,29 @@ def _dimension_uid(data_set: Dataset, uid: str) -> None:
         item.DimensionOrganizationUID = uid
 
 
-def _private_schemes(data_set: Dataset, work: ResultInput) -> None:
-    """Say whose every private coding scheme ("99...") is (PS3.3 C.12.1, PS3.16 8.2)."""
+#: Schemes of PS3.16 table 8-1 that older readers do not know: declared by their UID.
+DECLARED: Final = {
+    "RADELEMENT": ("1.2.840.10008.2.16.15", "RadElement", "RSNA and ACR, radelement.org"),
+}
+
+
+def _coding_schemes(data_set: Dataset, work: ResultInput) -> None:
+    """Say whose every private ("99...") or young coding scheme is (PS3.3 C.12.1, PS3.16 8.2)."""
     items = []
     for designator in sorted(set(_designators(data_set))):
-        if designator.startswith("99"):
-            item = Dataset()
-            item.CodingSchemeDesignator = designator
+        item = Dataset()
+        item.CodingSchemeDesignator = designator
+        if designator in DECLARED:
+            uid, name, organization = DECLARED[designator]
+            item.CodingSchemeUID = uid
+            item.CodingSchemeName = name
+            item.CodingSchemeResponsibleOrganization = organization
+        elif designator.startswith("99"):
             item.CodingSchemeName = "Private codes of the models that this node runs"
             item.CodingSchemeResponsibleOrganization = work.findings.model.manufacturer
-            items.append(item)
+        else:
+            continue
+        items.append(item)
     if items:
         data_set.CodingSchemeIdentificationSequence = items
 

@@ -11,7 +11,8 @@ from node.domain.errors import ResultError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predecessor:
-    """A report of ours that the new report replaces (PredecessorDocumentsSequence)."""
+    """An object that the new report refers to outside of its study: one that it replaces
+    (PredecessorDocumentsSequence), or one that it rests on."""
 
     study_uid: str
     series_uid: str
@@ -32,11 +33,14 @@ class ResultContext:
         configuration_digest: of the configuration the job ran under; part of every UID.
         series_number_base: series number is base + 10 x task + kind.
         patient_identity_on_pages: burn name, ID and birth date into the capture pages.
+        key_objects: write a Key Object Selection of the images that findings are marked on.
         content_time: aware; the same for every retry of a job, so that a repeated job
             writes the same bytes.
         predecessor: the reports this one replaces; empty for a first report.
         revision: instance number of a report that replaces others; None: one more than the
             newest of them.
+        other_evidence: of other studies, what the result rests on: the images of a prior and the
+            report about them (PertinentOtherEvidenceSequence).
         identity: values by keyword that take the place of those of the images.
         contours: segments come as an RT Structure Set too. Not in `repr`, from which UIDs are
             made: the other objects of a result are the same with and without it.
@@ -53,10 +57,12 @@ class ResultContext:
     responsible_person: str = ""
     series_number_base: int = 9000
     patient_identity_on_pages: bool = True
+    key_objects: bool = False
     content_time: datetime | None = None
     predecessor: tuple[Predecessor, ...] = ()
     revision: int | None = None
     identity: tuple[tuple[str, str], ...] = ()
+    other_evidence: tuple[Predecessor, ...] = ()
     contours: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -74,6 +74,8 @@ SPELT_OUT: Final = str.maketrans(
 )
 #: A character that no font has: what it looks like is how a missing glyph looks.
 MISSING: Final = "\uffff"
+#: Widths that are kept: lines are measured again and again while they are fitted.
+_MEASURED: Final = 1024
 
 
 @cache
@@ -105,6 +107,7 @@ def _drawable(character: str) -> str:
     return base if base.isascii() and base.isprintable() else "?"
 
 
+@lru_cache(_MEASURED)
 def text_width(text: str, size: int) -> int:
     """Advance width of one line, px."""
     return int(np.ceil(sum(font(each).getlength(run) for run, each, _ in _runs(text, size))))
@@ -208,20 +211,26 @@ class Canvas:
         self.draw.rounded_rectangle((x, y, x + side, y + side), radius=4, fill=colour)
 
     def picture(self, key: KeyImage, box: Box, letter_size: int) -> Box:
-        """The key image with its overlays, as large as fits the box in its true aspect.
-
-        The letters of its edges stand beside it: on the anatomy, an F could be read as a level.
+        """The part of a key image around its overlays, as large as fits the box.
 
         Returns:
             (left, top, right, bottom) that it covers with its letters, px.
         """
-        beside = max((text_width(letter, letter_size) for letter in key.edges[:2]), default=0)
-        aside = beside + 2 * LETTER_GAP if any(key.edges[:2]) else 0
-        # A capital has no descender: the room for it is the gap.
-        above = letter_size if any(key.edges[2:]) else 0
+        left, top, right, bottom = self.whole_picture(cropped(key), box, letter_size)
+        aside, above = _letter_room(key, letter_size)
+        return left - aside, top - above, right + aside, bottom + above
+
+    def whole_picture(self, key: KeyImage, box: Box, letter_size: int) -> Box:
+        """A key image with its overlays, as large as fits the box in its true aspect.
+
+        The letters of its edges stand beside it: on the anatomy, an F could be read as a level.
+
+        Returns:
+            (left, top, right, bottom) of the image itself, without its letters, px.
+        """
+        aside, above = _letter_room(key, letter_size)
         left, top, right, bottom = box
         left, top, right, bottom = left + aside, top + above, right - aside, bottom - above
-        key = cropped(key)
         rows, columns = key.pixels.shape
         height_mm = rows * key.pixel_mm[0]
         width_mm = columns * key.pixel_mm[1]
@@ -233,7 +242,7 @@ class Canvas:
         covered = (x, y, x + width, y + height)
         self._marks(key, covered, letter_size)
         self._letters(key, covered, letter_size)
-        return x - aside, y - above, x + width + aside, y + height + above
+        return covered
 
     def _marks(self, key: KeyImage, covered: Box, size: int) -> None:
         left, top, right, bottom = covered
@@ -258,6 +267,16 @@ class Canvas:
         for letter, (at, anchor) in zip(key.edges, places, strict=True):
             if letter:
                 self.on_image(at, letter, size, anchor)
+
+
+def _letter_room(key: KeyImage, size: int) -> tuple[int, int]:
+    """Room that the letters take at each side, and above and below, px."""
+    beside = max((text_width(letter, size) for letter in key.edges[:2]), default=0)
+    # A capital has no descender: the room for it is the gap.
+    return (
+        beside + 2 * LETTER_GAP if any(key.edges[:2]) else 0,
+        size if any(key.edges[2:]) else 0,
+    )
 
 
 def cropped(key: KeyImage) -> KeyImage:
@@ -317,11 +336,24 @@ def _blend(colours: NDArray[np.float32], overlay: Overlay, thickness: int) -> No
     height, width = colours.shape[:2]
     mask = Image.fromarray(overlay.mask.astype(np.uint8) * 255)
     smooth = np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR))
-    inside = smooth >= 128
+    box = _box(smooth >= 128)
+    if box is None:
+        return
+    # A pixel beyond the box is outside of the mask, as one beyond the border is.
+    inside = smooth[box] >= 128
+    part = colours[box]
     tint = np.asarray(overlay.colour, np.float32)
     if overlay.filled:
-        colours[inside] = (1 - FILL_ALPHA) * colours[inside] + FILL_ALPHA * tint
-    colours[inside & ~_eroded(inside, thickness)] = tint
+        np.copyto(part, (1 - FILL_ALPHA) * part + FILL_ALPHA * tint, where=inside[:, :, None])
+    np.copyto(part, tint, where=(inside & ~_eroded(inside, thickness))[:, :, None])
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """The rows and columns that hold a mask; None for an empty one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _eroded(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:

@@ -105,6 +105,7 @@ def _site(finding: Finding) -> sr.FindingSite:
     return sr.FindingSite(
         anatomic_location=as_code(finding.site),
         laterality=as_code(finding.laterality) if finding.laterality else None,
+        topographical_modifier=as_code(finding.topography) if finding.topography else None,
     )
 
 

@@ -28,6 +28,7 @@ from dicom_sr.drawing import (
     text_width,
     wrapped,
 )
+from dicom_sr.finding_table import MOST_PAGES, Table, TableLine, table_of
 from dicom_sr.wording import (
     NO_RESULT,
     STATUS_WORDS,
@@ -35,6 +36,7 @@ from dicom_sr.wording import (
     has_result,
     raised_digits,
     sentence,
+    short_answer,
     text_of,
 )
 from node.domain.finding import Findings, KeyImage, Status
@@ -97,11 +99,9 @@ class Row:
     colour: Colour | None = None
 
 
-def draw_pages(findings: Findings, frame: PageFrame) -> tuple[Page, ...]:
-    """A summary page, what does not fit on it, then one page for each key image."""
-    summaries = _Summary(findings, frame).pages()
-    pictures = [picture_page(frame, key) for key in findings.key_images]
-    return (*summaries, *pictures)
+def summary_pages(findings: Findings, frame: PageFrame) -> list[Page]:
+    """The summary page, and what does not fit on it."""
+    return _Summary(findings, frame).pages()
 
 
 def table_rows(findings: Findings) -> list[Row]:
@@ -116,8 +116,12 @@ def table_rows(findings: Findings) -> list[Row]:
             rows.append(Row(finding.tracking_identifier, "", colour))
         for item in finding.measurements:
             rows.append(Row(item.label, text_of(item), None if repeated else colour))
-    rows += [Row(item.label, text_of(item)) for item in findings.exam_measurements]
-    return rows
+    return rows + exam_rows(findings)
+
+
+def exam_rows(findings: Findings) -> list[Row]:
+    """The measurements of the whole exam."""
+    return [Row(item.label, text_of(item)) for item in findings.exam_measurements]
 
 
 def open_page(frame: PageFrame) -> Canvas:
@@ -238,13 +242,18 @@ class _Summary:
         if plain:
             self._paragraph(NO_RESULT, AMBER, NORMAL)
             self._paragraph(self._frame.images, QUIET, SMALL)
-        rows = table_rows(findings)
+        tabular = bool(findings.columns)
+        rows = exam_rows(findings) if tabular else table_rows(findings)
         # Without numbers the answers are the result; beside numbers they explain them.
-        if not rows:
+        if not rows or tabular:
             self._answers(NORMAL)
-        left_over = self._picture(findings.key_images[0], rows) if findings.key_images else rows
+        if tabular:
+            self._findings_table()
+            left_over = rows
+        else:
+            left_over = self._picture(findings.key_images[0], rows) if findings.key_images else rows
         self._table(left_over, (MARGIN, SIZE - MARGIN))
-        if rows:
+        if rows and not tabular:
             self._answers(SMALL)
         self._limits()
         self._turn()
@@ -330,14 +339,53 @@ class _Summary:
         if rows:
             self._y += 8
 
+    def _findings_table(self) -> None:
+        """One line for each finding; the headings again on each page that it goes on to."""
+        if not self._findings.findings:
+            return
+        table = table_of(self._findings, SIZE - 2 * MARGIN)
+        first = table.lines[0].height if table.lines else 0
+        self._room(LINE * (table.head.height + first) + 12)
+        self._table_line(table, table.head)
+        for line in table.lines:
+            before = len(self._pages)
+            self._room(LINE * line.height)
+            if len(self._pages) > before:
+                self._table_line(table, table.head)
+            self._table_line(table, line)
+        self._y += 10
+        if len(table.lines) > MOST_PAGES:
+            told = f"Only the first {MOST_PAGES} findings have a page of their own."
+            self._paragraph(told, AMBER, SMALL)
+
+    def _table_line(self, table: Table, line: TableLine) -> None:
+        is_head = line is table.head
+        if line.colour is not None:
+            self._canvas.chip((MARGIN, self._y + 6), 24, line.colour)
+        for start, cell in zip(table.starts, line.cells, strict=True):
+            for number, text in enumerate(cell):
+                at = (MARGIN + start, self._y + LINE * number)
+                self._canvas.text(at, text, SMALL, QUIET if is_head else TEXT)
+        self._y += LINE * line.height
+        if is_head:
+            self._canvas.rule(self._y, MARGIN, SIZE - MARGIN)
+            self._y += 8
+
     def _answers(self, size: int) -> None:
         for item in self._findings.exam_evaluations:
-            self._paragraph(answer_sentence(item), TEXT, size)
+            if not self._findings.columns:
+                self._paragraph(answer_sentence(item), TEXT, size)
+            else:
+                # The answer large, what explains it small: the table and the limits need room.
+                each = SMALL if isinstance(item.value, str) else size
+                self._paragraph(short_answer(item), TEXT, each)
 
     def _limits(self) -> None:
         if not self._findings.limits:
             return
-        self._room(3 * LINE)
+        # Never a heading at the foot of a page whose text begins on the next.
+        first = wrapped(raised_digits(self._findings.limits[0]), SMALL, SIZE - 2 * MARGIN)
+        self._room(10 + LINE + (SMALL + 8) * min(len(first), 8))
         self._canvas.rule(self._y, MARGIN, SIZE - MARGIN)
         self._y += 10
         self._canvas.text((MARGIN, self._y), "Limits", SMALL, BLUE)

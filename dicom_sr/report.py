@@ -7,18 +7,27 @@ least one, because viewers show nothing of a report with a group that has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from highdicom import sr
 from highdicom.sr import ContentSequence, RelationshipTypeValues
 from pydicom import Dataset
+from pydicom.uid import CTImageStorage
 
 from dicom_sr import codes
 from dicom_sr.codes import as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish
+from dicom_sr.context import Predecessor
 from dicom_sr.measurement_groups import frames_of, measurement_groups, text_item
-from dicom_sr.source import bare_reference, bare_references, classes, home_of, study_class
+from dicom_sr.source import (
+    bare_reference,
+    class_of,
+    classes,
+    home_of,
+    reference_to,
+    study_class,
+)
 from dicom_sr.wording import (
     CLEARED_COMMENT,
     NO_RESULT,
@@ -49,12 +58,12 @@ def write_report(
         ResultError: the findings cannot be expressed as a valid report.
     """
     results = [*captures, segmentation] if segmentation is not None else [*captures]
-    sources = [*bare_references(work.study, work.series), *_companions(work)]
     try:
+        content = _tree(work, segmentation)
         data_set: Dataset = sr.Comprehensive3DSR(
-            # highdicom looks the class of the first one up in its tables: never an odd source.
-            evidence=[*(_as_evidence(item, work) for item in results), *sources],
-            content=_tree(work, segmentation),
+            evidence=[_some_evidence(work, results)],
+            # Given the whole tree it would copy and parse it, as reading the report back does.
+            content=_empty_root(),
             series_instance_uid=work.series_uid(Kind.REPORT),
             series_number=work.series_number(Kind.REPORT),
             sop_instance_uid=work.object_uid(Kind.REPORT),
@@ -65,47 +74,80 @@ def write_report(
             is_verified=False,
             specific_character_set="ISO_IR 192",
         )
+        data_set.update(content)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ResultError(
             f"the findings cannot be written as a TID 1500 report: {error}",
             study_uid=work.study.study_uid,
             series_uid=work.series.series_uid,
         ) from error
+    data_set.CurrentRequestedProcedureEvidenceSequence = [_evidence(work, results)]
     if data_set.CompletionFlag == "PARTIAL":
         data_set.CompletionFlagDescription = clipped(work.findings.reason)
-    _predecessors(data_set, work)
+    _references(data_set, work)
     _request(data_set, work)
     finish(data_set, work, Kind.REPORT)
     return data_set
 
 
-def _companions(work: ResultInput) -> list[Dataset]:
-    """Images of other series of the study that the content refers to."""
+def _evidence(work: ResultInput, results: Sequence[Dataset]) -> Dataset:
+    """The results, every image of the series, and those of other series that the content names.
+
+    All are of one study (PS3.3 C.17.2, CurrentRequestedProcedureEvidenceSequence).
+    """
+    listed: dict[str, dict[str, str]] = {}
+    for result in results:
+        series = listed.setdefault(str(result.SeriesInstanceUID), {})
+        series[str(result.SOPInstanceUID)] = str(result.SOPClassUID)
     own = classes(work.series)
-    uids = [str(plane.sop_instance_uid) for plane in _referenced_planes(work)]
-    return [
-        bare_reference(work.study, home_of(work.study, work.series, uid), uid)
-        for uid in dict.fromkeys(uids)
-        if uid not in own
-    ]
+    listed.setdefault(str(work.series.series_uid), {}).update(own)
+    for plane in _referenced_planes(work):
+        uid = str(plane.sop_instance_uid)
+        if uid not in own:
+            home = home_of(work.study, work.series, uid)
+            series = listed.setdefault(str(home.series_uid), {})
+            series[uid] = classes(home).get(uid, class_of(home))
+    study = Dataset()
+    study.StudyInstanceUID = str(work.study.study_uid)
+    study.ReferencedSeriesSequence = [_listed(*item) for item in listed.items()]
+    return study
 
 
-def _as_evidence(result: Dataset, work: ResultInput) -> Dataset:
-    evidence = bare_reference(work.study, work.series, str(result.SOPInstanceUID))
-    evidence.SOPClassUID = result.SOPClassUID
-    evidence.SeriesInstanceUID = result.SeriesInstanceUID
+def _listed(series_uid: str, instances: Mapping[str, str]) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = series_uid
+    item.ReferencedSOPSequence = [reference_to(*pair) for pair in instances.items()]
+    return item
+
+
+def _some_evidence(work: ResultInput, results: Sequence[Dataset]) -> Dataset:
+    """What highdicom takes study and patient from; the list it makes of it is replaced.
+
+    It looks the class up in its tables: never an odd source's own.
+    """
+    known = results[0].SOPInstanceUID if results else work.series.planes[0].sop_instance_uid
+    evidence = bare_reference(work.study, work.series, str(known))
+    evidence.SOPClassUID = results[0].SOPClassUID if results else CTImageStorage
     return evidence
 
 
-def _predecessors(data_set: Dataset, work: ResultInput) -> None:
-    """What this report replaces (PS3.3 C.17.2, PredecessorDocumentsSequence)."""
+def _references(data_set: Dataset, work: ResultInput) -> None:
+    """What this report replaces, and what of other studies it rests on (PS3.3 C.17.2)."""
+    if work.context.predecessor:
+        data_set.PredecessorDocumentsSequence = _by_study(work.context.predecessor)
+    if work.context.other_evidence:
+        data_set.PertinentOtherEvidenceSequence = _by_study(work.context.other_evidence)
+
+
+def _by_study(objects: Sequence[Predecessor]) -> list[Dataset]:
+    """Hierarchical SOP Instance References (PS3.3 C.17.2.1)."""
     studies: dict[str, dict[str, list[Dataset]]] = {}
-    for old in work.context.predecessor:
+    for one in objects:
         reference = Dataset()
-        reference.ReferencedSOPClassUID = old.sop_class_uid
-        reference.ReferencedSOPInstanceUID = old.sop_instance_uid
-        series = studies.setdefault(old.study_uid, {})
-        series.setdefault(old.series_uid, []).append(reference)
+        reference.ReferencedSOPClassUID = one.sop_class_uid
+        reference.ReferencedSOPInstanceUID = one.sop_instance_uid
+        series = studies.setdefault(one.study_uid, {})
+        series.setdefault(one.series_uid, []).append(reference)
     items = []
     for study_uid, by_series in studies.items():
         item = Dataset()
@@ -117,8 +159,7 @@ def _predecessors(data_set: Dataset, work: ResultInput) -> None:
             entry.ReferencedSOPSequence = references
             item.ReferencedSeriesSequence.append(entry)
         items.append(item)
-    if items:
-        data_set.PredecessorDocumentsSequence = items
+    return items
 
 
 def _request(data_set: Dataset, work: ResultInput) -> None:
@@ -141,10 +182,16 @@ def _request(data_set: Dataset, work: ResultInput) -> None:
     data_set.ReferencedRequestSequence = [item]
 
 
-def _tree(work: ResultInput, segmentation: Dataset | None) -> Dataset:
+def _empty_root() -> sr.ContainerContentItem:
     root = sr.ContainerContentItem(
         name=as_code(codes.IMAGING_MEASUREMENT_REPORT), template_id="1500"
     )
+    root.ContentSequence = ContentSequence()
+    return root
+
+
+def _tree(work: ResultInput, segmentation: Dataset | None) -> Dataset:
+    root = _empty_root()
     content = ContentSequence()
     content.extend(sr.LanguageOfContentItemAndDescendants(_english()))
     content.extend(_observer(work))

@@ -10,7 +10,8 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_sr import codes
 from dicom_sr.common import Kind, ResultInput, clipped, code_item, date_or_nothing, finish
-from dicom_sr.page import SIZE, Page, PageFrame, draw_pages
+from dicom_sr.page import SIZE, Page, PageFrame
+from dicom_sr.pages import draw_pages
 from dicom_sr.source import study_class
 from node.domain.study import Patient
 

@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from dicom_sr.codes import ARTIFICIAL_INTELLIGENCE, as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish, person_name
-from dicom_sr.source import bare_references, with_geometry
+from dicom_sr.source import classes, reference_to, with_geometry
 from node.domain.errors import ResultError
 from node.domain.finding import Segment
 from node.domain.label_map import LabelMask
@@ -89,14 +89,8 @@ def write_segmentation(work: ResultInput) -> Dataset | None:
 
 def _list_whole_series(data_set: Dataset, work: ResultInput) -> None:
     """Name every image of the source series, also those without a mark (PS3.3 C.12.2)."""
-    references = []
-    for image in bare_references(work.study, work.series):
-        reference = Dataset()
-        reference.ReferencedSOPClassUID = image.SOPClassUID
-        reference.ReferencedSOPInstanceUID = image.SOPInstanceUID
-        references.append(reference)
     item = Dataset()
-    item.ReferencedInstanceSequence = references
+    item.ReferencedInstanceSequence = [reference_to(*one) for one in classes(work.series).items()]
     item.SeriesInstanceUID = str(work.series.series_uid)
     data_set.ReferencedSeriesSequence = [item]
 

@@ -176,12 +176,12 @@ def _reference(study: CompletedStudy, series: Series, instance_uid: str, class_u
     return image
 
 
-def bare_references(study: CompletedStudy, series: Series) -> list[Dataset]:
-    """One bare reference for each image of the series, in the order of the instances."""
-    return [
-        _reference(study, series, instance_uid, class_uid)
-        for instance_uid, class_uid in classes(series).items()
-    ]
+def reference_to(instance_uid: str, class_uid: str) -> Dataset:
+    """An item that refers to an instance (PS3.3 table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = class_uid
+    item.ReferencedSOPInstanceUID = instance_uid
+    return item
 
 
 def with_geometry(study: CompletedStudy, series: Series, plane: Plane) -> Dataset | None:

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from node.domain.finding import CodedConcept, Contour, Finding, Findings, Tracked, derived_uid
+from node.domain.finding import (
+    CodedConcept,
+    Contour,
+    Finding,
+    Findings,
+    KeyImage,
+    Tracked,
+    derived_uid,
+)
 from node.domain.study import Series, SeriesGeometry
 
 #: Category of findings that are known by their place (PS3.16 CID 7150).
@@ -48,6 +56,7 @@ def keep_tracking(findings: Findings, series: Series, earlier: Sequence[Tracked]
     taken = {earlier[match].tracking_uid for match in matches.values()}
     spent = {item.tracking_uid for item in earlier}
     renamed: dict[str, tuple[str, str]] = {}
+    names: dict[str, tuple[str, str]] = {}
     kept: list[Finding] = []
     for index, finding in enumerate(findings.findings):
         uid, identifier = finding.tracking_uid, finding.tracking_identifier
@@ -58,10 +67,12 @@ def keep_tracking(findings: Findings, series: Series, earlier: Sequence[Tracked]
             identifier = _free(identifier, {item.identifier for item in earlier}, kept)
             uid = derived_uid("tracking", uid, "another", *sorted(taken), str(index))
         renamed[finding.tracking_uid] = (uid, identifier)
+        names[finding.tracking_uid] = (finding.tracking_identifier, identifier)
         kept.append(replace(finding, tracking_uid=uid, tracking_identifier=identifier))
     segments = tuple(
         replace(
             segment,
+            label=_relabelled(segment.label, names[segment.tracking_uid]),
             tracking_uid=renamed[segment.tracking_uid][0],
             tracking_identifier=renamed[segment.tracking_uid][1],
         )
@@ -69,7 +80,32 @@ def keep_tracking(findings: Findings, series: Series, earlier: Sequence[Tracked]
         else segment
         for segment in findings.segments
     )
-    return replace(findings, findings=tuple(kept), segments=segments)
+    pictures = tuple(
+        _of_the_same(key, renamed[key.tracking_uid][0], names[key.tracking_uid])
+        if key.tracking_uid in renamed
+        else key
+        for key in findings.key_images
+    )
+    return replace(findings, findings=tuple(kept), segments=segments, key_images=pictures)
+
+
+def _of_the_same(key: KeyImage, uid: str, names: tuple[str, str]) -> KeyImage:
+    """A picture of a finding whose identifiers changed: it stays on the page of its finding."""
+    return replace(
+        key,
+        tracking_uid=uid,
+        caption=_relabelled(key.caption, names),
+        overlays=tuple(
+            replace(overlay, label=_relabelled(overlay.label, names)) for overlay in key.overlays
+        ),
+    )
+
+
+def _relabelled(text: str, names: tuple[str, str]) -> str:
+    """A label that begins with the name of its finding, with the name that it has now."""
+    before, now = names
+    rest = text.removeprefix(before)
+    return now + rest if rest != text and not rest[:1].isalnum() else text
 
 
 def _match(places: dict[int, Tracked], earlier: Sequence[Tracked]) -> dict[int, int]:

@@ -19,6 +19,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
+    KeyObjectSelectionDocumentStorage,
     RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -72,6 +73,14 @@ TYPE_1_OF_CLASS: Final = {
         "ConceptNameCodeSequence",
         "ContentSequence",
         "ContentTemplateSequence",
+        "CurrentRequestedProcedureEvidenceSequence",
+    ),
+    KeyObjectSelectionDocumentStorage: (
+        "ContentDate",
+        "ContentTime",
+        "ValueType",
+        "ConceptNameCodeSequence",
+        "ContentSequence",
         "CurrentRequestedProcedureEvidenceSequence",
     ),
     SegmentationStorage: (
@@ -144,12 +153,15 @@ FROM_THE_SOURCE: Final = frozenset(
 UID_FORM: Final = re.compile(r"[0-9]+(\.(0|[1-9][0-9]*))*")
 
 
-def validate(objects: Sequence[Dataset], study: CompletedStudy) -> None:
+def validate(objects: Sequence[Dataset], study: CompletedStudy) -> dict[str, bytes]:
     """Check the objects of one result, singly and together.
 
     Args:
         objects: as `write_results` returned them.
         study: the study that they belong to.
+
+    Returns:
+        Each object by its SOP Instance UID as the DICOM file (PS3.10) that was read back.
 
     Raises:
         ResultError: with every fault that was found; nothing of the result may be sent.
@@ -163,8 +175,9 @@ def validate(objects: Sequence[Dataset], study: CompletedStudy) -> None:
         faults += [f"{name}: {fault}" for fault in _references(data_set, known)]
         if data_set.get("SOPClassUID") in REPORTS:
             faults += [f"{name}: {fault}" for fault in report_faults(data_set, study)]
+    files: dict[str, bytes] = {}
     if not faults:
-        faults += _read_back(objects)
+        files, faults = _read_back(objects)
     if faults:
         log.error("results.invalid", study_uid=study.study_uid, faults=faults[:20])
         raise ResultError(
@@ -173,6 +186,7 @@ def validate(objects: Sequence[Dataset], study: CompletedStudy) -> None:
             + " - report this to the maker of the node",
             study_uid=study.study_uid,
         )
+    return files
 
 
 def validate_alone(objects: Sequence[Dataset]) -> None:
@@ -187,7 +201,7 @@ def validate_alone(objects: Sequence[Dataset]) -> None:
         for check in (_attributes, _values, _codes, _pixels)
         for fault in check(data_set)
     ]
-    faults += [] if faults else _read_back(objects)
+    faults += [] if faults else _read_back(objects)[1]
     if faults:
         log.error("results.invalid", faults=faults[:20])
         raise ResultError(
@@ -329,20 +343,22 @@ def _references(data_set: Dataset, known: dict[str, set[str]]) -> Iterator[str]:
             yield from _references(item, known)
 
 
-def _read_back(objects: Sequence[Dataset]) -> list[str]:
-    """Encode, decode, and parse what highdicom can parse."""
+def _read_back(objects: Sequence[Dataset]) -> tuple[dict[str, bytes], list[str]]:
+    """Encode, decode, and parse what highdicom can parse; the files, and what was wrong."""
+    files: dict[str, bytes] = {}
     faults = []
     for data_set in objects:
         reader = _reader(data_set)
         stream = BytesIO()
         try:
             data_set.save_as(stream, enforce_file_format=True)
+            files[str(data_set.SOPInstanceUID)] = stream.getvalue()
             stream.seek(0)
             reader(stream)
         except (ValueError, TypeError, AttributeError, KeyError, IndexError, OSError) as error:
             # The message may quote a value of the patient: its kind is enough.
             faults.append(f"{_name(data_set)}: cannot be read back ({type(error).__name__})")
-    return faults
+    return files, faults
 
 
 def _reader(data_set: Dataset) -> Callable[[BytesIO], object]:

@@ -22,6 +22,8 @@ UNIT_TEXT: Final = {
     "1": "",
     "g/ml{SUVbw}": "SUVbw",
     "cm2/m2": "cm²/m²",
+    "d": "days",
+    "{ratio}": "",
 }
 
 #: (272519000, SCT, Absent)
@@ -84,6 +86,18 @@ def answer_sentence(item: Evaluation) -> str:
         name = item.name.meaning
         return f"No {name[:1].lower()}{name[1:]} detected"
     return f"{item.name.meaning}: {item.value.meaning}"
+
+
+def answer_text(item: Evaluation) -> str:
+    """The answer alone, without its question."""
+    return item.value if isinstance(item.value, str) else item.value.meaning
+
+
+def short_answer(item: Evaluation) -> str:
+    """The answer, with its question only where it does not speak for itself."""
+    text = answer_text(item)
+    speaks = text.endswith(".") or text.lower().startswith(item.name.meaning.lower())
+    return text if isinstance(item.value, str) and speaks else answer_sentence(item)
 
 
 def status_sentence(findings: Findings) -> str:

@@ -8,6 +8,7 @@ from pydicom import Dataset
 
 from dicom_sr.common import ResultInput
 from dicom_sr.context import Predecessor, ResultContext
+from dicom_sr.key_objects import write_key_objects
 from dicom_sr.report import write_report
 from dicom_sr.rtstruct import why_no_structure_set, write_structure_set
 from dicom_sr.secondary_capture import write_captures
@@ -23,9 +24,9 @@ def write_results(
 ) -> tuple[Dataset, ...]:
     """Every result object of one task on one study; never empty.
 
-    The capture pages come first, then the segmentation (where there is one) and the structure
-    set (where the site asked for it), and last the report, which refers to pages and
-    segmentation. The same arguments give the same bytes.
+    The capture pages come first, then the segmentation and the structure set (each where there is
+    one, and the site asked for the set), the key object selection, and the report last. The same
+    arguments give the same bytes.
 
     Args:
         findings: of any status; "not eligible" and "failed" are reported too.
@@ -45,5 +46,6 @@ def write_results(
     segmentation = write_segmentation(work)
     report = write_report(work, segmentation, captures)
     structure_set = write_structure_set(work)
-    middle = [item for item in (segmentation, structure_set) if item is not None]
+    selection = write_key_objects(work, captures)
+    middle = tuple(item for item in (segmentation, structure_set, selection) if item is not None)
     return (*captures, *middle, report)

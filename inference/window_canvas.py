@@ -29,6 +29,7 @@ class Canvas:
         classes: int,
         plain: bool,
         height: int | None = None,
+        weighed: bool = True,
     ) -> None:
         """Nothing is summed yet.
 
@@ -37,9 +38,14 @@ class Canvas:
             weights: of a window in the resolution of its output; their type is that of the sums.
             plain: no two windows share a voxel, so that weights are left out.
             height: planes that are held at a time; None for all.
+            weighed: the weights are summed as well; False where only the largest class is asked
+                for, which they do not change.
         """
         self._weights = weights
         self._plain = plain
+        self._weighed = weighed
+        #: Times 1 is what it was.
+        self._uniform = bool((weights == 1).all())
         #: Output voxels for each voxel of the image.
         self._scale = tuple(out / size for out, size in zip(weights.shape, window, strict=True))
         outer = [int(size * scale) for size, scale in zip(length, self._scale, strict=True)]
@@ -47,7 +53,8 @@ class Canvas:
         self.base = 0
         self.sums = np.zeros((held, classes, *outer[1:]), weights.dtype)
         self.total = np.zeros((held, *outer[1:]), weights.dtype)
-        self._product = np.empty((weights.shape[0], classes, *weights.shape[1:]), np.float32)
+        #: (class, *rest) of one plane, which stays in the processor's cache.
+        self._product = np.empty((classes, *weights.shape[1:]), np.float32)
 
     def scaled(self, box: tuple[slice, ...]) -> tuple[slice, ...]:
         """A box of the image in the resolution of the output."""
@@ -67,10 +74,13 @@ class Canvas:
             self.sums[(planes, slice(None), *rest)] = output
             self.total[(planes, *rest)] = 1
             return
-        np.multiply(output, self._weights[:, np.newaxis], out=self._product)
-        target = self.sums[(planes, slice(None), *rest)]
-        np.add(target, self._product, out=target, casting="same_kind")
-        self.total[(planes, *rest)] += self._weights
+        for scores, weights, plane in zip(output, self._weights, self.sums[planes], strict=True):
+            target, counted = plane[(slice(None), *rest)], scores
+            if not self._uniform:
+                counted = np.multiply(scores, weights, out=self._product)
+            np.add(target, counted, out=target, casting="same_kind")
+        if self._weighed:
+            self.total[(planes, *rest)] += self._weights
 
     def finish(self, end: int) -> Iterator[tuple[int, Floats, Floats]]:
         """Give away the planes before `end`, to which nothing is added any more.
@@ -82,7 +92,7 @@ class Canvas:
         while self.base < end:
             done = min(end - self.base, held)
             yield self.base, self.sums[:done], self.total[:done]
-            for array in (self.sums, self.total):
+            for array in (self.sums, self.total) if self._weighed else (self.sums,):
                 if done < held:
                     _move_up(array, done)
                 array[held - done :] = 0

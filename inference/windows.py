@@ -162,7 +162,7 @@ def run_labels(
     """
     plan = Plan.of_volume(image, windowing, region)
     labels: Any = None
-    for start, sums, _ in _slabs(infer, plan, windowing, watch):
+    for start, sums, _ in _slabs(infer, plan, windowing, watch, weighed=False):
         if labels is None:
             labels = np.empty(plan.spatial, label_type(sums.shape[1]))
         # Dividing all classes by one weight does not change which is highest.
@@ -219,7 +219,7 @@ def _is_plain(plan: Plan, windowing: Windowing) -> bool:
 
 
 def _slabs(
-    infer: Infer, plan: Plan, windowing: Windowing, watch: Watch | None
+    infer: Infer, plan: Plan, windowing: Windowing, watch: Watch | None, *, weighed: bool = True
 ) -> Iterator[tuple[int, NDArray[np.floating], NDArray[np.floating]]]:
     """First plane, (plane, class, *rest) sums and (plane, *rest) weights of finished planes."""
     canvas: Canvas | None = None
@@ -232,6 +232,7 @@ def _slabs(
                 classes=len(output),
                 plain=_is_plain(plan, windowing),
                 height=plan.window[0],
+                weighed=weighed,
             )
         yield from canvas.finish(corner[0])
         canvas.add(corner, np.moveaxis(output, 0, 1))

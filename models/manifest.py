@@ -218,6 +218,7 @@ class ModelManifest:
     Attributes:
         folder: where it lies. pipeline: dotted module that holds `analyse`, or the name of a
             built-in pipeline.
+        key_objects: a Key Object Selection is written with its findings by default.
         triage: True for acute tasks: "not eligible" is then reported as an object by default.
         priority: default order of its jobs, smaller first.
         job_time_limit_s / job_memory_mb: limits of one job in the worker.
@@ -249,3 +250,4 @@ class ModelManifest:
     results: Results | None = None
     needs: Mapping[str, Need] = field(default_factory=dict)
     uses: tuple[str, ...] = ()
+    key_objects: bool = False

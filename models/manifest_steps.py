@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from models.manifest_boxes import Boxes
+from models.manifest_region import RegionOfInterest
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 Grid = Literal["monai", "nnunet", "zoom"]
@@ -350,6 +351,7 @@ PreStep = (
     | RepeatChannels
     | Windows
     | Neighbours
+    | RegionOfInterest
 )
 #: Behind it.
 PostStep = (

@@ -56,6 +56,8 @@ FIRST_COLUMN = {
     "pipeline": "a word of this page, or `models.NAME.MODULE` for MODULE.py with `analyse`.",
     "intended_use": "for what and for whom; goes into the card and into `models list`.",
     "triage": "true for acute tasks: 'not eligible' is reported as an object then.",
+    "key_objects": "true: a Key Object Selection of the marked images is written too; left out: as "
+    "`triage`.",
     "priority": "order of its jobs, smaller first.",
     "limits": "of one job.",
     "inputs": "which series it was made for.",

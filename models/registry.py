@@ -143,6 +143,7 @@ def read_manifest(folder: Path) -> ModelManifest:
         results=None if package.results is None else results_of(package.results),
         needs=dict(package.needs),
         uses=package.uses,
+        key_objects=package.with_key_objects,
     )
 
 
@@ -168,7 +169,7 @@ def read_package(folder: Path) -> Package:
         raise ModelError(
             f"{path} {kind}; name the folder of a package, or install the package again, whole"
         )
-    return read_document(path, Package)
+    return read_document(path, Package, "")
 
 
 def listed_files(package: Package) -> tuple[tuple[str, str], ...]:

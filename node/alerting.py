@@ -57,7 +57,9 @@ class Alerting:
         judge = FindingAlerts(ledger, finding_rules(appliance), versions)
         core.scheduler.on_settled = judge.settled
         self._troubles = TroubleAlerts(
-            ledger, event_rules(appliance), lambda: troubles_of(core, models_out)
+            ledger,
+            event_rules(appliance),
+            lambda: troubles_of(core, models_out, core.roster.fallen_back),
         )
         self._troubles.on_queued = self.wake
 

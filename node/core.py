@@ -60,6 +60,7 @@ from node.settings import (
     routes_of,
     segment_settings,
     shares_device,
+    unwanted_kinds,
     watermark,
 )
 from node.trying import trial
@@ -118,6 +119,7 @@ class Core:
         self._address = _socket() if shares_device(appliance) else None
         self.device = self._device()
         self.roster = self._roster(unread)
+        manifests = {route.manifest.identity.name: route.manifest for route in self.routes}
         self.scheduler = Scheduler(
             self.ledger,
             self.workers,
@@ -125,8 +127,9 @@ class Core:
             SchedulerSettings(
                 owner=f"{os.getpid()}-{uuid.uuid4().hex[:8]}",
                 results_folder=self.results_folder,
-                context=lambda model: result_context(appliance, model),
+                context=lambda model: result_context(appliance, manifests[model]),
                 noting=noting_destinations(appliance),
+                unwanted=unwanted_kinds(appliance),
                 limits=lambda manifest: job_limits(appliance, manifest),
             ),
             self.metrics,

@@ -8,7 +8,19 @@ from pathlib import Path
 
 from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.uid import RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import (
+    KeyObjectSelectionDocumentStorage,
+    RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+_KINDS = {
+    SecondaryCaptureImageStorage: "capture",
+    SegmentationStorage: "segmentation",
+    RTStructureSetStorage: "structure set",
+    KeyObjectSelectionDocumentStorage: "key-images",
+}
 
 
 def lay_out(files: Iterable[Path], out: Path) -> list[Path]:
@@ -76,10 +88,5 @@ def _meaning(item: Dataset, keyword: str) -> str:
 
 
 def _kind(data_set: Dataset) -> str:
-    if data_set.SOPClassUID == SecondaryCaptureImageStorage:
-        return "capture"
-    if data_set.SOPClassUID == SegmentationStorage:
-        return "segmentation"
-    if data_set.SOPClassUID == RTStructureSetStorage:
-        return "structure set"
-    return "report" if "ContentSequence" in data_set else "object"
+    other = "report" if "ContentSequence" in data_set else "object"
+    return _KINDS.get(data_set.SOPClassUID, other)

@@ -33,6 +33,7 @@ def _installed(path: Path) -> InstalledModel:
         signed=path.with_name(SIGNATURE_NAME).is_file(),
         thresholds=tuple(package.thresholds),
         triage=package.triage,
+        key_objects=package.with_key_objects,
         acute={
             name: package.thresholds[acute.threshold]
             for name, acute in package.acute_findings.items()

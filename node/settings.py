@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from inference.backends.base import TritonSettings
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from models.signature import Trust
+from node.configuration_digest import configuration_digest, with_uses
 from node.domain.addresses import authority
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -35,6 +35,7 @@ from node.pipeline.resident import ModelSetup
 from node.pipeline.roster import RosterSettings
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of, with_needs
+from node.pipeline.writing import KEY_IMAGES
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
@@ -69,7 +70,7 @@ def routes_of(
                 rules=naming,
                 priority=manifest.priority if model.priority is None else model.priority,
                 report_not_eligible=manifest.triage if reported is None else reported,
-                configuration_digest=_with_uses(
+                configuration_digest=with_uses(
                     configuration_digest(appliance, name), manifest, manifests
                 ),
             )
@@ -77,32 +78,11 @@ def routes_of(
     return tuple(routes)
 
 
-def _with_uses(digest: str, manifest: ModelManifest, manifests: Mapping[str, ModelManifest]) -> str:
-    """The digest of a configuration, with the packages that the model builds on."""
-    used = [manifests[name].identity.digest for name in manifest.uses if name in manifests]
-    if not used:
-        return digest
-    return hashlib.sha256("\n".join([digest, *used]).encode()).hexdigest()
-
-
-def configuration_digest(appliance: Appliance, model: str) -> str:
-    """Hex digest of every configured value that changes a result object of the model."""
-    relevant: dict[str, object] = {
-        "node": appliance.node.model_dump(mode="json", exclude={"time_zone"}),
-        "results": appliance.results.model_dump(mode="json"),
-        "thresholds": dict(appliance.models[model].thresholds),
-        "version": VERSION,
-    }
-    if appliance.models[model].contours:
-        # Not there where it is not asked for: results that stand stay as they are.
-        relevant["contours"] = True
-    text = json.dumps(relevant, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def result_context(appliance: Appliance, model: str) -> ResultContext:
-    """How results are signed and labelled."""
+def result_context(appliance: Appliance, manifest: ModelManifest) -> ResultContext:
+    """How results are signed and labelled, and what is written of them."""
     node, results = appliance.node, appliance.results
+    model = manifest.identity.name
+    wanted = appliance.models[model].key_objects
     return ResultContext(
         software_version=VERSION,
         serial_number=node.device_serial,
@@ -115,6 +95,7 @@ def result_context(appliance: Appliance, model: str) -> ResultContext:
         series_number_base=results.series_number_base,
         patient_identity_on_pages=results.patient_identity_on_pages,
         contours=appliance.models[model].contours,
+        key_objects=manifest.key_objects if wanted is None else wanted,
     )
 
 
@@ -185,6 +166,23 @@ def noting_destinations(appliance: Appliance) -> frozenset[str]:
     return frozenset(
         name for name, entry in appliance.destinations.items() if entry.rejection_notes
     )
+
+
+#: Kinds of objects, as the ledger calls them, by the word of the configuration.
+_KINDS = {
+    "report": "report",
+    "segmentation": "segmentation",
+    "pages": "secondary capture",
+    "key_images": KEY_IMAGES,
+}
+
+
+def unwanted_kinds(appliance: Appliance) -> Mapping[str, frozenset[str]]:
+    """Kinds of objects that a destination does not get, by its name."""
+    return {
+        name: frozenset(kind for word, kind in _KINDS.items() if word not in entry.objects)
+        for name, entry in appliance.destinations.items()
+    }
 
 
 def watermark(appliance: Appliance) -> Watermark:

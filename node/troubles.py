@@ -16,12 +16,15 @@ ALERT_WAITS_S = 900.0
 
 
 def troubles_of(
-    core: Core, models_out: Callable[[], Mapping[str, str]]
+    core: Core,
+    models_out: Callable[[], Mapping[str, str]],
+    fallen_back: Callable[[], Mapping[str, str]] = dict,
 ) -> Mapping[tuple[str, str], str]:
     """(event, what it is about) -> what happened and what to do.
 
     Args:
         models_out: models that are out of service, with the cause.
+        fallen_back: models that serve, but not on the provider that they should, with the cause.
     """
     found: dict[tuple[str, str], str] = {}
     refusal = core.store.refusal()
@@ -60,6 +63,11 @@ def troubles_of(
         found["alert_not_taken", about] = detail
     for name, cause in models_out().items():
         found["model_out_of_service", name] = cause
+    for name, told in fallen_back().items():
+        found["provider_failed", name] = (
+            f"{told}; what comes now is right, but later: mend the GPU's software, then "
+            f"`python -m node models golden {name}` has it tried again"
+        )
     return found
 
 

@@ -153,18 +153,14 @@ class Transfer:
                 continue
             if not received:
                 return Handover()
-            if place:
-                rest = self._placed(received)
-                view[: len(rest)] = rest
-                have = len(rest)
-            else:
-                have += received
-            handover = self._consume(view[:have])
+            # What comes behind a place may be longer than the buffer.
+            came = memoryview(self._placed(received)) if place else view[: have + received]
+            handover = self._consume(came)
             if handover is not None:
                 return handover
             left = self._stream.left
             if left:
-                view[:left] = bytes(view[have - left : have])
+                view[:left] = bytes(came[len(came) - left :])
             have = left
 
     def _place(self) -> list[memoryview]:

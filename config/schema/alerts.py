@@ -19,6 +19,7 @@ Event = Literal[
     "result_held_back",
     "destination_dead",
     "model_out_of_service",
+    "provider_failed",
     "alert_not_taken",
 ]
 
@@ -78,8 +79,10 @@ class EventRule(Section):
         description="'disk_full': new images are refused. 'segment_retired': the disk failed. "
         "'result_held_back': a destination refused a result for good, or a study is held because "
         "its patient data differ. 'destination_dead': see alerts.destination_dead_after_hours. "
-        "'model_out_of_service': a model cannot be used. 'alert_not_taken': a finding or a "
-        "correction waits for 15 minutes, was refused or given up; name another channel here.",
+        "'model_out_of_service': a model cannot be used. 'provider_failed': a GPU or runtime gave "
+        "other numbers than the golden case of a model, or failed, and the next one of "
+        "workers.providers serves it. 'alert_not_taken': a finding or a correction waits "
+        "for 15 minutes, was refused or given up; name another channel here.",
         min_length=1,
         examples=["[disk_full, destination_dead]"],
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from config.fields import AETitle, Host, Port, ReadableFile, Secret, is_loopback
 from config.messages import refusal
@@ -49,6 +49,10 @@ def _service(text: str) -> str:
 
 #: http or https, without a slash at the end.
 ServiceAddress = Annotated[str, AfterValidator(_service)]
+
+
+#: In the order in which they are written.
+ObjectKind = Literal["report", "segmentation", "pages", "key_images"]
 
 
 class _Destination(Section):
@@ -127,12 +131,33 @@ class _Destination(Section):
         title="Class of the report",
         description="'comprehensive' for an old PACS that refuses Comprehensive 3D SR.",
     )
+    objects: tuple[ObjectKind, ...] = Field(
+        default=get_args(ObjectKind),
+        title="Kinds of result objects",
+        description="What is sent there: 'report' (SR), 'segmentation' (SEG), 'pages' (SC), "
+        "'key_images' (Key Object Selection, where a model writes one). Report or pages must be "
+        "among them: else that nothing was found, or that an analysis failed, would be told "
+        "nowhere. A viewer that shows no structured reports needs the pages.",
+        examples=["[report, segmentation, pages]"],
+        min_length=1,
+    )
     rejection_notes: bool = Field(
         default=False,
         title="Rejection notes",
         description="Send a Key Object Selection that rejects what a newer result replaced or "
         "somebody withdrew (IHE IOCM). Only for a PACS that honours it.",
     )
+
+    @field_validator("objects")
+    @classmethod
+    def _something_is_told(cls, objects: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
+        if not {"report", "pages"} & set(objects):
+            raise refusal(
+                "neither reports nor pages are sent there, so nobody would learn how an analysis "
+                "ended",
+                "add report or pages",
+            )
+        return objects
 
 
 class DicomDestination(_Destination):

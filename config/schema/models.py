@@ -44,6 +44,13 @@ class Model(Section):
         description="true adds an RT Structure Set with the contours of every segment to each "
         "result, for treatment planning. Made by a network and approved by nobody.",
     )
+    key_objects: bool | None = Field(
+        default=None,
+        title="Key Object Selection",
+        description="Write a Key Object Selection, titled 'Of Interest', of the images with "
+        "findings and of the pages, for a PACS or a viewer that lists key images; left out: as the "
+        "package says. A destination can do without: destinations.NAME.objects.",
+    )
     thresholds: Mapping[str, float] = Field(
         default_factory=dict,
         title="Thresholds",

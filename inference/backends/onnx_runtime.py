@@ -7,7 +7,6 @@ believed. On a GPU, inputs and outputs are bound to its memory, and inputs keep 
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 import threading
@@ -171,9 +170,9 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     # It looks for a format of its own at the fifth byte, which may also stand in a sound ONNX file:
     # what runs has to be what was inspected.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    if threads < len(os.sched_getaffinity(0)):
-        # Threads that wait by spinning take the cores of receiving and of the other workers.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that wait by spinning take the cores of receiving and of the other workers, and where
+    # anything else runs they hold up their own network (`python -m bench.monai`).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 

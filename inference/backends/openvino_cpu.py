@@ -47,6 +47,9 @@ class _OpenVino:
                     "INFERENCE_NUM_THREADS": opening.threads,
                     "NUM_STREAMS": 1,
                     "PERFORMANCE_HINT": "LATENCY",
+                    # Pinned, the threads of several workers would all share the first cores, and
+                    # a network would wait there for whatever else runs on them.
+                    "ENABLE_CPU_PINNING": False,
                     "INFERENCE_PRECISION_HINT": _PRECISIONS[opening.choice.precision],
                 },
             )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from inference.builtin import words
 from inference.builtin.pictures import Named, source_picture
 from inference.builtin.running import loaded, run_heads
-from inference.builtin.stages import Stages, parameters, refused, results_of
+from inference.builtin.stages import Stages, not_looked_at, parameters, refused, results_of
 from inference.steps.boxes import decode_boxes
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.detections import Detections, boxes_back
@@ -36,6 +36,12 @@ from node.domain.imaging import Volume
 
 #: Pictures of source images.
 MOST_PICTURES = 6
+#: Of a plane that no network looked at.
+_NOTHING = Detections(
+    boxes=np.zeros((0, 6), np.float32),
+    scores=np.zeros(0, np.float32),
+    classes=np.zeros(0, np.int64),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,21 +113,34 @@ def detect(request: AnalysisRequest, manifest: ModelManifest, stages: Stages) ->
         if before:
             image = postprocess(image, before, request.thresholds)
         values, size = as_network_sees(image, spec.patch, step)
+        region = _region(image, values.shape[1:])
     with stages.stage("network"):
         names = (*step.classes, *step.boxes)
         network = loaded(request.networks, spec)
         if len(spec.patch) == 3:
-            maps = run_heads(network, spec, values, names)
+            maps = run_heads(network, spec, values, names, region)
             found = decode_boxes(step, maps, values.shape[1:], size)
         else:
-            planes = [
-                decode_boxes(step, run_heads(network, spec, plane, names), plane.shape[1:], size)
-                for plane in np.moveaxis(values, 1, 0)
-            ]
+            planes = []
+            for number, plane in enumerate(np.moveaxis(values, 1, 0)):
+                inside = None if region is None else region[number]
+                if inside is not None and not inside.any():
+                    planes.append(_NOTHING)
+                    continue
+                maps = run_heads(network, spec, plane, names, inside)
+                planes.append(decode_boxes(step, maps, plane.shape[1:], size))
             found = _stacked(planes)
     if step.zero == "edge":
         found = replace(found, boxes=found.boxes - np.float32(0.5))
     return boxes_back(found, image.trace[::-1])
+
+
+def _region(image: Image, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """The region of the image, padded at its far end as the image was."""
+    if image.region is None:
+        return None
+    mask = image.region.mask
+    return np.pad(mask, [(0, new - old) for old, new in zip(mask.shape, shape, strict=True)])
 
 
 def as_network_sees(
@@ -285,7 +304,7 @@ def _frame(spot: Spot, volume: Volume) -> Named:
 
 def _limits(manifest: ModelManifest, request: AnalysisRequest, left_out: int) -> tuple[str, ...]:
     results = results_of(manifest)
-    found = list(results.limits)
+    found = [*results.limits, *not_looked_at(manifest)]
     for item in results.boxes:
         least = request.thresholds[item.threshold]
         found.append(f"{item.name} below {least:g} % certainty is not reported.")

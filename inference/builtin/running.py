@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from inference import windows
 from inference.steps.image import Image
+from inference.steps.interest import coarse, scores_outside
 from models.manifest import ModelManifest, NetworkSpec
 from models.manifest_steps import Argmax, PostStep, Softmax
 from node.domain.errors import ModelError
@@ -20,7 +21,8 @@ Floats = NDArray[np.float32]
 def run_maps(manifest: ModelManifest, networks: Mapping[str, Network], image: Image) -> Image:
     """The mean of the outputs of all networks of the package, on the grid of the image.
 
-    A network of two axes looks at the planes along axis 0.
+    A network of two axes looks at the planes along axis 0. Where the image has a region, only
+    windows that touch it are run; everything outside it is background.
 
     Raises:
         ModelError: a network is not loaded, takes other channels, or failed.
@@ -32,6 +34,9 @@ def run_maps(manifest: ModelManifest, networks: Mapping[str, Network], image: Im
     assert mean is not None
     if len(manifest.networks) > 1:
         mean /= np.float32(len(manifest.networks))
+    if image.region is not None:
+        competing = any(isinstance(step, Softmax | Argmax) for step in manifest.postprocess)
+        mean = scores_outside(image.region, mean, competing=competing)
     return image.with_values(mean)
 
 
@@ -65,7 +70,10 @@ def run_labels(manifest: ModelManifest, networks: Mapping[str, Network], image: 
     check_channels(spec, len(image.values))
     values = np.ascontiguousarray(image.values, np.float32)
     cut = windows.Windowing.of(spec.patch, spec.windows)
-    return image.with_values(windows.run_labels(network.run, values, cut)[np.newaxis])
+    labels = windows.run_labels(network.run, values, cut, _touching(image))
+    if image.region is not None:
+        labels[~image.region.mask] = image.region.step.background
+    return image.with_values(labels[np.newaxis])
 
 
 def loaded(networks: Mapping[str, Network], spec: NetworkSpec) -> Network:
@@ -86,13 +94,24 @@ def check_channels(spec: NetworkSpec, channels: int) -> None:
         )
 
 
+def _touching(image: Image) -> windows.Region | None:
+    return None if image.region is None else windows.Region(mask=image.region.mask)
+
+
 def _map_of(network: Network, spec: NetworkSpec, image: Image) -> Floats:
     check_channels(spec, len(image.values))
     values = np.ascontiguousarray(image.values, np.float32)
+    region = _touching(image)
+    cut = windows.Windowing.of(spec.patch, spec.windows)
     if len(spec.patch) == 3:
-        return network.run_windows(values)
+        if region is None:
+            return network.run_windows(values)
+        return windows.run_windows(network.run, values, cut, region)
     slices = np.ascontiguousarray(values.transpose(1, 0, 2, 3))
-    outputs = network.run_stack(slices)
+    if region is None:
+        outputs = network.run_stack(slices)
+    else:
+        outputs = windows.run_stack(network.run, slices, cut, region)
     return np.ascontiguousarray(outputs.transpose(1, 0, 2, 3))
 
 
@@ -113,13 +132,19 @@ def run_scores(network: Network, spec: NetworkSpec, items: Sequence[Floats]) -> 
 
 
 def run_heads(
-    network: Network, spec: NetworkSpec, image: Floats, names: Sequence[str]
+    network: Network,
+    spec: NetworkSpec,
+    image: Floats,
+    names: Sequence[str],
+    region: NDArray[np.bool_] | None = None,
 ) -> dict[str, Floats]:
     """Several outputs of one network over a whole image, each on its own coarser grid.
 
     Args:
         image: (channel, *spatial).
         names: of the outputs.
+        region: (*spatial), True somewhere: windows that do not touch it are not run, and cells
+            of the maps that do not touch it hold -inf.
 
     Returns:
         (channel, *spatial of the output) of each, by name.
@@ -134,5 +159,10 @@ def run_heads(
         infer,
         np.ascontiguousarray(image, np.float32),
         windows.Windowing.of(spec.patch, spec.windows),
+        None if region is None else windows.Region(mask=region),
     )
+    if region is not None:
+        strides = {one.name: one.stride or (1,) * region.ndim for one in spec.outputs}
+        for name, found in zip(names, maps, strict=True):
+            found[:, ~coarse(region, found.shape[1:], strides[name])] = -np.inf
     return dict(zip(names, maps, strict=True))

@@ -11,7 +11,7 @@ from inference.builtin import words
 from inference.builtin.parts import Part, contours_of, measurements_of, numbered, parts_of
 from inference.builtin.pictures import Named, coronal_picture, source_picture
 from inference.builtin.running import after_argmax, gives_labels, run_labels, run_maps
-from inference.builtin.stages import Stages, parameters, refused, results_of
+from inference.builtin.stages import Stages, not_looked_at, parameters, refused, results_of
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import image_of
 from inference.steps.verdict import NothingLeft
@@ -260,7 +260,7 @@ def _limits(
     missing: Sequence[LabelResult],
     left_out: int,
 ) -> tuple[str, ...]:
-    found = list(results_of(manifest).limits)
+    found = [*results_of(manifest).limits, *not_looked_at(manifest)]
     if missing:
         names = ", ".join(item.name for item in missing)
         found.append(f"Not found in these images: {names}.")

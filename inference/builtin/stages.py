@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from models.manifest import ModelManifest
+from models.manifest_region import RegionOfInterest
 from models.manifest_results import Results
 from node.domain.errors import ModelError
 from node.domain.finding import Findings, ModelIdentity, Status
@@ -46,6 +47,22 @@ def results_of(manifest: ModelManifest) -> Results:
     return manifest.results
 
 
+def region_of(manifest: ModelManifest) -> RegionOfInterest | None:
+    """Where the package has to look; None for everywhere."""
+    return next((s for s in manifest.preprocess if isinstance(s, RegionOfInterest)), None)
+
+
+def not_looked_at(manifest: ModelManifest) -> tuple[str, ...]:
+    """What is told of the images outside the region, which no network saw as a whole."""
+    region = region_of(manifest)
+    if region is None:
+        return ()
+    return (
+        f"Only the region above {region.above:g} of the images, with a margin of "
+        f"{region.margin_mm:g} mm, was looked at.",
+    )
+
+
 def parameters(manifest: ModelManifest) -> tuple[tuple[str, str], ...]:
     """What the result was computed with, as text pairs."""
     found = []
@@ -57,6 +74,15 @@ def parameters(manifest: ModelManifest) -> tuple[tuple[str, str], ...]:
             patch = " x ".join(map(str, spec.patch))
             found.append((f"window of {spec.name}", f"{patch}, overlap {spec.overlap:g}"))
     found += [(f"threshold {name}", f"{value:g}") for name, value in manifest.thresholds.items()]
+    region = region_of(manifest)
+    if region is not None:
+        found.append(
+            (
+                "region of interest",
+                f"above {region.above:g}, {region.parts} parts, "
+                f"{'filled' if region.filled else 'not filled'}, margin {region.margin_mm:g} mm",
+            )
+        )
     if manifest.source is not None:
         version = f" {manifest.source.version}" if manifest.source.version else ""
         found.append(("network from", f"{manifest.source.framework}{version}"))

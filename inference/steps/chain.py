@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inference.labels import label_type
-from inference.steps import intensity, labels, spatial
+from inference.steps import intensity, interest, labels, spatial
 from inference.steps.image import Image, Values
 from models.manifest_boxes import Boxes
 from models.manifest_steps import (
@@ -27,7 +27,7 @@ from node.domain.errors import ModelError
 #: One function a step; the name of the function is the word of the step.
 _FUNCTIONS: Mapping[str, Callable[..., Image]] = {
     function.__name__: function
-    for module in (spatial, intensity, labels)
+    for module in (spatial, intensity, interest, labels)
     for function in vars(module).values()
     if callable(function) and function.__name__ in {s.step for s in (*PRE_STEPS, *POST_STEPS)}
 }

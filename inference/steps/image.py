@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.manifest_region import RegionOfInterest
 from node.domain.imaging import Volume
 
 Values = NDArray[Any]
@@ -70,6 +71,19 @@ class Move(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interest:
+    """Where a network has to look, and what the rest is.
+
+    Attributes:
+        mask: (i, j, k) bool on the grid of the image, True somewhere.
+        step: what the package says of it.
+    """
+
+    mask: NDArray[np.bool_]
+    step: RegionOfInterest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """Channels on one grid.
 
@@ -80,12 +94,15 @@ class Image:
         trace: the spatial steps that were done, oldest first; `invert` undoes them.
         certainty: of a label map, (1, i, j, k) float32: the probability of the label that was
             chosen; None where nobody asked.
+        region: where the network has to look; None for everywhere. Steps that change the grid
+            lose it.
     """
 
     values: Values
     affine: Affine
     trace: tuple[Move, ...] = ()
     certainty: Values | None = None
+    region: Interest | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

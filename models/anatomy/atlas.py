@@ -10,7 +10,7 @@ from models.anatomy.sampling import Axes, Sight, see
 from models.anatomy.structures import BODIES, Structure
 from models.anatomy.tidy import tidy
 from models.anatomy.vertebrae import Parted, Spine, find_spine
-from models.body_composition.grid import Grid
+from models.grid import Grid
 from node.domain.anatomy import Anatomy, Vertebra
 from node.domain.imaging import Network
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Floats, Grid
+from models.grid import Floats, Grid
 from node.domain.anatomy import Anatomy
 from node.domain.errors import ModelError
 

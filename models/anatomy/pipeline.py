@@ -6,8 +6,8 @@ import time
 
 from models.anatomy.atlas import anatomy_of
 from models.anatomy.report import findings_of
-from models.body_composition.grid import Grid, canonical
 from models.body_composition.plausibility import refuse_wrong_pixels
+from models.grid import Grid, canonical
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy
 from node.domain.errors import ModelError

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models.anatomy import words
 from models.anatomy.on_source import on_source
 from models.anatomy.pictures import pictures
-from models.body_composition.grid import Grid
+from models.grid import Grid
 from models.outline import outer_polygon
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy

@@ -19,7 +19,7 @@ from models.anatomy.names import LEVELS
 from models.anatomy.sampling import FINE_MM, Sight
 from models.anatomy.structures import BODIES, Structure
 from models.body_composition.discs import Course, course_of, disc_heights
-from models.body_composition.grid import Axis, Floats, Grid
+from models.grid import Axis, Floats, Grid
 
 Mask = NDArray[np.bool_]
 #: Smallest part of a body that counts as seen, ml.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.body_composition.compartments import compartments
-from models.body_composition.grid import Grid
+from models.body_composition.compartments import Labels, measured
 from models.body_composition.levels import NAMED, LevelMap
 from models.body_composition.tissues import RULES, Tissue, tissue_masks
+from models.grid import Grid
 from node.domain.imaging import Network
 
 #: Thinner slices than this are sampled, since compartments change little within it.
@@ -76,8 +76,13 @@ def measure_block(grid: Grid, network: Network, found: tuple[str, int, int]) -> 
 
 def block_volumes(grid: Grid, network: Network, slices: Sequence[int]) -> dict[Tissue, float]:
     """Volume of each tissue on the given canonical slices, ml."""
+
+    def counted(index: int, labels: Labels) -> dict[Tissue, int]:
+        masks = tissue_masks(labels, grid.hu[index], grid.spacing_mm[1:])
+        return {tissue: int(np.count_nonzero(mask)) for tissue, mask in masks.items()}
+
     voxels = dict.fromkeys(RULES, 0)
-    for index, labels in zip(slices, compartments(grid, network, slices), strict=True):
-        for tissue, mask in tissue_masks(labels, grid.hu[index], grid.spacing_mm[1:]).items():
-            voxels[tissue] += int(mask.sum())
+    for counts in measured(grid, network, slices, counted):
+        for tissue, count in counts.items():
+            voxels[tissue] += count
     return {tissue: count * grid.voxel_ml for tissue, count in voxels.items()}

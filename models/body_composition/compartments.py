@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.grid import Axis, Floats, Grid, normalised, sample_plane
 from models.body_composition.plausibility import BODY_HU
+from models.body_composition.side_by_side import each
+from models.grid import Axis, Floats, Grid, normalised, sample_plane
 from models.morphology import box_of
 from node.domain.imaging import Network, Voxels
 
@@ -20,6 +22,7 @@ WINDOW = 256
 BATCH = 4
 
 Labels = NDArray[np.uint8]
+Measured = TypeVar("Measured")
 
 
 class Compartment(IntEnum):
@@ -49,15 +52,37 @@ def compartments(grid: Grid, network: Network, slices: Sequence[int]) -> Iterato
     Yields:
         (row, column) uint8, values of `Compartment`, on the canonical pixels of the slice.
     """
+    return measured(grid, network, slices, lambda _, labels: labels)
+
+
+def measured(
+    grid: Grid,
+    network: Network,
+    slices: Sequence[int],
+    measure: Callable[[int, Labels], Measured],
+) -> Iterator[Measured]:
+    """What `measure` says of each of the given canonical slices, in their order.
+
+    Args:
+        measure: of the slice's index and its compartments, as `compartments` yields them;
+            called for two slices at once.
+    """
+    pixel_mm = grid.spacing_mm[1:]
+
+    def sampled(index: int) -> tuple[tuple[Axis, Axis], Floats]:
+        axes = window_axes(grid.hu[index], pixel_mm)
+        return axes, normalised(sample_plane(grid.hu[index], *axes), VALUE_RANGE)
+
+    def looked_at(found: tuple[int, tuple[Axis, Axis], Floats]) -> Measured:
+        index, axes, output = found
+        return measure(index, brought_back(output, axes, grid.shape[1:]))
+
     for start in range(0, len(slices), BATCH):
-        planes = [grid.hu[index] for index in slices[start : start + BATCH]]
-        axes = [window_axes(plane, grid.spacing_mm[1:]) for plane in planes]
-        images = [
-            normalised(sample_plane(plane, *pair), VALUE_RANGE)
-            for plane, pair in zip(planes, axes, strict=True)
-        ]
-        for plane, pair, output in zip(planes, axes, _run(network, images), strict=True):
-            yield brought_back(output, pair, plane.shape)
+        batch = slices[start : start + BATCH]
+        seen = each(sampled, batch)
+        outputs = _run(network, [image for _, image in seen])
+        axes = [pair for pair, _ in seen]
+        yield from each(looked_at, list(zip(batch, axes, outputs, strict=True)))
 
 
 def _run(network: Network, images: list[Floats]) -> list[Floats]:

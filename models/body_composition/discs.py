@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.grid import Axis, Grid
+from models.grid import Axis, Grid
 
 Curve = NDArray[np.float64]
 STEP_MM = 1.0
@@ -73,14 +73,25 @@ def course_of(grid: Grid, axes: tuple[Axis, Axis, Axis], body: NDArray[np.bool_]
         (ys[:, None] + dy) / step[1],
         (xs[:, None] + dx) / step[2],
     ]
-    low = max(int(points[0].min()) - 1, 0)
-    high = min(int(points[0].max()) + 3, grid.shape[0])
-    part = np.asarray(grid.hu[low:high], np.float32)
+    box = [_around(one, length) for one, length in zip(points, grid.shape, strict=True)]
+    part = np.asarray(grid.hu[tuple(box)], np.float32)
     hu = ndimage.map_coordinates(
-        part, [points[0] - low, points[1], points[2]], order=1, mode="nearest"
+        part,
+        [one - span.start for one, span in zip(points, box, strict=True)],
+        order=1,
+        mode="nearest",
     )
     smooth = ndimage.gaussian_filter1d(hu.mean(axis=1).astype(np.float64), 1.5 / STEP_MM)
     return Course(at / step[0], ys / step[1], xs / step[2], at, smooth)
+
+
+def _around(positions: Curve, length: int) -> slice:
+    """The voxels of one axis that points at these positions are interpolated from.
+
+    At least one, also where all points lie beyond an end.
+    """
+    first = min(max(int(positions.min()) - 1, 0), length - 1)
+    return slice(first, max(min(int(positions.max()) + 3, length), first + 1))
 
 
 def disc_heights(course: Course, pitch_mm: float) -> list[float]:

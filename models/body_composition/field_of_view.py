@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from models.body_composition.grid import Mask
+from models.grid import Mask
 from models.morphology import dilated, eroded, holes_filled, largest_component, parts_of
 from node.domain.imaging import Voxels
 

@@ -12,10 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models.body_composition.discs import course_of, disc_heights, moved, undecided
-from models.body_composition.grid import Axis, Floats, Grid, normalised, sample_volume
 from models.body_composition.plausibility import BODY_HU
+from models.grid import (
+    Axis,
+    Floats,
+    Grid,
+    most_probable,
+    normalised,
+    sample_volume,
+)
 from models.morphology import largest_component
 from node.domain.imaging import Network
 
@@ -104,12 +112,14 @@ def find_levels(grid: Grid, network: Network, body_ml: float) -> LevelMap:
     missing = max(0, WINDOW[0] - image.shape[0])
     padded = np.pad(image, ((missing // 2, missing - missing // 2), (0, 0), (0, 0)))
     logits = network.run_windows(padded[None])
-    labels = logits.argmax(axis=0).astype(np.uint8)[missing // 2 :][: image.shape[0]]
+    labels = most_probable(logits[:, missing // 2 :][:, : image.shape[0]])
     voxel_ml = SPACING_MM**3 / 1000.0
-    ml = {name: float((labels == i).sum()) * voxel_ml for i, name in enumerate(CLASSES)}
+    counts = np.bincount(labels.ravel(), minlength=len(CLASSES))
+    ml = {name: float(count) * voxel_ml for name, count in zip(CLASSES, counts, strict=True)}
+    boxes = ndimage.find_objects(labels, len(CLASSES) - 1)
     bodies = {}
     for name in ("sacrum", *NAMED):
-        body = _body(grid, axes, labels, name)
+        body = _body(grid, axes, labels, name, boxes[CLASSES.index(name) - 1])
         if body is not None and body.ml >= body_ml:
             bodies[name] = body
     between, unsure = _between_discs(grid, axes, labels, [bodies[n] for n in NAMED if n in bodies])
@@ -179,12 +189,17 @@ def network_axes(grid: Grid) -> tuple[Axis, Axis, Axis]:
 
 
 def _body(
-    grid: Grid, axes: tuple[Axis, Axis, Axis], labels: NDArray[np.uint8], name: str
+    grid: Grid,
+    axes: tuple[Axis, Axis, Axis],
+    labels: NDArray[np.uint8],
+    name: str,
+    box: tuple[slice, ...] | None,
 ) -> Body | None:
-    """The largest connected part of one class."""
-    where = np.argwhere(largest_component(labels == CLASSES.index(name)))
-    if not where.size:
+    """The largest connected part of one class, which lies within `box`; None without one."""
+    if box is None:
         return None
+    part = largest_component(labels[box] == CLASSES.index(name))
+    where = np.argwhere(part) + [span.start for span in box]
     low, high = int(where[:, 0].min()), int(where[:, 0].max())
     middle = where.mean(axis=0)
     centre = tuple(

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.body_composition.grid import Grid
 from models.body_composition.levels import NAMED, Body, LevelMap
-from models.body_composition.verdict import Refusal
+from models.grid import Grid
+from models.refusal import Refusal
 
 #: What must be in view of an anchor, ml; whole ones hold many times as much.
 SACRUM_ML, HIP_BONES_ML, RIBS_ML, LUNGS_ML = 10.0, 20.0, 4.0, 30.0

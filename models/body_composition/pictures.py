@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.body_composition.grid import Floats, Grid, Mask
 from models.body_composition.levels import CLASSES, LevelMap, painted
 from models.body_composition.naming import MidL3
 from models.body_composition.tissues import Tissue
 from models.body_composition.vocabulary import WORDS
+from models.grid import Floats, Grid, Mask
 from node.domain.finding import KeyImage, Overlay
 from node.domain.study import Plane
 

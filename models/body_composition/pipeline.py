@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 
 from models.body_composition.block import measure_block, stretch
 from models.body_composition.compartments import NETWORK as REGIONS
 from models.body_composition.compartments import Labels, compartments
 from models.body_composition.field_of_view import cut_fraction, imaged
-from models.body_composition.grid import Grid, Mask, canonical
 from models.body_composition.levels import NETWORK as LEVELS
 from models.body_composition.levels import LevelMap, find_levels
 from models.body_composition.naming import MidL3, locate_l3
@@ -27,10 +22,11 @@ from models.body_composition.tissues import (
     tissue_masks,
     trunk_of,
 )
-from models.body_composition.verdict import Refusal
+from models.grid import Grid, Mask, canonical
+from models.refusal import Refusal
+from models.stages import Stages, require
 from node.domain.analysis import AnalysisRequest
-from node.domain.errors import ModelError
-from node.domain.finding import Findings, Status
+from node.domain.finding import Findings
 
 
 def analyse(request: AnalysisRequest) -> Findings:
@@ -51,43 +47,31 @@ class _Analysis:
     """One series under way."""
 
     def __init__(self, request: AnalysisRequest) -> None:
-        missing = {REGIONS, LEVELS} - request.networks.keys()
-        if missing:
-            raise ModelError(
-                f"networks {sorted(missing)} are not loaded; check model.yaml of body_composition",
-                series_uid=request.volume.series_uid,
-            )
-        if request.volume.unit != "HU":
-            raise ModelError(
-                f"the volume is in '{request.volume.unit}', not in HU",
-                series_uid=request.volume.series_uid,
-            )
+        require(request, REGIONS, LEVELS)
         self.request = request
         self.grid: Grid = canonical(request.volume)
-        self.seconds: dict[str, float] = {}
+        self.stage = Stages(request)
 
     def run(self) -> Findings:
-        with self._stage("check pixels"):
+        with self.stage("check pixels"):
             refusal = refuse_implausible(self.grid)
         if refusal is not None:
-            return self._refused(refusal)
-        with self._stage("find levels"):
+            return self.stage.refused(refusal.reason)
+        with self.stage("find levels"):
             levels = find_levels(
                 self.grid, self.request.networks[LEVELS], self.request.thresholds["body_ml"]
             )
             l3 = locate_l3(levels, self.grid, self.request.thresholds)
         if isinstance(l3, Refusal):
-            return self._refused(l3)
-        with self._stage("measure L3"):
+            return self.stage.refused(l3.reason)
+        with self.stage("measure L3"):
             labels = next(compartments(self.grid, self.request.networks[REGIONS], [l3.index]))
             cut = self._cut(labels, l3)
         limit = self.request.thresholds["outline_cut_fraction"]
         if cut > limit:
-            return self._refused(
-                Refusal(
-                    f"the field of view cuts {cut:.0%} of the outline of the trunk at L3 "
-                    f"(at most {limit:.0%} is accepted)"
-                )
+            return self.stage.refused(
+                f"the field of view cuts {cut:.0%} of the outline of the trunk at L3 "
+                f"(at most {limit:.0%} is accepted)"
             )
         return self._measured(levels, l3, labels, cut)
 
@@ -96,13 +80,13 @@ class _Analysis:
         hu = grid.hu[l3.index]
         masks = tissue_masks(labels, hu, grid.spacing_mm[1:])
         if not masks[Tissue.MUSCLE].any():
-            return self._refused(Refusal("no muscle was found on the L3 slice"))
+            return self.stage.refused("no muscle was found on the L3 slice")
         areas = {tissue: float(masks[tissue].sum()) * grid.pixel_cm2 for tissue in RULES}
         metal = metal_area(labels, hu, grid.pixel_cm2) > self.request.thresholds["metal_cm2"]
         found = stretch(levels, grid.shape[0])
         block = None
         if found is not None:
-            with self._stage("measure volumes"):
+            with self.stage("measure volumes"):
                 block = measure_block(grid, self.request.networks[REGIONS], found)
         return findings_of(
             self.request,
@@ -117,7 +101,7 @@ class _Analysis:
                 cut=cut,
                 index=muscle_index(areas[Tissue.MUSCLE], self.request.patient),
                 block=block,
-                seconds=self.seconds,
+                seconds=self.stage.seconds,
             ),
         )
 
@@ -136,20 +120,3 @@ class _Analysis:
             plane = plane.T
         rows, columns = self.grid.flipped[1:]
         return np.asarray(plane[:: -1 if rows else 1, :: -1 if columns else 1], np.bool_)
-
-    def _refused(self, refusal: Refusal) -> Findings:
-        return Findings(
-            model=self.request.model,
-            status=Status.NOT_ELIGIBLE,
-            reason=refusal.reason,
-            seconds=self.seconds,
-        )
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        self.request.progress(name)
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = time.perf_counter() - started

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from models.body_composition.grid import Grid, Mask
-from models.body_composition.verdict import Refusal
+from models.body_composition.side_by_side import each
+from models.grid import Grid, Mask
 from models.morphology import holes_filled, largest_component, opened
+from models.refusal import Refusal
 from node.domain.imaging import Voxels
 
 #: Slices looked at, spread over the series.
@@ -61,7 +63,7 @@ def refuse_wrong_pixels(grid: Grid) -> Refusal | None:
 def _looks(grid: Grid) -> list[_Look]:
     count = grid.shape[0]
     indices = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(int))
-    return [_look(grid, int(index)) for index in indices]
+    return each(partial(_look, grid), [int(index) for index in indices])
 
 
 def _look(grid: Grid, index: int) -> _Look:

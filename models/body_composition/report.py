@@ -9,12 +9,12 @@ import numpy as np
 
 from models.body_composition import vocabulary as say
 from models.body_composition.block import Block
-from models.body_composition.grid import Grid, Mask
 from models.body_composition.levels import LevelMap
 from models.body_composition.naming import MidL3
 from models.body_composition.pictures import level_picture, slice_picture
 from models.body_composition.sarcopenia import MuscleIndex
 from models.body_composition.tissues import RULES, Tissue
+from models.grid import Grid, Mask
 from models.outline import outer_polygon
 from node.domain.analysis import AnalysisRequest
 from node.domain.finding import (

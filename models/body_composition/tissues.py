@@ -17,7 +17,7 @@ from enum import StrEnum
 import numpy as np
 
 from models.body_composition.compartments import TRUNK, Compartment, Labels
-from models.body_composition.grid import Mask
+from models.grid import Mask
 from models.morphology import (
     box_of,
     dilated,

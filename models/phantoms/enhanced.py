@@ -19,6 +19,12 @@ _COPIED = (
     "PixelPaddingValue",
 )  # fmt: skip
 
+_REGIONS = {
+    "ABDOMEN": ("818981001", "SCT", "Abdomen"),
+    "CHEST": ("51185008", "SCT", "Chest"),
+}
+"""Body Part Examined -> code of the region (PS3.16 Annex L)."""
+
 
 def _item(**values: object) -> Dataset:
     ds = Dataset()
@@ -90,7 +96,7 @@ def _shared(first: Dataset, kind: list[str]) -> Dataset:
     shared.FrameAnatomySequence = [
         _item(
             FrameLaterality="U",
-            AnatomicRegionSequence=[_code("818981001", "SCT", "Abdomen")],
+            AnatomicRegionSequence=[_code(*_REGIONS[first.BodyPartExamined])],
         )
     ]
     shared.CTImageFrameTypeSequence = [

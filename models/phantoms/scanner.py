@@ -6,7 +6,9 @@ Identifiers follow from the seed alone; nothing in the files resembles a real pe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +20,42 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from models.phantoms.acquisition import Phase
 from models.phantoms.enhanced import as_enhanced
-from models.phantoms.trunk import PADDING_HU, Phantom, phantom_uid
+from models.phantoms.header_words import HeaderWords
+from models.phantoms.person import Person
+from models.phantoms.trunk import PADDING_HU, phantom_uid
+from node.domain.imaging import Volume
 
 _INTERCEPT = -1024
+
+
+class Scanned(Protocol):
+    """What a phantom of any region offers to the writer."""
+
+    @property
+    def seed(self) -> int:
+        """From which every identifier follows."""
+        ...
+
+    @property
+    def person(self) -> Person:
+        """Who was scanned."""
+        ...
+
+    @property
+    def phase(self) -> Enum:
+        """Of the contrast agent; its value is named in the description, "native" is without."""
+        ...
+
+    @property
+    def volume(self) -> Volume:
+        """HU, slices from feet to head."""
+        ...
+
+    @property
+    def header(self) -> HeaderWords:
+        """What the headers call it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +90,7 @@ class ScannerOptions:
 
 
 def write_ct_series(
-    phantom: Phantom, folder: Path, options: ScannerOptions | None = None
+    phantom: Scanned, folder: Path, options: ScannerOptions | None = None
 ) -> list[Path]:
     """Write every object of the series into `folder` (made if absent); the paths, in file order."""
     asked = options or ScannerOptions()
@@ -75,12 +108,12 @@ def write_ct_series(
     return written
 
 
-def _common(phantom: Phantom, options: ScannerOptions) -> Dataset:
+def _common(phantom: Scanned, options: ScannerOptions) -> Dataset:
     """Patient, study, series, frame of reference and equipment (PS3.3 A.3)."""
     person, seed = phantom.person, phantom.seed
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
-    ds.PatientName = "Phantom^Trunk"
+    ds.PatientName = phantom.header.patient
     ds.PatientID = f"PHANTOM-{seed}"
     ds.PatientBirthDate = f"{2024 - person.age:04d}0101"
     ds.PatientSex = person.sex
@@ -95,12 +128,12 @@ def _common(phantom: Phantom, options: ScannerOptions) -> Dataset:
     ds.StudyID = "1"
     ds.AccessionNumber = f"SIM{seed % 10**9}"
     ds.ReferringPhysicianName = ""
-    ds.StudyDescription = "Simulated abdomen"
+    ds.StudyDescription = phantom.header.study
     ds.Modality = "CT"
     ds.SeriesInstanceUID = phantom_uid(seed, f"series {options.label}")
     ds.SeriesNumber = 2
-    ds.SeriesDescription = f"Simulated trunk {phantom.phase.value}"
-    ds.BodyPartExamined = "ABDOMEN"
+    ds.SeriesDescription = f"{phantom.header.series} {phantom.phase.value}"
+    ds.BodyPartExamined = phantom.header.body_part
     ds.PatientPosition = "FFS" if options.feet_first else "HFS"
     ds.FrameOfReferenceUID = phantom_uid(seed, "frame of reference")
     ds.PositionReferenceIndicator = ""
@@ -116,13 +149,13 @@ def _common(phantom: Phantom, options: ScannerOptions) -> Dataset:
     ds.RotationDirection = "CW"
     ds.TableHeight = "150"
     ds.GantryDetectorTilt = f"{options.tilt_degrees:g}"
-    if phantom.phase is not Phase.NATIVE:
+    if phantom.phase.value != "native":
         ds.ContrastBolusAgent = "Simulated iodine"
         ds.ContrastBolusRoute = "IV"
     return ds
 
 
-def _images(phantom: Phantom, options: ScannerOptions) -> list[Dataset]:
+def _images(phantom: Scanned, options: ScannerOptions) -> list[Dataset]:
     volume = phantom.volume
     hu = np.asarray(volume.voxels, np.int16)
     step, dy, dx = volume.spacing_mm
@@ -153,7 +186,9 @@ def _images(phantom: Phantom, options: ScannerOptions) -> list[Dataset]:
         ds.ImagePositionPatient = [f"{v:.4f}" for v in position]
         ds.ImageOrientationPatient = [f"{v:.6g}" for v in (*row, *column)]
         ds.SliceLocation = f"{z0 + step * k:.3f}"
-        ds.SliceThickness = f"{step:g}"
+        ds.SliceThickness = f"{phantom.header.thickness_mm or step:g}"
+        if phantom.header.kernel:
+            ds.ConvolutionKernel = phantom.header.kernel
         ds.PixelSpacing = [f"{dy:.6g}", f"{dx:.6g}"]
         ds.ReconstructionDiameter = f"{dx * hu.shape[2]:.3f}"
         _pixels(ds, hu[k], options.padding_hu)
@@ -199,7 +234,7 @@ def _tilted(hu: NDArray[np.int16], step: float, dy: float, tilt: float) -> NDArr
     return tilted
 
 
-def _localizer(phantom: Phantom, options: ScannerOptions) -> Dataset:
+def _localizer(phantom: Scanned, options: ScannerOptions) -> Dataset:
     """A frontal scout: mean attenuation along y (PS3.3 C.8.2.1.1.1, ImageType LOCALIZER)."""
     hu = np.asarray(phantom.volume.voxels, np.float32).mean(axis=1)[::-1]
     step, _, dx = phantom.volume.spacing_mm

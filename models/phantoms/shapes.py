@@ -17,6 +17,7 @@ from models.phantoms.tissue import Labels, Tissue
 
 Box = tuple[slice, slice, slice]
 Field = NDArray[np.float32]
+Corner = Sequence[float] | NDArray[np.float64]
 
 
 def along(knots: Sequence[float], values: Sequence[float], z: ArrayLike) -> Field:
@@ -66,7 +67,7 @@ class Canvas:
             float(self.x[1] - self.x[0]),
         )
 
-    def box(self, low: Sequence[float], high: Sequence[float]) -> Box:
+    def box(self, low: Corner, high: Corner) -> Box:
         """Index box that covers (z, y, x) corners in mm; may be empty."""
         found = []
         for axis, start, stop in zip((self.z, self.y, self.x), low, high, strict=True):

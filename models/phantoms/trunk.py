@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.phantoms.acquisition import Grid, Phase, Pose, attenuation, expose, record
 from models.phantoms.anatomy import BOTTOM_MM, TOP_MM, Trunk, paint_trunk
+from models.phantoms.header_words import HeaderWords
 from models.phantoms.person import Person
 from models.phantoms.tissue import COMPARTMENT_OF, Compartment, Labels, Tissue
 from node.domain.extent import Extent
@@ -100,6 +101,14 @@ class Phantom:
     pose: Pose
     options: TrunkOptions
 
+    @property
+    def header(self) -> HeaderWords:
+        """What the headers call it."""
+        return HeaderWords(
+            patient="Phantom^Trunk", study="Simulated abdomen", series="Simulated trunk",
+            body_part="ABDOMEN",
+        )  # fmt: skip
+
 
 def phantom_uid(seed: int, role: str) -> str:
     """A UID that depends on the seed and the role alone (2.25 root, PS3.5 B.2)."""
@@ -130,12 +139,12 @@ def simulate_trunk(seed: int, options: TrunkOptions | None = None) -> Phantom:
     grid = Grid(z, asked.matrix, pixel, asked.slice_mm)
     images, labels = record(trunk, attenuation(trunk, phase, rng), grid, pose)
     expose(images, grid, noise, rng)
-    circle = _padded(grid)
+    circle = outside_circle(grid)
     voxels = np.clip(np.rint(images), -1024, 3071).astype(np.int16)
     voxels[:, circle] = PADDING_HU
     cut = _cut(labels, circle)
     labels[:, circle] = Tissue.AIR
-    volume = _volume(seed, voxels, grid, circle)
+    volume = volume_of(seed, voxels, grid, circle)
     done = TrunkOptions(
         matrix=asked.matrix, pixel_mm=pixel, slice_mm=asked.slice_mm, reach_mm=(low, high),
         phase=phase, noise_hu=noise, working_mm=working, posed=asked.posed,
@@ -181,7 +190,7 @@ def _pose(trunk: Trunk, posed: bool, rng: np.random.Generator) -> Pose:
     )
 
 
-def _padded(grid: Grid) -> NDArray[np.bool_]:
+def outside_circle(grid: Grid) -> NDArray[np.bool_]:
     """(rows, columns) True outside the circle of reconstruction."""
     half = np.arange(grid.matrix) - (grid.matrix - 1) / 2
     out: NDArray[np.bool_] = half[:, None] ** 2 + half[None, :] ** 2 > (grid.matrix / 2) ** 2
@@ -206,7 +215,9 @@ def _cut(labels: Labels, circle: NDArray[np.bool_]) -> NDArray[np.float64]:
     return share
 
 
-def _volume(seed: int, voxels: NDArray[np.int16], grid: Grid, circle: NDArray[np.bool_]) -> Volume:
+def volume_of(
+    seed: int, voxels: NDArray[np.int16], grid: Grid, circle: NDArray[np.bool_]
+) -> Volume:
     step = grid.pixel_mm
     corner = -(grid.matrix - 1) / 2 * step
     affine = np.array(

@@ -13,11 +13,12 @@ from node import packages
 from node.cli.cohorts import (
     LEDGER,
     Progress,
-    acute_findings,
+    Stated,
     add_rule,
     groupings,
     opened,
     positive_number,
+    stated,
 )
 from node.cli.command import Command, Exit, add_json, complain, print_rows
 from node.cli.evaluated import SHOWN_GROUPS, SHOWN_REASONS, SHOWN_STUDIES, estimate, share
@@ -37,7 +38,14 @@ def agreement(options: argparse.Namespace) -> int:
     if options.first == options.second:
         raise ConfigError(f"name two models: {options.first} agrees with itself")
     by = groupings(options.by, ())
-    found = Comparison(options.first, options.second, _targets(options), rule=options.positive)
+    said = stated(options.first, options.second)
+    if said.left_out:
+        raise ConfigError(
+            f"{' and '.join(sorted(said.left_out))} cannot be compared; `python -m node models "
+            "check` tells every fault of the package"
+        )
+    targets = _targets(options, said)
+    found = Comparison(options.first, options.second, targets, rule=options.positive)
     options.read = options.cohort != LEDGER
     with opened(options, appliance) as cohort:
         seen = Progress(cohort.count(None))
@@ -69,8 +77,8 @@ def agreement(options: argparse.Namespace) -> int:
     return Exit.GOOD if compared and not cohort.problems else Exit.FAILURES
 
 
-def _targets(options: argparse.Namespace) -> tuple[Target, ...]:
-    acute = acute_findings()
+def _targets(options: argparse.Namespace, said: Stated) -> tuple[Target, ...]:
+    acute = said.acute
     if options.finding:
         code = finding_code(options.finding, acute)
         if code is None:

@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from models.registry import stated_acute
 from node import packages
 from node.cli.command import complain
 from node.domain.acute import AcuteFinding
-from node.domain.errors import ConfigError, LedgerError
+from node.domain.errors import ConfigError, LedgerError, ModelError
 from node.evaluation.cohort import HEADER_GROUPS, Cohort
 from node.evaluation.contents import Contents, contents_of
 from node.evaluation.filed import RESULTS, SUMMARY
@@ -115,12 +116,37 @@ def _prepare(options: argparse.Namespace, folder: Path, appliance: Appliance) ->
     configure_logging(appliance.logging.model_copy(update={"file": log.resolve()}))
 
 
-def acute_findings() -> dict[str, tuple[AcuteFinding, ...]]:
-    """What the installed packages call acute, by model."""
-    folder = packages.MODELS_FOLDER
-    return {
-        path.parent.name: stated_acute(path.parent) for path in sorted(folder.glob("*/model.yaml"))
-    }
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the installed packages say of their own results.
+
+    Attributes:
+        acute: what each calls acute, by model.
+        left_out: models whose package cannot be read: how their results count is not known.
+    """
+
+    acute: Mapping[str, tuple[AcuteFinding, ...]]
+    left_out: frozenset[str]
+
+
+def stated(*about: str) -> Stated:
+    """Of every installed package; one that cannot be read does not stop the rest.
+
+    `about`: the models that are asked about, "" for all; only of these a fault is told.
+    """
+    acute, left_out = {}, set()
+    for path in sorted(packages.MODELS_FOLDER.glob("*/model.yaml")):
+        name = path.parent.name
+        try:
+            acute[name] = stated_acute(path.parent)
+        except (ConfigError, ModelError) as error:
+            if not any(about) or name in about:
+                left_out.add(name)
+                complain(
+                    f"model {name} is left out, because its package cannot be read: "
+                    + "; ".join(str(error).splitlines())
+                )
+    return Stated(acute, frozenset(left_out))
 
 
 def groupings(asked: str, columns: Sequence[str]) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ from node import packages
 from node.cli.cohorts import (
     LEDGER,
     Progress,
-    acute_findings,
     add_rule,
     groupings,
     opened,
     positive_number,
+    stated,
 )
 from node.cli.command import Command, Exit, add_json, complain
 from node.cli.evaluated import print_evaluation, print_json
@@ -34,10 +34,13 @@ CLEAN: Final = (Outcome.DONE, Outcome.PARTIAL, Outcome.WITHOUT, Outcome.NOT_ELIG
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluate; 1 when a study failed, is unfinished or is not there, 2 when refused."""
     appliance = load_appliance(options.config, packages.installed_models())
-    acute = acute_findings()
-    table = read_truth(options.truth, acute, tolerance_mm=options.tolerance)
+    said = stated(options.model)
+    table = read_truth(options.truth, said.acute, tolerance_mm=options.tolerance)
     by = groupings(options.by, table.group_columns)
-    found = Assessment(table, Asked(rule=options.positive, acute=acute, model=options.model))
+    asked = Asked(
+        rule=options.positive, acute=said.acute, model=options.model, left_out=said.left_out
+    )
+    found = Assessment(table, asked)
     with opened(options, appliance) as cohort:
         interrupted = _collect(cohort, Wanted(table.keyed_by, frozenset(table.studies)), found)
     if interrupted:
@@ -78,7 +81,7 @@ def evaluate(options: argparse.Namespace) -> int:
         complain(f"written to {options.out}: {', '.join(path.name for path in written)}")
     outcomes = {record.outcome for one in every for record in one.records}
     outcomes |= {record.outcome for one in values for record in one.records}
-    clean = outcomes.issubset(CLEAN) and not cohort.problems and not unnamed
+    clean = outcomes.issubset(CLEAN) and not (cohort.problems or unnamed or said.left_out)
     return Exit.GOOD if clean and not interrupted else Exit.FAILURES
 
 

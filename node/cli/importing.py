@@ -10,10 +10,16 @@ from pathlib import Path
 
 from node.cli.command import Exit, print_rows
 from node.importing.form_template import print_form
+from node.importing.identity import package_name
 from node.importing.importer import IMPORTERS, ImportOptions, import_model, opened_request
 from node.importing.parity import Parity
 from node.importing.sandbox import SandboxLimits
 from node.packages import MODELS_FOLDER
+
+#: Below this not even the runtime starts.
+LEAST_MEMORY_MB = 256
+#: A week.
+LONGEST_S = 604_800
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +46,20 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python", type=Path, help="interpreter with the framework (default .venv-import)"
     )
-    parser.add_argument("--memory-mb", type=int, default=limits.memory_mb, metavar="MB")
-    parser.add_argument("--time-s", type=float, default=limits.time_s, metavar="S")
+    parser.add_argument(
+        "--memory-mb",
+        type=_memory,
+        default=limits.memory_mb,
+        metavar="MB",
+        help=f"memory that each step may take (default {limits.memory_mb})",
+    )
+    parser.add_argument(
+        "--time-s",
+        type=_time,
+        default=limits.time_s,
+        metavar="S",
+        help=f"seconds that each step may take (default {limits.time_s:g})",
+    )
 
 
 def run_import(options: argparse.Namespace) -> int:
@@ -53,7 +71,7 @@ def run_import(options: argparse.Namespace) -> int:
         limits=SandboxLimits(memory_mb=options.memory_mb, time_s=options.time_s),
         replace=options.replace,
     )
-    out = options.out or MODELS_FOLDER / _package_name(options.source)
+    out = options.out or MODELS_FOLDER / _name_of(options.source)
     if options.print_form:
         with opened_request(options.source, out.name, settings, _tell) as request:
             print(print_form(request, options.kind), end="")
@@ -85,11 +103,36 @@ def _row(row: Parity) -> dict[str, object]:
     }
 
 
-def _package_name(source: Path) -> str:
+def _memory(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < LEAST_MEMORY_MB:
+        raise argparse.ArgumentTypeError(
+            f"{text} is too little to open any network; write a whole number of megabytes of "
+            f"{LEAST_MEMORY_MB} or more, for example 16000"
+        )
+    return value
+
+
+def _time(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    # Not "value < 1": NaN must be refused too.
+    if not 1 <= value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no time in which anything could be read; write seconds from 1 to "
+            f"{LONGEST_S}, for example 3600"
+        )
+    return value
+
+
+def _name_of(source: Path) -> str:
     """`Spleen-CT.v1.zip` -> `spleen_ct_v1`."""
-    stem = source.name.removesuffix(".zip").removesuffix(".onnx")
-    letters = "".join(sign if sign.isalnum() else "_" for sign in stem.lower())
-    return letters.strip("_")[:40] or "imported"
+    return package_name(source.resolve().name.removesuffix(".zip").removesuffix(".onnx"))
 
 
 def _tell(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,9 @@ from node.domain.errors import NodeError, WorkerError
 from node.domain.facts import StudyFacts
 from node.ledger import Ledger
 from node.packages import MODELS_FOLDER, installed_models
-from node.pipeline.analysis import FactsTask, StudyInput, describe
+from node.pipeline.analysis import FactsTask, describe
 from node.pipeline.conductor import ReadingLimits
+from node.pipeline.others import StudyInput
 from node.pipeline.plan import Change, Outcome, Plan, compare
 from node.pipeline.routing import ModelRoute
 from node.settings import routes_of
@@ -36,8 +37,10 @@ def plan(options: argparse.Namespace) -> int:
     """Compare; 0: nothing would change, 1: something would, 2: refused."""
     try:
         current = load(options.config, installed_models()).appliance
-        changed = load(options.new, installed_models()).appliance
-        found = compare(_studies(options, current), _routes(current), _routes(changed))
+        changed = load(options.new, installed_models(), "--new").appliance
+        left_out = _unreadable(current, changed)
+        routes = (_routes(each, left_out) for each in (current, changed))
+        found = compare(_studies(options, current), *routes)
     except NodeError as error:
         complain(str(error))
         return Exit.REFUSED
@@ -51,9 +54,28 @@ def plan(options: argparse.Namespace) -> int:
     return Exit.FAILURES if found.differences else Exit.GOOD
 
 
-def _routes(appliance: Appliance) -> tuple[ModelRoute, ...]:
+def _routes(appliance: Appliance, left_out: Collection[str]) -> tuple[ModelRoute, ...]:
     enabled = [name for name, model in appliance.models.items() if model.enabled]
-    return routes_of(appliance, {name: load_manifest(MODELS_FOLDER / name) for name in enabled})
+    manifests = {
+        name: load_manifest(MODELS_FOLDER / name) for name in enabled if name not in left_out
+    }
+    return routes_of(appliance, manifests)
+
+
+def _unreadable(*appliances: Appliance) -> frozenset[str]:
+    """Models of either configuration whose package cannot be read; each is told."""
+    names = {name for each in appliances for name, model in each.models.items() if model.enabled}
+    left_out = set()
+    for name in sorted(names):
+        try:
+            load_manifest(MODELS_FOLDER / name)
+        except NodeError as error:
+            left_out.add(name)
+            complain(
+                f"model {name} is left out, because its package cannot be read: "
+                + "; ".join(str(error).splitlines())
+            )
+    return frozenset(left_out)
 
 
 def _studies(options: argparse.Namespace, appliance: Appliance) -> Iterator[StudyFacts]:

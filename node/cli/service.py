@@ -73,9 +73,18 @@ def told_models(rows: Mapping[str, ModelRow], when: When) -> Iterator[str]:
 
 
 def ask_again(config: Path, names: list[str]) -> Iterator[str]:
-    """Ask the node to try models again that are out of service; what was asked, in words."""
+    """Ask the node to try models again that are out of service, or not on their best provider.
+
+    Yields what was asked, in words.
+    """
     known = known_models(config)
-    out = [name for name in names if name in known and not known[name].state.serves]
+    out = {
+        name: f"does not run on {' and '.join(known[name].barred)}"
+        if known[name].state.serves
+        else "was out of service"
+        for name in names
+        if name in known and (known[name].barred or not known[name].state.serves)
+    }
     if not out:
         return
     appliance = load_appliance(config, installed_models())
@@ -85,8 +94,8 @@ def ask_again(config: Path, names: list[str]) -> Iterator[str]:
         yield f"the node could not be asked to try {', '.join(out)} again ({error})"
         return
     try:
-        for name in out:
+        for name, why in out.items():
             if ledger.service.ask(name):
-                yield f"{name} was out of service; the node tries it again now, or when it starts"
+                yield f"{name} {why}; the node tries it again now, or when it starts"
     finally:
         ledger.close()

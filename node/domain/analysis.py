@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from node.domain.anatomy import SeeAnatomy
-from node.domain.finding import Findings, ModelIdentity
+from node.domain.finding import Findings, ModelIdentity, Tracked
 from node.domain.imaging import Network, Progress, Volume
 from node.domain.slide import Slide
 from node.domain.study import Patient, Series
@@ -22,10 +22,14 @@ class CompanionSeries:
 
     Attributes:
         load: reads its pixels; raises VolumeError as the first series would.
+        study_date: DICOM date (DA) of its study; "" where it is not known.
+        tracked: of another study: what the current result of the same model follows there.
     """
 
     series: Series
     load: Callable[[], Volume]
+    study_date: str = ""
+    tracked: tuple[Tracked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class AnalysisRequest:
         companions: by role: the CT of a PET, the prior of a scan.
         anatomy: of the series, for a package that says `uses: [anatomy]`; the first package of
             a study that calls it computes it, all others get what was computed. None for others.
+        study_date: DICOM date (DA) of the study; "" where it is not known.
     """
 
     volume: Volume
@@ -50,6 +55,7 @@ class AnalysisRequest:
     progress: Progress = silent
     companions: Mapping[str, CompanionSeries] = field(default_factory=dict)
     anatomy: SeeAnatomy | None = None
+    study_date: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

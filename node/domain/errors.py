@@ -163,7 +163,13 @@ class PixelDataError(VolumeError):
 
 
 class ModelError(NodeError):
-    """A network or a model package failed."""
+    """A network or a model package failed.
+
+    Attributes:
+        provider: label of what ran it ("tensorrt/fp16"), where that may be at fault, or "".
+    """
+
+    provider: str = ""
 
 
 class GoldenMismatch(ModelError):

@@ -79,8 +79,10 @@ class Finding:
         tracking_identifier: for people ("L3 skeletal muscle").
         tracking_uid: the same for the same lesion in every corrected report.
         finding: what it is. category: PS3.16 CID 6.. category, e.g. (85756007, SCT, Tissue).
-        site: anatomical location; site_modifier: laterality or (106233006) topographical.
+        site: anatomical location. topography: (106233006, SCT, Topographical modifier) of it,
+            e.g. the lobe of a vessel or the anterior edge of a vertebra.
         contours: on source images; at least one, or viewers show a black report.
+        measurements: what matters most first: a viewer may print the first five only.
         segment_number: of `Findings.segments` that shows it, or None.
     """
 
@@ -94,6 +96,7 @@ class Finding:
     evaluations: tuple[Evaluation, ...] = ()
     laterality: CodedConcept | None = None
     segment_number: int | None = None
+    topography: CodedConcept | None = None
 
     def __post_init__(self) -> None:
         if not self.contours:
@@ -161,6 +164,8 @@ class KeyImage:
         plane: the source image shown, or None for a reformat.
         caption: one line under the picture. edges: (left, right, top, bottom) letters as the
             viewer shows them, e.g. ("R", "L", "A", "P").
+        tracking_uid: of the finding that it shows: the pictures of one finding stand on one
+            page, the first of them large. "": it has a page of its own.
     """
 
     pixels: NDArray[np.float32]
@@ -171,6 +176,25 @@ class KeyImage:
     overlays: tuple[Overlay, ...] = ()
     edges: tuple[str, str, str, str] = ("", "", "", "")
     marks: tuple[tuple[float, float, str], ...] = ()
+    tracking_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table of findings on the summary page.
+
+    Attributes:
+        heading: one or two words ("Size").
+        concepts: names of measurements and evaluations; what a finding has of them stands in its
+            cell, in this order. `FINDING_SITE` stands for its place with the side.
+    """
+
+    heading: str
+    concepts: tuple[CodedConcept, ...]
+
+
+#: What a `Column` asks for to show where a finding lies (PS3.16 TID 1410 row 4).
+FINDING_SITE = CodedConcept("363698007", "SCT", "Finding Site")
 
 
 class Status(StrEnum):
@@ -217,6 +241,7 @@ class Findings:
         reason: why it is partial, failed or not eligible, in a radiologist's words.
         segmented_planes: the planes that the first axis of every segment mask runs over.
         exam_evaluations / exam_measurements: about the whole exam, TID 1500 row 12 / row 10.
+        columns: of the table of findings; () for a list of their measurements.
         limits: sentences saying what was not looked at and what the numbers are not.
         parameters: algorithm parameters as text pairs (TID 4019, 111002).
         seconds: duration of each stage, by name.
@@ -230,6 +255,7 @@ class Findings:
     exam_evaluations: tuple[Evaluation, ...] = ()
     exam_measurements: tuple[Measurement, ...] = ()
     key_images: tuple[KeyImage, ...] = ()
+    columns: tuple[Column, ...] = ()
     limits: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
     reason: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from node.domain.letters import plain_letters
@@ -17,6 +18,8 @@ _OF_THE_PATIENT: Final = {
     "PatientBirthDate": "birth_date",
     "PatientSex": "sex",
 }
+#: Where the PACS contradicts one of these, the images are another person's.
+OF_THE_PERSON: Final = frozenset(("PatientID", "IssuerOfPatientID", "PatientBirthDate"))
 _ACCESSION_NUMBER: Final = "AccessionNumber"
 
 
@@ -29,7 +32,9 @@ _PLACEHOLDERS: Final = frozenset((
     "janedoe", "doe", "temp", "phantom", "service", "dummy", "default", "missing", "notavailable",
     "undefined",
 ))  # fmt: skip
-#: So many digits behind a word tell people apart.
+#: Those of them that hospitals write before a number of their own.
+_PREFIXES: Final = frozenset(("patient", "patientid", "pat", "id", "no", "nn"))
+#: So many digits behind a prefix tell people apart.
 _FEWEST_DIGITS: Final = 5
 
 
@@ -38,15 +43,30 @@ def is_placeholder(patient_id: str) -> bool:
     letters = "".join(letter for letter in plain_letters(patient_id) if letter.isalnum())
     word = letters.rstrip("0123456789")
     number = letters.removeprefix(word)
-    # "UNKNOWN", "TRAUMA 2", "ID 00000"; but "PAT0047113" is somebody's.
-    stands_for_nobody = len(number) < _FEWEST_DIGITS or _is_filler(number)
-    return _is_filler(letters) or (word in _PLACEHOLDERS and stands_for_nobody)
+    # "UNKNOWN", "ID 00000", and "TRAUMA20240131" or "NN 31012024", which all unknown patients of a
+    # day share; but "PAT0047113" is somebody's.
+    is_number = len(number) >= _FEWEST_DIGITS and not _is_filler(number) and not _is_date(number)
+    is_somebody = word in _PREFIXES and is_number
+    return _is_filler(letters) or (word in _PLACEHOLDERS and not is_somebody)
 
 
 def _is_filler(letters: str) -> bool:
     """ "0000", "99999", "xxx", "1", "12345678"."""
     counted = "1234567890".startswith(letters) or "0123456789".startswith(letters)
     return len(set(letters)) < 2 or counted
+
+
+def _is_date(number: str) -> bool:
+    """ "20240131", "31012024"."""
+    orders = (("%Y%m%d", number), ("%d%m%Y", number), ("%m%d%Y", number))
+    return len(number) == 8 and any(_reads(text, order) for order, text in orders)
+
+
+def _reads(text: str, order: str) -> bool:
+    try:
+        return 1900 <= datetime.strptime(text, order).year <= 2100  # noqa: DTZ007 - a day alone
+    except ValueError:
+        return False
 
 
 def stated_identity(study: CompletedStudy) -> dict[str, str]:

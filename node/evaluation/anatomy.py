@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.grid import Mask
+from models.grid import Mask
 from models.phantoms.tissue import BODIES, Labels, Tissue
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.domain.finding import Findings, Segment

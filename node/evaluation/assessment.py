@@ -84,11 +84,13 @@ class Asked:
         rule: when a result is positive; None: when it holds the finding.
         acute: acute findings of the installed packages, by model: which score is theirs.
         model: only this one; "" for every model.
+        left_out: models whose results are not looked at.
     """
 
     rule: Rule | None = None
     acute: Mapping[str, Sequence[AcuteFinding]] = field(default_factory=dict)
     model: str = ""
+    left_out: frozenset[str] = frozenset()
 
     def score_code(self, model: str, code: Code | None) -> Code:
         """The concept of the score of a finding."""
@@ -139,7 +141,7 @@ class Assessment:
         results = {
             model: result
             for model, result in case.results.items()
-            if self._asked.model in ("", model)
+            if self._asked.model in ("", model) and model not in self._asked.left_out
         }
         self.other_models |= case.results.keys() - results.keys()
         why = case.missing or "this model was not asked about it"

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.body_composition.compartments import Compartment, compartments
-from models.body_composition.grid import Mask, canonical
 from models.body_composition.tissues import RULES, Tissue, tissue_masks
+from models.grid import Mask, canonical
 from models.phantoms.tissue import COMPARTMENT_OF
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.domain.finding import Findings, Status

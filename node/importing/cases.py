@@ -41,6 +41,17 @@ class GeneratedImage:
         np.savez(path, voxels=self.voxels, affine=self.affine)
 
 
+def load_case(path: Path, name: str, description: str) -> GeneratedImage:
+    """What `GeneratedImage.save` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return GeneratedImage(
+            name=name,
+            description=description,
+            voxels=arrays["voxels"],
+            affine=arrays["affine"],
+        )
+
+
 def generate_cases(
     extent_mm: tuple[float, float, float], *, seed: int = 5, unit: str = "HU"
 ) -> tuple[GeneratedImage, ...]:

@@ -1,45 +1,15 @@
-"""What every import has in common once the sandbox has done its part: draft and references."""
+"""What every import has in common once the sandbox has done its part: the draft."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from config.import_form import ImportForm
 from models.importers.foreign import ForeignModel
 from models.registry import file_sha256
 from node.importing.draft import CardFacts, PackageDraft
 from node.importing.foreign_manifest import Exported, manifest_of, steps_in_words
-from node.importing.sandbox import Isolation, Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """MONAI's arrays of one generated image, read from files when asked for."""
-
-    folder: Path
-    name: str
-    names: frozenset[str]
-    seconds: float
-
-    def array(self, key: str) -> NDArray[Any]:
-        """By memory map."""
-        array: NDArray[Any] = np.load(
-            self.folder / f"{self.name}.{key}.npy", mmap_mode="r", allow_pickle=False
-        )
-        return array
-
-
-def references_of(outcome: Outcome, folder: Path) -> dict[str, Reference]:
-    """By generated image."""
-    return {
-        name: Reference(folder, name, frozenset(case["arrays"]), float(case["seconds"]))
-        for name, case in outcome.report["cases"].items()
-    }
+from node.importing.sandbox import Isolation
 
 
 def draft_of(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +24,11 @@ from inference.engine import LoadedNetwork
 from inference.steps.boxes import decode_boxes
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import Image
-from models.importers.foreign import ForeignModel
 from models.manifest import ModelManifest
 from models.manifest_boxes import Boxes
 from node.domain.errors import ImportRefused
 from node.importing.cases import GeneratedImage
+from node.importing.opened import Opened
 from node.importing.parity import Difference, Parity, agreement, difference
 
 #: Boxes and scores of two detectors are the same box when they are this close.
@@ -35,33 +37,38 @@ _BOX_VOXELS, _SCORE = 0.05, 0.001
 _LEAST_BOXES = 0.98
 
 
-class References(Protocol):
-    """MONAI's arrays of one image."""
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """MONAI's arrays of one generated image, read from files when asked for."""
 
+    folder: Path
+    name: str
     names: frozenset[str]
     seconds: float
 
     def array(self, key: str) -> NDArray[Any]:
-        """By name."""
-        ...
+        """By memory map."""
+        array: NDArray[Any] = np.load(
+            self.folder / f"{self.name}.{key}.npy", mmap_mode="r", allow_pickle=False
+        )
+        return array
 
 
 def compare_cases(
-    manifest: ModelManifest,
-    networks: Mapping[str, LoadedNetwork],
-    bundle: ForeignModel,
+    package: Opened,
     images: Sequence[GeneratedImage],
-    references: Mapping[str, Any],
+    references: Mapping[str, Reference],
 ) -> Iterator[Parity]:
     """One row for each generated image.
 
     Raises:
         ImportRefused: shapes differ, or boxes are not found again.
     """
-    network = next(iter(networks.values()))
+    manifest = package.manifest
+    network = next(iter(package.networks.values()))
     for image in images:
-        reference: References = references[image.name]
-        if bundle.detector is not None:
+        reference = references[image.name]
+        if manifest.postprocess and isinstance(manifest.postprocess[-1], Boxes):
             yield _detection(manifest, network, image, reference)
         elif image.voxels.dtype == np.uint8:
             yield _picture(manifest, network, image, reference)
@@ -72,7 +79,7 @@ def compare_cases(
 
 
 def _volume(
-    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: Reference
 ) -> Parity:
     started = time.monotonic()
     prepared = preprocess(_image(image), manifest.preprocess)
@@ -110,7 +117,7 @@ def _volume(
 
 
 def _scores(
-    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: Reference
 ) -> Parity:
     """Scores of a whole volume, or a row of them for each plane along axis 0."""
     started = time.monotonic()
@@ -132,7 +139,7 @@ def _scores(
 
 
 def _picture(
-    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: Reference
 ) -> Parity:
     started = time.monotonic()
     prepared = preprocess(_image(image), manifest.preprocess)
@@ -160,7 +167,7 @@ def _picture(
 
 
 def _detection(
-    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: References
+    manifest: ModelManifest, network: LoadedNetwork, image: GeneratedImage, theirs: Reference
 ) -> Parity:
     started = time.monotonic()
     prepared = preprocess(_image(image), manifest.preprocess)

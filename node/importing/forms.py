@@ -14,4 +14,4 @@ def read_form(path: Path | None) -> ImportForm:
     Raises:
         ConfigError: it cannot be used; one line per fault.
     """
-    return ImportForm() if path is None else read_document(path, ImportForm)
+    return ImportForm() if path is None else read_document(path, ImportForm, "--form")

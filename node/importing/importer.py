@@ -117,5 +117,5 @@ def import_model(
         importer = importlib.import_module(IMPORTERS[kind])
         draft: PackageDraft = importer.draft_package(request)
         tell("write the package")
-        manifest = write_package(draft, out, replace=options.replace)
+        manifest = write_package(draft, out, limits=options.limits, replace=options.replace)
     return Imported(manifest, draft)

@@ -13,14 +13,14 @@ from models.importers.foreign import ForeignModel
 from models.importers.monai_bundle import read_bundle
 from node.domain.errors import ImportRefused
 from node.importing.cases import GeneratedImage, generate_cases, generate_pictures
+from node.importing.confined_package import Theirs, compare_foreign
 from node.importing.draft import PackageDraft
 from node.importing.environment import find_environment
-from node.importing.foreign import draft_of, references_of
+from node.importing.foreign import draft_of
 from node.importing.foreign_manifest import Exported
-from node.importing.foreign_parity import compare_cases
 from node.importing.forms import read_form
 from node.importing.importer import ImportRequest
-from node.importing.package import assemble, open_networks
+from node.importing.package import assemble
 from node.importing.sandbox import Outcome, Sandbox
 
 _PROGRAM = "models.importers.framework.monai_program"
@@ -61,10 +61,9 @@ def draft_package(request: ImportRequest) -> PackageDraft:
     draft = draft_of(request.name, bundle, form, exported, (_origin(bundle), outcome.isolation))
     request.tell("run the package on the same images")
     manifest = assemble(draft, request.scratch / "package")
-    rows = compare_cases(
-        manifest, open_networks(manifest), bundle, images, references_of(outcome, folder_of_maps)
-    )
-    return dataclasses.replace(draft, parity=tuple(rows))
+    theirs = Theirs(folder=folder_of_maps, report=outcome.report)
+    rows = compare_foreign(manifest, images, theirs, request.limits)
+    return dataclasses.replace(draft, parity=rows)
 
 
 def _folder(request: ImportRequest) -> Path:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models.manifest import ModelManifest
 from node.importing import nnunet_recipe
 from node.importing.cases import GeneratedImage, generate_cases
+from node.importing.confined_package import (
+    Theirs,
+    compare_nnunet,
+    compare_windows,
+    note_windows,
+)
 from node.importing.draft import PackageDraft
 from node.importing.importer import ImportRequest
 from node.importing.nnunet_exported import Exported, export_network, location
-from node.importing.nnunet_parity import Opened, compare, opened
 from node.importing.nnunet_recipe import Recipe
-from node.importing.nnunet_windows import compare_windows
 from node.importing.nnunet_words import card_of, manifest_of
+from node.importing.package import assemble
 from node.importing.parity import Parity
 
 _REFERENCE = "models.importers.framework.nnunet_reference"
@@ -101,7 +107,7 @@ def _compared(
     """With its parity; a network that the engine's own normalisation blurs gets the exact one."""
     compare_now = _reference(request, exported, recipe)
     request.tell("run the package on the generated volumes and compare")
-    package = opened(draft, request.scratch / "package" / request.name)
+    package = assemble(draft, request.scratch / "package" / request.name)
     rows = compare_now(package)
     worst = max(rows, key=lambda row: row.logits.largest / row.logits.allowed)
     if worst.logits.largest <= worst.logits.allowed or not exported.report["norms"]:
@@ -113,13 +119,13 @@ def _compared(
         f"moved logits by up to {worst.logits.largest:.1e}. This costs 10 to 30 % of the time."
     )
     draft = _draft(request, exact, recipe, (*notes, note))
-    package = opened(draft, request.scratch / "exact" / request.name)
+    package = assemble(draft, request.scratch / "exact" / request.name)
     return replace(draft, parity=compare_now(package))
 
 
 def _reference(
     request: ImportRequest, exported: Exported, recipe: Recipe
-) -> Callable[[Opened], tuple[Parity, ...]]:
+) -> Callable[[ModelManifest], tuple[Parity, ...]]:
     """nnU-Net's own results on generated volumes, to be compared with a package."""
     cases = _cases(recipe, exported)
     folder = request.scratch / "reference"
@@ -132,23 +138,22 @@ def _reference(
     settings = {**location(exported.results), **_settings(recipe)}
     settings |= {"cases": [case.name for case in cases], "as_shipped": [cases[0].name]}
     report = exported.sandbox.run(_REFERENCE, settings, folder).report
-    return lambda package: compare(package, cases, folder, report)
+    theirs = Theirs(folder=folder, report=report)
+    return lambda package: compare_nnunet(package, cases, theirs, request.limits)
 
 
 def _without_nnunet(
     request: ImportRequest,
     exported: Exported,
-    package: Opened,
+    package: ModelManifest,
     work: tuple[Sequence[GeneratedImage], Path],
 ) -> tuple[Parity, ...]:
     cases, folder = work
-
-    def compute(there: Path, names: Sequence[str]) -> Mapping[str, Any]:
-        request.tell(f"nnU-Net is not installed: run the network by PyTorch on {len(names)} cases")
-        settings = {**location(exported.results), "cases": list(names)}
-        return exported.sandbox.run(_WINDOWS, settings, there).report
-
-    return compare_windows(package, cases, folder, compute)
+    note_windows(package, cases, folder, request.limits)
+    request.tell(f"nnU-Net is not installed: run the network by PyTorch on {len(cases)} cases")
+    settings = {**location(exported.results), "cases": [case.name for case in cases]}
+    report = exported.sandbox.run(_WINDOWS, settings, folder).report
+    return compare_windows(package, cases, Theirs(folder=folder, report=report), request.limits)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Exported:
 
 def export_network(request: ImportRequest) -> Exported:
     """Find the folder, load the weights safely, write ONNX."""
-    form = read_document(request.form, NnunetForm) if request.form else NnunetForm()
+    form = read_document(request.form, NnunetForm, "--form") if request.form else NnunetForm()
     source = request.source
     if source.is_file():
         request.tell("unpack")

@@ -19,33 +19,12 @@ from numpy.typing import NDArray
 from inference.builtin.running import run_maps
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import Image
-from models.manifest import ModelManifest
 from node.domain.errors import ImportRefused
-from node.domain.imaging import Network
 from node.importing.cases import GeneratedImage
-from node.importing.draft import PackageDraft
-from node.importing.package import assemble, open_networks
+from node.importing.opened import Opened, opened
 from node.importing.parity import Parity, agreement, difference
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The package as the node sees it, before it is written to its place."""
-
-    manifest: ModelManifest
-    networks: Mapping[str, Network]
-
-
-def opened(draft: PackageDraft, folder: Path) -> Opened:
-    """Lay the package out in a scratch folder, read it, open its networks.
-
-    Raises:
-        ConfigError, ModelError: what the importer made is no package.
-    """
-    manifest = assemble(draft, folder)
-    return Opened(manifest, open_networks(manifest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +75,7 @@ def _summing_exactly(package: Opened) -> Opened:
         replace(spec, windows=replace(spec.windows, accumulate="float32")) for spec in specs
     )
     manifest = replace(package.manifest, networks=exact)
-    return Opened(manifest, open_networks(manifest))
+    return opened(manifest)
 
 
 def _row(

@@ -6,7 +6,7 @@ are nnU-Net's is then known only from this product's own tests, and the card say
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,16 +17,15 @@ from inference.builtin.running import run_maps
 from inference.steps.chain import postprocess, preprocess
 from inference.steps.image import Image
 from inference.windows import Windowing, run_stack
-from models.manifest import NetworkSpec
+from models.manifest import ModelManifest, NetworkSpec
 from node.domain.errors import ModelError
 from node.domain.imaging import Network
 from node.importing.cases import GeneratedImage
-from node.importing.nnunet_parity import Opened, run_ours
+from node.importing.nnunet_parity import run_ours
+from node.importing.opened import Opened
 from node.importing.parity import Parity, agreement, difference
 
 Floats = NDArray[np.float32]
-#: Runs `nnunet_windows` in the folder for these cases; gives its report.
-Compute = Callable[[Path, Sequence[str]], Mapping[str, Any]]
 
 
 class _Played:
@@ -79,18 +78,21 @@ class _Played:
         return {self._spec.outputs[0].name: self.run_windows(image)}
 
 
-def compare_windows(
-    package: Opened, cases: Sequence[GeneratedImage], folder: Path, compute: Compute
-) -> tuple[Parity, ...]:
-    """One row a volume."""
-    specs = package.manifest.networks
+def note_windows(manifest: ModelManifest, cases: Sequence[GeneratedImage], folder: Path) -> None:
+    """Write what the networks would be given as NAME.windows.npy; none of them is run."""
     for case in cases:
-        ready = preprocess(_image(case), package.manifest.preprocess)
+        ready = preprocess(_image(case), manifest.preprocess)
         # Every fold sees the same windows.
-        noted = {spec.name: _Played(spec, None) for spec in specs}
-        run_maps(package.manifest, noted, ready)
-        np.save(folder / f"{case.name}.windows.npy", np.stack(noted[specs[0].name].inputs))
-    report = compute(folder, [case.name for case in cases])
+        noted = {spec.name: _Played(spec, None) for spec in manifest.networks}
+        run_maps(manifest, noted, ready)
+        first = noted[manifest.networks[0].name]
+        np.save(folder / f"{case.name}.windows.npy", np.stack(first.inputs))
+
+
+def compare_windows(
+    package: Opened, cases: Sequence[GeneratedImage], folder: Path, report: Mapping[str, Any]
+) -> tuple[Parity, ...]:
+    """One row a volume; `folder` and `report` are what `nnunet_windows` of the sandbox left."""
     return tuple(_row(package, case, folder, report) for case in cases)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from config.import_form import ImportForm
@@ -12,15 +13,15 @@ from models.importers.monai_metadata import BundleMetadata
 from models.importers.monai_results import Inference
 from node.domain.errors import ImportFault, ImportRefused
 from node.importing.cases import GeneratedImage, generate_cases, generate_pictures
+from node.importing.confined_package import Theirs, compare_foreign
 from node.importing.draft import PackageDraft
 from node.importing.environment import find_environment
-from node.importing.foreign import draft_of, references_of
+from node.importing.foreign import draft_of
 from node.importing.foreign_manifest import Exported
-from node.importing.foreign_parity import compare_cases
 from node.importing.form_steps import FormSteps, steps_of_form
 from node.importing.forms import read_form
 from node.importing.importer import ImportRequest
-from node.importing.package import assemble, open_networks
+from node.importing.package import assemble
 from node.importing.sandbox import Outcome, Sandbox
 
 _PROGRAM = "models.importers.framework.onnx_program"
@@ -43,7 +44,12 @@ def describe(request: ImportRequest) -> Mapping[str, Any]:
     Raises:
         ImportRefused: faults of the file.
     """
-    return _run(request, _sandbox(request, _NEEDED), {"only_describe": True}, "facts").report
+    return _described(request, _readable(request))
+
+
+def _described(request: ImportRequest, readable: tuple[Path, ...]) -> Mapping[str, Any]:
+    sandbox = _sandbox(request, _NEEDED, readable)
+    return _run(request, sandbox, {"deed": "describe"}, "facts").report
 
 
 def draft_package(request: ImportRequest) -> PackageDraft:
@@ -54,7 +60,8 @@ def draft_package(request: ImportRequest) -> PackageDraft:
     """
     form = read_form(request.form)
     request.tell("judge the file, in the sandbox")
-    facts = describe(request)
+    readable = _readable(request)
+    facts = _described(request, readable)
     planar = len(facts["inputs"][0][2]) == 4
     _complete(form, planar)
     patch = _patch(facts, form)
@@ -63,7 +70,7 @@ def draft_package(request: ImportRequest) -> PackageDraft:
     model = _model(request, form, steps)
     images = _images(form, patch, steps, task)
     request.tell("run MONAI's transforms and windows around it on generated images")
-    sandbox = _sandbox(request, (*_NEEDED, *_NEEDED_FOR_PARITY))
+    sandbox = _sandbox(request, (*_NEEDED, *_NEEDED_FOR_PARITY), readable)
     plan = {
         "before": steps.references_before,
         "behind": steps.references_behind,
@@ -76,7 +83,7 @@ def draft_package(request: ImportRequest) -> PackageDraft:
         "single": True,
     }
     demand = {
-        "only_describe": False,
+        "deed": "references",
         "plan": plan,
         "channels": len(form.channels or ()),
         "threads": request.limits.threads,
@@ -102,17 +109,40 @@ def draft_package(request: ImportRequest) -> PackageDraft:
     draft = draft_of(request.name, model, form, exported, (origin, outcome.isolation))
     request.tell("run the package on the same images")
     manifest = assemble(draft, request.scratch / "package")
-    rows = compare_cases(
-        manifest, open_networks(manifest), model, images, references_of(outcome, folder)
-    )
-    return dataclasses.replace(draft, parity=tuple(rows))
+    theirs = Theirs(folder=folder, report=outcome.report)
+    rows = compare_foreign(manifest, images, theirs, request.limits)
+    return dataclasses.replace(draft, parity=rows)
 
 
-def _sandbox(request: ImportRequest, needed: tuple[str, ...]) -> Sandbox:
+def _readable(request: ImportRequest) -> tuple[Path, ...]:
+    """The file, and the files beside it that hold its weights; not what else lies there.
+
+    Raises:
+        ImportRefused: the source is no file, or one of those is missing or lies elsewhere.
+    """
+    source = request.source
+    if not source.is_file():
+        raise ImportRefused.once(str(source), "this is a folder", "name the .onnx file in it")
+    sandbox = _sandbox(request, _NEEDED, (source,))
+    named = _run(request, sandbox, {"deed": "files"}, "files").report["files"]
+    beside = [(source.parent / str(name)).resolve() for name in named]
+    # Judged here once more: the program that named them has read the foreign file.
+    for path in beside:
+        if not path.is_relative_to(source.parent) or not path.is_file():
+            raise ImportRefused.once(
+                source.name,
+                f"it keeps weights in {path.name!r}, which is no file beside it",
+                "do not use this file; a sound one names files beside itself",
+            )
+    return (source, *beside)
+
+
+def _sandbox(
+    request: ImportRequest, needed: tuple[str, ...], readable: tuple[Path, ...]
+) -> Sandbox:
     return Sandbox(
         environment=find_environment(request.python, needed),
-        # Weights may lie in files beside it.
-        readable=(request.source.parent,),
+        readable=readable,
         limits=request.limits,
     )
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from inference.engine import EngineOptions, LoadedNetwork, open_network
-from inference.golden import check_golden
 from models.manifest import ModelManifest
 from models.registry import MANIFEST_NAME, file_sha256, load_manifest
 from node.domain.errors import ImportRefused
 from node.importing.card import card_text
+from node.importing.confined_package import prove_golden
 from node.importing.draft import Array, PackageDraft
 from node.importing.parity import require_parity
+from node.importing.sandbox import SandboxLimits
 
 #: Values of each golden output that are kept, spread evenly.
 KEPT = 20_000
@@ -34,19 +34,26 @@ class _Dumper(yaml.SafeDumper):
         return super().represent_sequence(tag, sequence, flow_style=short or flow_style)
 
 
-def write_package(draft: PackageDraft, out: Path, *, replace: bool = False) -> ModelManifest:
+def write_package(
+    draft: PackageDraft,
+    out: Path,
+    *,
+    limits: SandboxLimits | None = None,
+    replace: bool = False,
+) -> ModelManifest:
     """Write the package, open it as the node would, and only then put it in its place.
 
     Raises:
         ImportRefused: parity is not good enough; else as `require_place`.
-        ConfigError, ModelError: what was written cannot be used.
+        ConfigError, ModelError: what was written cannot be used. WorkerError: its golden case
+            passed a limit.
     """
     require_parity(draft.parity)
     require_place(out, replace=replace)
     with tempfile.TemporaryDirectory(prefix=".importing-", dir=out.parent) as scratch:
         folder = Path(scratch) / out.name
         manifest = assemble(draft, folder)
-        check_golden(manifest, open_networks(manifest))
+        prove_golden(manifest, limits or SandboxLimits())
         folder.chmod(0o755)
         if out.exists():
             out.rename(Path(scratch) / "replaced")
@@ -152,11 +159,3 @@ def _sealed(
             "expected_sha256": digests[_GOLDEN_EXPECTED],
         }
     return whole
-
-
-def open_networks(manifest: ModelManifest) -> dict[str, LoadedNetwork]:
-    """Every network of a package, by the engine, on the CPU."""
-    return {
-        spec.name: open_network(spec, EngineOptions(providers=("cpu",)))
-        for spec in manifest.networks
-    }

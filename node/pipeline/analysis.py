@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -25,55 +24,25 @@ from dicom_sr.write import write_results
 from inference.nameless_file import NamelessFile
 from inference.projection import load_projections
 from inference.reading import DecodedFrames
-from inference.series import describe_study, describe_with_facts
-from inference.shared_anatomy import see_shared
 from inference.shared_volume import Loaded, load_shared
 from inference.volume import load_volume
 from inference.worker_process import MEGABYTE, PeakMemory
 from node.domain.acute import Observation, observe
 from node.domain.analysis import AnalysisRequest, CompanionSeries
-from node.domain.anatomy import Anatomy
 from node.domain.errors import PixelDataError, VolumeError
 from node.domain.facts import StudyFacts
 from node.domain.finding import Findings, Status, Tracked
 from node.domain.identity import differing, stated_identity, with_identity
 from node.domain.imaging import Volume
-from node.domain.study import CompletedStudy, Instance, Series, StackID, StudyUID
+from node.domain.study import CompletedStudy, Series, StackID, StudyUID
 from node.domain.verdict import Companion
-from node.pipeline.resident import ModelSetup, residents, seer_of
+from node.pipeline.others import NO_LONGER_STORED, Others, StudyInput
+from node.pipeline.priors import PriorResult, evidence_of
+from node.pipeline.resident import ModelSetup, residents
+from node.pipeline.seeing import Sight
 from node.pipeline.writing import WrittenObject, write_folder
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyInput:
-    """A completed study as rows of the index; described anew in each worker."""
-
-    study_uid: StudyUID
-    instances: tuple[Instance, ...]
-    generation: int
-    completed_at: datetime
-    confidence: str
-
-    def describe(self) -> CompletedStudy:
-        """Read the headers."""
-        return describe_study(
-            self.instances,
-            generation=self.generation,
-            completed_at=self.completed_at,
-            confidence=self.confidence,
-        )
-
-    def facts(self, *, pixels: bool) -> tuple[CompletedStudy, StudyFacts]:
-        """Read the headers, and look at a few slices of each axial CT unless told not to."""
-        return describe_with_facts(
-            self.instances,
-            generation=self.generation,
-            completed_at=self.completed_at,
-            confidence=self.confidence,
-            pixels=pixels,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +61,7 @@ class AnalysisTask:
         setup: the model, as the worker is to hold it.
         candidates: stacks to try, best first.
         companions: of each candidate, what is analysed with it.
-        others: the other studies that companions are from.
+        others: the other studies that companions are from. priors: results of the model on them.
         status_only: with a reason: write a report of this status without any analysis.
         context: identity, label and predecessor of the result objects.
         folder: where the result objects appear, complete.
@@ -117,6 +86,7 @@ class AnalysisTask:
     rejection: Rejection = Rejection.NOT_TO_BE_USED
     companions: tuple[tuple[StackID, Companion], ...] = ()
     others: tuple[StudyInput, ...] = ()
+    priors: tuple[PriorResult, ...] = ()
     decoded: DecodedFrames | None = None
     shared: Mapping[StackID, NamelessFile] = field(default_factory=dict)
     anatomy: ModelSetup | None = None
@@ -190,8 +160,8 @@ def analyse(task: AnalysisTask) -> AnalysisResult:
         use=use,
         loads=run.loads,
         shared=run.shared,
-        anatomy_runs=run.anatomy_runs,
-        anatomy_reused=run.anatomy_reused,
+        anatomy_runs=run.sight.runs,
+        anatomy_reused=run.sight.reused,
     )
 
 
@@ -218,8 +188,7 @@ class _Run:
         self.seconds: dict[str, float] = {}
         self.voxels = 0
         self.loads = self.shared = 0
-        self.anatomy_runs = self.anatomy_reused = 0
-        self._anatomies: dict[StackID, Anatomy] = {}
+        self.sight = Sight(task.anatomy, task.anatomies)
         self.manifest = task.setup.manifest
         with self._timed("describe"):
             described = task.study.describe()
@@ -227,17 +196,23 @@ class _Run:
         self.differing = differing(stated_identity(described), held)
         self.study = with_identity(described, held)
         self.series = {series.stack_id: series for series in self.study.series}
-        self._others: dict[StudyUID, dict[StackID, Series]] = {task.study.study_uid: self.series}
+        self._others = Others(task.others, described, self.differing)
+        #: Series of other studies whose pixels the model asked for.
+        self._compared: dict[StackID, Series] = {}
 
     def analyse_series(self, uid: StackID) -> Findings:
         """Load one series and look at it."""
         series = self.series[uid]
-        companions = {}
+        companions: dict[str, CompanionSeries] = {}
+        missing = []
         for role, found in self._companions(uid):
-            if found is None:
-                reason = f"the series for the role '{role}' is no longer stored"
+            if not isinstance(found, str):
+                companions[role] = self._companion(found)
+            elif self._is_optional(role):
+                missing.append(f"The series for the role '{role}' was not used: it {found}.")
+            else:
+                reason = f"the series for the role '{role}' {found}"
                 return self.status(Status.NOT_ELIGIBLE, reason)
-            companions[role] = CompanionSeries(series=found, load=partial(self._load, found))
         with self._timed("load"):
             try:
                 volume = self._load(series)
@@ -258,11 +233,12 @@ class _Run:
             networks=model.networks,
             thresholds=self.manifest.thresholds,
             companions=companions,
+            study_date=self.study.study_date,
         )
-        if self.task.anatomy is not None:
-            request = replace(request, anatomy=partial(self._anatomy, self.task.anatomy, request))
+        request = self.sight.offered(request, self._timed)
         with self._timed("analyse"):
-            return model.analyse(request)
+            found_here = model.analyse(request)
+        return replace(found_here, limits=(*found_here.limits, *missing))
 
     def _load(self, series: Series) -> Volume:
         """A volume, from another job where one loaded it; or projections.
@@ -284,54 +260,44 @@ class _Run:
         self.shared += loaded.was_shared
         return loaded.volume
 
-    def _anatomy(self, setup: ModelSetup, request: AnalysisRequest) -> Anatomy:
-        """What the anatomy package sees in the series; from another job where one saw it.
-
-        Raises:
-            ModelError: the package cannot be used.
-        """
-        uid = request.series.stack_id
-        if uid not in self._anatomies:
-            self._anatomies[uid] = self._seen(setup, request)
-        return self._anatomies[uid]
-
-    def _seen(self, setup: ModelSetup, request: AnalysisRequest) -> Anatomy:
-        def compute() -> Anatomy:
-            self.anatomy_runs += 1
-            with self._timed("anatomy"):
-                model = residents.get(setup)
-                return seer_of(setup.manifest)(
-                    replace(
-                        request,
-                        model=setup.manifest.identity,
-                        networks=model.networks,
-                        thresholds=setup.manifest.thresholds,
-                        companions={},
-                    )
-                )
-
-        file = self.task.anatomies.get(request.series.stack_id)
-        if file is not None:
-            # The node lets go of it when the study is over: then it is computed anew.
-            with suppress(OSError):
-                seen = see_shared(file, compute)
-                self.anatomy_reused += seen.was_shared
-                return seen.anatomy
-        return compute()
-
-    def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | None]]:
+    def _companions(self, uid: StackID) -> Iterator[tuple[str, Series | str]]:
+        """By role: the series, or why there is none."""
         for candidate, companion in self.task.companions:
             if candidate != uid:
                 continue
-            if companion.study_uid not in self._others:
-                self._describe_other(companion.study_uid)
-            yield companion.role, self._others[companion.study_uid].get(companion.stack_id)
+            study = self._study_of(companion.study_uid)
+            if isinstance(study, str):
+                yield companion.role, study
+                continue
+            stacks = {one.stack_id: one for one in study.series}
+            yield companion.role, stacks.get(companion.stack_id) or NO_LONGER_STORED
 
-    def _describe_other(self, study_uid: StudyUID) -> None:
-        found = [other for other in self.task.others if other.study_uid == study_uid]
+    def _study_of(self, study_uid: StudyUID) -> CompletedStudy | str:
+        if study_uid == self.study.study_uid:
+            return self.study
         with self._timed("describe"):
-            series = found[0].describe().series if found else ()
-        self._others[study_uid] = {one.stack_id: one for one in series}
+            return self._others.study(study_uid)
+
+    def _companion(self, series: Series) -> CompanionSeries:
+        study = self._study_of(series.study_uid)
+        assert not isinstance(study, str)
+        known = [one for one in self.task.priors if one.study_uid == series.study_uid]
+        return CompanionSeries(
+            series=series,
+            load=partial(self._load_companion, series),
+            study_date=study.study_date,
+            tracked=known[0].tracked if known else (),
+        )
+
+    def _load_companion(self, series: Series) -> Volume:
+        if series.study_uid != self.study.study_uid:
+            self._compared[series.stack_id] = series
+        return self._load(series)
+
+    def _is_optional(self, role: str) -> bool:
+        """Does the package run without? What was deleted since it was judged is missing then."""
+        need = self.manifest.needs.get(role)
+        return need is not None and need.optional
 
     def status(self, status: Status, reason: str) -> Findings:
         """Findings that only say how it ended."""
@@ -344,9 +310,12 @@ class _Run:
         if findings.status is not Status.NOT_ELIGIBLE or reported:
             with self._timed("write"):
                 findings = keep_tracking(findings, self.series[uid], self.task.earlier)
-                data_sets = write_results(findings, self.study, self.series[uid], self.task.context)
-                validate(data_sets, self.study)
-                objects = write_folder((*data_sets, *self._note(data_sets)), self.task.folder)
+                compared = evidence_of(tuple(self._compared.values()), self.task.priors)
+                context = replace(self.task.context, other_evidence=compared)
+                data_sets = write_results(findings, self.study, self.series[uid], context)
+                files = validate(data_sets, self.study)
+                every = (*data_sets, *self._note(data_sets))
+                objects = write_folder(every, self.task.folder, files)
         self.seconds.update({f"model {name}": s for name, s in findings.seconds.items()})
         return AnalysisResult(
             status=findings.status,

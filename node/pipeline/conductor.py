@@ -21,7 +21,7 @@ from node.ledger.jobs import JobRow
 from node.ledger.states import JobState, StudyState
 from node.ledger.studies import StudyRow, VerdictRow
 from node.metrics import Metrics
-from node.pipeline.analysis import FactsTask, StudyInput, describe
+from node.pipeline.analysis import FactsTask, describe
 from node.pipeline.completion import Completion
 from node.pipeline.correction import Corrections
 from node.pipeline.expectation import Expectation, Expecting
@@ -30,6 +30,7 @@ from node.pipeline.in_service import Workers
 from node.pipeline.inputs import replan
 from node.pipeline.judging import Judgement, holding, judge_study
 from node.pipeline.loop import Loop
+from node.pipeline.others import StudyInput
 from node.pipeline.roster import OUT_OF_SERVICE
 from node.pipeline.routing import ModelRoute, PlannedJob, route
 from node.pipeline.rules import Rule

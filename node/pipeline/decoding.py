@@ -1,7 +1,9 @@
 """Decodes compressed images while the rest of their study still arrives.
 
-Nobody waits for it: images are handed over in a line, processes of low priority take them from
-there, and what was not decoded, for whatever reason, is decoded when its volume is loaded. The
+Nobody waits for it while images arrive: they are handed over in a line, processes of low priority
+take them from there. An analysis hands over what is still missing, so that several processes decode
+it instead of its own one, and waits; what was not decoded all the same, for whatever reason, is
+decoded when its volume is loaded. The
 frames lie in memory that belongs to this process, are bounded, and are let go when the study
 needs no more analysis.
 """
@@ -12,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -143,6 +145,19 @@ class Decoding:
             self._line.append(instance)
         for loop in self.loops:
             loop.wake()
+
+    def ask(self, images: Iterable[Instance]) -> None:
+        """An analysis wants these now: those that nobody offered yet are offered.
+
+        So it is after a new start of the node, and when a study is analysed again. What was
+        offered before and left (no memory for it, several frames) is not offered once more.
+        """
+        for instance in images:
+            with self._changed:
+                held = self._held.get(instance.study_uid)
+                was_offered = held and held.digests.get(instance.extent) == instance.digest
+            if not was_offered:
+                self.offer(instance)
 
     def finished(self, study_uid: str, timeout_s: float, stopped: Callable[[], bool]) -> bool:
         """Wait until no image of a study waits to be decoded; False when it was not in time."""

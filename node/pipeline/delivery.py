@@ -37,7 +37,7 @@ from node.pipeline.fallback import FallbackTask, WriteFallback
 from node.pipeline.ladder import Rung, below, class_name, wanted_instead
 from node.pipeline.loop import Loop
 from node.pipeline.proof import Prover
-from node.pipeline.writing import WrittenObject
+from node.pipeline.writing import KEY_IMAGES, WrittenObject
 from scp.commitment import CommitmentReport
 
 log = structlog.get_logger(__name__)
@@ -296,6 +296,12 @@ class Courier:
             else:
                 self._enter(delivery, written, state, cause)
                 return
+        if delivery.object.kind == KEY_IMAGES:
+            # A convenience: report and pages show the same, and nothing is lost without it.
+            cause += "; not sent: the report and the pages show the same images"
+            self._ledger.outbox.settle(delivery, DeliveryState.WITHHELD, cause=cause)
+            self._tell("withheld", delivery, cause)
+            return
         self._ledger.outbox.settle(delivery, DeliveryState.REFUSED, cause=cause)
         self._tell("refused", delivery, cause)
 

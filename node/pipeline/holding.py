@@ -1,13 +1,14 @@
 """A model into the workers: on the best provider that reproduces its golden case there.
 
 What has never been proved on this computer as it is now is tried in a process of its own first,
-so that it cannot disturb the models that serve.
+so that it cannot disturb the models that serve, and so that an engine is built once. Where none
+serves, and none is to be built, the workers try it themselves.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -17,7 +18,7 @@ import structlog
 
 from inference.engine import EngineOptions
 from inference.providers import Choice, Probe, asked_in_vain, choose, probe
-from node.domain.errors import NodeError, WorkerError
+from node.domain.errors import ModelError, NodeError, WorkerError
 from node.pipeline.resident import ModelProof, ModelSetup, let_go, open_model, prove_model
 
 log = structlog.get_logger(__name__)
@@ -101,6 +102,7 @@ class Holder:
         self._workers = workers
         self._trial = trial
         self._settings = settings
+        self._serving: set[str] = set()
         self.stopping: Callable[[], bool] = lambda: False
 
     def survey(self) -> Probe:
@@ -123,12 +125,17 @@ class Holder:
             builds = not all(any(not one.is_to_be_built for one in each) for each in choices)
             limit_s = BUILD_LIMIT_S if builds else self._settings.load_limit_s
             try:
-                if not is_proved:
-                    barred |= self._try(
-                        self._setup(base, barred, builds=builds), limit_s
-                    ).passed_over
+                if not is_proved and (builds or self._serving - {base.name}):
+                    tried = self._try(self._setup(base, barred, builds=builds), limit_s)
+                    barred |= tried.passed_over
+                    base = replace(base, speeds=tried.speeds)
                 setup = self._setup(base, barred, builds=builds)
                 proof = self._keep(setup, limit_s)
+                if proof.passed_over.keys() - barred.keys():
+                    # What a worker passed over, one that replaces it need not try again.
+                    barred |= proof.passed_over
+                    base, is_proved = replace(base, speeds=proof.speeds), True
+                    continue
             except WorkerError as error:
                 label = _first(choices)
                 if self.stopping() or any(
@@ -139,8 +146,17 @@ class Holder:
                 log.warning("provider.failed", model=base.name, provider=label, cause=str(error))
                 barred[label] = str(error)
                 continue
+            self._serving.add(base.name)
             waiting = self.waiting(base, barred, found)
             return Held(setup=setup, proof=proof, waiting=waiting)
+
+    def is_left(self, base: ModelSetup, barred: Mapping[str, str], found: Probe) -> bool:
+        """Is there a provider for each network beside those that are barred?"""
+        try:
+            self._choices(base, barred, found)
+        except ModelError:
+            return False
+        return True
 
     def waiting(self, base: ModelSetup, barred: dict[str, str], found: Probe) -> tuple[Choice, ...]:
         """Engines that would serve better than what is there, and have to be built."""
@@ -159,7 +175,7 @@ class Holder:
         try:
             built = self._try(self._setup(base, barred, builds=True), BUILD_LIMIT_S)
             barred |= built.passed_over
-            setup = self._setup(base, barred, builds=False)
+            setup = self._setup(replace(base, speeds=built.speeds), barred, builds=False)
             held = Held(setup=setup, proof=self._keep(setup, self._settings.load_limit_s))
             _forget_strangers(self._choices(base, {}, found))
             return held
@@ -181,6 +197,7 @@ class Holder:
 
     def let_go(self, name: str) -> None:
         """Take a model out of every worker; waits for none."""
+        self._serving.discard(name)
         self._workers.drop(name, let_go, name)
 
     def _try(self, setup: ModelSetup, limit_s: float) -> ModelProof:
@@ -203,7 +220,7 @@ class Holder:
         return replace(base, engine=engine, resident_mb=self._settings.resident_mb)
 
     def _choices(
-        self, base: ModelSetup, barred: dict[str, str], found: Probe
+        self, base: ModelSetup, barred: Mapping[str, str], found: Probe
     ) -> list[tuple[Choice, ...]]:
         """For each network, what it may run on; raises ModelError when nothing is left."""
         engine = self._settings.engine
@@ -243,4 +260,6 @@ def _first(choices: Sequence[Sequence[Choice]]) -> str:
 
 
 def _slowest(proofs: tuple[ModelProof, ...]) -> ModelProof:
-    return max(proofs, key=lambda proof: proof.seconds)
+    """Of all workers, with what any of them passed over."""
+    passed_over = {label: why for proof in proofs for label, why in proof.passed_over.items()}
+    return replace(max(proofs, key=lambda proof: proof.seconds), passed_over=passed_over)

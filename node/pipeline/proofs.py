@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from inference.golden import Speeds
 from node.pipeline.resident import ModelProof
 
 
@@ -24,6 +25,14 @@ def proof_values(proof: ModelProof) -> dict[str, Any]:
             }
             for one in proof.networks
         ],
+    }
+
+
+def speeds_of(values: Mapping[str, Any]) -> Speeds:
+    """What need not be measured again, by network and provider."""
+    return {
+        (str(one["network"]), str(one["provider"])): float(one["windows_per_s"])
+        for one in values.get("networks", ())
     }
 
 

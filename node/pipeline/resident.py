@@ -19,7 +19,7 @@ import structlog
 from inference.builtin.pipeline import built_in
 from inference.device import DeviceServer, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, choices_of, open_network
-from inference.golden import NetworkProof, check_golden
+from inference.golden import NetworkProof, Speeds, check_golden
 from inference.providers import FP32
 from inference.worker_process import MEGABYTE, status_bytes
 from models.manifest import ModelManifest
@@ -44,6 +44,7 @@ class ModelSetup:
         device: socket of the process that holds its networks; None: this process does.
         resident_mb: memory that all loaded models of a worker may take together; those that
             were not used for longest are let go.
+        speeds: of its networks, where they were measured here before.
     """
 
     manifest: ModelManifest
@@ -51,6 +52,7 @@ class ModelSetup:
     engine: EngineOptions = field(default_factory=EngineOptions)
     device: Path | None = None
     resident_mb: int | None = None
+    speeds: Speeds = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
@@ -81,6 +83,11 @@ class ModelProof:
     def providers(self) -> tuple[str, ...]:
         """What runs its networks, each once."""
         return tuple(dict.fromkeys(network.provider for network in self.networks))
+
+    @property
+    def speeds(self) -> Speeds:
+        """What need not be measured again in another process of this computer."""
+        return {(one.network, one.provider): one.windows_per_s for one in self.networks}
 
 
 @dataclass(slots=True)
@@ -187,12 +194,18 @@ def prove_model(setup: ModelSetup) -> ModelProof:
     """Prove a model again, as it is held: its files, then its golden case.
 
     Raises:
-        ModelError, GoldenMismatch: it must not be used any more.
+        ModelError, GoldenMismatch: it must not be used any more, on the provider that stands in
+            the error, or at all. It is not held any more then: whatever this worker is asked
+            next, it does not go on with it.
     """
-    _verify(setup)
-    model = residents.get(setup)
-    started = time.perf_counter()
-    networks = check_golden(setup.manifest, model.networks)
+    try:
+        _verify(setup)
+        model = residents.get(setup)
+        started = time.perf_counter()
+        networks = _golden(setup.manifest, model.networks)
+    except ModelError:
+        residents.let_go(setup.name)
+        raise
     model.proof = replace(model.proof, networks=networks, seconds=time.perf_counter() - started)
     return model.proof
 
@@ -264,15 +277,12 @@ def _proved(
                 for spec in manifest.networks
             }
         except ModelError as error:
-            # Without another provider left, the cause is what the last one did.
-            raise last or error from None
-        proofs: list[NetworkProof] = []
+            # Without another provider left, the cause is what all of them did.
+            raise (_whole(last, passed_over) if last else error) from None
         try:
-            for spec in manifest.networks:
-                alone = replace(manifest, networks=(spec,))
-                proofs += check_golden(alone, networks)
+            proofs = _golden(manifest, networks, setup.speeds)
         except ModelError as error:
-            failed = networks[manifest.networks[len(proofs)].name].label
+            failed = error.provider
             last = error
             passed_over[failed] = str(error)
             engine = replace(engine, barred=engine.barred | {failed})
@@ -280,7 +290,28 @@ def _proved(
             continue
         for network in networks.values():
             passed_over |= network.passed_over
-        return networks, tuple(proofs), passed_over
+        return networks, proofs, passed_over
+
+
+def _whole(last: ModelError, passed_over: Mapping[str, str]) -> ModelError:
+    """What the last provider did, and those before it."""
+    before = [f"before that {label}: {why}" for label, why in passed_over.items()]
+    others = [told for told in before if told.split(": ", 1)[1] not in str(last)]
+    return type(last)("; ".join([str(last), *others]))
+
+
+def _golden(
+    manifest: ModelManifest, networks: Mapping[str, LoadedNetwork], speeds: Speeds | None = None
+) -> tuple[NetworkProof, ...]:
+    """One network after the other; an error says on what the one ran that failed."""
+    proofs: list[NetworkProof] = []
+    for spec in manifest.networks:
+        try:
+            proofs += check_golden(replace(manifest, networks=(spec,)), networks, speeds or {})
+        except ModelError as error:
+            error.provider = networks[spec.name].label
+            raise
+    return tuple(proofs)
 
 
 def _unprovable(setup: ModelSetup) -> dict[str, str]:

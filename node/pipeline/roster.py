@@ -10,19 +10,27 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
 from inference.providers import Probe
-from node.domain.errors import NodeError, WorkerError
+from node.domain.errors import GoldenMismatch, NodeError
 from node.domain.serving import ModelState
 from node.ledger.service import ModelRow, Service
 from node.metrics import Metrics
 from node.pipeline.holding import Held, Holder
+from node.pipeline.kept_model import (
+    KeptModel,
+    blamed,
+    is_still_proved,
+    none_agrees,
+    why_out,
+    words_lost,
+)
 from node.pipeline.loop import Loop
-from node.pipeline.proofs import proof_values
+from node.pipeline.proofs import proof_values, speeds_of
 from node.pipeline.resident import ModelProof, ModelSetup
 from node.pipeline.wording import in_short
 
@@ -55,22 +63,6 @@ class RosterSettings:
     clock: Callable[[], float] = time.time
 
 
-@dataclass(slots=True)
-class _Model:
-    """One model in use; `setup` is what the workers hold now, or None."""
-
-    base: ModelSetup
-    since: float
-    state: ModelState = ModelState.LOADING
-    cause: str = ""
-    setup: ModelSetup | None = None
-    barred: dict[str, str] = field(default_factory=dict)
-    failures: int = 0
-    proved_at: float = 0.0
-    was_settled: bool = False
-    is_suspect: bool = False
-
-
 class Roster:
     """The models in use. Its questions may be asked from any thread."""
 
@@ -89,7 +81,7 @@ class Roster:
         self._metrics = metrics
         self._clock = settings.clock
         self._lock = threading.RLock()
-        self._models = {setup.name: _Model(setup, self._clock()) for setup in setups}
+        self._models = {setup.name: KeptModel(setup, self._clock()) for setup in setups}
         self._unread: dict[str, str] = {}
         self._lost: dict[str, str] = {}
         self._found: Probe | None = None
@@ -143,6 +135,21 @@ class Roster:
         """Models that are out of service, with the cause."""
         states = self.states().items()
         return {name: why for name, (state, why) in states if state is ModelState.QUARANTINED}
+
+    def fallen_back(self) -> Mapping[str, str]:
+        """Models that serve on another provider than the best one -> which, and why.
+
+        A precision that is not reached, while the provider itself serves, is no trouble.
+        """
+        with self._lock:
+            serving = {name: one for name, one in self._models.items() if one.state.serves}
+            return {
+                name: f"it runs on {' and '.join(one.labels)}, because "
+                + "; ".join(f"{label} failed: {in_short(why)}" for label, why in lost.items())
+                + (f"; {one.doubt}" if one.doubt else "")
+                for name, one in serving.items()
+                if (lost := words_lost(one))
+            }
 
     def unready(self) -> str:
         """What keeps the node from being ready: "" once every model was tried and one serves."""
@@ -247,6 +254,7 @@ class Roster:
             if model is None:
                 return
             model.barred.clear()
+            model.doubt = ""
             model.failures = 0
             model.is_suspect = True
         log.info("model.begun_again", model=name, why=why)
@@ -255,14 +263,16 @@ class Roster:
     def _admit(self, name: str, found: Probe) -> None:
         """Load one model into every worker, or quarantine it; the others are not touched."""
         model, row = self._models[name], self._service.get(name)
-        is_proved = not model.is_suspect and _is_proved(model, row, found)
+        is_proved = not model.is_suspect and is_still_proved(model, row, found)
         if is_proved and row is not None:
             model.barred |= row.barred
+        known = speeds_of(row.proof) if is_proved and row is not None else {}
+        base = replace(model.base, speeds=known)
         try:
-            held = self._holder.hold(model.base, model.barred, found, is_proved=is_proved)
+            held = self._holder.hold(base, model.barred, found, is_proved=is_proved)
         except NodeError as error:
             if not self.loop.stopping:
-                self._quarantine(name, _why(error))
+                self._quarantine(name, none_agrees(why_out(error), model.fallen))
             return
         self._serve(model, held, found)
 
@@ -284,9 +294,10 @@ class Roster:
             self._metrics.watch_engines(name, ())
         self._serve(model, held, found)
 
-    def _serve(self, model: _Model, held: Held, found: Probe) -> None:
+    def _serve(self, model: KeptModel, held: Held, found: Probe) -> None:
         with self._lock:
             model.setup = held.setup
+            model.labels = tuple(dict.fromkeys(held.proof.labels.values()))
             model.is_suspect = False
         self._proved(model, held.proof, found)
         self._set(model.base.name, ModelState.BUILDING if held.waiting else ModelState.READY)
@@ -306,13 +317,36 @@ class Roster:
         try:
             proof = self._holder.prove(self._held(name))
         except NodeError as error:
-            if not self.loop.stopping:
-                self._quarantine(name, _why(error))
+            if not self.loop.stopping and not self._fall_back(model, error, found):
+                self._quarantine(name, none_agrees(why_out(error), model.fallen))
             return True
         self._proved(model, proof, found)
         return True
 
-    def _proved(self, model: _Model, proof: ModelProof, found: Probe) -> None:
+    def _fall_back(self, model: KeptModel, error: NodeError, found: Probe) -> bool:
+        """Load it on the next provider, without the one that failed; False: none is left.
+
+        Its analyses wait until that has reproduced the golden case.
+        """
+        failed = blamed(error, model)
+        barred = model.barred | dict.fromkeys(failed, str(error))
+        if not failed or not self._holder.is_left(model.base, barred, found):
+            return False
+        name = model.base.name
+        log.error("provider.failed", model=name, provider=", ".join(failed), cause=str(error))
+        with self._lock:
+            model.barred |= barred
+            model.is_suspect = True
+            if isinstance(error, GoldenMismatch):
+                model.doubt = (
+                    f"its results between {_told(model.proved_at)} and {_told(self._clock())} came "
+                    f"from {', '.join(failed)} and may be wrong: look at them, and `rerun` those "
+                    "studies"
+                )
+        self._set(name, ModelState.LOADING)
+        return True
+
+    def _proved(self, model: KeptModel, proof: ModelProof, found: Probe) -> None:
         name, values = model.base.name, proof_values(proof)
         model.proved_at = self._clock()
         model.failures = 0
@@ -362,25 +396,5 @@ class Roster:
             return tuple(name for name, one in self._models.items() if one.state is state)
 
 
-def _why(error: NodeError) -> str:
-    """The cause; of a process that died, hung or grew, without the words about studies."""
-    if not isinstance(error, WorkerError):
-        return str(error)
-    first = str(error).split("; ")[0]
-    for function in ("open_model", "prove_model"):
-        first = first.replace(function, "loading and proving it")
-    return (
-        f"{first}; install the package again, or raise workers.load_limit_s or the package's "
-        "job_memory_mb where this computer is only slow or the network only large"
-    )
-
-
-def _is_proved(model: _Model, row: ModelRow | None, found: Probe) -> bool:
-    """Did exactly this package reproduce its golden case on exactly this computer?"""
-    return (
-        row is not None
-        and row.proved_at is not None
-        and row.state is not ModelState.QUARANTINED
-        and row.digest == model.base.manifest.identity.digest
-        and row.fingerprint == found.fingerprint
-    )
+def _told(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from models.manifest import ModelManifest
 from node.domain.anatomy import ANATOMY
 from node.domain.errors import LedgerError, ModelError, NodeError, WorkerError
 from node.domain.finding import Status
-from node.domain.study import StackID, StudyUID, series_of
-from node.domain.verdict import Companion, ReasonCode
+from node.domain.study import series_of
+from node.domain.verdict import ReasonCode
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.outbox import ResultObject
@@ -23,7 +23,7 @@ from node.ledger.results import Analysed
 from node.ledger.states import JobState
 from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
-from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput, analyse, looked_at
+from node.pipeline.analysis import AnalysisResult, AnalysisTask, analyse, looked_at
 from node.pipeline.identity import HeldIdentity
 from node.pipeline.in_service import EveryModel, JobLimits, Models, Workers, limits_of
 from node.pipeline.inputs import Input, input_digest, series_digests
@@ -31,8 +31,9 @@ from node.pipeline.loop import Loop
 from node.pipeline.memory import MemoryGate
 from node.pipeline.resident import ModelSetup
 from node.pipeline.routing import ModelRoute
-from node.pipeline.succession import REJECTION_NOTE, holders, succession, why_rejected
+from node.pipeline.succession import REJECTION_NOTE, holders
 from node.pipeline.supply import NoSupply, Supply
+from node.pipeline.task import Surroundings, task_of
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class SchedulerSettings:
         results_folder: where the objects of each job get a folder of their own.
         context: how results are labelled, without time and predecessor.
         noting: destinations that get rejection notes.
+        unwanted: kinds of objects that a destination does not get, by its name.
         limits: of one analysis by a model.
     """
 
@@ -68,6 +70,7 @@ class SchedulerSettings:
     results_folder: Path
     context: Callable[[str], ResultContext]
     noting: frozenset[str] = frozenset()
+    unwanted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     limits: Callable[[ModelManifest], JobLimits] = limits_of
 
 
@@ -150,6 +153,11 @@ class Scheduler:
                 self._give_up(job, refusal)
                 return True
             result = self._carried_out(job, task)
+            if not job.report_reason and job.model in self.models.waiting():
+                # It gave other numbers, or has to be proved anew, since this job was claimed.
+                cause = "the model left service while it looked at the study"
+                self._ledger.jobs.retry(job, cause=cause, delay_s=RETRY_DELAY_S)
+                return True
         except WorkerError as error:
             return self._worker_lost(job, error)
         except KeyError:
@@ -205,39 +213,18 @@ class Scheduler:
         self._ledger.jobs.renew(self._settings.owner, LEASE_S, tuple(self._in_hand))
 
     def _task(self, job: JobRow) -> AnalysisTask:
-        route = self._routes[job.model]
-        study = self._ledger.studies.get(job.study_uid)
-        if study is None:
-            raise WorkerError("the ledger does not know the study of this job")
-        replaces = succession(self._ledger, job, self._settings.noting)
-        context = self._settings.context(job.model)
-        companions = self._ledger.jobs.companions(job.key)
-        return AnalysisTask(
-            study=StudyInput(
-                study_uid=StudyUID(job.study_uid),
-                instances=self._ledger.instances.of_study(job.study_uid),
-                generation=job.generation,
-                completed_at=datetime.fromtimestamp(study.completed_at or study.last_at, tz=UTC),
-                confidence=study.confidence,
+        return task_of(
+            self._ledger,
+            job,
+            Surroundings(
+                route=self._routes[job.model],
+                setup=self.models.setup_of(job.model),
+                context=self._settings.context(job.model),
+                held=self.identity.now(job.study_uid),
+                folder=self._settings.results_folder / job.key,
+                noting=self._settings.noting,
+                anatomy=self._anatomy_for(self._routes[job.model].manifest),
             ),
-            setup=self.models.setup_of(job.model),
-            candidates=job.candidates,
-            context=context.at(
-                datetime.fromtimestamp(job.created_at, tz=UTC),
-                predecessor=replaces.reports,
-                revision=replaces.revision,
-                identity=tuple(sorted(self.identity.now(job.study_uid).items())),
-            ),
-            folder=self._settings.results_folder / job.key,
-            report_not_eligible=route.report_not_eligible,
-            status_only=Status.NOT_ELIGIBLE if job.report_reason else None,
-            reason=job.report_reason,
-            earlier=self._ledger.results.tracked(job.predecessor),
-            rejected=replaces.rejected,
-            rejection=why_rejected(self._ledger, job),
-            companions=companions,
-            others=tuple(self._others(job, companions)),
-            anatomy=self._anatomy_for(route.manifest),
         )
 
     def _anatomy_for(self, manifest: ModelManifest) -> ModelSetup | None:
@@ -251,24 +238,6 @@ class Scheduler:
                 f"model {manifest.identity.name} builds on the package {ANATOMY}, which is not in "
                 f"use; add '{ANATOMY}:' below 'models:' in appliance.yaml"
             ) from None
-
-    def _others(
-        self, job: JobRow, companions: Sequence[tuple[StackID, Companion]]
-    ) -> Iterator[StudyInput]:
-        """The prior studies that companions are from."""
-        for study_uid in {one.study_uid for _, one in companions} - {job.study_uid}:
-            study = self._ledger.studies.get(study_uid)
-            instances = self._ledger.instances.of_study(study_uid)
-            if study is not None and instances:
-                yield StudyInput(
-                    study_uid=study_uid,
-                    instances=instances,
-                    generation=study.generation,
-                    completed_at=datetime.fromtimestamp(
-                        study.completed_at or study.last_at, tz=UTC
-                    ),
-                    confidence=study.confidence,
-                )
 
     def _settle(self, job: JobRow, task: AnalysisTask, result: AnalysisResult) -> None:
         """Ledger rows of the verdicts, the objects and the end of the job, in one step."""
@@ -305,9 +274,9 @@ class Scheduler:
                     self._ledger.outbox.withhold(job.predecessor)
                     self._ledger.jobs.replaced(job.predecessor)
                 notes = [item for item in objects if item.kind == REJECTION_NOTE]
-                self._ledger.outbox.add(
-                    [item for item in objects if item not in notes], job.destinations
-                )
+                for item in objects:
+                    if item not in notes:
+                        self._ledger.outbox.add([item], self._wanting(job, item))
                 noting = self._settings.noting
                 noted = holders(self._ledger, job.study_uid, task.rejected, noting)
                 self._ledger.outbox.add(notes, noted)
@@ -333,6 +302,13 @@ class Scheduler:
             seconds={step: round(value, 2) for step, value in result.seconds.items()},
         )
         self.on_results()
+
+    def _wanting(self, job: JobRow, item: ResultObject) -> tuple[str, ...]:
+        """The destinations of a job that get objects of this kind."""
+        unwanted = self._settings.unwanted
+        return tuple(
+            name for name in job.destinations if item.kind not in unwanted.get(name, frozenset())
+        )
 
     def _is_outdated(self, task: AnalysisTask, result: AnalysisResult) -> bool:
         """Did images of what was looked at come, or change, while it was looked at?"""

@@ -80,6 +80,8 @@ class Volumes:
 
     def provide(self, job: JobRow, task: AnalysisTask, stopped: Callable[[], bool]) -> AnalysisTask:
         """The task with what there is for it; waits for images that are being decoded."""
+        wanted = {series_of(uid) for uid in job.candidates}
+        self._decoding.ask(row for row in task.study.instances if row.series_uid in wanted)
         self._decoding.finished(job.study_uid, DECODING_WAIT_S, stopped)
         shared, anatomies = self._shared(job, task)
         return replace(

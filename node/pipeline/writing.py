@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset
@@ -30,6 +32,22 @@ KINDS = {
     SecondaryCaptureImageStorage: "secondary capture",
     KeyObjectSelectionDocumentStorage: "rejection note",
 }
+#: Title of a Key Object Selection that selects instead of rejecting (PS3.16 CID 7010).
+OF_INTEREST = ("113000", "DCM")
+KEY_IMAGES = "key images"
+
+
+def kind_of(data_set: Dataset) -> str:
+    """What the ledger calls an object."""
+    if data_set.SOPClassUID == KeyObjectSelectionDocumentStorage:
+        title = data_set.ConceptNameCodeSequence[0]
+        if (title.CodeValue, title.CodingSchemeDesignator) == OF_INTEREST:
+            return KEY_IMAGES
+    return KINDS.get(data_set.SOPClassUID, "result")
+
+
+#: Files made durable at once: a disk takes several in the time of one.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +62,31 @@ class WrittenObject:
     path: Path
 
 
-def write_folder(data_sets: Sequence[Dataset], folder: Path) -> tuple[WrittenObject, ...]:
+def write_folder(
+    data_sets: Sequence[Dataset], folder: Path, files: Mapping[str, bytes] | None = None
+) -> tuple[WrittenObject, ...]:
     """Write the objects of one job; `folder` appears by a rename when all are synced.
 
     An earlier folder of the same name (a repeated job) is replaced: deterministic UIDs make
     both hold the same objects.
+
+    Args:
+        files: by SOP Instance UID, what `dicom_sr.validation.validate` encoded and read back;
+            an object that is not among them is encoded here.
     """
     draft = folder.with_name(folder.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     written = []
-    for number, data_set in enumerate(data_sets, start=1):
-        kind = KINDS.get(data_set.SOPClassUID, "result")
-        name = f"{number:02d}-{kind.replace(' ', '-')}.dcm"
-        _save(data_set, draft / name)
-        written.append(_written(data_set, folder / name))
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="results") as disk:
+        saved = []
+        for number, data_set in enumerate(data_sets, start=1):
+            name = f"{number:02d}-{kind_of(data_set).replace(' ', '-')}.dcm"
+            file = (files or {}).get(str(data_set.SOPInstanceUID)) or _encoded(data_set)
+            saved.append(disk.submit(_save, file, draft / name))
+            written.append(_written(data_set, folder / name))
+        for one in saved:
+            one.result()
     sync_folder(draft)
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
@@ -69,15 +97,21 @@ def write_folder(data_sets: Sequence[Dataset], folder: Path) -> tuple[WrittenObj
 def write_object(data_set: Dataset, path: Path) -> WrittenObject:
     """Write one more object beside those of a job; it appears whole."""
     draft = path.with_name(path.name + ".draft")
-    _save(data_set, draft)
+    _save(_encoded(data_set), draft)
     draft.rename(path)
     sync_folder(path.parent)
     return _written(data_set, path)
 
 
-def _save(data_set: Dataset, path: Path) -> None:
+def _encoded(data_set: Dataset) -> bytes:
+    stream = BytesIO()
+    data_set.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _save(file: bytes, path: Path) -> None:
     with path.open("wb") as stream:
-        data_set.save_as(stream, enforce_file_format=True)
+        stream.write(file)
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -87,7 +121,7 @@ def _written(data_set: Dataset, path: Path) -> WrittenObject:
         sop_instance_uid=str(data_set.SOPInstanceUID),
         sop_class_uid=str(data_set.SOPClassUID),
         series_uid=str(data_set.SeriesInstanceUID),
-        kind=KINDS.get(data_set.SOPClassUID, "result"),
+        kind=kind_of(data_set),
         instance_number=int(data_set.InstanceNumber),
         path=path,
     )

@@ -11,7 +11,35 @@ from config.package_schema import Package
 from node.domain.errors import ConfigError
 from tests.inference.builtin.examples import package
 
+_SPACING = "  - {step: spacing, spacing_mm: [4.0, 4.0, 4.0], interpolation: linear}\n"
+_REGION = "  - {step: region_of_interest, above: -500}\n"
+
 FAULTS = [
+    (
+        "segmentation",
+        _SPACING,
+        _REGION + _SPACING,
+        "'spacing' changes the grid that the region lies on - put 'region_of_interest' behind it",
+    ),
+    ("segmentation", _SPACING, _SPACING + 2 * _REGION, "a second region - state one"),
+    (
+        "segmentation",
+        _SPACING,
+        _SPACING + "  - {step: region_of_interest, above: -500, background: 2}\n",
+        "there is no channel 2: the network has 2",
+    ),
+    (
+        "segmentation",
+        _SPACING,
+        _SPACING + "  - {step: region_of_interest, above: -500, outside: [1, 0]}\n",
+        "the background would not be the best channel outside",
+    ),
+    (
+        "classification",
+        "preprocess:\n",
+        "preprocess:\n" + _REGION,
+        "the pipeline 'classification' runs no windows over an image",
+    ),
     (
         "segmentation",
         "  - {step: argmax}\n  - {step: dust, least_ml: 0.5}\n",
@@ -141,3 +169,27 @@ def test_a_certainty_needs_probabilities(tmp_path: Path) -> None:
     folder = package("segmentation", tmp_path, changed)
     with pytest.raises(ConfigError, match="no step makes probabilities of the network's output"):
         read_document(folder / "model.yaml", Package)
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("{step: threshold, at: 0.5, channel: 0}", "'threshold' would find it everywhere outside"),
+        ("{step: regions, values: [1, 2]}", "'regions' would find it everywhere outside"),
+        ("{step: threshold, at: 0.5, channel: 1}", ""),
+    ],
+)
+def test_what_lies_outside_a_region_never_becomes_a_finding(
+    tmp_path: Path, step: str, told: str
+) -> None:
+    def changed(text: str) -> str:
+        text = text.replace(_SPACING, _SPACING + _REGION)
+        return text.replace("  - {step: argmax}\n", f"  - {step}\n")
+
+    folder = package("segmentation", tmp_path, changed)
+    if not told:
+        read_document(folder / "model.yaml", Package)
+        return
+    with pytest.raises(ConfigError) as caught:
+        read_document(folder / "model.yaml", Package)
+    assert told in str(caught.value)

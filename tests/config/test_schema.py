@@ -94,3 +94,26 @@ def test_not_eligible_is_reported_by_models_of_acute_findings_only_unless_the_si
         row = rows[f"models.{name}.report_not_eligible"]
         assert (row["value"], row["origin"]) == (value, f"models/{name}/model.yaml (triage)")
         assert "silence could be read as 'nothing found'" in row["meaning"]
+
+
+def test_key_images_follow_the_package_and_the_site_decides(tmp_path: Path) -> None:
+    path = tmp_path / "appliance.yaml"
+    path.write_text(HEAD + "models: {pe: {enabled: true}, body: {key_objects: true}}\n")
+    installed = {"pe": InstalledModel(key_objects=True), "body": InstalledModel()}
+    rows = {row["key"]: row for row in explain_rows(path, installed)}
+    assert rows["models.pe.key_objects"]["value"] == "true"
+    assert rows["models.pe.key_objects"]["origin"] == "models/pe/model.yaml"
+    assert rows["models.body.key_objects"]["value"] == "true"
+
+
+def test_a_destination_that_would_not_learn_how_an_analysis_ended_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "appliance.yaml"
+    pacs = "destinations: {pacs: {type: dicom, ae_title: P, host: h, port: 104, objects: [%s]}}\n"
+    path.write_text(HEAD + pacs % "report, segmentation")
+    loaded = load_appliance(path, {})
+    assert loaded.destinations["pacs"].objects == ("report", "segmentation")
+    path.write_text(HEAD + pacs % "segmentation, key_images")
+    with pytest.raises(ConfigError, match="nobody would learn how an analysis ended"):
+        load_appliance(path, {})

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dicom_sr import drawing
 from dicom_sr.drawing import cropped, printable, render, text_width, wrapped
-from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE, PageFrame, draw_pages, table_rows
+from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE, PageFrame, table_rows
+from dicom_sr.pages import draw_pages
 from dicom_sr.secondary_capture import displayed_name
 from node.domain.finding import Findings, KeyImage, Overlay, Status
 from tests.dicom_factory import Person
@@ -41,6 +42,28 @@ def test_nothing_is_drawn_outside_the_margins(tmp_path: Path, status: Status) ->
         body = page.pixels[BANNER + 1 : SIZE - BANNER - 1]
         assert not body[:, : MARGIN - 6].any()
         assert not body[:, SIZE - MARGIN + 6 :].any()
+
+
+@pytest.mark.parametrize("answers", range(1, 24))
+def test_limits_never_begin_with_a_heading_alone_at_the_foot_of_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    drawn: list[tuple[int, str]] = []
+    text = drawing.Canvas.text
+
+    def noted(canvas: drawing.Canvas, at: tuple[int, int], told: str, *rest: object) -> None:
+        drawn.append((id(canvas.image), told))
+        text(canvas, at, told, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(drawing.Canvas, "text", noted)
+    findings = _many(case(tmp_path).findings)
+    numbers = findings.findings[0].measurements[:answers]
+    finding = replace(findings.findings[0], measurements=numbers)
+    limits = (findings.limits[0] * 2, *findings.limits[1:])
+    draw_pages(replace(findings, findings=(finding,), limits=limits, exam_evaluations=()), FRAME)
+    at = next(n for n, (_, told) in enumerate(drawn) if told == "Limits")
+    assert drawn[at + 1][1].startswith("Limit 0")
+    assert drawn[at + 1][0] == drawn[at][0]
 
 
 def test_long_names_and_titles_stay_inside_the_page(tmp_path: Path) -> None:

@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 
 from dicom_sr.tracking import keep_tracking, located
-from node.domain.finding import CodedConcept, Contour, Finding, Findings, Segment, Status, Tracked
+from node.domain.finding import (
+    CodedConcept,
+    Contour,
+    Finding,
+    Findings,
+    KeyImage,
+    Overlay,
+    Segment,
+    Status,
+    Tracked,
+)
 from node.domain.study import Series
 from tests.dicom_sr.results import L3, MODEL, MUSCLE, TISSUE
 from tests.node import words
@@ -128,3 +138,31 @@ def test_series_without_geometry_keeps_what_the_model_says() -> None:
     now = result(nodule("1", 50.0))
     assert keep_tracking(now, flat, before) == now
     assert located(now, flat) == ()
+
+
+def test_pictures_and_names_of_a_lesion_follow_its_identifiers() -> None:
+    found = result(nodule("1", 201.0), nodule("2", 49.0))
+    overlay = Overlay(mask=np.ones((4, 4), np.bool_), colour=(1, 2, 3), label="Nodule 1")
+    key = KeyImage(
+        pixels=np.zeros((4, 4), np.float32),
+        window=(0.0, 1.0),
+        pixel_mm=(1.0, 1.0),
+        caption="Nodule 1, axial",
+        overlays=(overlay,),
+        tracking_uid="2.25.1",
+    )
+    segment = Segment(
+        number=1,
+        label="Nodule 1 (left)",
+        category=LESION,
+        property_type=NODULE,
+        mask=np.ones((1, 4, 4), np.bool_),
+        colour=(1, 2, 3),
+        tracking_uid="2.25.1",
+    )
+    before = earlier(nodule("12", 200.0))
+    kept = keep_tracking(replace(found, key_images=(key,), segments=(segment,)), series(), before)
+    (picture,) = kept.key_images
+    assert (picture.tracking_uid, picture.caption) == ("2.25.12", "Nodule 12, axial")
+    assert picture.overlays[0].label == "Nodule 12"
+    assert kept.segments[0].label == "Nodule 12 (left)"

@@ -11,6 +11,7 @@ import pytest
 from node.domain.errors import ConfigError, ImportRefused
 from node.importing.form_template import print_form
 from node.importing.importer import ImportOptions, opened_request
+from node.importing.sandbox import Sandbox
 from tests.framework.conftest import Importer
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed: run `make import-test`")
@@ -195,6 +196,26 @@ def test_weights_beside_the_file_are_brought_into_the_one_file(
     assert (path.parent / "net.bin").exists()
     imported = take(path, "onnx", form=form)
     assert imported.manifest.networks
+
+
+def test_of_the_folder_only_the_file_and_its_own_weights_are_readable(
+    tmp_path: Path, take: Importer, form: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = {"save_as_external_data": True, "location": "net.bin", "size_threshold": 0}
+    path = save(graph(), tmp_path, **beside)
+    (path.parent / "patients.csv").write_text("x")
+    seen: list[tuple[Path, ...]] = []
+    ran = Sandbox.run
+
+    def noting(box: Sandbox, *more: Any) -> Any:
+        seen.append(box.readable)
+        return ran(box, *more)
+
+    monkeypatch.setattr(Sandbox, "run", noting)
+    take(path, "onnx", form=form)
+    assert seen[0] == (path,)
+    assert set(seen[1]) == {path, path.with_name("net.bin")}
+    assert all(path.parent not in one for one in seen)
 
 
 def test_what_is_no_onnx_file_or_takes_other_types_is_told(

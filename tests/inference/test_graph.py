@@ -17,8 +17,11 @@ SOUND = ("flat", "solid", "free", "logarithm", "endless", "two_heads", "bag", "n
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_standard_networks_pass(name: str) -> None:
-    inspect_graph((FOLDER / f"{name}.onnx").read_bytes(), name)
+def test_standard_networks_pass_and_the_same_cut_short_do_not(name: str) -> None:
+    content = (FOLDER / f"{name}.onnx").read_bytes()
+    inspect_graph(content, name)
+    with pytest.raises(ModelError, match=f"network {name} "):
+        inspect_graph(content[: len(content) * 2 // 3], name)
 
 
 def test_the_shipped_networks_pass() -> None:

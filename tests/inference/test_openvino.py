@@ -17,6 +17,8 @@ from tests.inference.specs import network_spec, tensor
 
 pytest.importorskip("openvino", reason="the extra 'openvino' is not installed here")
 
+from inference.backends import openvino_cpu
+
 OPENVINO = EngineOptions(providers=("openvino", "cpu"), threads=1)
 
 
@@ -31,6 +33,21 @@ def test_it_gives_what_onnx_runtime_gives(name: str, count: int) -> None:
     first, second = network.run(inputs), network.run(inputs)
     np.testing.assert_allclose(first, here.run(inputs), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(first, second)
+
+
+def test_it_is_not_tied_to_cores_that_other_workers_are_tied_to_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[Any] = []
+    real = openvino_cpu.OpenVinoSession
+
+    def kept(model: Any, *rest: Any) -> Any:
+        compiled.append(model)
+        return real(model, *rest)
+
+    monkeypatch.setattr(openvino_cpu, "OpenVinoSession", kept)
+    open_network(network_spec(), OPENVINO)
+    assert compiled[0].get_property("ENABLE_CPU_PINNING") is False
 
 
 def test_an_output_is_not_written_over_by_the_next_call() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from node.cli import plan as plan_command
 from node.cli.main import main
 from node.domain.study import StudyUID
 from node.ledger import Ledger
@@ -117,3 +118,20 @@ def test_a_folder_is_described_as_a_node_does_it(
     told = capsys.readouterr()
     assert "1 files are no DICOM images" in told.err
     assert "1 -> 1" in told.out
+
+
+def test_a_package_that_cannot_be_read_leaves_out_its_own_model_only_and_is_named(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = tmp_path / "models"
+    (models / "body_composition").mkdir(parents=True)
+    (models / "body_composition" / "model.yaml").write_text("format: [\n")
+    monkeypatch.setattr(plan_command, "MODELS_FOLDER", models)
+    table = ("--headers", str(folder / "table.csv"))
+    assert plan(folder, "new.yaml", *table) == 0
+    told = capsys.readouterr()
+    assert "model body_composition is left out, because its package cannot be read" in told.err
+    assert "no difference" in told.out

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -147,6 +147,12 @@ portions_of = st.lists(
 
 @settings(max_examples=400, deadline=None)
 @given(messages, portions_of, st.sampled_from([1, 5000, 120_000, 400_000]))
+# Shorter PDUs than the one before, all at once: more comes behind them than the buffer holds.
+@example(
+    [(1, [10], False, 0), (150_000, [20_000, 5000], False, 1), (150_000, [5000], False, 1)],
+    [],
+    400_000,
+)
 def test_objects_arrive_whole_however_they_are_cut(
     sent: list[tuple[int, list[int], bool, int]], portions: list[int], room: int
 ) -> None:

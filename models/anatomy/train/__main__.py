@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from models.anatomy.train import cache, networks, training
-from models.body_composition.train.export import export
+from models.recipe.export import export
 
 OUT = Path("train-out")
 WEIGHTS = Path(__file__).parents[1] / "weights"

@@ -17,8 +17,8 @@ from models.anatomy.names import PAIRED, SINGLE
 from models.anatomy.structures import BODIES, Structure
 from models.anatomy.train import cache, examples, networks, training
 from models.anatomy.train.__main__ import WINDOW
-from models.body_composition.train.export import export
 from models.body_composition.train.regions import loss_of
+from models.recipe.export import export
 
 
 @pytest.fixture(scope="module")

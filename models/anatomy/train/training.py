@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from models.anatomy.structures import Structure
 from models.anatomy.train.examples import Examples
 from models.anatomy.train.networks import anatomy_network, start_from_levels
-from models.body_composition.train.averaging import Average
 from models.body_composition.train.regions import loss_of
+from models.recipe.averaging import Average
 
 
 def _weights() -> torch.Tensor:

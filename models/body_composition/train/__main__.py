@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from models.body_composition.train import cache, export, levels, measure, networks, regions
+from models.body_composition.train import cache, levels, measure, networks, regions
+from models.recipe.export import export
 
 OUT = Path("train-out")
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -59,7 +60,7 @@ def write() -> None:
         if not (OUT / f"{name}.pt").exists():
             continue
         network.load_state_dict(torch.load(OUT / f"{name}.pt", weights_only=True))
-        difference = export.export(network, patch, WEIGHTS / f"{name}.onnx")
+        difference = export(network, patch, WEIGHTS / f"{name}.onnx")
         sys.stdout.write(f"{name}: exported, ONNX Runtime differs from torch by {difference:.1e}\n")
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as nnf
 
-from models.body_composition.train.averaging import Average
 from models.body_composition.train.networks import levels_network
 from models.body_composition.train.regions import loss_of
 from models.body_composition.train.render import field, gaussian, render
 from models.body_composition.train.trunks import TrunkPool
 from models.phantoms.tissue import LEVEL_OF, Level
+from models.recipe.averaging import Average
+from models.recipe.fitting import Plan, fit
 
 VALUE_RANGE = (-250.0, 750.0)
 PATCH = (96, 80, 112)
@@ -102,29 +101,15 @@ def train(minutes: float, out: Path, seed: int = 11, start: Path | None = None) 
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, levels_network())
-    peak = 2e-3 if start is None else 1.2e-3
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
-    log: list[dict[str, float]] = []
-    begin, step, running = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
-        fall = 0.02 + 0.98 * math.cos(done * math.pi / 2)
-        for group in optimiser.param_groups:
-            group["lr"] = peak * min(1, (step + 1) / 60) * fall
+    plan = Plan(
+        name="levels", minutes=minutes, peak=2e-3 if start is None else 1.2e-3, warm_up=60,
+        told_every=50,
+    )  # fmt: skip
+
+    def loss() -> torch.Tensor:
         image, target = draw_block(pool, generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(network(image), target, WEIGHTS)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        average.update(network)
-        running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
-        step += 1
-        if step % 50 == 0:
-            now = round(done * minutes, 2)
-            log.append({"step": step, "minutes": now, "loss": round(running, 4)})
-            (out / "levels.log.json").write_text(json.dumps(log))
-        if step % 100 == 0:
-            torch.save(network.state_dict(), out / "levels.raw.pt")
-            torch.save(average.twin.state_dict(), out / "levels.pt")
+        return loss_of(network(image), target, WEIGHTS)
+
+    fit(network, average, plan, out, loss)
     torch.save(average.twin.state_dict(), out / "levels.pt")
     return out / "levels.pt"

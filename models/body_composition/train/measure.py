@@ -16,9 +16,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from models.body_composition.compartments import compartments
-from models.body_composition.grid import canonical
 from models.body_composition.levels import find_levels
 from models.body_composition.naming import MidL3, locate_l3
+from models.grid import canonical
 from models.phantoms import FIRST_TEST_SEED
 from models.phantoms.tissue import COMPARTMENT_OF, Compartment
 from models.phantoms.trunk import Areas, TrunkOptions, simulate_trunk

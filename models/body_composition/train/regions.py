@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as nnf
 
-from models.body_composition.train.averaging import Average
 from models.body_composition.train.networks import regions_network
 from models.body_composition.train.render import field, gaussian, render
 from models.body_composition.train.trunks import TrunkPool
 from models.phantoms.tissue import COMPARTMENT_OF, Compartment
+from models.recipe.averaging import Average
+from models.recipe.fitting import Plan, fit
 
 VALUE_RANGE = (-250.0, 250.0)
 SIZE = 256
@@ -118,31 +116,16 @@ def train(minutes: float, out: Path, seed: int = 7, start: Path | None = None) -
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, regions_network())
-    peak = 2e-3 if start is None else 1e-3
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-4)
-    log: list[dict[str, float]] = []
-    begin, step, running = time.monotonic(), 0, 0.0
-    network.train()
-    while (done := (time.monotonic() - begin) / 60 / minutes) < 1:
-        fall = 0.02 + 0.98 * math.cos(done * math.pi / 2)
-        for group in optimiser.param_groups:
-            group["lr"] = peak * min(1, (step + 1) / 100) * fall
+    plan = Plan(
+        name="regions", minutes=minutes, peak=2e-3 if start is None else 1e-3, warm_up=100,
+        told_every=50,
+    )  # fmt: skip
+
+    def loss() -> torch.Tensor:
         image, target = draw_batch(pool, BATCH, generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(network(image), target, WEIGHTS)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        average.update(network)
-        running = loss.item() if step == 0 else 0.97 * running + 0.03 * loss.item()
-        step += 1
-        if step % 50 == 0:
-            now = round(done * minutes, 2)
-            log.append({"step": step, "minutes": now, "loss": round(running, 4)})
-            (out / "regions.log.json").write_text(json.dumps(log))
-        if step % 100 == 0:
-            torch.save(network.state_dict(), out / "regions.raw.pt")
-            torch.save(average.twin.state_dict(), out / "regions.pt")
-    average.settle(lambda: draw_batch(pool, BATCH, generator)[0])
+        return loss_of(network(image), target, WEIGHTS)
+
+    fit(network, average, plan, out, loss)
+    average.settle(lambda: draw_batch(pool, BATCH, generator)[0], batches=24)
     torch.save(average.twin.state_dict(), out / "regions.pt")
     return out / "regions.pt"

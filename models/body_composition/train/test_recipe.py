@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.body_composition.train import cache, export, levels, networks, regions, render, trunks
+from models.body_composition.train import cache, levels, networks, regions, render, trunks
 from models.phantoms.tissue import Compartment, Level, Tissue
+from models.recipe.export import export
 
 
 @pytest.fixture(scope="module")
@@ -60,5 +61,5 @@ def test_export_agrees_with_torch_for_any_batch(name: str, tmp_path: Path) -> No
         "levels": (networks.levels_network, levels.PATCH),
     }[name]
     path = tmp_path / f"{name}.onnx"
-    assert export.export(network(), patch, path) < 1e-4
+    assert export(network(), patch, path) < 1e-4
     assert path.stat().st_size < 8e6

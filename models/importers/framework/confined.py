@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import importlib
 import json
 import os
 import platform
@@ -58,6 +59,7 @@ _SYSTEM = (
     "/etc/passwd",
     "/etc/os-release",
 )
+_CHECKOUT = Path(__file__).resolve().parents[3]
 #: Exit status when the process that waits for the answer is gone.
 _ORPHANED = 70
 
@@ -164,9 +166,14 @@ def end_with_parent() -> None:
 
 
 def interpreter_folders() -> tuple[Path, ...]:
-    """Where this interpreter and its libraries lie."""
+    """Where this interpreter and its libraries lie.
+
+    The checkout is on the path of imports too, but holds configuration, results and patients'
+    images: of it only the rooms that the parent names are readable.
+    """
     folders = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent}
-    return (*folders, *(Path(entry).resolve() for entry in sys.path if entry))
+    libraries = (Path(entry).resolve() for entry in sys.path if entry)
+    return (*folders, *(entry for entry in libraries if entry != _CHECKOUT))
 
 
 def main() -> None:
@@ -181,6 +188,10 @@ def main() -> None:
     options = parser.parse_args()
     end_with_parent()
     limit(memory_mb=options.memory_mb, time_s=options.time_s)
+    for room in options.read:
+        if room.parent == _CHECKOUT:
+            # Found now: the folder that holds the rooms cannot be listed afterwards.
+            importlib.import_module(room.name)
     readable = (*interpreter_folders(), *options.read)
     isolation = {
         "files": confine_files(readable, (options.folder,)),

@@ -82,6 +82,26 @@ def judge(path: Path, target: Path) -> Facts:
     return facts
 
 
+def external_files(path: Path) -> list[str]:
+    """Names of the files beside it that hold its weights; no content of them is read.
+
+    Raises:
+        ImportRefused: it is no ONNX file, or a file is missing or outside the folder.
+    """
+    model = _read(path)
+    if faults := tuple(_external(model, path)):
+        raise ImportRefused(faults=faults)
+    return sorted({_location(tensor) for tensor in _tensors(model) if _is_external(tensor)})
+
+
+def _is_external(tensor: Any) -> bool:  # noqa: ANN401
+    return bool(tensor.data_location == onnx.TensorProto.EXTERNAL)
+
+
+def _location(tensor: Any) -> str:  # noqa: ANN401
+    return next((str(e.value) for e in tensor.external_data if e.key == "location"), "")
+
+
 def _read(path: Path) -> Any:  # noqa: ANN401 - a protobuf message
     try:
         model = onnx.load(str(path), load_external_data=False)
@@ -121,9 +141,9 @@ def _external(model: Any, path: Path) -> Iterator[ImportFault]:  # noqa: ANN401
     """Weights in other files must lie beside the file."""
     told = set()
     for tensor in _tensors(model):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        if not _is_external(tensor):
             continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        location = _location(tensor)
         if location in told:
             continue
         told.add(location)

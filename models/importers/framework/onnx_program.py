@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from models.importers.exchange import Json, answer
-from models.importers.framework.onnx_check import Facts, fitting_patch, judge
+from models.importers.framework.onnx_check import Facts, external_files, fitting_patch, judge
 
 
 def main(request: Json, folder: Path) -> Json:
-    """Only describe the file, or prepare it and give reference results on generated images."""
+    """Name the files beside it, describe it, or give reference results on generated images."""
+    if request["deed"] == "files":
+        return {"files": external_files(Path(request["weights"]))}
     facts = judge(Path(request["weights"]), folder / "network.onnx")
     described = _described(facts)
-    if request["only_describe"]:
+    if request["deed"] == "describe":
         return described
     patch = fitting_patch(facts, request["plan"]["patch"])
     # PyTorch is needed only from here on.

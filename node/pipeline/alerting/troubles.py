@@ -20,6 +20,7 @@ EVENTS = {
     "result_held_back": "results are held back",
     "destination_dead": "no result is taken",
     "model_out_of_service": "model out of service",
+    "provider_failed": "a model runs on a slower provider",
     "alert_not_taken": "nobody was called",
 }
 

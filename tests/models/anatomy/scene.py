@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.anatomy.sampling import Sight, halved
 from models.anatomy.structures import Structure as S
-from models.body_composition.grid import Axis, Grid
+from models.grid import Axis, Grid
 
 #: Fine voxels of a body, and of the disc above it.
 BODY, DISC = 14, 4

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.body_composition.grid import Axis, canonical
 from models.body_composition.levels import Body, LevelMap
 from models.body_composition.naming import MidL3, anchors_in_view, locate_l3
-from models.body_composition.verdict import Refusal
+from models.grid import Axis, canonical
+from models.refusal import Refusal
 from tests.models.body_composition.toy import NAMES, THRESHOLDS, Toy
 
 GRID = canonical(Toy(pixel_mm=10.0).volume())

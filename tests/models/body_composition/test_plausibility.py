@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.body_composition.grid import canonical
 from models.body_composition.plausibility import refuse_implausible
+from models.grid import canonical
 from node.domain.imaging import Volume
 from node.domain.study import SeriesUID, StudyUID
 

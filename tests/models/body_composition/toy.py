@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.body_composition import compartments, levels
 from models.body_composition.compartments import Labels
-from models.body_composition.grid import Floats, Grid, Mask, canonical
+from models.grid import Floats, Grid, Mask, canonical
 from node.domain.analysis import AnalysisRequest
 from node.domain.extent import Extent
 from node.domain.finding import ModelIdentity

@@ -15,34 +15,17 @@ from dicom_sr.common import ResultInput
 from dicom_sr.context import Predecessor
 from dicom_sr.rejection_note import Note, Rejection, write_rejection_note
 from inference.series import describe_study
-from node.cli.main import main
 from node.domain.finding import Status
 from tests.dicom_factory import instances
 from tests.dicom_sr.results import WHEN
 from tests.node.evaluation import cohorts
 from tests.node.evaluation.cohorts import Folder, Found, Said
-
-GOOD, FAILURES, REFUSED = 0, 1, 2
-CONFIGURATION = """\
-version: 1
-receiver: {{host: 127.0.0.1, peers: {{here: {{addresses: [127.0.0.1], any_ae_title: true}}}}}}
-storage: {{path: {path}, spare_segments: 0}}
-"""
-NODULE = "27925004 SCT"
+from tests.node.evaluation.evaluating import FAILURES, GOOD, NODULE, REFUSED, evaluate, prepared
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    (tmp_path / "appliance.yaml").write_text(CONFIGURATION.format(path=tmp_path / "var"))
-    return Folder(tmp_path)
-
-
-def evaluate(folder: Folder, rows: list[str], *arguments: str, head: str = "") -> int:
-    table = folder.reports.parent / "truth.csv"
-    table.write_text("\n".join([head or "StudyInstanceUID,finding,label", *rows]) + "\n")
-    cohort = [] if arguments and not arguments[0].startswith("-") else [str(folder.reports)]
-    config = folder.reports.parent / "appliance.yaml"
-    return main(["evaluate", *cohort, *arguments, "--truth", str(table), "--config", str(config)])
+    return prepared(tmp_path)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -316,49 +299,6 @@ def test_studies_may_be_named_by_their_accession_number(
     folder.study("b", Said(), accession="A-7")
     assert evaluate(folder, ["A-7,1"], head=head) == REFUSED
     assert "two studies of the cohort have the number A-7" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("nowhere",), "nowhere: no such folder - name a folder of images or of reports, or write"),
-        (("ledger",), "has `serve` ever run"),
-        (("ledger", "--read"), "--read is about a folder, not about the ledger"),
-        (("--days", "3"), "--days is about the ledger, not about a folder"),
-        (("--run",), "holds no images to analyse"),
-        (("--by", "sight"), "--by sight: no such grouping - did you mean 'site'?"),
-        (("--model", "nodule"), "no result of model nodule for these studies; there are results"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_with_the_remedy(
-    folder: Folder,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    message: str,
-) -> None:
-    one = folder.study("a", Said())
-    code = evaluate(folder, [f"{one.study_uid},{NODULE},0"], *arguments)
-    assert message in capsys.readouterr().err
-    assert code == REFUSED
-
-
-def test_a_rule_that_is_none_is_refused_with_an_example(
-    folder: Folder, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        evaluate(folder, [], "--positive", "large")
-    assert ended.value.code == REFUSED
-    assert "'Skeletal muscle index at L3 < 38.5'" in capsys.readouterr().err
-
-
-def test_images_beside_reports_need_a_word(
-    folder: Folder, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one = folder.study("a", Said())
-    rows = [f"{one.study_uid},{NODULE},0"]
-    assert evaluate(folder, rows, str(folder.images.parent)) == REFUSED
-    assert "8 images and 1 reports - add --run" in capsys.readouterr().err
-    assert evaluate(folder, rows, str(folder.images.parent), "--read") == GOOD
 
 
 def test_a_header_is_no_formula_in_a_spreadsheet(folder: Folder) -> None:

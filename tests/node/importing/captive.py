@@ -44,6 +44,7 @@ def try_everything(request: Json, folder: Path) -> Json:
         ).returncode,
         "read": _attempt(secret.read_text),
         "write": _attempt(lambda: (secret.parent / "new").write_text("x")),
+        "checkout": _attempt(Path(request["checkout"]).read_text),
         "scratch": _attempt(lambda: (folder / "new").write_text("x")),
         "variables": sorted(os.environ),
     }

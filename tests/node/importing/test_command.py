@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from node.cli import importing
 from node.cli.command import Exit
 from node.cli.main import main
 from node.importing import importer
@@ -85,3 +86,54 @@ def test_a_source_that_does_not_exist_and_a_name_that_cannot_be_one_are_told(
     out = str(tmp_path / "Tiny-Net")
     assert main(["models", "import", str(source), "--kind", "onnx", "--out", out]) == Exit.FAILURES
     assert "for example tiny_net" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ("--time-s=-4", "write seconds from 1"),
+        ("--time-s=0", "write seconds from 1"),
+        ("--time-s=nan", "write seconds from 1"),
+        ("--time-s=inf", "write seconds from 1"),
+        ("--memory-mb=0", "write a whole number of megabytes of 256 or more"),
+        ("--memory-mb=-16000", "write a whole number of megabytes of 256 or more"),
+        ("--memory-mb=16GB", "write a whole number of megabytes of 256 or more"),
+    ],
+)
+def test_a_limit_under_which_nothing_could_run_is_refused_with_one_that_works(
+    tmp_path: Path,
+    source: Path,
+    limit: str,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["models", "import", str(source), "--kind", "onnx", limit]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--out", str(tmp_path / "tiny")])
+    assert ended.value.code == Exit.REFUSED
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["onnx", "monai", "nnunet", "totalsegmentator"])
+def test_a_form_that_is_not_there_is_asked_for_by_its_own_option(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "net.onnx"
+    source.write_bytes(b"x")
+    arguments = ["models", "import", str(source), "--kind", kind, "--out", str(tmp_path / "tiny")]
+    assert main([*arguments, "--form", str(tmp_path / "no.yaml")]) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert "no such file" in told
+    assert "--form FILE" in told
+    assert "--config" not in told
+
+
+def test_without_out_the_package_is_called_as_every_other_part_of_the_import_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importing, "MODELS_FOLDER", tmp_path)
+    source = tmp_path / "3D-Leber Müller.v1.onnx"
+    source.write_bytes(b"x")
+    main(["models", "import", str(source), "--kind", "onnx", "--python", str(tmp_path / "none")])
+    # Not "this cannot be one": a name that begins with a figure or holds an umlaut is mended.
+    assert "the folder's name" not in capsys.readouterr().err

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.registry import load_manifest
-from node.domain.errors import GoldenMismatch, ImportRefused
+from node.domain.errors import GoldenMismatch, ImportRefused, ModelError, WorkerError
 from node.importing.package import require_place, write_package
 from node.importing.parity import Difference
-from tests.node.importing.drafts import draft
+from node.importing.sandbox import SandboxLimits
+from tests.node.importing.drafts import NETWORK, draft
 
 
 def test_the_written_package_is_read_proved_and_told_in_its_card(tmp_path: Path) -> None:
@@ -47,6 +51,39 @@ def test_a_golden_case_that_the_engine_does_not_reproduce_leaves_no_package(tmp_
             dataclasses.replace(good, golden_expected=wrong), tmp_path / "models" / "tiny"
         )
     assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "limits", "told"),
+    [
+        ("endless", SandboxLimits(time_s=4), "did not end within 4 s"),
+        ("hungry", SandboxLimits(memory_mb=600), "memory"),
+    ],
+)
+def test_a_network_that_never_ends_or_takes_all_memory_leaves_the_command_alive(
+    tmp_path: Path, network: str, limits: SandboxLimits, told: str
+) -> None:
+    started = time.monotonic()
+    files = {"weights/net.onnx": NETWORK.with_name(f"{network}.onnx")}
+    manifest = _with_one_class(dict(draft().manifest))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((WorkerError, ModelError), match=told):
+        write_package(
+            dataclasses.replace(draft(), files=files, manifest=manifest),
+            tmp_path / "models" / "tiny",
+            limits=limits,
+        )
+    assert list((tmp_path / "models").iterdir()) == []
+    assert time.monotonic() - started < 60
+    # Opened by another process, not by this one (kilobytes).
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+def _with_one_class(manifest: dict[str, Any]) -> dict[str, Any]:
+    network = dict(manifest["networks"][0])
+    network["outputs"] = [{"name": "logits", "channels": ["spleen"]}]
+    network["windows"] = {**network["windows"], "batch": 4}
+    return {**manifest, "networks": [network]}
 
 
 def test_an_existing_package_is_replaced_only_when_asked(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def _run(
 ) -> Outcome:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    box = Sandbox(environment=HERE_TOO, readable=(HERE,), limits=limits or SandboxLimits())
+    box = Sandbox(
+        environment=HERE_TOO, readable=(HERE.parents[1],), limits=limits or SandboxLimits()
+    )
     return box.run("tests.node.importing.captive", {"deed": deed, **request}, scratch)
 
 
@@ -42,9 +44,12 @@ def test_foreign_code_reaches_no_network_no_patient_file_and_no_secret_of_the_en
     secret = tmp_path / "patients" / "ledger.sqlite"
     secret.parent.mkdir()
     secret.write_text("x")
+    checkout = HERE.parents[2] / "appliance.yaml"
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        outcome = _run(tmp_path, "everything", port=port, secret=str(secret))
+        outcome = _run(
+            tmp_path, "everything", port=port, secret=str(secret), checkout=str(checkout)
+        )
     report = outcome.report
     assert report["connect"].startswith("refused")
     assert report["connect in a child"] != 0
@@ -55,6 +60,7 @@ def test_foreign_code_reaches_no_network_no_patient_file_and_no_secret_of_the_en
     if outcome.isolation.files != "Landlock":
         pytest.skip(f"files are {outcome.isolation.files}")
     assert report["read"].startswith("refused")
+    assert report["checkout"].startswith("refused")
     assert report["write"].startswith("refused")
 
 

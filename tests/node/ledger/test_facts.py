@@ -82,6 +82,10 @@ def test_priors_are_earlier_studies_of_the_same_patient_newest_first(ledger: Led
     [
         {"patient_id": "UNKNOWN"},
         {"patient_id": "Unbekannt 2"},
+        {"patient_id": "TRAUMA20240131"},
+        {"patient_id": "UNBEKANNT 31.01.2024"},
+        {"patient_id": "ANON00417"},
+        {"patient_id": "NN 31012024"},
         {"patient_id": "0000000"},
         {"patient_id": "123456"},
         {"birth_date": ""},

@@ -29,6 +29,8 @@ class FakePool:
     judge: Callable[[ModelSetup, Choice], None]
     found: Probe
     calls: list[tuple[str, str, bool, float]] = field(default_factory=list)
+    setups: list[ModelSetup] = field(default_factory=list)
+    prove_fault: NodeError | None = None
     dropped: list[str] = field(default_factory=list)
     on_lost: Callable[[str, NodeError], None] = lambda _name, _error: None
 
@@ -41,17 +43,32 @@ class FakePool:
         self, name: str, function: Any, argument: Any, *, time_limit_s: float, memory_mb: int
     ) -> tuple[Any, ...]:
         assert function is open_model
+        self.setups.append(argument)
         return (self._open("workers", argument, time_limit_s),)
 
     def each(
         self, function: Any, argument: Any, *, time_limit_s: float, memory_mb: int
     ) -> tuple[Any, ...]:
         assert function is prove_model
-        return (self._open("proof", argument, time_limit_s),)
+        return (self._prove(argument, time_limit_s),)
 
     def drop(self, name: str, function: Any, argument: Any) -> None:
         assert function is let_go
         self.dropped.append(name)
+
+    def _prove(self, setup: ModelSetup, limit_s: float) -> ModelProof:
+        """As `prove_model`: on what it was opened on, and on nothing else."""
+        spec, engine = setup.manifest.networks[0], setup.engine
+        choices = choose(engine.providers, self.found, spec, engine.cache_folder, engine.barred)
+        if self.prove_fault is not None:
+            raise self.prove_fault
+        ready = [one for one in choices if engine.builds or not one.is_to_be_built]
+        try:
+            self.judge(setup, ready[0])
+        except ModelError as error:
+            error.provider = ready[0].label
+            raise
+        return self._open("proof", setup, limit_s)
 
     def _open(self, where: str, setup: ModelSetup, limit_s: float) -> ModelProof:
         """As `open_model`: down the choices until the golden case is reproduced."""
@@ -67,7 +84,8 @@ class FakePool:
                 self.judge(setup, choice)
             except ModelError as error:
                 if len(choices) == 1:
-                    raise
+                    told = [f"before that {label}: {why}" for label, why in passed.items()]
+                    raise type(error)("; ".join([str(error), *told])) from None
                 passed[choice.label] = str(error)
                 engine = replace(engine, barred=engine.barred | {choice.label})
                 continue

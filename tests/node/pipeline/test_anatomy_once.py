@@ -21,7 +21,7 @@ from node.domain.verdict import Job, ModelName
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.metrics import Metrics
-from node.pipeline import analysis
+from node.pipeline import seeing
 from node.pipeline.analysis import AnalysisTask, analyse
 from node.pipeline.decoding import Decoding, DecodingSettings
 from node.pipeline.resident import ModelSetup
@@ -88,8 +88,8 @@ class Ward:
             return Findings(model=request.model, status=Status.NOT_ELIGIBLE, reason="seen")
 
         model = SimpleNamespace(networks={}, analyse=look)
-        patch.setattr(analysis.residents, "get", lambda _setup: model)
-        patch.setattr(analysis, "seer_of", lambda _manifest: see)
+        patch.setattr(seeing.residents, "get", lambda _setup: model)
+        patch.setattr(seeing, "seer_of", lambda _manifest: see)
 
     def job(self, model: str) -> JobRow:
         self.ledger.jobs.add(

@@ -26,9 +26,10 @@ from node.domain.study import Instance, InstanceUID, SeriesUID, StackID, StudyUI
 from node.ledger import Ledger
 from node.ledger.states import JobState, StudyState
 from node.metrics import Metrics
-from node.pipeline.analysis import AnalysisResult, AnalysisTask, FactsTask, StudyInput
+from node.pipeline.analysis import AnalysisResult, AnalysisTask, FactsTask
 from node.pipeline.completion import Completion, CompletionSettings
 from node.pipeline.conductor import Conductor
+from node.pipeline.others import StudyInput
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject

@@ -106,6 +106,24 @@ def test_a_study_is_decoded_before_it_is_complete(tmp_path: Path, ledger: Ledger
     np.testing.assert_array_equal(volume.voxels, cylinder(20, 64, 64))
 
 
+def test_an_analysis_has_decoded_in_several_processes_what_nobody_offered(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """As after a new start of the node, or when a study is analysed again."""
+    bench, rows = Bench(ledger, 1 << 30), rows_of(tmp_path / "a", 20)
+    for row in rows:
+        ledger.instances.record(row)
+    bench.decoding.ask(rows)
+    bench.run()
+    frames = bench.decoding.frames(rows[0].study_uid)
+    assert frames is not None
+    assert set(frames.offsets) == {row.extent for row in rows}
+    # More than one call: several processes share them.
+    assert len(bench.decoders.tasks) == -(-20 // BATCH)
+    bench.decoding.ask(rows)
+    assert bench.run() == 0, "what was decoded is not decoded again"
+
+
 def test_a_frame_is_of_the_image_that_lies_there_now(tmp_path: Path, ledger: Ledger) -> None:
     bench, rows = Bench(ledger, 1 << 30), rows_of(tmp_path / "a", 5)
     study, place = rows[0].study_uid, rows[3].extent

@@ -12,6 +12,7 @@ import pytest
 
 from inference.engine import EngineOptions
 from inference.providers import Choice, Probe
+from models.manifest import ModelManifest
 from node.domain.errors import GoldenMismatch, ModelError, NodeError, WorkerError
 from node.pipeline.holding import BUILD_LIMIT_S, Held, Holder, HoldingSettings
 from node.pipeline.resident import ModelSetup
@@ -66,10 +67,30 @@ def fails_on(*labels: str, error: type[NodeError] = GoldenMismatch) -> Any:
 def test_what_was_never_proved_here_is_tried_in_a_process_of_its_own_first(tmp_path: Path) -> None:
     held = bench(tmp_path, found=CPU_ONLY)
     held.hold()
+    # Nothing serves that could be disturbed: loaded once.
+    assert held.places == [("workers", "cpu")]
+    held.pool.calls.clear()
+    held.base = replace(held.base, manifest=_called("other", held.base.manifest))
+    held.hold()
     assert held.places == [("trial", "cpu"), ("workers", "cpu")]
+    # The workers need not measure what the trial has measured.
+    assert held.pool.setups[-1].speeds == {("flat", "CPUExecutionProvider"): 9.0}
     known = bench(tmp_path, found=CPU_ONLY)
     known.hold(is_proved=True)
     assert known.places == [("workers", "cpu")]
+
+
+def _called(name: str, package: ModelManifest) -> ModelManifest:
+    return replace(package, identity=replace(package.identity, name=name))
+
+
+def test_what_one_worker_passed_over_is_no_choice_of_the_one_that_replaces_it(
+    tmp_path: Path,
+) -> None:
+    run = bench(tmp_path, fails_on("cuda"), providers=("cuda", "cpu"))
+    held = run.hold()
+    assert held.setup.engine.barred == {"cuda"} == run.barred.keys()
+    assert held.proof.providers == ("CPUExecutionProvider",)
 
 
 def test_another_provider_serves_while_the_engine_is_built_and_is_replaced_by_it(

@@ -13,9 +13,10 @@ from node.domain.finding import Status
 from node.domain.identity import stated_identity, with_identity
 from node.domain.study import CompletedStudy
 from node.ledger import Ledger
-from node.pipeline.analysis import AnalysisResult, AnalysisTask, StudyInput
+from node.pipeline.analysis import AnalysisResult, AnalysisTask
 from node.pipeline.archive import Answer, Archive, ArchiveSettings, Counts, NoAnswer
 from node.pipeline.identity import HOLD_S, HeldIdentity
+from node.pipeline.others import StudyInput
 from node.pipeline.resident import ModelSetup
 from tests.node import words
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -98,6 +100,19 @@ def test_capture_that_is_refused_has_nothing_below_it(tmp_path: Path) -> None:
         assert not refused.replaced_by
         assert not refused.is_kept
         assert "does not accept Secondary Capture Image Storage; allow" in refused.cause
+
+
+def test_key_images_that_are_not_taken_hold_no_study_back(tmp_path: Path) -> None:
+    pacs = HostilePacs(refuse=(KeyObjectSelectionDocumentStorage,))
+    with running(tmp_path, pacs) as rig:
+        selection = capture(tmp_path, KeyObjectSelectionDocumentStorage)
+        rig.queue(capture(tmp_path), replace(selection, kind="key images"))
+        rig.run(5)
+        (kept_back,) = [i for i in rig.deliveries() if i.object.kind == "key images"]
+        assert kept_back.state is DeliveryState.WITHHELD
+        assert "the report and the pages show the same images" in kept_back.cause
+        assert all(item.is_kept for item in rig.deliveries())
+        assert rig.ledger.troubles.held_back("pacs") == (0, 0)
 
 
 def test_refusal_is_remembered_and_tried_again_after_its_time_or_with_other_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,33 @@ def test_a_proof_of_a_model_that_serves_sees_what_changed_on_the_disk(tmp_path: 
     tamper(folder)
     with pytest.raises(ModelError, match="SHA-256"):
         prove_model(setup)
+
+
+def test_other_numbers_at_a_later_proof_name_the_provider_also_across_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = setup_of(build_package(tmp_path, "good"))
+    open_model(setup)
+
+    def differs(*_: object) -> None:
+        raise GoldenMismatch("other numbers")
+
+    monkeypatch.setattr(resident, "check_golden", differs)
+    with pytest.raises(GoldenMismatch) as caught:
+        prove_model(setup)
+    told = pickle.loads(pickle.dumps(caught.value))
+    assert (told.provider, str(told)) == ("cpu", "other numbers")
+    # It is not held any more: the next analysis would have to prove it first.
+    with pytest.raises(GoldenMismatch):
+        resident.residents.get(setup)
+
+
+def test_a_speed_that_is_known_is_not_measured_again(tmp_path: Path) -> None:
+    setup = setup_of(build_package(tmp_path, "good"))
+    known = replace(setup, speeds={("net", "CPUExecutionProvider"): 7.0})
+    assert open_model(known).networks[0].windows_per_s == 7.0
+    # Not another model because of it: it stays open.
+    assert open_model(setup) is open_model(known)
 
 
 def test_the_model_that_was_not_used_for_longest_makes_room(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,8 +20,10 @@ from node.metrics import Metrics
 from node.pipeline.holding import Holder, HoldingSettings
 from node.pipeline.resident import ModelSetup
 from node.pipeline.roster import PATIENCE_S, SURVEY_S, Roster, RosterSettings
+from node.troubles import troubles_of
 from tests.inference.specs import manifest, network_spec
 from tests.node.pipeline.pools import CPU_ONLY, WORKSTATION, FakePool
+from tests.node.test_troubles import core
 
 Judge = Callable[[ModelSetup, Choice], None]
 
@@ -220,7 +223,7 @@ def test_what_was_proved_here_is_not_tried_again_at_the_next_start_unless_someth
     newer = replace(CPU_ONLY, runtime="1.33.0")
     other = open_bench(clock=first.clock, found=newer)
     other.steps()
-    assert [where for where, *_ in other.pool.calls] == ["trial", "workers"] * 2
+    assert [where for where, *_ in other.pool.calls] == ["workers", "trial", "workers"]
 
 
 def test_another_driver_is_noticed_while_serving_and_everything_is_proved_anew(
@@ -241,6 +244,90 @@ def test_another_driver_is_noticed_while_serving_and_everything_is_proved_anew(
     run.steps()
     assert run.roster.out() == {}
     assert {run.state("first"), run.state("second")} == {ModelState.BUILDING}
+
+
+def moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def test_a_provider_that_gives_other_numbers_one_night_is_left_for_the_next_with_an_alert(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.steps()
+    run.roster.build()
+    run.roster.build()
+    assert run.roster.fallen_back() == {}
+    run.faults["first on tensorrt"] = GoldenMismatch("network flat on TensorRT differs; mend it")
+    proved = run.clock.now
+    run.clock.now += 86400
+    run.pool.calls.clear()
+    while run.state("first") is not ModelState.LOADING:
+        assert run.roster.step()
+    assert run.roster.waiting() == ("first",)  # no analysis on numbers that are wrong
+    assert run.roster.out() == {}
+    run.steps()
+    assert run.state("first") is ModelState.READY
+    assert run.roster.out() == {}
+    assert run.roster.setup_of("first").engine.barred == {"tensorrt"}
+    assert ("workers", "cuda") in [(where, label) for where, label, *_ in run.pool.calls]
+    told = "it runs on cuda, because tensorrt failed: network flat on TensorRT differs"
+    told += (
+        f"; its results between {moment(proved)} and {moment(proved + 86400)} came from tensorrt "
+        "and may be wrong: look at them, and `rerun` those studies"
+    )
+    assert run.roster.fallen_back() == {"first": told}
+    found = troubles_of(core(), run.roster.out, run.roster.fallen_back)
+    assert found["provider_failed", "first"].startswith(told)
+    assert "models golden first" in found["provider_failed", "first"]
+    row = run.ledger.service.get("first")
+    assert row is not None
+    assert row.proof["networks"][0]["provider"] == "CUDAExecutionProvider"
+    # The way back.
+    run.faults.clear()
+    run.ledger.service.ask("first")
+    run.steps()
+    run.roster.build()
+    assert run.roster.fallen_back() == {}
+
+
+def test_a_model_leaves_service_only_when_no_provider_agrees_and_then_every_one_is_told(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.steps()
+    run.roster.build()
+    for label in ("tensorrt", "cuda", "cpu"):
+        run.faults[f"first on {label}"] = GoldenMismatch(f"other numbers on {label}")
+    run.clock.now += 86400
+    run.steps()
+    cause = run.roster.out()["first"]
+    for label in ("tensorrt", "cuda", "cpu"):
+        assert f"other numbers on {label}" in cause
+    assert run.roster.fallen_back() == {}
+    assert run.state("second").serves
+
+
+def test_a_package_that_was_changed_does_not_wander_from_provider_to_provider(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.steps()
+    run.pool.prove_fault = ModelError("package first was changed while the node runs")
+    run.clock.now += 86400
+    assert run.roster.step()
+    assert "was changed" in next(iter(run.roster.out().values()))
+
+
+def test_a_provider_that_fails_when_a_model_is_loaded_is_told_as_well(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.faults |= {f"first on {label}": GoldenMismatch("x") for label in ("tensorrt", "cuda")}
+    run.steps()
+    while run.roster.build():
+        pass
+    assert run.roster.fallen_back()["first"].startswith("it runs on cpu, because")
 
 
 def test_a_model_serves_while_its_engine_is_built_and_is_ready_with_it(

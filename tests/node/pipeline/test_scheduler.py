@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from node.ledger import Ledger
 from node.ledger.states import DeliveryState, JobState
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask
+from node.pipeline.in_service import EveryModel
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject
@@ -93,7 +94,9 @@ def job(key: str = "k", *, generation: int = 1, predecessor: str = "") -> Job:
     )
 
 
-def scheduler(ledger: Ledger, workers: Workers) -> Scheduler:
+def scheduler(
+    ledger: Ledger, workers: Workers, unwanted: Mapping[str, frozenset[str]] | None = None
+) -> Scheduler:
     route = ModelRoute(
         manifest=words.manifest(),
         rules=(words.rule(),),
@@ -105,7 +108,10 @@ def scheduler(ledger: Ledger, workers: Workers) -> Scheduler:
         software_version="0", serial_number="0", station_name="s", configuration_digest="c"
     )
     settings = SchedulerSettings(
-        owner="test", results_folder=ledger.root / "results", context=lambda _model: context
+        owner="test",
+        results_folder=ledger.root / "results",
+        context=lambda _model: context,
+        unwanted=unwanted or {},
     )
     return Scheduler(ledger, workers, {MODEL: route}, settings, Metrics())
 
@@ -126,6 +132,19 @@ def test_finished_job_queues_its_objects_and_settles_every_candidate(ledger: Led
     assert told == {FIRST: ("not eligible", "no abdomen"), SECOND: ("done", "")}
 
 
+def test_a_destination_gets_only_the_kinds_of_objects_that_it_wants(ledger: Ledger) -> None:
+    def with_key_images(task: AnalysisTask) -> AnalysisResult:
+        made = ended(Status.FINDINGS)(task)
+        selection = replace(made.objects[0], sop_instance_uid="2.25.88", kind="key images")
+        return replace(made, objects=(*made.objects, selection))
+
+    ledger.jobs.add(job(), destinations=["pacs", "viewer"])
+    scheduler(ledger, Workers([with_key_images]), {"viewer": frozenset({"key images"})}).run_one()
+    sent = {(row.destination, row.object.kind) for row in ledger.outbox.of_study(words.STUDY)}
+    assert sent == {("pacs", "report"), ("pacs", "key images"), ("viewer", "report")}
+    assert len(ledger.outbox.objects_of_job("k")) == 2
+
+
 def test_job_whose_worker_dies_is_tried_once_more_then_reported_as_failed(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +161,31 @@ def test_job_whose_worker_dies_is_tried_once_more_then_reported_as_failed(
     assert "signal 9" in report.reason
     assert "2 attempts" in report.reason
     assert len(ledger.outbox.of_study(words.STUDY)) == 1
+
+
+def test_a_result_of_a_model_that_left_service_meanwhile_is_not_kept(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.pipeline.scheduler.RETRY_DELAY_S", 0.0)
+    out: list[str] = []
+
+    class Leaving(EveryModel):
+        def waiting(self) -> tuple[str, ...]:
+            return tuple(out)
+
+    def leaves(task: AnalysisTask) -> AnalysisResult:
+        out.append(MODEL)
+        return ended(Status.NO_FINDINGS)(task)
+
+    running = scheduler(ledger, Workers([leaves, ended(Status.FINDINGS)]))
+    running.models = Leaving(running._routes)
+    ledger.jobs.add(job(), destinations=["pacs"])
+    assert running.run_one()
+    assert state(ledger) is JobState.WAITING
+    assert ledger.outbox.of_study(words.STUDY) == ()
+    out.clear()
+    assert running.run_one()
+    assert state(ledger) is JobState.DONE
 
 
 def test_deterministic_failure_is_reported_without_another_try(ledger: Ledger) -> None:

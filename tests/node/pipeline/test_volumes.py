@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import JPEGLSLossless
 
 from inference.shared_volume import load_shared
+from inference.worker import WorkerPool
 from node.domain.study import StackID
 from node.domain.verdict import Job, ModelName
 from node.ledger import Ledger
@@ -21,6 +23,7 @@ from tests.dicom_factory import ct_series, instances, write
 from tests.inference.reading import describe
 
 VOXELS = 6 * 64 * 64
+CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 class Sizes:
@@ -36,9 +39,11 @@ class _Study:
 
 
 class Setting:
-    def __init__(self, ledger: Ledger, folder: Path, limit_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self, ledger: Ledger, folder: Path, limit_bytes: int = 1 << 30, **series: Any
+    ) -> None:
         self.ledger, self.metrics = ledger, Metrics()
-        self.rows = tuple(instances(write(ct_series(slices=6), folder)))
+        self.rows = tuple(instances(write(ct_series(slices=6, **series), folder)))
         for row in self.rows:
             ledger.instances.record(row)
         self.series = describe(self.rows).series[0]
@@ -94,6 +99,31 @@ def test_two_models_of_a_study_get_the_same_memory(tmp_path: Path, ledger: Ledge
     assert not load_shared(setting.series, None, file).was_shared
     assert load_shared(setting.series, None, file).was_shared
     assert setting.volumes.held_bytes == 3 * VOXELS
+
+
+def test_images_that_were_not_decoded_ahead_are_decoded_by_the_decoders_before_the_job(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    setting = Setting(ledger, tmp_path, transfer_syntax=JPEGLSLossless)
+    other = instances(
+        write(
+            ct_series(slices=2, series_uid="2.25.7", transfer_syntax=JPEGLSLossless), tmp_path / "b"
+        )
+    )
+    pool = WorkerPool(2)
+    settings = DecodingSettings(limit_bytes=1 << 30, sop_classes=frozenset({CT}))
+    decoding = Decoding(ledger, pool, settings, setting.metrics)
+    decoding.start(pool.size)
+    try:
+        volumes = Volumes(ledger, decoding, Sizes(), setting.metrics, 1 << 30)
+        task: Any = _Task(_Study([*setting.rows, *other]))
+        given = volumes.provide(setting.job("a"), task, lambda: False)
+        assert given.decoded is not None
+        # Of the series that it looks at, and no other.
+        assert set(given.decoded.offsets) == {row.extent for row in setting.rows}
+    finally:
+        pool.stop()
+        decoding.stop()
 
 
 def test_a_model_alone_needs_no_shared_memory(tmp_path: Path, ledger: Ledger) -> None:

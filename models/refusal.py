@@ -1,4 +1,4 @@
-"""How a step of the pipeline says that this series must not be measured."""
+"""How a step says that a series must not be analysed."""
 
 from __future__ import annotations
 

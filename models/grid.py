@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from node.domain.errors import ModelError
 from node.domain.imaging import Volume, Voxels
@@ -153,6 +154,10 @@ class Axis:
         """
         return _weights(self, length)
 
+    def sampler(self, length: int) -> csr_array:
+        """`weights` without its zeros, of which a row has all but a few. Read-only."""
+        return _sampler(self, length)
+
     def inverse(self, length: int) -> Floats:
         """(length, count) matrix that interpolates the points back to the source samples.
 
@@ -171,14 +176,32 @@ _KEPT_AXES = 16
 
 @lru_cache(maxsize=_KEPT_AXES)
 def _weights(axis: Axis, length: int) -> Floats:
+    return _shared(_share(axis, axis.positions()[:, None], np.arange(length)[None, :]))
+
+
+@lru_cache(maxsize=_KEPT_AXES)
+def _sampler(axis: Axis, length: int) -> csr_array:
     centres = axis.positions()[:, None]
-    samples = np.arange(length)[None, :]
+    reach = max(axis.step / 2 + 0.5, 1.0)
+    # From the first sample that a point has part in, as many as any point has part in.
+    first = np.floor(centres - reach).astype(np.int64)
+    samples = first + np.arange(int(2 * reach) + 2)
+    share = _shared(_share(axis, centres, samples))
+    used = (share > 0) & (samples >= 0) & (samples < length)
+    ends = np.concatenate([[0], np.cumsum(used.sum(axis=1))])
+    return csr_array((share[used], samples[used], ends), shape=(axis.count, length))
+
+
+def _share(
+    axis: Axis, centres: NDArray[np.float64], samples: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How much of each point of the axis is of each sample."""
     if axis.step > 1.0:
         half = axis.step / 2
         upper = np.minimum(centres + half, samples + 0.5)
         lower = np.maximum(centres - half, samples - 0.5)
-        return _shared(np.clip(upper - lower, 0.0, None) / axis.step)
-    return _shared(np.clip(1.0 - np.abs(centres - samples), 0.0, None))
+        return np.asarray(np.clip(upper - lower, 0.0, None) / axis.step, np.float64)
+    return np.asarray(np.clip(1.0 - np.abs(centres - samples), 0.0, None), np.float64)
 
 
 @lru_cache(maxsize=_KEPT_AXES)
@@ -200,11 +223,29 @@ def normalised(hu: Floats, value_range: tuple[float, float]) -> Floats:
     return np.asarray((np.clip(hu, low, high) - low) / (high - low), np.float32)
 
 
+def most_probable(scores: Floats) -> NDArray[np.uint8]:
+    """`scores.argmax(axis=0)` as uint8, the first of equal ones; faster class by class."""
+    best = scores[0].copy()
+    labels = np.zeros(best.shape, np.uint8)
+    for index in range(1, len(scores)):
+        np.putmask(labels, scores[index] > best, index)
+        np.maximum(best, scores[index], out=best)
+    return labels
+
+
 def sample_plane(plane: Voxels, rows: Axis, columns: Axis) -> Floats:
     """(row, column) image in HU on new axes; air outside the image."""
-    above_air = plane.astype(np.float32) - np.float32(AIR_HU)
-    across = rows.weights(plane.shape[0]) @ above_air
-    return np.asarray(across @ columns.weights(plane.shape[1]).T + np.float32(AIR_HU), np.float32)
+    return _sampled(plane, rows, columns) + np.float32(AIR_HU)
+
+
+def _sampled(plane: Voxels, rows: Axis, columns: Axis) -> Floats:
+    """`sample_plane` in HU above air, so that what lies outside is 0."""
+    above_air = plane.astype(np.float32, order="C")
+    above_air -= np.float32(AIR_HU)
+    across = rows.sampler(plane.shape[0]) @ above_air
+    # A sparse matrix adds whole rows of what it is applied to, so columns are turned to rows.
+    turned = columns.sampler(plane.shape[1]) @ np.ascontiguousarray(across.T)
+    return np.ascontiguousarray(turned.T, np.float32)
 
 
 def sample_volume(hu: Voxels, axes: tuple[Axis, Axis, Axis]) -> Floats:
@@ -217,6 +258,7 @@ def sample_volume(hu: Voxels, axes: tuple[Axis, Axis, Axis]) -> Floats:
     for index in range(hu.shape[0]):
         used = np.flatnonzero(along[:, index])
         if used.size:
-            plane = sample_plane(hu[index], axes[1], axes[2]) - np.float32(AIR_HU)
-            out[used] += along[used, index][:, None, None] * plane
+            plane = _sampled(hu[index], axes[1], axes[2])
+            for at in used:
+                out[at] += along[at, index] * plane
     return out

@@ -9,10 +9,14 @@ from torch import nn
 
 
 class Average:
-    """Exponential mean of a network's parameters and buffers with a warm-up of its memory."""
+    """Exponential mean of a network's parameters and buffers with a warm-up of its memory.
+
+    Attributes:
+        twin: the same network, with the averaged weights.
+    """
 
     def __init__(self, network: nn.Module, twin: nn.Module, memory: float = 0.99) -> None:
-        self.twin = twin
+        self.twin = twin.eval()
         self.twin.load_state_dict(network.state_dict())
         self._memory = memory
         self._steps = 0
@@ -30,9 +34,9 @@ class Average:
                 mine[name].copy_(value)
 
     @torch.no_grad()
-    def settle(self, draw: Callable[[], torch.Tensor], batches: int = 24) -> None:
-        """Measure the batch statistics of the averaged weights afresh."""
-        norms = [m for m in self.twin.modules() if isinstance(m, nn.BatchNorm2d)]
+    def settle(self, draw: Callable[[], torch.Tensor], batches: int = 40) -> None:
+        """Measure the batch statistics of the averaged weights afresh, where there are any."""
+        norms = [m for m in self.twin.modules() if isinstance(m, (nn.BatchNorm2d, nn.BatchNorm3d))]
         if not norms:
             return
         for norm in norms:

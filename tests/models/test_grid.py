@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.body_composition.grid import Axis, canonical, sample_plane, sample_volume
+from models.grid import (
+    Axis,
+    canonical,
+    most_probable,
+    sample_plane,
+    sample_volume,
+)
 from node.domain.errors import ModelError
 from tests.models.body_composition.toy import Toy
 
@@ -86,3 +92,14 @@ def test_points_are_interpolated_back_where_they_came_from() -> None:
     values = axis.positions()
     back = axis.inverse(100) @ values.astype(np.float32)
     assert np.allclose(back, np.clip(np.arange(100), values[0], values[-1]), atol=1e-3)
+
+
+@pytest.mark.parametrize(("start", "step", "count"), [(-9.3, 2.56, 60), (3.5, 0.7, 40), (0, 1, 99)])
+def test_few_weights_are_all_the_weights(start: float, step: float, count: int) -> None:
+    axis = Axis(start=start, step=step, count=count)
+    np.testing.assert_array_equal(axis.sampler(100).toarray(), axis.weights(100))
+
+
+def test_most_probable_is_the_first_of_equal_ones() -> None:
+    scores = np.random.default_rng(3).integers(0, 3, (5, 20, 30)).astype(np.float32)
+    np.testing.assert_array_equal(most_probable(scores), scores.argmax(axis=0))

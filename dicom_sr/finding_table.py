@@ -1,0 +1,113 @@
+"""The table of findings on the summary page: one line each, the columns that the model names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from dicom_sr.drawing import SMALLEST, Colour, text_width, wrapped
+from dicom_sr.wording import answer_text, raised_digits, sentence, text_of
+from node.domain.finding import FINDING_SITE, Column, Finding, Findings
+
+#: Between two columns, and room for the coloured chip, px.
+GUTTER: Final = 22
+CHIP: Final = 36
+#: No column is made narrower than this, px.
+NARROWEST: Final = 90
+#: Findings of one result that get a page; the table names the rest.
+MOST_PAGES: Final = 24
+NAME: Final = "Finding"
+NONE: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class TableLine:
+    """One line of the table: the lines of text in each cell, and the colour of its finding."""
+
+    cells: tuple[tuple[str, ...], ...]
+    colour: Colour | None = None
+
+    @property
+    def height(self) -> int:
+        """In lines of text."""
+        return max(len(cell) for cell in self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Headings and lines, and where each column begins, px from the left."""
+
+    starts: tuple[int, ...]
+    head: TableLine
+    lines: tuple[TableLine, ...]
+
+
+def site_words(finding: Finding) -> str:
+    """ "right upper lobe": side, then place, then what it is narrowed to."""
+    site = finding.site.meaning
+    side = finding.laterality.meaning if finding.laterality is not None else ""
+    # "Middle lobe of right lung" names its side itself.
+    said = site if not side or side.lower() in site.lower() else f"{side} {site}"
+    narrower = finding.topography.meaning if finding.topography is not None else ""
+    return f"{said}, {narrower}".lower() if narrower else said.lower()
+
+
+def cell_of(finding: Finding, column: Column) -> str:
+    """What a finding has of the concepts of a column; "-" for nothing."""
+    found: list[str] = []
+    for concept in column.concepts:
+        key = (concept.value, concept.scheme)
+        if key == (FINDING_SITE.value, FINDING_SITE.scheme):
+            found.append(site_words(finding))
+        found += [
+            text_of(item)
+            for item in finding.measurements
+            if (item.name.value, item.name.scheme) == key
+        ]
+        found += [
+            raised_digits(answer_text(item)).removeprefix(column.heading).lstrip(": ")
+            for item in finding.evaluations
+            if (item.name.value, item.name.scheme) == key
+        ]
+    return ", ".join(found) or NONE
+
+
+def table_of(findings: Findings, width: int) -> Table:
+    """The table, its columns as wide as they need where that fits, else wrapped."""
+    colours = {item.number: item.colour for item in findings.segments}
+    headings = [NAME, *(column.heading for column in findings.columns)]
+    texts = [
+        [
+            sentence(finding.tracking_identifier),
+            *(cell_of(finding, column) for column in findings.columns),
+        ]
+        for finding in findings.findings
+    ]
+    room = width - CHIP - GUTTER * (len(headings) - 1)
+    widths = _widths([headings, *texts], room)
+    starts, x = [], CHIP
+    for each in widths:
+        starts.append(x)
+        x += each + GUTTER
+    lines = tuple(
+        TableLine(_wrapped(row, widths), colours.get(finding.segment_number or 0))
+        for row, finding in zip(texts, findings.findings, strict=True)
+    )
+    return Table(tuple(starts), TableLine(_wrapped(headings, widths)), lines)
+
+
+def _wrapped(row: list[str], widths: list[int]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        tuple(wrapped(text, SMALLEST, width)) for text, width in zip(row, widths, strict=True)
+    )
+
+
+def _widths(rows: list[list[str]], room: int) -> list[int]:
+    """Of the columns: what the longest cell needs; the widest give way where that is too much."""
+    widths = [max(text_width(row[i], SMALLEST) for row in rows) for i in range(len(rows[0]))]
+    while sum(widths) > room:
+        widest = max(range(len(widths)), key=widths.__getitem__)
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] = max(NARROWEST, widths[widest] - 8)
+    return widths

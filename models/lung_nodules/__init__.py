@@ -1,0 +1,1 @@
+"""Lung nodules on chest CT: found by two networks, measured by plain code."""

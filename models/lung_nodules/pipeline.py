@@ -1,0 +1,235 @@
+"""Lung nodules on one chest CT: lungs, candidates, a closer look, measures, comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from models.grid import Grid, canonical
+from models.lung_nodules.candidates import NETWORK as DETECTOR
+from models.lung_nodules.candidates import find_candidates
+from models.lung_nodules.certainty import certainty_of
+from models.lung_nodules.density import attenuation_of
+from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units, unseen_side
+from models.lung_nodules.refining import NETWORK as REFINER
+from models.lung_nodules.refining import Look, looks_of
+from models.lung_nodules.report import Measured, Nodule, findings_of
+from models.lung_nodules.shape import Shape, shape_of
+from models.priors import Lesion, compare
+from models.refusal import Refusal
+from models.stages import Stages, require
+from models.thorax.lungs import Lungs, find_lungs
+from node.domain.analysis import AnalysisRequest
+from node.domain.errors import ModelError
+from node.domain.finding import Findings
+from node.domain.imaging import Network, Volume
+
+#: Candidates that are looked at closely.
+MOST_CANDIDATES = 60
+#: Of the certainty from which a nodule is reported: enough where the earlier scan is expected to
+#: show it.
+EXPECTED = 0.5
+#: Two nodules whose masks overlap by more than this part of the smaller one are one.
+SAME = 0.3
+
+
+def analyse(request: AnalysisRequest) -> Findings:
+    """Find and measure the nodules of one chest CT, or say why it must not be analysed.
+
+    Returns:
+        FINDINGS with one finding for each nodule from the threshold on; NO_FINDINGS where there
+        is none; NOT_ELIGIBLE with the reason where the pixels are no lungs in HU.
+
+    Raises:
+        ModelError: a network is missing or the volume is not in HU.
+    """
+    return _Analysis(request).run()
+
+
+class _Analysis:
+    """One series under way."""
+
+    def __init__(self, request: AnalysisRequest) -> None:
+        require(request, DETECTOR, REFINER)
+        self.request = request
+        self.grid: Grid = canonical(request.volume)
+        self.stage = Stages(request)
+
+    def run(self) -> Findings:
+        """As `analyse`."""
+        with self.stage("check pixels"):
+            refusal = refuse_units(self.grid)
+        if refusal is not None:
+            return self.stage.refused(refusal.reason)
+        with self.stage("find lungs"):
+            lungs = find_lungs(self.grid)
+            if isinstance(lungs, Lungs):
+                refusal = refuse_size(lungs)
+        if isinstance(lungs, Refusal):
+            return self.stage.refused(lungs.reason)
+        if refusal is not None:
+            return self.stage.refused(refusal.reason)
+        return self._found(lungs)
+
+    def _found(self, lungs: Lungs) -> Findings:
+        scan = Scan(self.grid, lungs, self.request)
+        with self.stage("find candidates"):
+            candidates = find_candidates(
+                self.grid,
+                lungs,
+                self.request.networks[DETECTOR],
+                self.request.thresholds["candidate_logit"],
+            )
+        with self.stage("look at candidates"):
+            looks = looks_of(
+                self.grid, candidates[:MOST_CANDIDATES], self.request.networks[REFINER]
+            )
+        with self.stage("measure"):
+            everything = scan.nodules(looks)
+        least = self.request.thresholds["reported_percent"] / 100.0
+        nodules = [nodule for nodule in everything if nodule.certainty >= least]
+        most = int(self.request.thresholds["most_listed"])
+        with self.stage("compare"):
+            comparison = compare(
+                self.request,
+                [lesion_of(n) for n in nodules],
+                self._look,
+                also=[lesion_of(n) for n in everything if n.certainty < least],
+            )
+        return findings_of(
+            self.request,
+            Measured(
+                grid=self.grid,
+                lungs=lungs,
+                nodules=nodules[:most],
+                unlisted=nodules[most:],
+                comparison=comparison,
+                less_certain=len(everything) - len(nodules),
+                overlooked=max(0, len(candidates) - MOST_CANDIDATES),
+                unseen=unseen_side(lungs),
+                parameters=(
+                    ("lungs in view", f"{(lungs.right_ml + lungs.left_ml) / 1000:.2f} l"),
+                    ("candidates looked at", str(len(looks))),
+                    ("reported from certainty", f"{100 * least:.0f} %"),
+                    ("slice distance", f"{self.grid.spacing_mm[0]:.2f} mm"),
+                ),
+                seconds=self.stage.seconds,
+            ),
+        )
+
+    def _look(
+        self, volume: Volume, places: Sequence[tuple[float, float, float]]
+    ) -> Sequence[Lesion]:
+        """What lies in an earlier scan, by the same code.
+
+        Raises:
+            ModelError: it cannot be looked at: what it does not show would else be called new.
+        """
+        grid = canonical(volume)
+        lungs = find_lungs(grid)
+        refusal = refuse_units(grid) or (
+            lungs if isinstance(lungs, Refusal) else refuse_size(lungs)
+        )
+        if refusal is not None or isinstance(lungs, Refusal):
+            reason = refusal.reason if refusal is not None else ""
+            raise ModelError(f"it cannot be looked at: {reason}", series_uid=volume.series_uid)
+        candidates = find_candidates(
+            grid,
+            lungs,
+            self.request.networks[DETECTOR],
+            self.request.thresholds["candidate_logit"],
+        )
+        looks = looks_of(grid, candidates[:MOST_CANDIDATES], self.request.networks[REFINER])
+        found = Scan(grid, lungs, self.request).nodules(looks)
+        # Where something is expected, less certainty is enough, but not any vessel.
+        least = self.request.thresholds["reported_percent"] / 100.0
+        expected = np.array(places, np.float64).reshape(-1, 3)
+        return [
+            replace(lesion_of(nodule), is_sure=nodule.certainty >= least)
+            for nodule in found
+            if nodule.certainty >= least
+            or (nodule.certainty >= EXPECTED * least and _near(nodule, expected))
+        ]
+
+
+class Scan:
+    """Measures the nodules of one series."""
+
+    def __init__(self, grid: Grid, lungs: Lungs, request: AnalysisRequest) -> None:
+        self._grid, self._lungs = grid, lungs
+        self._thresholds: Mapping[str, float] = request.thresholds
+        self._networks: Mapping[str, Network] = request.networks
+        self._enhanced = bool(request.series.contrast_agent) or is_enhanced(lungs.volume, lungs)
+
+    def nodules(self, looks: Sequence[Look]) -> list[Nodule]:
+        """Every look that is large enough, the surest first; each nodule once."""
+        found: list[Nodule] = []
+        for look in sorted(looks, key=lambda one: -certainty_of(one, self._thresholds)):
+            shape = shape_of(self._grid, look)
+            if shape is None or shape.mean_mm < self._thresholds["smallest_mm"]:
+                continue
+            if any(_overlap(shape, other.shape) > SAME for other in found):
+                continue
+            found.append(
+                Nodule(
+                    shape=shape,
+                    attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
+                    certainty=certainty_of(look, self._thresholds),
+                    side=self._side(look),
+                )
+            )
+        return found
+
+    def _side(self, look: Look) -> str:
+        own = self._lungs.side_at(look.centre)
+        if own:
+            return own
+        at = self._lungs.volume.from_grid(look.centre[None])[0]
+        nearest, side = np.inf, ""
+        for name, mask in (("right", self._lungs.right), ("left", self._lungs.left)):
+            where = np.argwhere(mask)
+            if len(where):
+                distance = float(((where - at) ** 2).sum(axis=1).min())
+                if distance < nearest:
+                    nearest, side = distance, name
+        return side
+
+
+def lesion_of(nodule: Nodule) -> Lesion:
+    """For the comparison with an earlier scan."""
+    return Lesion(
+        centre_mm=nodule.shape.centre_mm,
+        diameter_mm=nodule.shape.mean_mm,
+        volume_mm3=nodule.shape.volume_mm3,
+        solid_mm=nodule.attenuation.solid_mm,
+    )
+
+
+def _near(nodule: Nodule, expected: np.ndarray) -> bool:
+    if not len(expected):
+        return False
+    away = np.linalg.norm(expected - np.array(nodule.shape.centre_mm), axis=1).min()
+    return bool(away < 10.0 + nodule.shape.mean_mm / 2)
+
+
+def _overlap(first: Shape, second: Shape) -> float:
+    """Shared voxels, of the smaller one's."""
+    common = [
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in zip(first.box, second.box, strict=True)
+    ]
+    if any(part.stop <= part.start for part in common):
+        return 0.0
+    cuts = [
+        shape.mask[
+            tuple(
+                slice(part.start - own.start, part.stop - own.start)
+                for part, own in zip(common, shape.box, strict=True)
+            )
+        ]
+        for shape in (first, second)
+    ]
+    smaller = min(int(first.mask.sum()), int(second.mask.sum()))
+    return float((cuts[0] & cuts[1]).sum()) / max(smaller, 1)

@@ -1,0 +1,88 @@
+"""Do the pixels look like a chest in Hounsfield units? Asked before anything else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.grid import Grid
+from models.refusal import Refusal
+from models.thorax.frame import Coarse
+from models.thorax.lungs import Lungs
+
+#: Slices looked at, spread over the series.
+SAMPLES = 9
+#: The darkest values of a CT that shows air, HU; padding is -1024 by now.
+COLDEST_HU, WARMEST_AIR_HU = -1100.0, -850.0
+#: A lung of a few litres: larger or smaller rooms are no adult's chest.
+LARGEST_LITRES = 11.0
+#: A lung that holds less than this part of the other one's air is not merely a smaller lung: the
+#: left one of a healthy adult holds about 0.85 of the right one's. Asked where the lungs
+#: are in view over so many mm; at their bases alone the liver and the heart make them uneven.
+EVEN, IN_VIEW_MM = 0.5, 60.0
+#: Blood in the aorta and heart with contrast medium, HU.
+ENHANCED_HU = 110.0
+
+
+def refuse_units(grid: Grid) -> Refusal | None:
+    """A reason where the values cannot be Hounsfield units, or None."""
+    indices = np.unique(np.linspace(0, grid.shape[0] - 1, SAMPLES).round().astype(int))
+    planes = np.asarray(grid.hu[indices], np.float32)
+    low = float(np.percentile(planes, 1))
+    if low > WARMEST_AIR_HU:
+        return Refusal(
+            f"the pixel values are not Hounsfield units of a chest: the darkest are {low:.0f} "
+            "instead of about -1000"
+        )
+    if float((planes < COLDEST_HU).mean()) > 0.02:
+        return Refusal(
+            "the pixel values are not Hounsfield units: more than 2 % lie below "
+            f"{COLDEST_HU:.0f}, where there is nothing"
+        )
+    return None
+
+
+def refuse_size(lungs: Lungs) -> Refusal | None:
+    """A reason where the lungs are larger than any patient's, or None."""
+    litres = (lungs.right_ml + lungs.left_ml) / 1000
+    if litres > LARGEST_LITRES:
+        return Refusal(
+            f"the lungs measure {litres:.1f} litres, which no patient's do: the distances in the "
+            "headers are wrong"
+        )
+    return None
+
+
+def unseen_side(lungs: Lungs) -> str:
+    """What is to be told of a lung that holds hardly any air beside the other; "" where both do.
+
+    A tumour that is joined to the mediastinum, a collapsed lobe and a large effusion take its
+    place, and none of them is looked at.
+    """
+    air = {
+        side: float((mask & lungs.aerated).sum()) * lungs.volume.voxel_ml
+        for side, mask in (("right", lungs.right), ("left", lungs.left))
+    }
+    height = float(lungs.both.any(axis=(1, 2)).sum()) * lungs.volume.step_mm
+    less, more = sorted(air, key=lambda side: air[side])
+    if height < IN_VIEW_MM or air[less] >= EVEN * air[more]:
+        return ""
+    return (
+        f"the {less} lung holds much less air than the {more} one ({air[less]:.0f} against "
+        f"{air[more]:.0f} ml in view): a large tumour, a collapsed lobe or an effusion may take "
+        "its place and was not assessed"
+    )
+
+
+def is_enhanced(volume: Coarse, lungs: Lungs) -> bool:
+    """Is contrast medium in the large vessels? The brightest blood between the lungs."""
+    rows = np.flatnonzero(lungs.both.any(axis=(0, 2)))
+    columns = np.flatnonzero(lungs.both.any(axis=(0, 1)))
+    if not rows.size or not columns.size:
+        return False
+    part = volume.hu[
+        :,
+        rows[0] : rows[0] + len(rows) * 2 // 3,
+        columns[0] + len(columns) // 3 : columns[-1] - len(columns) // 3,
+    ]
+    blood = part[(part > 0) & (part < 500)]
+    return blood.size > 500 and float((blood > ENHANCED_HU).mean()) > 0.25

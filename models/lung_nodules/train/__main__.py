@@ -1,0 +1,81 @@
+"""Draw samples, train, export: `python -m models.lung_nodules.train`.
+
+Needs torch and onnx (the training environment). Budgets are wall-clock minutes, so the number
+of steps, and with it the weights, depends on the machine; the order of the random draws does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from models.lung_nodules.train import chests, detector, mining, refiner, samples
+from models.lung_nodules.train.networks import Detector, Refiner
+from models.recipe.export import export
+
+OUT = Path("train-out")
+WEIGHTS = Path(__file__).parents[1] / "weights"
+STAGES = ("samples", "detector", "export", "mined", "refiner", "export")
+
+
+def main() -> None:
+    """Run the stages that were asked for, in order."""
+    parser = argparse.ArgumentParser(prog="models.lung_nodules.train", description=__doc__)
+    parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
+    parser.add_argument("--minutes", type=float, default=40.0, help="for each network")
+    parser.add_argument("--cubes", type=int, default=215, help="simulated cubes of lung")
+    parser.add_argument("--chests", type=int, default=40, help="simulated chests")
+    parser.add_argument("--mined", type=int, default=150, help="cubes with the detector's mistakes")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--resume", action="store_true", help="start from train-out/*.raw.pt")
+    asked = parser.parse_args()
+    os.nice(5)
+    torch.set_num_threads(asked.threads)
+    OUT.mkdir(exist_ok=True)
+    starts = {n: OUT / f"{n}.raw.pt" if asked.resume else None for n in ("detector", "refiner")}
+    for stage in asked.stages:
+        if stage not in STAGES:
+            parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
+        _run(stage, asked, starts)
+
+
+def _run(stage: str, asked: argparse.Namespace, starts: dict[str, Path | None]) -> None:
+    folders = [samples.FOLDER, chests.FOLDER]
+    if stage == "samples":
+        for seed in range(asked.cubes):
+            samples.write(seed)
+        for seed in range(asked.chests):
+            chests.write(seed)
+    elif stage == "mined":
+        finder = mining.detector_finder(WEIGHTS / "detector.onnx")
+        for seed in range(asked.cubes, asked.cubes + asked.mined):
+            samples.write(seed, samples.FOLDER, finder)
+        for seed in range(asked.chests, asked.chests + asked.mined // 5):
+            chests.write(seed, chests.FOLDER, finder)
+    elif stage == "detector":
+        detector.train(asked.minutes, OUT, folders, starts["detector"])
+    elif stage == "refiner":
+        refiner.train(asked.minutes, OUT, folders, starts["refiner"])
+    else:
+        write()
+
+
+def write() -> None:
+    """Export whatever is trained."""
+    for name, network, patch, outputs in (
+        ("detector", Detector(), samples.WINDOW, ("heat",)),
+        ("refiner", Refiner(), samples.PATCH, ("mask", "score")),
+    ):
+        if not (OUT / f"{name}.pt").exists():
+            continue
+        network.load_state_dict(torch.load(OUT / f"{name}.pt", weights_only=True))
+        difference = export(network, (patch,) * 3, WEIGHTS / f"{name}.onnx", outputs)
+        sys.stdout.write(f"{name}: exported, ONNX Runtime differs from torch by {difference:.1e}\n")
+
+
+if __name__ == "__main__":
+    main()

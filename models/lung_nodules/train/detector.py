@@ -1,0 +1,68 @@
+"""Train the detector: cells in the middle of nodules against all others."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from models.lung_nodules.train.networks import Detector
+from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
+from models.lung_nodules.train.samples import NEITHER, NODULE
+from models.recipe.averaging import Average
+from models.recipe.fitting import fit
+
+BATCH = 6
+RATE = 2e-3
+#: Weight of the size's loss against the detection's.
+SIZE_WEIGHT = 0.2
+KEPT = 3000
+
+
+def loss_of(
+    logits: torch.Tensor, target: torch.Tensor, size: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Focal loss over all cells by the number of nodule cells, and L1 of log2 diameter."""
+    positive = (target == NODULE).float()
+    counted = (target != NEITHER).float()
+    logit = logits[:, 0]
+    p = torch.sigmoid(logit)
+    likely = torch.where(positive > 0, p, 1 - p)
+    cross = functional.binary_cross_entropy_with_logits(logit, positive, reduction="none")
+    weight = torch.where(positive > 0, 1.0, 0.5) * (1 - likely) ** 2 * counted
+    found = positive.sum().clamp(min=20)
+    heat = (weight * cross).sum() / found
+    truth = torch.log2(size.float().clamp(min=6) / 6)
+    error = (functional.smooth_l1_loss(logits[:, 1], truth, reduction="none") * positive).sum()
+    return heat, error / found
+
+
+def train(minutes: float, out: Path, folders: list[Path], start: Path | None = None) -> None:
+    """Train for some minutes of wall clock and write `detector.pt` (and `detector.raw.pt`)."""
+    torch.manual_seed(11)
+    rng = np.random.default_rng(11)
+    pool = Pool(folders, ("window", "target", "size"), KEPT)
+    while pool.refresh() < 60:
+        time.sleep(5)
+    network = Detector()
+    if start is not None:
+        network.load_state_dict(torch.load(start, weights_only=True))
+    average = Average(network, Detector(), memory=0.995)
+    steps = count()
+
+    def loss() -> torch.Tensor:
+        if next(steps) % REFRESHED_EVERY == 0:
+            pool.refresh()
+        image, target, size = pool.draw(rng.integers(0, len(pool), BATCH), rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(toned(image, rng))
+        heat, error = loss_of(logits.float(), target, size)
+        return heat + SIZE_WEIGHT * error
+
+    fit(network, average, plan_of("detector", minutes, RATE), out, loss)
+    average.settle(lambda: toned(pool.draw(rng.integers(0, len(pool), BATCH), rng)[0], rng))
+    torch.save(average.twin.state_dict(), out / "detector.pt")

@@ -1,0 +1,75 @@
+"""Train the refiner: is there a nodule in the middle, and which voxels are it?"""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from models.lung_nodules.train.networks import Refiner
+from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
+from models.recipe.averaging import Average
+from models.recipe.fitting import fit
+
+BATCH = 12
+RATE = 2e-3
+KEPT = 8000
+
+
+def loss_of(
+    mask: torch.Tensor, score: torch.Tensor, share: torch.Tensor, label: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Soft Dice and cross-entropy of the mask (nodules only), cross-entropy of the score.
+
+    Args:
+        share: (batch, z, y, x) 0..1 of each voxel. label: (batch,) 1 for a nodule.
+    """
+    is_nodule = label.float()
+    kind = functional.binary_cross_entropy_with_logits(score[:, 0], is_nodule)
+    logit = mask[:, 0]
+    p = torch.sigmoid(logit)
+    overlap = 2 * (p * share).sum((1, 2, 3)) + 1.0
+    dice = 1 - overlap / (p.pow(2).sum((1, 2, 3)) + share.pow(2).sum((1, 2, 3)) + 1.0)
+    cross = functional.binary_cross_entropy_with_logits(logit, share, reduction="none")
+    cross = cross.sum((1, 2, 3)) / (share.sum((1, 2, 3)) + 60.0)
+    each = (dice + 0.3 * cross) * is_nodule
+    # Where there is no nodule the mask stays empty, but that matters little.
+    empty = 0.02 * p.mean((1, 2, 3)) * (1 - is_nodule)
+    return (each + empty).sum() / is_nodule.sum().clamp(min=1), kind
+
+
+def _rows(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Half nodules, half others."""
+    nodules, others = np.flatnonzero(label), np.flatnonzero(label == 0)
+    return np.concatenate([rng.choice(nodules, BATCH // 2), rng.choice(others, BATCH // 2)])
+
+
+def train(minutes: float, out: Path, folders: list[Path], start: Path | None = None) -> None:
+    """Train for some minutes of wall clock and write `refiner.pt` (and `refiner.raw.pt`)."""
+    torch.manual_seed(12)
+    rng = np.random.default_rng(12)
+    pool = Pool(folders, ("patch", "mask", "label"), KEPT)
+    while pool.refresh() < 150:
+        time.sleep(5)
+    network = Refiner()
+    if start is not None:
+        network.load_state_dict(torch.load(start, weights_only=True))
+    average = Average(network, Refiner(), memory=0.995)
+    steps = count()
+
+    def loss() -> torch.Tensor:
+        if next(steps) % REFRESHED_EVERY == 0:
+            pool.refresh()
+        image, share, label = pool.draw(_rows(pool.arrays["label"], rng), rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            mask, score = network(toned(image, rng))
+        shape, kind = loss_of(mask.float(), score.float(), share.float() / 255, label)
+        return shape + kind
+
+    fit(network, average, plan_of("refiner", minutes, RATE), out, loss)
+    average.settle(lambda: toned(pool.draw(_rows(pool.arrays["label"], rng), rng)[0], rng))
+    torch.save(average.twin.state_dict(), out / "refiner.pt")

@@ -1,0 +1,331 @@
+"""What the networks learn from: cubes with nodules, as scanners of all kinds would show them.
+
+`python -m models.lung_nodules.train.samples --first 0 --cubes 400` writes shards of samples to
+`train-out/nodule-samples`. Every sample has its own kernel, slice thickness, grain and noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter, uniform_filter1d
+
+from models.grid import Axis, sample_volume
+from models.lung_nodules.train.parenchyma import SIZE, STEP_MM, Cube, Field, draw_cube
+from models.phantoms.insertion import Inserted, Physics, Scan, insert_nodule
+from models.phantoms.nodules import draw_nodule
+
+FOLDER = Path("train-out") / "nodule-samples"
+#: HU that the networks see, mapped to 0..1 (kept as 0..255 here).
+RANGE_HU = (-1000.0, 400.0)
+WINDOW, WINDOW_MM = 64, 1.0
+#: The detector answers on cubes of two voxels.
+STRIDE = 2
+PATCH, PATCH_MM, WIDE_MM = 48, 0.7, 1.4
+#: From this mean diameter on a nodule is looked at with the wide patch (both between the two).
+WIDE_FROM, WIDE_ONLY = 14.0, 24.0
+#: A target: nothing, nodule, neither (not learned from).
+NOTHING, NODULE, NEITHER = 0, 1, 2
+#: Smaller ones are not learned from.
+LEAST_MM = 3.2
+DRAWS = 4
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class Shard:
+    """Samples of both networks; see `_detector` and `_refiner` for the arrays."""
+
+    window: list[Bytes] = field(default_factory=list)
+    target: list[Bytes] = field(default_factory=list)
+    size: list[Bytes] = field(default_factory=list)
+    patch: list[Bytes] = field(default_factory=list)
+    mask: list[Bytes] = field(default_factory=list)
+    label: list[int] = field(default_factory=list)
+    diameter: list[float] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write it whole or not at all."""
+        part = path.with_name("part-" + path.name)
+        np.savez(
+            part,
+            window=np.stack(self.window),
+            target=np.stack(self.target),
+            size=np.stack(self.size),
+            patch=np.stack(self.patch),
+            mask=np.stack(self.mask),
+            label=np.array(self.label, np.uint8),
+            diameter=np.array(self.diameter, np.float32),
+        )
+        part.rename(path)
+
+
+#: Places in a window (uint8, 64^3 at 1 mm) where a detector sees something, (z, y, x) voxels.
+Finder = Callable[[Bytes], list[NDArray[np.float64]]]
+
+
+def add_draws(
+    shard: Shard,
+    cube: Cube,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+    finder: Finder | None = None,
+) -> None:
+    """Several samples of one cube, turned, with nodules, each seen by another scanner.
+
+    Args:
+        finder: names the places that a detector takes for nodules; the refiner learns from them.
+    """
+    for _ in range(draws):
+        turned = _turned(cube, rng)
+        ideal = Physics(blur_mm=0.3, slice_mm=STEP_MM, noise_hu=0.0, grain_mm=0.5)
+        scan = Scan(hu=turned.hu.copy(), spacing_mm=(STEP_MM,) * 3, physics=ideal)
+        nodules = _put_nodules(scan, turned, rng)
+        seen = _scanned(scan.hu, rng)
+        noise = (float(np.exp(rng.uniform(np.log(4), np.log(75)))), float(rng.uniform(0.3, 0.9)))
+        _detector(shard, seen, nodules, (noise, rng))
+        mined = [] if finder is None else _mined(finder(shard.window[-1]), nodules)
+        _refiner(shard, seen, turned, nodules, (noise, rng, mined))
+
+
+def _turned(cube: Cube, rng: np.random.Generator) -> Cube:
+    axes = rng.permutation(3)
+    flips = tuple(slice(None, None, int(rng.choice([-1, 1]))) for _ in range(3))
+    hu, lung, vessel = (
+        np.ascontiguousarray(a.transpose(axes)[flips]) for a in (cube.hu, cube.lung, cube.vessel)
+    )
+    return Cube(hu=hu, lung=lung, vessel=vessel)
+
+
+def _put_nodules(scan: Scan, cube: Cube, rng: np.random.Generator) -> list[Inserted]:
+    found: list[Inserted] = []
+    if not cube.lung.any():
+        return found
+    wall = distance_transform_edt(cube.lung) * STEP_MM
+    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.15, 0.35, 0.3, 0.2]))):
+        diameter = float(np.exp(rng.uniform(np.log(3.0), np.log(36.0))))
+        if rng.random() < 0.5:
+            diameter = float(rng.uniform(3.5, 11))
+        centre = _place(cube, wall, diameter / 2, rng)
+        if centre is None or any(
+            np.linalg.norm(centre - n.centre) * STEP_MM < (diameter + n.mean_mm) / 2 + 4
+            for n in found
+        ):
+            continue
+        put = insert_nodule(scan, draw_nodule(rng, diameter), centre, rng)
+        if put is not None:
+            found.append(put)
+    return found
+
+
+def _place(
+    cube: Cube, wall: Field, radius: float, rng: np.random.Generator
+) -> NDArray[np.float64] | None:
+    how = rng.random()
+    inner = np.zeros(cube.lung.shape, np.bool_)
+    edge = 6
+    inner[edge:-edge, edge:-edge, edge:-edge] = True
+    allowed = cube.lung & inner
+    if how < 0.3:
+        allowed &= (wall > 0.1 * radius) & (wall < 1.05 * radius + 0.7)
+    elif how < 0.55:
+        allowed &= cube.vessel
+    else:
+        allowed &= wall > min(radius, 4.0)
+    where = np.flatnonzero(allowed)
+    if not where.size:
+        return None
+    at = np.array(np.unravel_index(int(rng.choice(where)), allowed.shape), np.float64)
+    if 0.3 <= how < 0.55:
+        offset = rng.normal(size=3)
+        at += offset / np.linalg.norm(offset) * radius * rng.uniform(0.3, 1.0) / STEP_MM
+    return at + rng.uniform(-0.5, 0.5, 3)
+
+
+def _scanned(hu: Field, rng: np.random.Generator) -> Field:
+    """Kernel and slice thickness."""
+    blur = float(rng.uniform(0.25, 0.85)) / STEP_MM
+    thick = float(rng.uniform(0.6, 1.5) if rng.random() < 0.7 else rng.uniform(1.5, 3.2))
+    seen = gaussian_filter(hu, (0.3, blur, blur))
+    wide = round(thick / STEP_MM)
+    if wide > 1:
+        seen = uniform_filter1d(seen, wide, axis=0, mode="nearest")
+        every = thick * float(rng.uniform(0.6, 1.0)) / STEP_MM
+        if every > 1.3:
+            count = int((SIZE - 1) / every) + 1
+            index = np.arange(count) * every
+            low = np.floor(index).astype(int)
+            high = np.minimum(low + 1, SIZE - 1)
+            part = (index - low).astype(np.float32)[:, None, None]
+            slices = seen[low] * (1 - part) + seen[high] * part
+            axis = Axis(start=0.0, step=1 / every, count=SIZE)
+            seen = np.tensordot(_held(axis, count), slices, 1).astype(np.float32)
+    if rng.random() < 0.35:
+        smooth = gaussian_filter(seen, (0, 1.2, 1.2))
+        seen = seen + (seen - smooth) * np.float32(rng.uniform(0.3, 1.2))
+    return np.asarray(seen, np.float32)
+
+
+def _held(axis: Axis, length: int) -> Field:
+    """Weights of the axis; what lies beyond an end is what the end is."""
+    weights = axis.weights(length).copy()
+    missing = 1.0 - weights.sum(axis=1)
+    before = axis.positions() < length / 2
+    weights[before, 0] += missing[before]
+    weights[~before, -1] += missing[~before]
+    return weights
+
+
+def sampled(volume: Field, axes: tuple[Axis, Axis, Axis], *, held: bool) -> Field:
+    """A cube on other axes; beyond it the ends are held, or there is 0."""
+    out = volume
+    for number, axis in enumerate(axes):
+        length = volume.shape[number]
+        weights = _held(axis, length) if held else axis.weights(length)
+        out = np.moveaxis(np.tensordot(weights, out, axes=(1, number)), 0, number)
+    return np.ascontiguousarray(out, np.float32)
+
+
+def _noisy(hu: Field, noise: tuple[float, float], rng: np.random.Generator) -> Bytes:
+    strength, grain = noise
+    white = rng.standard_normal(hu.shape).astype(np.float32)
+    blurred = gaussian_filter(white, (0.25 * grain, grain, grain))
+    hu = hu + blurred * np.float32(strength / max(float(blurred.std()), 1e-6))
+    low, high = RANGE_HU
+    return np.asarray(np.round(np.clip((hu - low) / (high - low), 0, 1) * 255), np.uint8)
+
+
+def _axes(centre: NDArray[np.float64], step_mm: float, count: int) -> tuple[Axis, Axis, Axis]:
+    first, second, third = (Axis.centred(float(c), step_mm / STEP_MM, count) for c in centre)
+    return first, second, third
+
+
+def _detector(
+    shard: Shard,
+    seen: Field,
+    nodules: list[Inserted],
+    draw: tuple[tuple[float, float], np.random.Generator],
+) -> None:
+    """window (64^3) at 1 mm; target and size (mean diameter, 1/6 mm) on its 2 mm cells."""
+    centre = np.full(3, (SIZE - 1) / 2)
+    axes = _axes(centre, WINDOW_MM, WINDOW)
+    noise, rng = draw
+    shard.window.append(_noisy(sample_volume(seen, axes), noise, rng))
+    cells = WINDOW // STRIDE
+    middle = axes[0].start + axes[0].step * (np.arange(cells) * STRIDE + (STRIDE - 1) / 2)
+    target = np.zeros((cells,) * 3, np.uint8)
+    size = np.zeros((cells,) * 3, np.uint8)
+    for nodule in nodules:
+        away = np.sqrt(
+            sum(
+                ((middle - c) * STEP_MM).reshape([-1 if a == k else 1 for a in range(3)]) ** 2
+                for k, c in enumerate(nodule.centre)
+            )
+        )
+        radius = nodule.mean_mm / 2
+        target[away < 1.25 * radius + 2.0] = NEITHER
+        if nodule.mean_mm >= LEAST_MM:
+            near = away < max(2.0, 0.5 * radius)
+            target[near] = NODULE
+            size[near] = int(np.clip(round(nodule.mean_mm * 6), 1, 255))
+    shard.target.append(target)
+    shard.size.append(size)
+
+
+def _refiner(
+    shard: Shard,
+    seen: Field,
+    cube: Cube,
+    nodules: list[Inserted],
+    draw: tuple[tuple[float, float], np.random.Generator, list[NDArray[np.float64]]],
+) -> None:
+    """patch (48^3) at 0.7 or 1.4 mm; mask: share of each voxel, 0..255; label 1 for a nodule."""
+    noise, rng, mined = draw
+    truth = np.zeros(seen.shape, np.float32)
+    for nodule in nodules:
+        np.maximum(truth[nodule.box], nodule.coverage, out=truth[nodule.box])
+    places = []
+    for nodule in nodules:
+        if nodule.mean_mm < LEAST_MM:
+            continue
+        wide = nodule.mean_mm > WIDE_ONLY or (nodule.mean_mm > WIDE_FROM and rng.random() < 0.5)
+        jitter = rng.normal(0, min(1.5, 0.25 * nodule.mean_mm), 3) / STEP_MM
+        places.append((nodule.centre + jitter, WIDE_MM if wide else PATCH_MM, nodule.mean_mm))
+    for at in [*mined, *_others(seen, cube, nodules, rng)]:
+        places.append((at, WIDE_MM if rng.random() < 0.2 else PATCH_MM, 0.0))
+    for centre, step, diameter in places:
+        axes = _axes(centre, step * float(rng.uniform(0.95, 1.05)), PATCH)
+        shard.patch.append(_noisy(sampled(seen, axes, held=True), noise, rng))
+        inside = np.clip(sampled(truth, axes, held=False), 0, 1)
+        shard.mask.append(np.asarray(np.round(inside * 255), np.uint8))
+        shard.label.append(int(diameter > 0))
+        shard.diameter.append(diameter)
+
+
+def _mined(places: list[NDArray[np.float64]], nodules: list[Inserted]) -> list[NDArray[np.float64]]:
+    """At most three places, as voxels of the cube, that lie at no nodule."""
+    found = []
+    for place in places:
+        at = (SIZE - 1) / 2 + (place - (WINDOW - 1) / 2) * WINDOW_MM / STEP_MM
+        clear = all(np.linalg.norm(at - n.centre) * STEP_MM > n.mean_mm * 0.75 + 3 for n in nodules)
+        if clear:
+            found.append(at)
+    return found[:3]
+
+
+def _others(
+    seen: Field, cube: Cube, nodules: list[Inserted], rng: np.random.Generator
+) -> list[NDArray[np.float64]]:
+    """Bright places in lung that are no nodule: bends and forks of vessels, pleura, scars."""
+    smooth = gaussian_filter(seen, 1.8)
+    inner = np.zeros(seen.shape, np.bool_)
+    inner[8:-8, 8:-8, 8:-8] = True
+    bright = inner & (smooth > np.median(smooth[cube.lung]) + 60 if cube.lung.any() else inner)
+    bright &= distance_transform_edt(cube.lung) < 12 if rng.random() < 0.3 else cube.lung
+    where = np.flatnonzero(bright)
+    found: list[NDArray[np.float64]] = []
+    for _ in range(6):
+        if len(found) == 2 or not where.size:
+            break
+        at = np.array(np.unravel_index(int(rng.choice(where)), bright.shape))
+        low = at - 4
+        box = tuple(slice(a, a + 9) for a in low)
+        local = np.unravel_index(int(smooth[box].argmax()), (9, 9, 9))
+        place = (low + np.array(local)).astype(np.float64)
+        if all(np.linalg.norm(place - n.centre) * STEP_MM > n.mean_mm * 0.75 + 3 for n in nodules):
+            found.append(place + rng.uniform(-1, 1, 3))
+    return found
+
+
+def write(seed: int, folder: Path = FOLDER, finder: Finder | None = None) -> Path:
+    """The shard of one seed, unless it is there."""
+    path = folder / f"cube-{seed:07d}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shard = Shard()
+        add_draws(shard, draw_cube(seed), np.random.default_rng([seed, 8]), DRAWS, finder)
+        if shard.patch:
+            shard.save(path)
+    return path
+
+
+def main() -> None:
+    """Write the shards of a range of seeds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--cubes", type=int, default=400)
+    parser.add_argument("--step", type=int, default=1)
+    asked = parser.parse_args()
+    os.nice(5)
+    for seed in range(asked.first, asked.first + asked.cubes, asked.step):
+        write(seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Codes and words of the results.
+
+Codes read in PS3.16 unless marked; RadElement's (sets RDES195 and RDES267) are declared by their
+scheme in each object; what has no code elsewhere is coded in our own scheme 99VIGIE.
+"""
+
+from __future__ import annotations
+
+from models.lung_nodules.density import Density
+from node.domain.finding import FINDING_SITE, CodedConcept, Column
+
+NODULE = CodedConcept("27925004", "SCT", "Nodule")
+MASS = CodedConcept("4147007", "SCT", "Mass")
+ABNORMAL = CodedConcept("49755003", "SCT", "Morphologically Abnormal Structure")
+LUNG = CodedConcept("39607008", "SCT", "Lung")
+RIGHT = CodedConcept("24028007", "SCT", "Right")
+LEFT = CodedConcept("7771000", "SCT", "Left")
+PRESENT = CodedConcept("52101004", "SCT", "Present")
+ABSENT = CodedConcept("272519000", "SCT", "Absent")
+INDETERMINATE = CodedConcept("82334004", "SCT", "Indeterminate")
+
+LONG_AXIS = CodedConcept("103339001", "SCT", "Long axis")
+SHORT_AXIS = CodedConcept("103340004", "SCT", "Short axis")
+DIAMETER = CodedConcept("81827009", "SCT", "Diameter")
+MEAN = CodedConcept("373098007", "SCT", "Mean")
+VOLUME = CodedConcept("118565006", "SCT", "Volume")
+DIAMETER_3D = CodedConcept("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")
+ATTENUATION = CodedConcept("112181", "DCM", "Mean Attenuation Coefficient")
+CERTAINTY = CodedConcept("111012", "DCM", "Certainty of Finding")
+SOLID_PART = CodedConcept("SOLID-PART", "99VIGIE", "Diameter of the solid part")
+
+COMPOSITION = CodedConcept("RDE1301", "RADELEMENT", "Composition")
+LUNG_RADS = CodedConcept("RDES267", "RADELEMENT", "Lung-RADS")
+CALCIFICATION = CodedConcept("CALCIFICATION", "99VIGIE", "Calcification")
+LOBE = CodedConcept("LOBE", "99VIGIE", "Lobe")
+GROUND_GLASS = CodedConcept("112120", "DCM", "Ground glass opacity")
+CHANGE = CodedConcept("CHANGE", "99VIGIE", "Change against the earlier scan")
+SMALL_ONES = CodedConcept("NOT-LISTED", "99VIGIE", "Less certain candidates, not listed")
+
+MM = CodedConcept("mm", "UCUM", "mm")
+MM3 = CodedConcept("mm3", "UCUM", "mm3")
+HU = CodedConcept("[hnsf'U]", "UCUM", "Hounsfield unit")
+PERCENT = CodedConcept("%", "UCUM", "%")
+
+SIDES = {"right": RIGHT, "left": LEFT}
+#: Answer to the composition: PS3.16 has a code for ground glass only.
+COMPOSITIONS: dict[Density, CodedConcept | str] = {
+    Density.SOLID: "solid",
+    Density.PART_SOLID: "part-solid",
+    Density.GROUND_GLASS: GROUND_GLASS,
+}
+
+#: sRGB of the nodules, in turn.
+COLOURS = (
+    (255, 191, 64),
+    (88, 196, 255),
+    (255, 120, 120),
+    (120, 230, 140),
+    (220, 140, 255),
+    (255, 240, 120),
+)
+
+COLUMNS = (
+    Column("Where", (FINDING_SITE,)),
+    Column("Size", (DIAMETER,)),
+    Column("Volume", (VOLUME,)),
+    Column("Density", (COMPOSITION,)),
+    Column("Lung-RADS", (LUNG_RADS,)),
+    Column("Certainty", (CERTAINTY,)),
+)
+
+LIMITS = (
+    "Only nodules and masses of the lungs were looked for; lymph nodes, airways, pleura, bones "
+    "and everything else were not assessed.",
+    "The networks learned from simulated lungs; look at every contour before using a number. "
+    "Nodules below 4 mm are often missed.",
+    "Lung-RADS is told by size, density and calcification alone; it was made for screening, and "
+    "juxtapleural shape, cysts and airway nodules are not judged.",
+    "Masses joined to the mediastinum, consolidation and collapsed lobes were not assessed.",
+    "The lobe is not determined.",
+)

@@ -1,0 +1,123 @@
+"""Pulmonary embolism on one CT series: contrast, anatomy, clots, ventricles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.grid import Grid, canonical
+from models.pulmonary_embolism import anatomy as central
+from models.pulmonary_embolism import candidates as local
+from models.pulmonary_embolism.anatomy import Anatomy, find_anatomy, search_mask
+from models.pulmonary_embolism.candidates import find_candidates
+from models.pulmonary_embolism.certainty import certainty_of
+from models.pulmonary_embolism.clots import Clot, clot_of
+from models.pulmonary_embolism.gate import Contrast, measure_contrast, refuse, refuse_trunk
+from models.pulmonary_embolism.plausibility import refuse_implausible, refuse_turned
+from models.pulmonary_embolism.region import Region, find_region
+from models.pulmonary_embolism.report import Measured, findings_of
+from models.pulmonary_embolism.space import Space, doubled, space_of
+from models.pulmonary_embolism.ventricles import measure_ventricles
+from models.pulmonary_embolism.view import unseen
+from models.pulmonary_embolism.windows import probabilities
+from models.stages import Stages, require
+from node.domain.analysis import AnalysisRequest
+from node.domain.finding import Findings
+
+
+def analyse(request: AnalysisRequest) -> Findings:
+    """Look for clots in one CT series, or say why it must not be looked at.
+
+    Returns:
+        FINDINGS with one finding per clot; NO_FINDINGS where none is sure enough to be named;
+        NOT_ELIGIBLE with the reason when the pulmonary arteries are not in view or hold too little
+        contrast medium.
+
+    Raises:
+        ModelError: a network is missing or the volume is not in HU.
+    """
+    return _Analysis(request).run()
+
+
+class _Analysis:
+    """One series under way."""
+
+    def __init__(self, request: AnalysisRequest) -> None:
+        require(request, central.NETWORK, local.NETWORK)
+        self.request = request
+        self.grid: Grid = canonical(request.volume)
+        self.stage = Stages(request)
+
+    def run(self) -> Findings:
+        with self.stage("check pixels"):
+            refusal = refuse_implausible(self.grid)
+            if refusal is not None:
+                return self.stage.refused(refusal.reason)
+            space = space_of(self.grid)
+        with self.stage("find lungs and contrast"):
+            region = find_region(space.coarse)
+            contrast = measure_contrast(space.coarse, region)
+            refusal = refuse(region, contrast, self.request.thresholds) or refuse_turned(
+                space.coarse, region
+            )
+        if refusal is not None:
+            return self.stage.refused(refusal.reason)
+        with self.stage("find heart and great vessels"):
+            anatomy = find_anatomy(space.coarse, region, self.request.networks[central.NETWORK])
+            refusal = refuse_trunk(anatomy.trunk_hu, self.request.thresholds)
+        if refusal is not None:
+            return self.stage.refused(refusal.reason)
+        with self.stage("find clots"):
+            blood_hu, where = _blood(anatomy, contrast)
+            clots = self._clots(space, region, anatomy, blood_hu)
+        with self.stage("measure"):
+            ventricles = measure_ventricles(anatomy)
+        return findings_of(
+            self.request,
+            Measured(
+                space=space,
+                clots=clots,
+                contrast=contrast,
+                blood_hu=blood_hu,
+                where=where,
+                ventricles=ventricles,
+                unseen=unseen(region, anatomy),
+                middle=_hila(space, region),
+                seconds=self.stage.seconds,
+            ),
+        )
+
+    def _clots(
+        self, space: Space, region: Region, anatomy: Anatomy, blood_hu: float
+    ) -> tuple[Clot, ...]:
+        where = doubled(search_mask(space.coarse, region, anatomy), space.hu.shape)
+        chances = probabilities(
+            space.hu,
+            where,
+            self.request.networks[local.NETWORK],
+            local.PATCH,
+            local.VALUE_RANGE,
+        )
+        least = self.request.thresholds["possible"]
+        trunk = doubled(anatomy.mask("pulmonary_artery"), space.hu.shape)
+        found = [
+            (candidate, certainty_of(candidate))
+            for candidate in find_candidates(space.hu, chances, where, blood_hu)
+        ]
+        clots = [clot_of(space, one, trunk, 2 * region.middle) for one in found if one[1] >= least]
+        return tuple(sorted(clots, key=lambda clot: (-clot.certainty, clot.candidate.centre)))
+
+
+def _blood(anatomy: Anatomy, contrast: Contrast) -> tuple[float, str]:
+    """Attenuation of opacified blood: the trunk where it is seen, else the vessels at the hila."""
+    if anatomy.trunk_hu is not None:
+        return anatomy.trunk_hu, "the pulmonary trunk"
+    assert contrast.hilar_hu is not None
+    return contrast.hilar_hu, "the large vessels at the hila"
+
+
+def _hila(space: Space, region: Region) -> int:
+    """Canonical slice index where most large vessels enter the lungs."""
+    inside = (region.room & ~region.air).sum(axis=(1, 2))
+    at = 2.0 * float(np.argmax(inside)) + 0.5
+    row = round(float(space.to_grid(np.array([[at, 0.0, 0.0]]))[0, 0]))
+    return int(np.clip(row, 0, space.grid.shape[0] - 1))

@@ -1,0 +1,86 @@
+"""Train, export and measure the networks: `python -m models.pulmonary_embolism.train`.
+
+Needs torch and onnx (the training environment). Budgets are wall-clock minutes, so the number
+of steps, and with it the weights, depends on the machine; the order of the random draws does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from models.pulmonary_embolism import anatomy, candidates
+from models.pulmonary_embolism.train import (
+    certainty,
+    clots,
+    crops,
+    golden,
+    hearts,
+    networks,
+)
+from models.recipe.export import export
+
+OUT = Path("train-out") / "pulmonary_embolism"
+PACKAGE = Path(__file__).parents[1]
+STAGES = ("hearts", "central", "crops", "clots", "export", "certainty", "golden")
+
+
+def main() -> None:
+    """Run the stages that were asked for, in order."""
+    parser = argparse.ArgumentParser(prog="models.pulmonary_embolism.train", description=__doc__)
+    parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
+    parser.add_argument("--minutes", type=float, default=60.0, help="for each network")
+    # One thread: with more, a busy machine waits at every layer for the slowest of them.
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--chests", type=int, default=30, help="simulated chests of a stage")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first chest")
+    parser.add_argument("--blocks", type=int, default=10, help="blocks of each chest for `clots`")
+    parser.add_argument("--resume", action="store_true", help="start from the last raw weights")
+    asked = parser.parse_args()
+    os.nice(5)
+    torch.set_num_threads(asked.threads)
+    OUT.mkdir(parents=True, exist_ok=True)
+    for stage in asked.stages:
+        start = OUT / f"{stage}.raw.pt" if asked.resume else None
+        if stage == "hearts":
+            hearts.fill(OUT / "hearts", range(asked.first, asked.first + asked.chests))
+        elif stage == "crops":
+            crops.fill(OUT / "crops", range(asked.first, asked.first + asked.chests), asked.blocks)
+        elif stage == "central":
+            hearts.train(asked.minutes, OUT, start=start)
+        elif stage == "clots":
+            folder = OUT / "crops"
+            cut = crops.Crops(folder) if any(folder.glob("*.npz")) else None
+            clots.train(asked.minutes, OUT, start=start, windows=clots.Windows(5, cut, 0.6))
+        elif stage == "export":
+            write()
+        elif stage == "certainty":
+            found, true = certainty.gathered(PACKAGE / "weights" / "clots.onnx", OUT / "crops")
+            sys.stdout.write(certainty.told(*certainty.fit(found, true)))
+        elif stage == "golden":
+            golden.write(PACKAGE)
+        else:
+            parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
+
+
+def write() -> None:
+    """Export whatever is trained."""
+    for name, network, size in (
+        ("central", networks.central_network(), anatomy.PATCH),
+        ("clots", networks.clots_network(), candidates.PATCH),
+    ):
+        trained = OUT / f"{name}.pt"
+        if not trained.exists():
+            continue
+        network.load_state_dict(torch.load(trained, weights_only=True))
+        path = PACKAGE / "weights" / f"{name}.onnx"
+        difference = export(network, (size, size, size), path)
+        sys.stdout.write(f"{name}: exported, ONNX Runtime differs from torch by {difference:.1e}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the training recipes of all packages share. Needs torch; never imported to serve."""

@@ -1,0 +1,136 @@
+"""Pages made for reading: one of each finding, and a table of all on the summary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dicom_sr import drawing, finding_page
+from dicom_sr.finding_page import MOST_PAGES, SMALL_TOP, words_of
+from dicom_sr.finding_table import cell_of, site_words, table_of
+from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE
+from dicom_sr.pages import draw_pages
+from node.domain.finding import Evaluation, Measurement
+from tests.dicom_sr.lesions import COLUMNS, COMMENT, LONG, MM, case_with_lesions
+from tests.dicom_sr.results import captures_of
+from tests.dicom_sr.test_page import FRAME
+
+
+def test_each_finding_has_one_page_and_the_summary_comes_first(tmp_path: Path) -> None:
+    it = case_with_lesions(tmp_path)
+    titles = [page.title for page in draw_pages(it.findings, FRAME)]
+    assert titles == [
+        "Summary",
+        "Summary, page 2",
+        "Nodule 1: right upper lobe of lung",
+        "Nodule 2: right lower lobe of lung, segmental level",
+        "Nodule 3: left upper lobe of lung",
+    ]
+    for finding, page in zip(it.findings.findings, captures_of(it.results())[2:], strict=True):
+        source = page.SourceImageSequence[0].ReferencedSOPInstanceUID
+        assert source == finding.contours[0].plane.sop_instance_uid
+
+
+def test_the_table_says_what_the_report_says(tmp_path: Path) -> None:
+    findings = case_with_lesions(tmp_path).findings
+    cells = [cell_of(findings.findings[1], column) for column in COLUMNS]
+    assert cells == [
+        "right lower lobe of lung, segmental level",
+        "8.1 mm",
+        "240 mm\u00b3",
+        "solid",
+        "4A (v2022), nodule 2",
+    ]
+    table = table_of(findings, SIZE - 2 * MARGIN)
+    assert [line.colour for line in table.lines] == [item.colour for item in findings.segments]
+    assert table.starts[-1] < SIZE - 2 * MARGIN
+
+
+def test_the_side_is_told_once(tmp_path: Path) -> None:
+    one = case_with_lesions(tmp_path, 1).findings.findings[0]
+    middle = replace(one.site, meaning="Middle lobe of right lung")
+    assert site_words(replace(one, site=middle)) == "middle lobe of right lung"
+
+
+def test_certainty_and_category_stand_on_the_page_of_the_finding(tmp_path: Path) -> None:
+    words = words_of(case_with_lesions(tmp_path).findings.findings[0])
+    assert ("Certainty of finding", "87 %") in words
+    assert ("Lung-RADS 4A (v2022), nodule 1", "") in words
+    assert ("Composition: solid", "") in words
+
+
+@pytest.mark.parametrize("count", [1, 3, 30])
+def test_nothing_of_the_pages_lies_outside_of_the_margins(tmp_path: Path, count: int) -> None:
+    pages = draw_pages(case_with_lesions(tmp_path, count).findings, FRAME)
+    assert sum(page.title.startswith("Nodule") for page in pages) == min(count, MOST_PAGES)
+    for page in pages:
+        body = page.pixels[BANNER + 1 : SIZE - BANNER - 1]
+        assert not body[:, : MARGIN - 6].any()
+        assert not body[:, SIZE - MARGIN + 6 :].any()
+
+
+def test_no_text_of_a_finding_is_smaller_than_14_px_of_512(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    real = drawing.font
+
+    def watching(size: int) -> object:
+        sizes.append(size)
+        return real(size)
+
+    monkeypatch.setattr(drawing, "font", watching)
+    draw_pages(case_with_lesions(tmp_path).findings, FRAME)
+    assert min(size for size in sizes if size != 24) * 512 / SIZE >= 14
+
+
+def test_long_words_about_a_finding_go_on_to_another_page_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = case_with_lesions(tmp_path, 1).findings
+    more = tuple(
+        Measurement(name=it.findings[0].measurements[0].name, value=n, unit=MM, label=f"Number {n}")
+        for n in range(25)
+    )
+    one = replace(it.findings[0], measurements=more, evaluations=(Evaluation(COMMENT, LONG[:900]),))
+    drawn: list[str] = []
+    real = finding_page.Canvas.text
+
+    def watching(canvas: object, at: object, text: str, *rest: object) -> None:
+        drawn.append(text)
+        real(canvas, at, text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finding_page.Canvas, "text", watching)
+    pages = finding_page.finding_pages(replace(it, findings=(one,)), FRAME)
+    assert [page.title for page in pages][1:] == [f"{pages[0].title}, continued"] * (len(pages) - 1)
+    assert len(pages) >= 2
+    assert {f"Number {n}" for n in range(25)} <= set(drawn)
+    assert LONG[:900].split()[-1] in " ".join(drawn)
+
+
+def test_a_word_too_many_never_runs_into_the_pictures_below(tmp_path: Path) -> None:
+    it = case_with_lesions(tmp_path, 1).findings
+    bare = draw_pages(replace(it, exam_evaluations=()), FRAME)[1].pixels
+    one = replace(it.findings[0], evaluations=(Evaluation(COMMENT, LONG),) * 3)
+    full = draw_pages(replace(it, findings=(one,), exam_evaluations=()), FRAME)[1].pixels
+    assert (bare[SMALL_TOP + 30 : BOTTOM] == full[SMALL_TOP + 30 : BOTTOM]).all()
+
+
+def test_the_lesion_lies_where_the_cross_hair_points(tmp_path: Path) -> None:
+    it = case_with_lesions(tmp_path, 1).findings
+    page = draw_pages(replace(it, exam_evaluations=()), FRAME)[1].pixels.astype(int)
+    below = page[SMALL_TOP:BOTTOM]
+    (colour,) = {item.colour for item in it.segments}
+    contour = (np.abs(below - np.array(colour)) < 40).all(axis=2)
+    line = (below == np.array(drawing.BLUE)).all(axis=2)
+    assert contour.any()
+    for part in range(3):
+        third = slice(MARGIN + part * 324, MARGIN + (part + 1) * 324)
+        rows, columns = np.nonzero(contour[:, third])
+        vertical = line[:, third].sum(axis=0).argmax()
+        horizontal = line[:, third].sum(axis=1).argmax()
+        assert abs(vertical - (columns.min() + columns.max()) / 2) < 4
+        assert abs(horizontal - (rows.min() + rows.max()) / 2) < 4
