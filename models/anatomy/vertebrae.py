@@ -34,7 +34,7 @@ PIECE_SHARE = 0.2
 #: Radius of the region across the spine in whose mean discs are sought, mm.
 PROFILE_MM = 8.0
 #: Mean difference of the logarithms of two numberings that makes one certain.
-CLEARLY = 0.25
+CLEARLY = 1.0
 #: How far from the spine's course the head of a rib lies at most, mm.
 RIB_HEAD_MM = (16.0, 50.0)
 _FLOOR = 0.02
@@ -203,7 +203,7 @@ def _parted(
                 mask=np.ravel_multi_index(tuple(where[own].T), column.shape).astype(np.int64),
                 low=low,
                 high=high,
-                votes=votes[own].mean(axis=0),
+                votes=votes[own & is_body].mean(axis=0),
                 slices=(int(where[own, 0].min()), int(where[own, 0].max())),
                 centre=(float(centre[0]), float(centre[1]), float(centre[2])),
                 upwards=(float(up[0]), float(up[1]), float(up[2])),
