@@ -1,10 +1,11 @@
 """RT Structure Set: the segments of the findings as closed contours on the source images.
 
 PS3.3 A.19.3. highdicom writes no structure sets, so this is written with pydicom. Contours run
-along the edges of the pixels and enclose exactly those of the segment; a hole is joined to its
-surroundings by a channel without width (keyhole, PS3.3 C.8.8.6.3), because treatment planning
-systems differ in what they make of a contour inside another one. So areas and volumes are those
-of the segmentation, in every reader that fills polygons.
+just within the edges of the pixels of the segment; a hole is joined to its surroundings by a
+channel as good as without width (keyhole, PS3.3 C.8.8.6.3), because treatment planning systems
+differ in what they make of a contour inside another one. So readers that fill polygons by the
+middles of pixels, and those that round corners to pixels, find the pixels of the segmentation;
+those that take the area of the polygon find its volume but for a few thousandths.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dicom_sr.common import Kind, ResultInput, clipped, code_item, finish
 from dicom_sr.segmentation import covered_segments
 from dicom_sr.source import classes, study_class
 from dicom_sr.tracking import points_mm
-from models.polygons import polygons
+from models.polygons import inset, polygons
 from node.domain.errors import ResultError
 from node.domain.finding import Contour, Segment
 from node.domain.study import Plane
@@ -32,6 +33,8 @@ STUDY_CLASS: Final = "1.2.840.10008.3.1.2.3.1"
 #: PS3.5 6.2: a value of explicit VR DS has at most 65534 bytes; a point takes up to 33.
 MOST_POINTS: Final = 1980
 _DECIMALS: Final = 3
+#: How far within the edges of the pixels contours run, pixels.
+INSET: Final = 0.01
 
 
 def why_no_structure_set(work: ResultInput) -> str:
@@ -168,7 +171,8 @@ def _drawn(work: ResultInput, segment: Segment) -> Iterator[tuple[Plane, NDArray
     for index in np.flatnonzero(there):
         plane = planes[int(index)]
         for part in polygons(np.asarray(segment.mask[int(index)], np.bool_), MOST_POINTS):
-            yield plane, points_mm(Contour(plane=plane, points=part), geometry)
+            points = inset(part, INSET).astype(np.float32)
+            yield plane, points_mm(Contour(plane=plane, points=points), geometry)
 
 
 def _decimal(value: float) -> str:

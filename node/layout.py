@@ -18,7 +18,7 @@ from pydicom.uid import (
 _KINDS = {
     SecondaryCaptureImageStorage: "capture",
     SegmentationStorage: "segmentation",
-    RTStructureSetStorage: "structure set",
+    RTStructureSetStorage: "structure-set",
     KeyObjectSelectionDocumentStorage: "key-images",
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.polygons import area, polygons
+from models.polygons import area, inset, polygons
 
 
 def filled(parts: tuple[NDArray[np.float32], ...], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -59,3 +59,37 @@ def test_a_ragged_part_is_cut_into_polygons_of_few_points() -> None:
     assert len(parts) > 1
     assert all(len(points) <= 40 for points in parts)
     assert np.array_equal(filled(parts, mask.shape), mask)
+
+
+def drawn(parts: list[NDArray[np.float64]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """As OpenCV's fillPoly: corners rounded to whole pixels, insides filled, edges drawn too."""
+    out = np.zeros(shape, np.bool_)
+    for points in parts:
+        corners = np.around(points - 0.5).astype(int)
+        inside = np.zeros(shape, np.bool_)
+        following = np.roll(corners, -1, axis=0)
+        for (x, y), (x2, y2) in zip(corners, following, strict=True):
+            top, bottom = sorted((y, y2))
+            left, right = sorted((x, x2))
+            out[top : bottom + 1, left : right + 1] = True
+            if x == x2:
+                inside[top:bottom, x:] ^= True
+        # Rows of pixels between two rounded lines; the edges are drawn already.
+        out |= inside & np.roll(inside, 1, axis=1)
+    return out
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+def test_a_reader_that_rounds_to_pixels_gets_the_mask_too(share: float) -> None:
+    rng = np.random.default_rng(int(100 * share))
+    for _ in range(150):
+        mask = rng.random((int(rng.integers(1, 14)), int(rng.integers(1, 14)))) < share
+        parts = [inset(points, 0.01) for points in polygons(mask)]
+        assert np.array_equal(drawn(parts, mask.shape), mask)
+
+
+def test_inset_leaves_nearly_all_of_the_area() -> None:
+    mask = np.ones((20, 30), np.bool_)
+    mask[5:9, 5:9] = False
+    (points,) = polygons(mask)
+    assert area(inset(points, 0.01)) == pytest.approx(20 * 30 - 16, rel=0.003)
