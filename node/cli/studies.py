@@ -69,7 +69,7 @@ def status(options: argparse.Namespace) -> int:
                 "why": study.cause if options.json else _short(study.cause),
                 "last image": when(study.last_at),
                 "images": len(images_of(ledger, study.study_uid)),
-                "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
+                "jobs": ", ".join(f"{job.model} {job.outcome}" for job in jobs) or "none",
                 "results": tally(deliveries),
             }
         )
@@ -193,7 +193,7 @@ def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
         if job.state is JobState.WAITING:
             told = why_waiting(ledger.service.get(job.model)) or told
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
-        print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
+        print(f"  job {job.model}: {job.outcome}{shadow}" + (f": {told}" if told else ""))
 
 
 def _explain_deliveries(ledger: Ledger, appliance: Appliance, uid: str) -> None:
