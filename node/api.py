@@ -20,7 +20,6 @@ from node.domain.errors import LedgerError
 from node.domain.feedback import MeasuredValue, ReaderAnswer, ResultFinding, Source
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
-from node.ledger.states import JobState
 from node.ledger.studies import StudyRow, VerdictRow
 from node.pipeline.acceptance import acceptance
 from node.requests import Refusal, Request, Response, encoded
