@@ -272,16 +272,18 @@ def _measurements(nodule: Nodule) -> tuple[Measurement, ...]:
 
 def _evaluations(nodule: Nodule, change: Change) -> tuple[Evaluation, ...]:
     category = category_of(_size(nodule, change))
-    found = [
-        Evaluation(say.COMPOSITION, say.COMPOSITIONS[nodule.attenuation.density]),
+    changed = [
+        Evaluation(say.TREND, change.word, is_short_form=True),
+        Evaluation(say.CHANGE, change.sentence),
+    ]
+    return (
+        # First: what does not fit beside the picture goes to another page.
+        *(changed if change.sentence else ()),
         Evaluation(say.LUNG_RADS, told(category)),
+        Evaluation(say.COMPOSITION, say.COMPOSITIONS[nodule.attenuation.density]),
         Evaluation(say.CALCIFICATION, nodule.attenuation.calcification.value),
         Evaluation(say.LOBE, "not determined"),
-    ]
-    if change.sentence:
-        found.append(Evaluation(say.TREND, change.word))
-        found.append(Evaluation(say.CHANGE, change.sentence))
-    return tuple(found)
+    )
 
 
 def _columns(measured: Measured) -> tuple[Column, ...]:
