@@ -11,6 +11,7 @@ from models.phantoms import muscles, organs, skeleton, surroundings
 from models.phantoms.frame import Frame, build_frame
 from models.phantoms.person import Person, draw_person
 from models.phantoms.shapes import Canvas
+from models.phantoms.tissue import Labels
 
 TOP_MM, BOTTOM_MM = 270.0, -300.0
 """Reach of the simulated trunk for a person of scale 1: about T6 to below the hips."""
@@ -23,11 +24,14 @@ class Trunk:
     Attributes:
         canvas: grid in the patient's own frame and its labels.
         person: who. frame: course of the spine and outlines.
+        ribs: on the canvas' grid, the number of the rib where the label is `RIB`, 0 for the
+            sternum; without meaning elsewhere.
     """
 
     canvas: Canvas
     person: Person
     frame: Frame
+    ribs: Labels
 
 
 def paint_trunk(
@@ -60,7 +64,7 @@ def paint_trunk(
     muscles.paint_pelvic_muscles(canvas, frame, envelope)
     muscles.paint_back(canvas, frame, envelope, parts[2])
     skeleton.paint_spine(canvas, frame, parts[3])
-    skeleton.paint_ribs(canvas, frame, envelope, parts[3])
+    ribs = skeleton.paint_ribs(canvas, frame, envelope, parts[3])
     skeleton.paint_pelvis(canvas, frame, parts[4])
     organs.paint_solid(canvas, frame, parts[5])
     organs.paint_bowel(canvas, frame, parts[6])
@@ -70,4 +74,4 @@ def paint_trunk(
     surroundings.paint_metal(canvas, frame, parts[8])
     surroundings.paint_arms(canvas, frame, parts[8])
     surroundings.paint_table(canvas, envelope.skin, parts[8])
-    return Trunk(canvas, person, frame)
+    return Trunk(canvas, person, frame, ribs)
