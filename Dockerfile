@@ -7,7 +7,6 @@ FROM python:3.11-slim-bookworm
 
 ARG RUNTIME=cpu
 ARG TENSORRT=no
-ARG OPENVINO=no
 ARG TRITON=no
 
 # onnxruntime (serve.lock) and onnxruntime-gpu (serve-gpu.lock) overwrite each other: one of them.
@@ -24,7 +23,6 @@ RUN if [ "$TENSORRT" = yes ]; then \
         pip install --no-cache-dir --extra-index-url https://pypi.nvidia.com \
             "tensorrt-cu13>=10.14,<11"; \
     fi
-RUN if [ "$OPENVINO" = yes ]; then pip install --no-cache-dir "openvino>=2026.4,<2027"; fi
 RUN if [ "$TRITON" = yes ]; then pip install --no-cache-dir "tritonclient[grpc]>=2.73,<3"; fi
 
 COPY LICENSE pyproject.toml appliance.yaml ./

@@ -121,7 +121,11 @@ Words = tuple[str, str]
 def words_of(finding: Finding) -> list[Words]:
     """Numbers, then answers, as the report has them."""
     numbers = [(item.label, text_of(item)) for item in finding.measurements]
-    answers = [(raised_digits(short_answer(item)), "") for item in finding.evaluations]
+    answers = [
+        (raised_digits(short_answer(item)), "")
+        for item in finding.evaluations
+        if not item.is_short_form
+    ]
     return numbers + answers
 
 

@@ -12,7 +12,7 @@ from node.domain.finding import FINDING_SITE, Column, Finding, Findings
 #: Between two columns, and room for the coloured chip, px.
 GUTTER: Final = 22
 CHIP: Final = 36
-#: No column is made narrower than this, px.
+#: No word is broken to less than this, px.
 NARROWEST: Final = 90
 #: Findings of one result that get a page; the table names the rest.
 MOST_PAGES: Final = 24
@@ -103,11 +103,28 @@ def _wrapped(row: list[str], widths: list[int]) -> tuple[tuple[str, ...], ...]:
 
 
 def _widths(rows: list[list[str]], room: int) -> list[int]:
-    """Of the columns: what the longest cell needs; the widest give way where that is too much."""
-    widths = [max(text_width(row[i], SMALLEST) for row in rows) for i in range(len(rows[0]))]
+    """Of the columns: what the longest cell needs; the widest give way where that is too much.
+
+    No column gets narrower than its longest word, as long as there is room for all of these;
+    else the longest words are broken, none to less than `NARROWEST`.
+    """
+    columns = range(len(rows[0]))
+    widths = [max(text_width(row[i], SMALLEST) for row in rows) for i in columns]
+    least = [
+        max(text_width(word, SMALLEST) for row in rows for word in (row[i].split() or [""]))
+        for i in columns
+    ]
+    least = _narrowed(least, [NARROWEST] * len(least), room)
+    return _narrowed(widths, least, room)
+
+
+def _narrowed(widths: list[int], least: list[int], room: int) -> list[int]:
+    """The widest give way, none below its least, until all fit or nothing is left to give."""
+    widths = list(widths)
     while sum(widths) > room:
-        widest = max(range(len(widths)), key=widths.__getitem__)
-        if widths[widest] <= NARROWEST:
+        spare = [width - low for width, low in zip(widths, least, strict=True)]
+        if max(spare) <= 0:
             break
-        widths[widest] = max(NARROWEST, widths[widest] - 8)
+        widest = max((i for i in range(len(widths)) if spare[i] > 0), key=widths.__getitem__)
+        widths[widest] -= min(8, spare[widest])
     return widths

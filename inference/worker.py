@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from inference.worker_process import Birth
-from inference.worker_slot import Desk, Job, Slot, Stopped
+from inference.worker_slot import Desk, Job, Listener, Slot, Stopped
 from node.domain.errors import NodeError
 
 #: Limits of letting go of what a standing job left behind.
@@ -55,6 +55,8 @@ class WorkerPool:
         #: Told the name of a standing job that a replaced worker could not do again, and why.
         #: Called in the thread of that worker, which must not wait for the pool.
         self.on_lost: Callable[[str, NodeError], None] = lambda _name, _error: None
+        #: Told the name and the result of one that it did again; called there as well.
+        self.on_again: Callable[[str, Any], None] = lambda _name, _result: None
 
     def start(self) -> None:
         """Start the processes; returns when every initializer has returned.
@@ -67,8 +69,9 @@ class WorkerPool:
             if self._stopping.is_set():
                 raise Stopped
             if not self._slots:
+                listener = Listener(lost=self._lost, again=self._again)
                 self._slots = [
-                    Slot(number, self._birth, self._desk, self._stopping, self._lost)
+                    Slot(number, self._birth, self._desk, self._stopping, listener)
                     for number in range(self.size)
                 ]
                 for slot in self._slots:
@@ -178,6 +181,9 @@ class WorkerPool:
 
     def _lost(self, name: str, error: NodeError) -> None:
         self.on_lost(name, error)
+
+    def _again(self, name: str, result: Any) -> None:  # noqa: ANN401 - as `run`
+        self.on_again(name, result)
 
     def stop(self) -> None:
         """Kill every process; a `run` in progress or waiting raises `WorkerError`."""

@@ -96,6 +96,19 @@ class Desk:
         return next(fitting, None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Told how standing jobs went in a process that replaced another.
+
+    Attributes:
+        lost: name of one that could not be done again, and why.
+        again: name and result of one that was.
+    """
+
+    lost: Callable[[str, NodeError], None]
+    again: Callable[[str, Any], None]
+
+
 class Slot:
     """One worker.
 
@@ -109,16 +122,16 @@ class Slot:
         birth: Birth,
         desk: Desk,
         stopping: threading.Event,
-        on_lost: Callable[[str, NodeError], None],
+        listener: Listener,
     ) -> None:
-        """`on_lost` is told of a standing job that a replacement could not do again."""
+        """No process starts yet."""
         self.ready: Future[None] = Future()
         self.thread = threading.Thread(target=self._serve, name=f"worker-{number}", daemon=True)
         self._number = number
         self._birth = birth
         self._desk = desk
         self._stopping = stopping
-        self._on_lost = on_lost
+        self._listener = listener
         self._standing: dict[str, Job] = {}
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
@@ -182,12 +195,14 @@ class Slot:
         """The standing jobs, in a new process; one that fails here is given up, the rest stay."""
         for name, job in list(self._standing.items()):
             try:
-                self._carry_out(job, keeps=True)
+                result = self._carry_out(job, keeps=True)
             except Stopped:
                 raise
             except NodeError as error:
                 del self._standing[name]
-                self._on_lost(name, error)
+                self._listener.lost(name, error)
+            else:
+                self._listener.again(name, result)
             if self._process is None or not self._process.is_alive():
                 # What killed it has been given up: begin anew without it.
                 self._ensure()

@@ -20,7 +20,6 @@ from node.domain.errors import LedgerError
 from node.domain.feedback import MeasuredValue, ReaderAnswer, ResultFinding, Source
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
-from node.ledger.states import JobState
 from node.ledger.studies import StudyRow, VerdictRow
 from node.pipeline.acceptance import acceptance
 from node.requests import Refusal, Request, Response, encoded
@@ -34,7 +33,6 @@ DAY_S: Final = 86400.0
 #: Verdicts that leave a model without a job, the worst first.
 _ENDED: Final = ("failed", "not eligible")
 UNFINISHED: Final = "unfinished"
-PART: Final = "done in part"
 _FINDINGS: Final = re.compile(r"/api/v1/studies/([0-9.]{1,64})/findings")
 _FEEDBACK: Final = "/api/v1/feedback"
 
@@ -116,9 +114,7 @@ class Api:
         for model in sorted({*jobs, *verdicts}):
             job = jobs.get(model)
             if job is not None:
-                # A reason stands behind a result that is done only where a part is missing.
-                is_part = job.state is JobState.DONE and bool(job.reason)
-                outcome, reason = PART if is_part else job.state.value, job.reason
+                outcome, reason = job.outcome, job.reason
             else:
                 found = {one.verdict for one in verdicts[model]}
                 is_over = found.issubset(_ENDED)

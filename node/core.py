@@ -187,6 +187,7 @@ class Core:
             self.metrics,
         )
         holding.on_lost = roster.lost
+        holding.on_again = roster.held_again
         self.ledger.service.keep_only((*roster.states(), *unread))
         for name, cause in unread.items():
             roster.refuse(name, cause)

@@ -29,7 +29,7 @@ class StudyOutcome:
     """One row of the summary.
 
     Attributes:
-        outcome: "done", "not eligible" or "failed". told: numbers, reason or cause.
+        outcome: "done", "done in part", "not eligible" or "failed". told: numbers, reason or cause.
         objects: files written below the output folder.
         verdicts: (series UID, facts, model, verdict, reason) of every series and model.
     """
@@ -177,7 +177,7 @@ def _outcomes(core: Core, out: Path) -> Iterator[StudyOutcome]:
             yield StudyOutcome(
                 study_uid=uid,
                 model=job.model,
-                outcome=job.state.value,
+                outcome=job.outcome,
                 told=job.summary or job.reason,
                 objects=tuple(str(path.relative_to(out)) for path in written),
                 verdicts=verdicts,

@@ -87,7 +87,7 @@ class Workers(Section):
         examples=[600],
     )
     providers: tuple[Provider, ...] = Field(
-        default=("tensorrt", "cuda", "cpu"),
+        default=("tensorrt", "cuda", "openvino", "cpu"),
         title="Execution providers",
         description="Tried in this order; those that this computer lacks are passed over.",
         min_length=1,

@@ -20,6 +20,7 @@ from models.three_planes import LUNG_WINDOW, pictures_of
 from models.three_planes import Lesion as Pictured
 from node.domain.analysis import AnalysisRequest
 from node.domain.finding import (
+    Column,
     Contour,
     Evaluation,
     Finding,
@@ -90,7 +91,7 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
         exam_evaluations=_exam(measured),
         key_images=tuple(key for _, _, keys in made for key in keys)
         or (overview(request, measured),),
-        columns=say.COLUMNS if made else (),
+        columns=_columns(measured) if made else (),
         limits=_limits(measured),
         parameters=measured.parameters + measured.comparison.parameters,
         seconds=measured.seconds,
@@ -271,15 +272,23 @@ def _measurements(nodule: Nodule) -> tuple[Measurement, ...]:
 
 def _evaluations(nodule: Nodule, change: Change) -> tuple[Evaluation, ...]:
     category = category_of(_size(nodule, change))
-    found = [
-        Evaluation(say.COMPOSITION, say.COMPOSITIONS[nodule.attenuation.density]),
+    changed = [
+        Evaluation(say.TREND, change.word, is_short_form=True),
+        Evaluation(say.CHANGE, change.sentence),
+    ]
+    return (
+        # First: what does not fit beside the picture goes to another page.
+        *(changed if change.sentence else ()),
         Evaluation(say.LUNG_RADS, told(category)),
+        Evaluation(say.COMPOSITION, say.COMPOSITIONS[nodule.attenuation.density]),
         Evaluation(say.CALCIFICATION, nodule.attenuation.calcification.value),
         Evaluation(say.LOBE, "not determined"),
-    ]
-    if change.sentence:
-        found.append(Evaluation(say.CHANGE, change.sentence))
-    return tuple(found)
+    )
+
+
+def _columns(measured: Measured) -> tuple[Column, ...]:
+    compared = any(change.sentence for change in measured.comparison.changes)
+    return (*say.COLUMNS, say.CHANGE_COLUMN) if compared else say.COLUMNS
 
 
 def _size(nodule: Nodule, change: Change) -> Size:

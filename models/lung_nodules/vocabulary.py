@@ -35,6 +35,7 @@ CALCIFICATION = CodedConcept("CALCIFICATION", "99VIGIE", "Calcification")
 LOBE = CodedConcept("LOBE", "99VIGIE", "Lobe")
 GROUND_GLASS = CodedConcept("112120", "DCM", "Ground glass opacity")
 CHANGE = CodedConcept("CHANGE", "99VIGIE", "Change against the earlier scan")
+TREND = CodedConcept("TREND", "99VIGIE", "Trend")
 SMALL_ONES = CodedConcept("NOT-LISTED", "99VIGIE", "Less certain candidates, not listed")
 
 MM = CodedConcept("mm", "UCUM", "mm")
@@ -68,6 +69,8 @@ COLUMNS = (
     Column("Lung-RADS", (LUNG_RADS,)),
     Column("Certainty", (CERTAINTY,)),
 )
+#: Beside the others where an earlier scan was compared.
+CHANGE_COLUMN = Column("Change", (TREND,))
 
 LIMITS = (
     "Only nodules and masses of the lungs were looked for; lymph nodes, airways, pleura, bones "

@@ -25,6 +25,7 @@ from node.cli.facts import plain_facts, told_facts
 from node.cli.known import completeness, told_knowledge
 from node.cli.service import models_of, told_models, why_waiting
 from node.domain.feedback import READER_DOCUMENTS
+from node.domain.finding import Status
 from node.domain.study import Instance, StackID
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
@@ -69,7 +70,7 @@ def status(options: argparse.Namespace) -> int:
                 "why": study.cause if options.json else _short(study.cause),
                 "last image": when(study.last_at),
                 "images": len(images_of(ledger, study.study_uid)),
-                "jobs": ", ".join(f"{job.model} {job.state.value}" for job in jobs) or "none",
+                "jobs": ", ".join(f"{job.model} {job.outcome}" for job in jobs) or "none",
                 "results": tally(deliveries),
             }
         )
@@ -187,13 +188,14 @@ def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
             label = labels.get(StackID(series_uid), "series")
             print(f"  {label} ({series_uid}): {verdict.facts}")
         reason = f": {verdict.reason}" if verdict.reason else ""
-        print(f"    {verdict.model}: {verdict.verdict}{reason}")
+        is_part = verdict.verdict == JobState.DONE and bool(reason)
+        print(f"    {verdict.model}: {Status.PARTIAL if is_part else verdict.verdict}{reason}")
     for job in ledger.jobs.of_study(uid):
         told = job.reason or job.summary
         if job.state is JobState.WAITING:
             told = why_waiting(ledger.service.get(job.model)) or told
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
-        print(f"  job {job.model}: {job.state.value}{shadow}" + (f": {told}" if told else ""))
+        print(f"  job {job.model}: {job.outcome}{shadow}" + (f": {told}" if told else ""))
 
 
 def _explain_deliveries(ledger: Ledger, appliance: Appliance, uid: str) -> None:

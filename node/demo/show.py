@@ -183,7 +183,7 @@ def _outcome(node: Node, row: Row, simulated: Simulated | None) -> Row:
         time.sleep(0.2)
     jobs = node.ledger.jobs.of_study(row.study_uid)
     if jobs:
-        row.found = " | ".join(f"{job.state.value}: {job.summary or job.reason}" for job in jobs)
+        row.found = " | ".join(f"{job.outcome}: {job.summary or job.reason}" for job in jobs)
     else:
         verdicts = node.ledger.studies.verdicts(row.study_uid, study.generation)
         reasons = dict.fromkeys(verdict.reason for verdict in verdicts)

@@ -51,10 +51,15 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A question answered with a code or with text (TID 1500 row 12, TID 1501 row 11)."""
+    """A question answered with a code or with text (TID 1500 row 12, TID 1501 row 11).
+
+    Attributes:
+        is_short_form: of another answer beside it; a page of words leaves it out, a table uses it.
+    """
 
     name: CodedConcept
     value: CodedConcept | str
+    is_short_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from node.domain.finding import Status
 from node.domain.study import StackID, StudyUID
 from node.domain.verdict import Companion, Job, ModelName
 from node.ledger.database import Database
@@ -50,6 +51,13 @@ class JobRow:
     created_at: float
     finished_at: float | None
     summary: str
+
+    @property
+    def outcome(self) -> str:
+        """The state in words, and whether a result is one of a part only."""
+        # A reason stands behind a result that is done only where a part is missing.
+        is_part = self.state is JobState.DONE and bool(self.reason)
+        return Status.PARTIAL.value if is_part else self.state.value
 
 
 class Jobs:

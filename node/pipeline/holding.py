@@ -39,6 +39,7 @@ class Pool(Protocol):
     """`inference.worker.WorkerPool`, or anything that keeps its promises."""
 
     on_lost: Callable[[str, NodeError], None]
+    on_again: Callable[[str, Any], None]
 
     def run(self, function: Call, argument: object, *, time_limit_s: float, memory_mb: int) -> Any:  # noqa: ANN401
         """In one worker."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inference.providers import Probe
-from node.domain.errors import ModelError, NodeError, WorkerError
+from node.domain.errors import NodeError, WorkerError
 from node.domain.serving import ModelState
 from node.ledger.service import ModelRow
 from node.pipeline.resident import ModelSetup
@@ -56,11 +57,29 @@ def words_lost(model: KeptModel) -> dict[str, str]:
     return {label: why for label, why in model.fallen.items() if label.split("/")[0] not in serving}
 
 
-def blamed(error: NodeError, model: KeptModel) -> tuple[str, ...]:
-    """Labels of what may be at fault: of the network that failed, or of the process that died."""
-    if isinstance(error, WorkerError):
-        return model.labels
-    return (error.provider,) if isinstance(error, ModelError) and error.provider else ()
+def fallen_in_words(model: KeptModel) -> str:
+    """That it serves on another provider than the best one, and why; "" where it does not.
+
+    A precision that is not reached, while the provider itself serves, is no trouble.
+    """
+    lost = words_lost(model)
+    if not lost:
+        return ""
+    causes = "; ".join(f"{label} failed: {in_short(why)}" for label, why in lost.items())
+    doubt = f"; {model.doubt}" if model.doubt else ""
+    return f"it runs on {' and '.join(model.labels)}, because {causes}{doubt}"
+
+
+def doubt_about(model: KeptModel, provider: str, now: float) -> str:
+    """Which results are to be looked at, once a provider gave other numbers at `now`."""
+    return (
+        f"its results between {_told(model.proved_at)} and {_told(now)} came from {provider} and "
+        "may be wrong: look at them, and `rerun` those studies"
+    )
+
+
+def _told(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def none_agrees(cause: str, fallen: Mapping[str, str]) -> str:

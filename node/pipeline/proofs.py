@@ -9,9 +9,10 @@ from inference.golden import Speeds
 from node.pipeline.resident import ModelProof
 
 
-def proof_values(proof: ModelProof) -> dict[str, Any]:
-    """JSON values of a proof."""
+def proof_values(proof: ModelProof, doubt: str = "") -> dict[str, Any]:
+    """JSON values of a proof; `doubt`: which results before it may be wrong."""
     return {
+        "doubt": doubt,
         "has_golden": proof.has_golden,
         "seconds": round(proof.seconds, 3),
         "resident_mb": proof.resident_mb,

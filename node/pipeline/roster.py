@@ -16,18 +16,18 @@ from pathlib import Path
 import structlog
 
 from inference.providers import Probe
-from node.domain.errors import GoldenMismatch, NodeError
+from node.domain.errors import GoldenMismatch, ModelError, NodeError, WorkerError
 from node.domain.serving import ModelState
 from node.ledger.service import ModelRow, Service
 from node.metrics import Metrics
 from node.pipeline.holding import Held, Holder
 from node.pipeline.kept_model import (
     KeptModel,
-    blamed,
+    doubt_about,
+    fallen_in_words,
     is_still_proved,
     none_agrees,
     why_out,
-    words_lost,
 )
 from node.pipeline.loop import Loop
 from node.pipeline.proofs import proof_values, speeds_of
@@ -137,19 +137,10 @@ class Roster:
         return {name: why for name, (state, why) in states if state is ModelState.QUARANTINED}
 
     def fallen_back(self) -> Mapping[str, str]:
-        """Models that serve on another provider than the best one -> which, and why.
-
-        A precision that is not reached, while the provider itself serves, is no trouble.
-        """
+        """Models that serve on another provider than the best one -> which, and why."""
         with self._lock:
             serving = {name: one for name, one in self._models.items() if one.state.serves}
-            return {
-                name: f"it runs on {' and '.join(one.labels)}, because "
-                + "; ".join(f"{label} failed: {in_short(why)}" for label, why in lost.items())
-                + (f"; {one.doubt}" if one.doubt else "")
-                for name, one in serving.items()
-                if (lost := words_lost(one))
-            }
+            return {n: told for n, one in serving.items() if (told := fallen_in_words(one))}
 
     def unready(self) -> str:
         """What keeps the node from being ready: "" once every model was tried and one serves."""
@@ -213,14 +204,23 @@ class Roster:
         Called in the thread of that worker, which must not wait for anything.
         """
         with self._lock:
-            self._lost[name] = str(error)
+            self._lost[name] = f"could not load it again: {error}"
+        self.loop.wake()
+
+    def held_again(self, name: str, proof: ModelProof) -> None:
+        """A worker that replaced another loaded a model again; called there, as `lost`."""
+        if not proof.passed_over:
+            return
+        causes = "; ".join(f"{label}: {why}" for label, why in proof.passed_over.items())
+        with self._lock:
+            self._lost[name] = f"loaded it again on another provider than the others ({causes})"
         self.loop.wake()
 
     def step(self) -> bool:
         """One thing to do; False when there is none."""
         for name, cause in self._take_lost().items():
             # It may have been the moment; a proof in a process of its own tells.
-            self._begin_again(name, f"a worker could not load it again: {cause}")
+            self._begin_again(name, f"a worker {cause}")
         for name in self._service.take_asked():
             self._begin_again(name, "asked for by hand")
         found = self._survey()
@@ -266,6 +266,7 @@ class Roster:
         is_proved = not model.is_suspect and is_still_proved(model, row, found)
         if is_proved and row is not None:
             model.barred |= row.barred
+            model.doubt = str(row.proof.get("doubt", ""))
         known = speeds_of(row.proof) if is_proved and row is not None else {}
         base = replace(model.base, speeds=known)
         try:
@@ -324,30 +325,32 @@ class Roster:
         return True
 
     def _fall_back(self, model: KeptModel, error: NodeError, found: Probe) -> bool:
-        """Load it on the next provider, without the one that failed; False: none is left.
+        """Load it anew, without the provider that failed; False: none is left.
 
-        Its analyses wait until that has reproduced the golden case.
+        Its analyses wait until the golden case has been reproduced. A process that died, hung or
+        grew says nothing about a provider: it may have been the moment, and loading tells.
         """
-        failed = blamed(error, model)
-        barred = model.barred | dict.fromkeys(failed, str(error))
-        if not failed or not self._holder.is_left(model.base, barred, found):
-            return False
         name = model.base.name
-        log.error("provider.failed", model=name, provider=", ".join(failed), cause=str(error))
+        failed = error.provider if isinstance(error, ModelError) else ""
+        if failed:
+            barred = model.barred | {failed: str(error)}
+            if not self._holder.is_left(model.base, barred, found):
+                return False
+            log.error("provider.failed", model=name, provider=failed, cause=str(error))
+            with self._lock:
+                model.barred |= barred
+                if isinstance(error, GoldenMismatch):
+                    model.doubt = doubt_about(model, failed, self._clock())
+        elif not isinstance(error, WorkerError):
+            return False
         with self._lock:
-            model.barred |= barred
             model.is_suspect = True
-            if isinstance(error, GoldenMismatch):
-                model.doubt = (
-                    f"its results between {_told(model.proved_at)} and {_told(self._clock())} came "
-                    f"from {', '.join(failed)} and may be wrong: look at them, and `rerun` those "
-                    "studies"
-                )
+        log.info("model.begun_again", model=name, why=f"its proof ended: {error}")
         self._set(name, ModelState.LOADING)
         return True
 
     def _proved(self, model: KeptModel, proof: ModelProof, found: Probe) -> None:
-        name, values = model.base.name, proof_values(proof)
+        name, values = model.base.name, proof_values(proof, model.doubt)
         model.proved_at = self._clock()
         model.failures = 0
         row = ModelRow(
@@ -394,7 +397,3 @@ class Roster:
     def _in_state(self, state: ModelState) -> tuple[str, ...]:
         with self._lock:
             return tuple(name for name, one in self._models.items() if one.state is state)
-
-
-def _told(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

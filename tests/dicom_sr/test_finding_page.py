@@ -55,6 +55,23 @@ def test_the_side_is_told_once(tmp_path: Path) -> None:
     assert site_words(replace(one, site=middle)) == "middle lobe of right lung"
 
 
+def test_no_word_of_a_table_with_many_columns_is_broken(tmp_path: Path) -> None:
+    findings = case_with_lesions(tmp_path).findings
+    short = Evaluation(COMMENT, "+3.4 mm", is_short_form=True)
+    change = replace(COLUMNS[-1], heading="Certainty", concepts=(COMMENT,))
+    few = [
+        replace(one, evaluations=(*one.evaluations, short), site=replace(one.site, meaning="lung"))
+        for one in findings.findings
+    ]
+    many = replace(findings, findings=tuple(few), columns=(*COLUMNS, change, change))
+    table = table_of(many, SIZE - 2 * MARGIN)
+    for line in (table.head, *table.lines):
+        written = [" ".join(cell) for cell in line.cells]
+        assert written[-1] in {"Certainty", "+3.4 mm"}
+        assert not any("Certai nty" in text or "Volum e" in text for text in written)
+    assert ("+3.4 mm", "") not in words_of(few[0])
+
+
 def test_certainty_and_category_stand_on_the_page_of_the_finding(tmp_path: Path) -> None:
     words = words_of(case_with_lesions(tmp_path).findings.findings[0])
     assert ("Certainty of finding", "87 %") in words

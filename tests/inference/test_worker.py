@@ -338,7 +338,9 @@ def test_a_standing_job_that_fails_in_a_replacement_is_told_and_the_others_stay(
 ) -> None:
     pool = WorkerPool(1)
     lost: list[tuple[str, str]] = []
+    again: list[tuple[str, object]] = []
     pool.on_lost = lambda name, error: lost.append((name, str(error)))
+    pool.on_again = lambda name, result: again.append((name, result))
     try:
         pool.keep("good", jobs.load_and_say, "good", **LIMITS)
         pool.keep("bad", way, str(tmp_path / "flag"), **LIMITS)
@@ -347,6 +349,8 @@ def test_a_standing_job_that_fails_in_a_replacement_is_told_and_the_others_stay(
             pool.run(jobs.end_by, signal.SIGKILL, **LIMITS)
         assert pool.run(jobs.what_was_loaded, None, **LIMITS) == ("good", "better")
         assert [name for name, _ in lost] == ["bad"]
+        assert {name for name, _ in again} == {"good", "better"}
+        assert all(name in str(result) for name, result in again)
     finally:
         pool.stop()
 

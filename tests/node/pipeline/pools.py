@@ -33,6 +33,7 @@ class FakePool:
     prove_fault: NodeError | None = None
     dropped: list[str] = field(default_factory=list)
     on_lost: Callable[[str, NodeError], None] = lambda _name, _error: None
+    on_again: Callable[[str, Any], None] = lambda _name, _result: None
 
     def run(self, function: Any, argument: Any, *, time_limit_s: float, memory_mb: int) -> Any:
         if function is look:

@@ -18,7 +18,7 @@ from node.domain.serving import ModelState
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.holding import Holder, HoldingSettings
-from node.pipeline.resident import ModelSetup
+from node.pipeline.resident import ModelSetup, open_model
 from node.pipeline.roster import PATIENCE_S, SURVEY_S, Roster, RosterSettings
 from node.troubles import troubles_of
 from tests.inference.specs import manifest, network_spec
@@ -369,6 +369,65 @@ def test_a_model_that_a_replaced_worker_could_not_load_proves_itself_or_is_taken
     run.roster.lost("first", WorkerError("killed by SIGSEGV"))
     run.steps()
     assert run.roster.out()["first"].startswith("killed by SIGSEGV; install the package again")
+
+
+def test_a_replaced_worker_that_fell_back_brings_all_to_one_provider_and_is_told(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.steps()
+    while run.roster.build():
+        pass
+    assert run.roster.fallen_back() == {}
+    proof = run.pool.keep(
+        "first", open_model, run.roster.setup_of("first"), time_limit_s=1, memory_mb=1
+    )[0]
+    run.roster.held_again("first", proof)
+    assert run.state("first") is ModelState.READY
+    assert not run.roster.step()
+    run.faults |= {f"first on {label}": ModelError("no memory") for label in ("tensorrt", "cuda")}
+    run.roster.held_again("first", replace(proof, passed_over={"cuda": "no memory"}))
+    run.steps()
+    while run.roster.build():
+        pass
+    assert run.state("first") is ModelState.READY
+    assert "cuda failed: no memory" in run.roster.fallen_back()["first"]
+
+
+def test_a_proof_whose_process_died_bars_no_provider(open_bench: Callable[..., Bench]) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.steps()
+    while run.roster.build():
+        pass
+    labels = run.roster.setup_of("first").engine.barred
+    run.pool.prove_fault = WorkerError("the worker running prove_model was killed by SIGKILL")
+    run.clock.now += 86400
+    assert run.roster.step()
+    assert run.state("first") is ModelState.LOADING
+    run.pool.prove_fault = None
+    run.steps()
+    while run.roster.build():
+        pass
+    assert run.state("first") is ModelState.READY
+    assert run.roster.fallen_back() == {}
+    assert run.roster.setup_of("first").engine.barred == labels
+
+
+def test_results_in_doubt_are_told_again_after_a_restart(open_bench: Callable[..., Bench]) -> None:
+    run = open_bench(found=WORKSTATION)
+    run.steps()
+    while run.roster.build():
+        pass
+    run.faults["first on tensorrt"] = GoldenMismatch("other numbers")
+    run.clock.now += 86400
+    run.steps()
+    assert "may be wrong" in run.roster.fallen_back()["first"]
+    run.ledger.close()
+    again = open_bench(found=WORKSTATION, clock=run.clock)
+    again.steps()
+    while again.roster.build():
+        pass
+    assert "may be wrong" in again.roster.fallen_back()["first"]
 
 
 def test_models_that_are_no_longer_in_use_are_forgotten(open_bench: Callable[..., Bench]) -> None:
