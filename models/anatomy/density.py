@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,8 @@ AERATED_HU: Final = -500.0
 SOLID_HU: Final = -200.0
 #: Less dense than this is fat or gas, HU: adipose tissue is -190 to -30, on average -100.
 FAT_HU: Final = -50.0
+#: The largest section of a vessel within a lung, fine voxels (4 cm2).
+_VESSEL: Final = 100
 #: What is thinner than twice so many fine voxels is no part of a trunk: tubes, the table's top.
 _OPENED: Final = 2
 #: How far beyond the air, and how far before its end, the network may draw a lung, fine voxels.
@@ -90,3 +93,12 @@ def _lungs(labels: Labels, hu: Floats, inside: Mask) -> None:
         for _ in range(_REACH):
             grown = dilated(grown) & free
         drawn[grown] = S.LUNG
+        drawn[_small_holes(drawn == S.LUNG) & (drawn == S.BODY)] = S.LUNG
+
+
+def _small_holes(lung: Mask) -> Mask:
+    """What a (row, column) lung encloses and is no larger than a vessel."""
+    parts = cc3d.connected_components(holes_filled(lung) & ~lung, connectivity=4)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return np.asarray(((sizes > 0) & (sizes <= _VESSEL))[parts], np.bool_)
