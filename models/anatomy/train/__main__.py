@@ -27,9 +27,9 @@ def main() -> None:
     """Run the stages that were asked for, in order."""
     parser = argparse.ArgumentParser(prog="models.anatomy.train", description=__doc__)
     parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--trunks", type=int, default=90, help="simulated patients in the cache")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=50.0)
+    parser.add_argument("--trunks", type=int, default=260, help="simulated patients in the cache")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--resume", action="store_true", help="start from train-out/anatomy.raw.pt")
     asked = parser.parse_args()
