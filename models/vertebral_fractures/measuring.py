@@ -1,0 +1,276 @@
+"""Six height points of each body, or why a body is not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.grid import Floats, Grid
+from models.vertebral_fractures.frames import (
+    COLUMN_BACK,
+    ROW_UP,
+    Own,
+    Strip,
+    Vector,
+    frames_of,
+    strip_of,
+    values_at,
+)
+from models.vertebral_fractures.outlines import Outline, outline_of, shares_of
+from node.domain.anatomy import Anatomy, Vertebra
+from node.domain.imaging import Network
+
+#: Parts of the depth from front to back that the three heights are means over.
+BANDS = ((0.06, 0.20), (0.42, 0.58), (0.80, 0.94))
+#: How far from the middle plane the two strips beside it lie, mm.
+ASIDE_MM = 8.0
+#: A second look is taken where the first one leans, or lies off, by more than this.
+LEANS, OFF_MM = np.radians(1.5), 0.7
+#: From this tilt to a side on the middle plane is taken again.
+TILTS = np.radians(4.0)
+#: A body that leans or is turned by more than this is not measured.
+MOST_TILT, MOST_TURN = np.radians(35.0), np.radians(40.0)
+#: Denser than any bone, HU, and the share of the box around a body that makes it metal or cement.
+METAL_HU, METAL_SHARE = 1100.0, 0.01
+#: Both ways to find an endplate may differ by so much, mm.
+MOST_DISAGREEMENT_MM = 2.2
+#: Standard deviation of a height where everything is clear, mm, and of one slice distance.
+_BEST_MM, _PER_SLICE = 0.5, 0.12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A measured body.
+
+    Attributes:
+        number: place among the vertebrae in view, from below, 0 for the lowest.
+        heights_mm: anterior, middle, posterior. spread_mm: standard deviation of one.
+        points_mm: (3, 2, 3) anterior, middle, posterior; upper, lower; LPS mm.
+    """
+
+    number: int
+    vertebra: Vertebra
+    own: Own
+    strip: Strip
+    outline: Outline
+    heights_mm: tuple[float, float, float]
+    spread_mm: float
+    points_mm: Vector
+
+    @property
+    def depth_mm(self) -> float:
+        """From front to back."""
+        return self.outline.back - self.outline.front
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmeasured:
+    """A body that is in view and has no heights, and why."""
+
+    number: int
+    vertebra: Vertebra
+    reason: str
+
+
+Looked = Body | Unmeasured
+
+
+def measure_bodies(grid: Grid, anatomy: Anatomy, network: Network) -> list[Looked]:
+    """Every vertebra of the anatomy, from below."""
+    vertebrae = anatomy.vertebrae
+    owns = frames_of(anatomy, vertebrae)
+    found: dict[int, Looked] = {}
+    for index, (one, own) in enumerate(zip(vertebrae, owns, strict=True)):
+        reason = _why_not(grid, one, own)
+        if reason:
+            found[index] = Unmeasured(number=index, vertebra=one, reason=reason)
+    rest = {index: own for index, own in enumerate(owns) if index not in found}
+    for index, result in _looked(grid, rest, network).items():
+        if isinstance(result, str):
+            found[index] = Unmeasured(number=index, vertebra=vertebrae[index], reason=result)
+        else:
+            found[index] = _measured(grid, index, vertebrae[index], result)
+    return [found[index] for index in range(len(vertebrae))]
+
+
+def _why_not(grid: Grid, vertebra: Vertebra, own: Own) -> str:
+    """What speaks against measuring a body before anybody looked at it closely; or ""."""
+    if vertebra.cut:
+        return "it is cut by the first or the last slice"
+    if not own.turned:
+        return "the spinal canal behind it is not seen, so its middle plane is not certain"
+    tilt = float(np.arcsin(np.clip(abs(own.up[0]), 0.0, 1.0)))
+    turn = float(np.arcsin(np.clip(abs(own.back[0]), 0.0, 1.0)))
+    if tilt > MOST_TILT or turn > MOST_TURN:
+        return "the spine is so bent or turned here that its middle plane is not certain"
+    share = metal_share(grid, own)
+    if share > METAL_SHARE:
+        return "metal or cement lies in it"
+    return ""
+
+
+def metal_share(grid: Grid, own: Own) -> float:
+    """Part of the box around a body that is denser than bone can be."""
+    line = np.arange(-14.0, 14.5, 2.0)
+    up = np.arange(-12.0, 12.5, 2.0)
+    left, back, high = np.meshgrid(line, line, up, indexing="ij")
+    hu, _ = values_at(grid, own.at(left, back, high))
+    return float((hu > METAL_HU).mean())
+
+
+Seen = tuple[Own, Strip, Outline]
+
+
+def _looked(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, Seen | str]:
+    """The outline of each body on its own middle plane, or why there is none."""
+    first = _outlines(grid, owns, network)
+    again = {k: _adjusted(own, first[k]) for k, own in owns.items()}
+    moved = {k: own for k, own in again.items() if own is not None}
+    first.update(_outlines(grid, moved, network))
+    tilted = {
+        k: own
+        for k, own in _upright(grid, first, network).items()
+        if own is not None
+    }  # fmt: skip
+    first.update(_outlines(grid, tilted, network))
+    return first
+
+
+def _outlines(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, Seen | str]:
+    strips = {k: strip_of(grid, own) for k, own in owns.items()}
+    shares = shares_of(list(strips.values()), network)
+    found: dict[int, Seen | str] = {}
+    for (k, strip), share in zip(strips.items(), shares, strict=True):
+        outline = outline_of(strip, share)
+        found[k] = outline if isinstance(outline, str) else (owns[k], strip, outline)
+    return found
+
+
+def _adjusted(own: Own, seen: Seen | str) -> Own | None:
+    """A frame that stands on the endplates, with the body in its middle; None: it does already."""
+    if isinstance(seen, str):
+        return None
+    outline = seen[2]
+    back = (outline.front + outline.back) / 2
+    up = float(outline.upper.mean() + outline.lower.mean()) / 2
+    lean = float(np.clip(outline.lean, -0.35, 0.35))
+    if abs(lean) < LEANS and max(abs(back), abs(up)) < OFF_MM:
+        return None
+    return own.moved(back, up, lean)
+
+
+def _upright(
+    grid: Grid, seen: dict[int, Seen | str], network: Network
+) -> dict[int, Own | None]:
+    """Frames that are tilted to a side as their endplates are; None where they are."""
+    clear = {k: one for k, one in seen.items() if not isinstance(one, str)}
+    strips = [
+        strip_of(grid, own, side * ASIDE_MM) for own, _, _ in clear.values() for side in (-1, 1)
+    ]
+    shares = shares_of(strips, network)
+    found: dict[int, Own | None] = {}
+    for place, (k, (own, _, _)) in enumerate(clear.items()):
+        heights = []
+        for which in (2 * place, 2 * place + 1):
+            outline = outline_of(strips[which], shares[which])
+            if not isinstance(outline, str):
+                heights.append(float(outline.upper.mean() + outline.lower.mean()) / 2)
+        found[k] = None
+        if len(heights) == 2:
+            tilt = float(np.arctan2(heights[1] - heights[0], 2 * ASIDE_MM))
+            if TILTS < abs(tilt) < MOST_TILT:
+                found[k] = _tilted(own, tilt)
+    return found
+
+
+def _tilted(own: Own, tilt: float) -> Own:
+    """The frame with its left axis raised by an angle, radians."""
+    c, s = np.cos(tilt), np.sin(tilt)
+    return Own(
+        centre=own.centre,
+        left=c * own.left + s * own.up,
+        back=own.back,
+        up=c * own.up - s * own.left,
+        turned=own.turned,
+    )
+
+
+def _measured(grid: Grid, index: int, vertebra: Vertebra, seen: Seen) -> Looked:
+    own, strip, outline = seen
+    reason = _unclear(strip, outline)
+    if reason:
+        return Unmeasured(number=index, vertebra=vertebra, reason=reason)
+    upper, lower = outline.upper, outline.lower
+    depth = (outline.columns - outline.front) / (outline.back - outline.front)
+    heights, points = [], []
+    for first, last in BANDS:
+        part = (depth >= first) & (depth <= last)
+        if not part.any():
+            part = np.zeros(len(depth), np.bool_)
+            part[int(np.abs(depth - (first + last) / 2).argmin())] = True
+        at = float(outline.columns[part].mean())
+        ends = (float(upper[part].mean()), float(lower[part].mean()))
+        heights.append(ends[0] - ends[1])
+        points.append([own.at(np.array(0.0), np.array(at), np.array(end)) for end in ends])
+    if min(heights) < 3.0:
+        return Unmeasured(number=index, vertebra=vertebra, reason="its endplates are not clear")
+    spread = float(
+        np.sqrt(
+            _BEST_MM**2
+            + (_PER_SLICE * grid.spacing_mm[0]) ** 2
+            + (0.5 * outline.disagreement_mm) ** 2
+        )
+    )
+    return Body(
+        number=index,
+        vertebra=vertebra,
+        own=own,
+        strip=strip,
+        outline=outline,
+        heights_mm=(heights[0], heights[1], heights[2]),
+        spread_mm=spread,
+        points_mm=np.array(points),
+    )
+
+
+def _unclear(strip: Strip, outline: Outline) -> str:
+    """Why an outline is not to be measured; or ""."""
+    seen = strip.seen.reshape(64, 2, 64).min(axis=1)
+    hu = strip.pixels
+    if seen[outline.mask].min() < 0.99 or (hu[outline.mask] < -900).any():
+        return "it is cut by the edge of the images"
+    rows, columns = np.flatnonzero(outline.mask.any(axis=1)), np.flatnonzero(
+        outline.mask.any(axis=0)
+    )
+    if rows[0] == 0 or rows[-1] == len(ROW_UP) - 1 or columns[0] == 0 or (
+        columns[-1] == len(COLUMN_BACK) - 1
+    ):
+        return "it is not told apart from what lies beside it"
+    if (hu[outline.mask] > METAL_HU).mean() > METAL_SHARE:
+        return "metal or cement lies in it"
+    if outline.disagreement_mm > MOST_DISAGREEMENT_MM:
+        return (
+            f"its endplates are not clear: two ways to find them differ by "
+            f"{outline.disagreement_mm:.1f} mm"
+        )
+    return ""
+
+
+def share_in_middle(shares: Floats) -> float:
+    """How sure the middle of a strip is a body, 0..1."""
+    return float(shares[1, 28:36, 28:36].mean())
+
+
+def names_of(vertebrae: Sequence[Vertebra]) -> list[str]:
+    """What each body is called: its level, or its place from below where none is stated."""
+    return [one.level or _place(index) for index, one in enumerate(vertebrae)]
+
+
+def _place(index: int) -> str:
+    if index == 0:
+        return "lowest seen"
+    number = index + 1
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number not in (11, 12, 13) else 0, "th")
+    return f"{number}{ending} from below"
