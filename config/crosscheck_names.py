@@ -20,11 +20,31 @@ def models(draft: Draft, installed: Installed) -> Faults:
             )
         elif isinstance(installed, Mapping) and not unread(installed[name]):
             yield from settled(_thresholds(draft, name, tuple(installed[name])))
+            yield from settled(_used(draft, name, installed[name]))
 
 
 def unread(package: object) -> bool:
     """Can nothing be said of a package, since its `model.yaml` cannot be read?"""
     return isinstance(package, InstalledModel) and bool(package.fault)
+
+
+def _used(draft: Draft, model: str, package: object) -> Faults:
+    """What a package in use asks other packages for: they have to be in use as well."""
+    if not isinstance(package, InstalledModel) or not draft.truth("models", model, "enabled"):
+        return
+    for other in package.uses:
+        if other not in draft.names("models"):
+            yield draft.fault(
+                ("models", model),
+                f"this model builds on the package {other}, which is not in use",
+                f"add '{other}: {{enabled: true}}' below 'models:'; it needs no route of its own",
+            )
+        elif not draft.truth("models", other, "enabled"):
+            yield draft.fault(
+                ("models", other, "enabled"),
+                f"{model} builds on this package, which is out of use",
+                f"write 'enabled: true', or take {model} out of use",
+            )
 
 
 def _thresholds(draft: Draft, model: str, known: Sequence[str]) -> Faults:

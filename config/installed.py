@@ -16,6 +16,7 @@ class InstalledModel(Collection[str]):
         acute: acute finding -> the operating threshold from which on it counts.
         fault: why its `model.yaml` cannot be read, so that nothing more is known of it; or "".
         signed: it carries a signature, of whomever.
+        uses: packages that it asks for what they see in the same series.
     """
 
     thresholds: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class InstalledModel(Collection[str]):
     acute: Mapping[str, float] = field(default_factory=dict)
     fault: str = ""
     signed: bool = True
+    uses: tuple[str, ...] = ()
     key_objects: bool = False
 
     def __iter__(self) -> Iterator[str]:

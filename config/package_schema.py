@@ -136,6 +136,7 @@ class Package(Section):
     acute_findings: dict[Name, AcuteSection] = Field(default_factory=dict)
     golden: GoldenSection | None = None
     needs: dict[Name, Need] = Field(default_factory=dict)
+    uses: tuple[Literal["anatomy"], ...] = ()
     source: SourceSection | None = None
 
     @property

@@ -41,11 +41,13 @@ class Kind(IntEnum):
     CAPTURE = 3
     #: 4 is taken by rejection notes.
     KEY_OBJECTS = 5
+    STRUCTURE_SET = 6
 
     @property
     def word(self) -> str:
         """As a series description says it."""
-        return {1: "report", 2: "segmentation", 3: "summary", 5: "key images"}[self.value]
+        words = {1: "report", 2: "segmentation", 3: "summary", 5: "key images", 6: "contours"}
+        return words[self.value]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -42,6 +42,8 @@ class ResultContext:
         other_evidence: of other studies, what the result rests on: the images of a prior and the
             report about them (PertinentOtherEvidenceSequence).
         identity: values by keyword that take the place of those of the images.
+        contours: segments come as an RT Structure Set too. Not in `repr`, from which UIDs are
+            made: the other objects of a result are the same with and without it.
     """
 
     software_version: str
@@ -61,6 +63,7 @@ class ResultContext:
     revision: int | None = None
     identity: tuple[tuple[str, str], ...] = ()
     other_evidence: tuple[Predecessor, ...] = ()
+    contours: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.label == "cleared" and not self.responsible_person.strip():

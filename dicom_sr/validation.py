@@ -20,12 +20,14 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     KeyObjectSelectionDocumentStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 from pydicom.valuerep import validate_value
 
 from dicom_sr.report_rules import report_faults
+from dicom_sr.rtstruct import STUDY_CLASS
 from node.domain.errors import ResultError
 from node.domain.study import CompletedStudy
 
@@ -95,6 +97,16 @@ TYPE_1_OF_CLASS: Final = {
         "Rows",
         "Columns",
         "PixelData",
+    ),
+    RTStructureSetStorage: (
+        "StructureSetLabel",
+        "StructureSetDate",
+        "StructureSetTime",
+        "ReferencedFrameOfReferenceSequence",
+        "StructureSetROISequence",
+        "ROIContourSequence",
+        "RTROIObservationsSequence",
+        "ApprovalStatus",
     ),
     SecondaryCaptureImageStorage: (
         "ConversionType",
@@ -227,7 +239,7 @@ def _text(value: object) -> str:
 
 def _known_images(objects: Sequence[Dataset], study: CompletedStudy) -> dict[str, set[str]]:
     """SOP classes by instance UID of what may be referenced; an empty set allows any class."""
-    known: dict[str, set[str]] = {}
+    known: dict[str, set[str]] = {str(study.study_uid): {STUDY_CLASS}}
     for series in study.series:
         for instance in series.instances:
             stated = {instance.sop_class_uid} if instance.sop_class_uid else set()

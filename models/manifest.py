@@ -228,6 +228,7 @@ class ModelManifest:
             network, and what becomes which finding.
         needs: other series that it analyses together with the first, by role; a route may
             state a role otherwise.
+        uses: packages whose sight of the same series its pipeline asks for: ("anatomy",).
     """
 
     identity: ModelIdentity
@@ -248,4 +249,5 @@ class ModelManifest:
     postprocess: tuple[PostStep, ...] = ()
     results: Results | None = None
     needs: Mapping[str, Need] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
     key_objects: bool = False

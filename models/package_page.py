@@ -68,6 +68,8 @@ FIRST_COLUMN = {
     "thresholds": "named numbers that a site may set in `appliance.yaml`.",
     "acute_findings": "what may call somebody, by a name of yours.",
     "golden": "the case that must be reproduced before the package is used.",
+    "uses": "[anatomy]: the pipeline gets the anatomy of the series (`request.anatomy`), "
+    "computed once for all packages that ask for it.",
     "needs": "series that are analysed together with the first, by role (config/RULES.md).",
     "source": "where an imported network came from.",
 }

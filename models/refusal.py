@@ -1,4 +1,4 @@
-"""How a step says that a chest must not be analysed."""
+"""How a step says that a series must not be analysed."""
 
 from __future__ import annotations
 

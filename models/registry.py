@@ -142,6 +142,7 @@ def read_manifest(folder: Path) -> ModelManifest:
         postprocess=postprocessing(package.postprocess),
         results=None if package.results is None else results_of(package.results),
         needs=dict(package.needs),
+        uses=package.uses,
         key_objects=package.with_key_objects,
     )
 

@@ -94,8 +94,8 @@ class Core:
         self.root = appliance.storage.path
         self.results_folder = self.root / RESULTS
         enabled = tuple(name for name, model in appliance.models.items() if model.enabled)
-        manifests, unread = _manifests(models_folder, enabled)
-        self.routes: tuple[ModelRoute, ...] = routes_of(appliance, manifests)
+        self._manifests, unread = _manifests(models_folder, enabled)
+        self.routes: tuple[ModelRoute, ...] = routes_of(appliance, self._manifests)
         self._lock = _lock(_made(self.root))
         self.ledger = Ledger(self.root)
         self.metrics = Metrics()
@@ -181,7 +181,7 @@ class Core:
         holder = Holder(holding, trial, holding_settings(self.appliance))
         roster = Roster(
             holder,
-            model_setups(self.appliance, self.routes),
+            model_setups(self.appliance, self.routes, self._manifests),
             roster_settings(self.appliance, self._address),
             self.ledger.service,
             self.metrics,

@@ -10,6 +10,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     KeyObjectSelectionDocumentStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -17,6 +18,7 @@ from pydicom.uid import (
 _KINDS = {
     SecondaryCaptureImageStorage: "capture",
     SegmentationStorage: "segmentation",
+    RTStructureSetStorage: "structure set",
     KeyObjectSelectionDocumentStorage: "key-images",
 }
 

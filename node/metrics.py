@@ -114,6 +114,16 @@ class Metrics:
             ["how"],
             registry=r,
         )
+        self.anatomy_runs = Counter(
+            "vigie_anatomy_runs_total",
+            "Series whose anatomy was computed",
+            registry=r,
+        )
+        self.anatomy_reused = Counter(
+            "vigie_anatomy_reused_total",
+            "Analyses that got an anatomy which another one had computed",
+            registry=r,
+        )
         self.decoded = Counter(
             "vigie_images_decoded_ahead_total",
             "Compressed images that came, by whether they were decoded ahead or left to analyses",

@@ -38,4 +38,5 @@ def _installed(path: Path) -> InstalledModel:
             name: package.thresholds[acute.threshold]
             for name, acute in package.acute_findings.items()
         },
+        uses=package.uses,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from inference.backends.base import TritonSettings
 from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from models.signature import Trust
+from node.configuration_digest import configuration_digest, with_uses
 from node.domain.addresses import authority
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -70,23 +70,12 @@ def routes_of(
                 rules=naming,
                 priority=manifest.priority if model.priority is None else model.priority,
                 report_not_eligible=manifest.triage if reported is None else reported,
-                configuration_digest=configuration_digest(appliance, name),
+                configuration_digest=with_uses(
+                    configuration_digest(appliance, name), manifest, manifests
+                ),
             )
         )
     return tuple(routes)
-
-
-def configuration_digest(appliance: Appliance, model: str) -> str:
-    """Hex digest of every configured value that changes a result object of the model."""
-    relevant = {
-        "node": appliance.node.model_dump(mode="json", exclude={"time_zone"}),
-        "results": appliance.results.model_dump(mode="json"),
-        "thresholds": dict(appliance.models[model].thresholds),
-        "key_objects": appliance.models[model].key_objects,
-        "version": VERSION,
-    }
-    text = json.dumps(relevant, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def result_context(appliance: Appliance, manifest: ModelManifest) -> ResultContext:
@@ -105,6 +94,7 @@ def result_context(appliance: Appliance, manifest: ModelManifest) -> ResultConte
         responsible_person=str(node.responsible_person or ""),
         series_number_base=results.series_number_base,
         patient_identity_on_pages=results.patient_identity_on_pages,
+        contours=appliance.models[model].contours,
         key_objects=manifest.key_objects if wanted is None else wanted,
     )
 
@@ -278,14 +268,25 @@ def web_settings(appliance: Appliance) -> WebSettings:
     )
 
 
-def model_setups(appliance: Appliance, routes: Sequence[ModelRoute]) -> tuple[ModelSetup, ...]:
-    """The models that routes name, the most urgent first, with the thresholds of this site."""
+def model_setups(
+    appliance: Appliance,
+    routes: Sequence[ModelRoute],
+    manifests: Mapping[str, ModelManifest] | None = None,
+) -> tuple[ModelSetup, ...]:
+    """The models that routes name, the most urgent first, with the thresholds of this site.
+
+    Then the packages that these build on and no route names.
+    """
     setups = []
-    for route in sorted(routes, key=lambda route: route.priority):
-        manifest = route.manifest
+    known = manifests or {}
+    ordered = [route.manifest for route in sorted(routes, key=lambda route: route.priority)]
+    used = dict.fromkeys(name for manifest in ordered for name in manifest.uses)
+    routed = {manifest.identity.name for manifest in ordered}
+    ordered += [known[name] for name in used if name in known and name not in routed]
+    for manifest in ordered:
         own = appliance.models[manifest.identity.name].thresholds
-        manifest = replace(manifest, thresholds={**manifest.thresholds, **own})
-        setups.append(ModelSetup(manifest=manifest, trust=trust_of(appliance)))
+        at_site = replace(manifest, thresholds={**manifest.thresholds, **own})
+        setups.append(ModelSetup(manifest=at_site, trust=trust_of(appliance)))
     return tuple(setups)
 
 

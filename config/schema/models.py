@@ -38,6 +38,12 @@ class Model(Section):
         "every study they were not made for, and `explain STUDY` has the reason. A result that "
         "replaces an earlier one is always sent.",
     )
+    contours: bool = Field(
+        default=False,
+        title="RT structure set",
+        description="true adds an RT Structure Set with the contours of every segment to each "
+        "result, for treatment planning. Made by a network and approved by nobody.",
+    )
     key_objects: bool | None = Field(
         default=None,
         title="Key Object Selection",

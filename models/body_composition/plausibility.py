@@ -49,11 +49,21 @@ def body_mask(plane: Voxels, pixel_mm: tuple[float, float]) -> Mask:
 
 
 def refuse_implausible(grid: Grid) -> Refusal | None:
-    """A reason not to look further, or None."""
+    """A reason not to look for L3, or None."""
+    looks = _looks(grid)
+    return _units(looks) or _size(looks) or _chest(looks) or _content(looks)
+
+
+def refuse_wrong_pixels(grid: Grid) -> Refusal | None:
+    """A reason why this is no adult's trunk in HU, whatever part of it, or None."""
+    looks = _looks(grid)
+    return _units(looks) or _size(looks) or _content(looks)
+
+
+def _looks(grid: Grid) -> list[_Look]:
     count = grid.shape[0]
     indices = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(int))
-    looks = each(partial(_look, grid), [int(index) for index in indices])
-    return _units(looks) or _size(looks) or _chest(looks) or _content(looks)
+    return each(partial(_look, grid), [int(index) for index in indices])
 
 
 def _look(grid: Grid, index: int) -> _Look:

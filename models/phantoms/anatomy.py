@@ -12,6 +12,7 @@ from models.phantoms.fractures import SpineOptions
 from models.phantoms.frame import Frame, build_frame
 from models.phantoms.person import Person, draw_person
 from models.phantoms.shapes import Canvas
+from models.phantoms.tissue import Labels
 from models.phantoms.vertebral_bodies import detailed
 from models.phantoms.vertebral_shape import Shape
 
@@ -26,12 +27,15 @@ class Trunk:
     Attributes:
         canvas: grid in the patient's own frame and its labels.
         person: who. frame: course of the spine and outlines.
+        ribs: on the canvas' grid, the number of the rib where the label is `RIB`, 0 for the
+            sternum; without meaning elsewhere.
         shapes: of the vertebral bodies, L5 to T6, where these are in detail; else ().
     """
 
     canvas: Canvas
     person: Person
     frame: Frame
+    ribs: Labels
     shapes: tuple[Shape, ...] = ()
 
 
@@ -72,7 +76,7 @@ def paint_trunk(
     muscles.paint_pelvic_muscles(canvas, frame, envelope)
     muscles.paint_back(canvas, frame, envelope, parts[2])
     skeleton.paint_spine(canvas, frame, parts[3], shapes)
-    skeleton.paint_ribs(canvas, frame, envelope, parts[3])
+    ribs = skeleton.paint_ribs(canvas, frame, envelope, parts[3])
     skeleton.paint_pelvis(canvas, frame, parts[4])
     organs.paint_solid(canvas, frame, parts[5])
     organs.paint_bowel(canvas, frame, parts[6])
@@ -82,7 +86,7 @@ def paint_trunk(
     surroundings.paint_metal(canvas, frame, parts[8])
     surroundings.paint_arms(canvas, frame, parts[8])
     surroundings.paint_table(canvas, envelope.skin, parts[8])
-    return Trunk(canvas, person, frame, shapes)
+    return Trunk(canvas, person, frame, ribs, shapes)
 
 
 def _with_spine(person: Person, spine: SpineOptions) -> Person:

@@ -225,7 +225,9 @@ class _Shell:
     shell: Field
 
 
-def _paint_rib_necks(canvas: Canvas, frame: Frame, heads: dict[int, float]) -> None:
+def _paint_rib_necks(
+    canvas: Canvas, frame: Frame, heads: dict[int, float], numbers: Labels
+) -> None:
     """The stretch of each rib between its vertebra and the wall of the chest."""
     s = frame.person.scale
     for k in range(5, 12):
@@ -239,10 +241,18 @@ def _paint_rib_necks(canvas: Canvas, frame: Frame, heads: dict[int, float]) -> N
             )  # fmt: skip
             box, inside = tube(canvas, path, 4.2 * s)
             canvas.paint((box, inside > 0), Tissue.RIB)
+            numbers[box][inside > 0] = 17 - k
 
 
-def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.Generator) -> None:
-    """Ribs 4 to 12 with their cartilages, and the sternum, in the wall of the chest."""
+def paint_ribs(
+    canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.Generator
+) -> Labels:
+    """Ribs 4 to 12 with their cartilages, and the sternum, in the wall of the chest.
+
+    Returns:
+        (z, y, x) uint8: number of the rib painted there. It means something only where the label
+        is still `RIB` once everything is painted; 0 there is sternum.
+    """
     s = frame.person.scale
     lowest = int(np.searchsorted(canvas.z, 5 * s))
     phi = np.float32(np.pi) - envelope.bearing[lowest:]
@@ -254,6 +264,7 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
     near = np.nonzero((shell < 5.2 * s) & (phi > 0.2) & (depth > 0))
     chest = _Shell(canvas.z[lowest:][near[0]], phi[near], shell[near])
     painted = labels[near]
+    which = np.zeros(painted.shape, np.uint8)
     heads = {BODIES.index(b.tissue): b.z for b in frame.bodies}
     spread = float(rng.normal(1, 0.06))
     total = float(rng.normal(122, 8)) * s
@@ -268,6 +279,7 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
         away = chest.shell / (0.5 * thick + 0.4)
         bone = ((chest.z - course) / (1.25 * thick)) ** 2 + away**2 < 1
         painted[bone & (chest.phi < tip)] = Tissue.RIB
+        which[bone & (chest.phi < tip)] = rib
         if rib < 11:
             rise = course + (chest.phi - tip) * 105 * s
             gristle = (chest.phi >= tip) & (chest.phi < tip + 0.48)
@@ -276,14 +288,19 @@ def paint_ribs(canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.
             ) ** 2 < 1
             painted[gristle] = Tissue.CARTILAGE
     labels[near] = painted
-    _paint_rib_necks(canvas, frame, heads)
+    numbers = np.zeros_like(canvas.labels)
+    numbers[lowest:][near] = which
+    _paint_rib_necks(canvas, frame, heads, numbers)
     x = np.abs(canvas.x[None, None, :] - 0.5 * frame.spine_x[lowest:, None, None])
     bone = (np.abs(depth - 8 * s) < 5 * s) & (phi > 2.6) & (x < 17 * s)
     z = canvas.z[lowest:, None, None]
     bone &= z > 178 * s
     bone |= (np.abs(depth - 8 * s) < 3 * s) & (phi > 2.8) & (x < 8 * s) & (z > 152 * s)
-    labels[bone & (labels != Tissue.AIR)] = Tissue.RIB
+    sternum = bone & (labels != Tissue.AIR)
+    labels[sternum] = Tissue.RIB
+    numbers[lowest:][sternum] = 0
     paint_intercostals(labels, canvas.steps[0])
+    return numbers
 
 
 _WING = (

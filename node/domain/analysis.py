@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from node.domain.anatomy import SeeAnatomy
 from node.domain.finding import Findings, ModelIdentity, Tracked
 from node.domain.imaging import Network, Progress, Volume
 from node.domain.slide import Slide
@@ -40,6 +41,8 @@ class AnalysisRequest:
         thresholds: the manifest's thresholds, by name.
         progress: called with the name of each stage as it starts.
         companions: by role: the CT of a PET, the prior of a scan.
+        anatomy: of the series, for a package that says `uses: [anatomy]`; the first package of
+            a study that calls it computes it, all others get what was computed. None for others.
         study_date: DICOM date (DA) of the study; "" where it is not known.
     """
 
@@ -51,6 +54,7 @@ class AnalysisRequest:
     thresholds: Mapping[str, float]
     progress: Progress = silent
     companions: Mapping[str, CompanionSeries] = field(default_factory=dict)
+    anatomy: SeeAnatomy | None = None
     study_date: str = ""
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydicom.uid import (
     KeyObjectSelectionDocumentStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -20,7 +21,11 @@ from node.evaluation.cohort import patient_key
 from node.intake import PREAMBLE, PREFIX, files_below
 
 #: Objects that results consist of besides reports.
-_OF_RESULTS: Final = (SegmentationStorage, SecondaryCaptureImageStorage)
+_OF_RESULTS: Final = (
+    SegmentationStorage,
+    RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
+)
 _KEYWORDS: Final = (
     "SpecificCharacterSet",
     "SOPClassUID",

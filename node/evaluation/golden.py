@@ -1,9 +1,9 @@
-"""`python -m node.evaluation.golden`: make the golden case of the body composition package.
+"""`python -m node.evaluation.golden [NAME]`: make the golden case of a package for the trunk.
 
 A simulated trunk of a test seed goes through the product's path; what the networks are given
 there, rounded so that it packs well, becomes the input, and what they answer on the CPU the
 expected output. Of an output a fixed sample is kept. Run it after training, then
-`python -m models.seal models/body_composition`.
+`python -m models.seal models/NAME`. Without a name it is body_composition.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SEED = 1_900_000
 KEPT = 20_000
 #: Inputs lie in 0..1 and are rounded to this part.
 LEVELS = 64
-PACKAGE = Path(__file__).resolve().parents[2] / "models" / "body_composition"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 class Recorder:
@@ -93,8 +93,9 @@ def _rounded(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def main() -> int:
     """Write golden/inputs.npz and golden/expected.npz of the package."""
-    inputs, expected = golden_case(open_product(PACKAGE, golden=False))
-    folder = PACKAGE / "golden"
+    package = MODELS / (sys.argv[1] if len(sys.argv) > 1 else "body_composition")
+    inputs, expected = golden_case(open_product(package, golden=False))
+    folder = package / "golden"
     folder.mkdir(exist_ok=True)
     np.savez_compressed(folder / "inputs.npz", **inputs)  # type: ignore[arg-type]
     np.savez_compressed(folder / "expected.npz", **expected)  # type: ignore[arg-type]

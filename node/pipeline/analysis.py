@@ -39,6 +39,7 @@ from node.domain.verdict import Companion
 from node.pipeline.others import NO_LONGER_STORED, Others, StudyInput
 from node.pipeline.priors import PriorResult, evidence_of
 from node.pipeline.resident import ModelSetup, residents
+from node.pipeline.seeing import Sight
 from node.pipeline.writing import WrittenObject, write_folder
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,8 @@ class AnalysisTask:
         rejected, rejection: objects to reject by a note of their own, and why.
         decoded: compressed images of the study that were decoded before.
         shared: of the stacks that other jobs look at too, where the volume is kept for all.
+        anatomy: the package that sees anatomy, where the model asks for it.
+        anatomies: of stacks, where what that package sees is kept for all jobs of the study.
     """
 
     study: StudyInput
@@ -86,6 +89,8 @@ class AnalysisTask:
     priors: tuple[PriorResult, ...] = ()
     decoded: DecodedFrames | None = None
     shared: Mapping[StackID, NamelessFile] = field(default_factory=dict)
+    anatomy: ModelSetup | None = None
+    anatomies: Mapping[StackID, NamelessFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,7 @@ class AnalysisResult:
             the images say something else.
         use: memory that it took, and what for.
         loads: volumes that it read itself; shared: that another job had read.
+        anatomy_runs: of the anatomy package; anatomy_reused: series that another job had seen.
     """
 
     status: Status
@@ -128,6 +134,8 @@ class AnalysisResult:
     use: MemoryUse | None = None
     loads: int = 0
     shared: int = 0
+    anatomy_runs: int = 0
+    anatomy_reused: int = 0
 
 
 def describe(task: FactsTask) -> tuple[CompletedStudy, StudyFacts]:
@@ -147,7 +155,14 @@ def analyse(task: AnalysisTask) -> AnalysisResult:
     if task.status_only is not None:
         return result
     use = MemoryUse(voxels=run.voxels, peak_mb=-(-memory.peak_bytes // MEGABYTE))
-    return replace(result, use=use, loads=run.loads, shared=run.shared)
+    return replace(
+        result,
+        use=use,
+        loads=run.loads,
+        shared=run.shared,
+        anatomy_runs=run.sight.runs,
+        anatomy_reused=run.sight.reused,
+    )
 
 
 def _carried_out(run: _Run) -> AnalysisResult:
@@ -173,6 +188,7 @@ class _Run:
         self.seconds: dict[str, float] = {}
         self.voxels = 0
         self.loads = self.shared = 0
+        self.sight = Sight(task.anatomy, task.anatomies)
         self.manifest = task.setup.manifest
         with self._timed("describe"):
             described = task.study.describe()
@@ -219,6 +235,7 @@ class _Run:
             companions=companions,
             study_date=self.study.study_date,
         )
+        request = self.sight.offered(request, self._timed)
         with self._timed("analyse"):
             found_here = model.analyse(request)
         return replace(found_here, limits=(*found_here.limits, *missing))

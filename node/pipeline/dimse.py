@@ -20,6 +20,7 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -51,6 +52,7 @@ SENT_CLASSES: Final = (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     SegmentationStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
 )
 #: Result of a presentation context, PS3.8 table 9-18.

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from models.manifest import ModelManifest
 from models.package_code import load_code
 from models.registry import package_digest, verify_files
 from models.signature import Trust, verify
-from node.domain.analysis import Analyse
+from node.domain.analysis import Analyse, AnalysisRequest
+from node.domain.anatomy import Anatomy
 from node.domain.errors import ModelError, NodeError, WorkerError
 
 log = structlog.get_logger(__name__)
@@ -352,3 +353,23 @@ def pipeline_of(manifest: ModelManifest) -> Analyse:
             f"({type(error).__name__}: {error}); install the package again"
         ) from error
     return analyse
+
+
+def seer_of(manifest: ModelManifest) -> Callable[[AnalysisRequest], Anatomy]:
+    """The function `see` of the package that sees anatomy for all others.
+
+    Raises:
+        ModelError: its module cannot be imported, or holds no `see`.
+    """
+    name = manifest.identity.name
+    try:
+        see: Callable[[AnalysisRequest], Anatomy] = load_code(manifest).see
+    except (MemoryError, NodeError):
+        raise
+    except Exception as error:
+        # The package's own code: whatever it raises is the fault of the package.
+        raise ModelError(
+            f"package {name}: it sees no anatomy for other packages "
+            f"({type(error).__name__}: {error}); install the package again"
+        ) from error
+    return see

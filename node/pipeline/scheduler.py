@@ -11,6 +11,7 @@ import structlog
 
 from dicom_sr.context import ResultContext
 from models.manifest import ModelManifest
+from node.domain.anatomy import ANATOMY
 from node.domain.errors import LedgerError, ModelError, NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import series_of
@@ -28,6 +29,7 @@ from node.pipeline.in_service import EveryModel, JobLimits, Models, Workers, lim
 from node.pipeline.inputs import Input, input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.memory import MemoryGate
+from node.pipeline.resident import ModelSetup
 from node.pipeline.routing import ModelRoute
 from node.pipeline.succession import REJECTION_NOTE, holders
 from node.pipeline.supply import NoSupply, Supply
@@ -221,8 +223,21 @@ class Scheduler:
                 held=self.identity.now(job.study_uid),
                 folder=self._settings.results_folder / job.key,
                 noting=self._settings.noting,
+                anatomy=self._anatomy_for(self._routes[job.model].manifest),
             ),
         )
+
+    def _anatomy_for(self, manifest: ModelManifest) -> ModelSetup | None:
+        """The package that sees anatomy, where a model asks for it; raises ModelError."""
+        if ANATOMY not in manifest.uses:
+            return None
+        try:
+            return self.models.setup_of(ANATOMY)
+        except KeyError:
+            raise ModelError(
+                f"model {manifest.identity.name} builds on the package {ANATOMY}, which is not in "
+                f"use; add '{ANATOMY}:' below 'models:' in appliance.yaml"
+            ) from None
 
     def _settle(self, job: JobRow, task: AnalysisTask, result: AnalysisResult) -> None:
         """Ledger rows of the verdicts, the objects and the end of the job, in one step."""

@@ -32,6 +32,7 @@ class Surroundings:
         context: how its results are labelled, without time and predecessor.
         held: whose study it is according to the PACS, by keyword.
         folder: for its objects. noting: destinations that get rejection notes.
+        anatomy: the package that sees anatomy, where the model builds on it.
     """
 
     route: ModelRoute
@@ -40,6 +41,7 @@ class Surroundings:
     held: Mapping[str, str]
     folder: Path
     noting: frozenset[str]
+    anatomy: ModelSetup | None = None
 
 
 def task_of(ledger: Ledger, job: JobRow, around: Surroundings) -> AnalysisTask:
@@ -73,6 +75,7 @@ def task_of(ledger: Ledger, job: JobRow, around: Surroundings) -> AnalysisTask:
         companions=companions,
         others=tuple(_others(ledger, job, companions)),
         priors=prior_results(ledger, job, companions),
+        anatomy=around.anatomy,
     )
 
 

@@ -39,8 +39,9 @@ def leading_nowhere(
             if model in manifests:
                 yield from _never(loaded, name, route, manifests[model])
     routed = {model for route in loaded.appliance.routes.values() for model in route.models}
+    used = {name for model in routed if model in manifests for name in manifests[model].uses}
     for model in manifests:
-        if model not in routed:
+        if model not in routed | used:
             yield _told(
                 loaded,
                 ("models", model),

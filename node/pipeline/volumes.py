@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 #: Longest wait for images that are being decoded: after it they are decoded once more.
 DECODING_WAIT_S = 120.0
+#: Labels of one series, compressed.
+ANATOMY_BYTES = 2_000_000
 
 
 class Voxels(Protocol):
@@ -39,9 +41,15 @@ class Voxels(Protocol):
 
 @dataclass(slots=True)
 class _Shared:
-    """Memory of the volumes of one study; files by stack and digest of its images."""
+    """Memory of the volumes and anatomies of one study.
+
+    Attributes:
+        files: of volumes, by stack and digest of its images. anatomies: the same, and by digest
+            of the package that sees them.
+    """
 
     files: dict[tuple[StackID, str], int] = field(default_factory=dict)
+    anatomies: dict[tuple[StackID, str, str], int] = field(default_factory=dict)
     bytes: int = 0
 
 
@@ -75,16 +83,20 @@ class Volumes:
         wanted = {series_of(uid) for uid in job.candidates}
         self._decoding.ask(row for row in task.study.instances if row.series_uid in wanted)
         self._decoding.finished(job.study_uid, DECODING_WAIT_S, stopped)
+        shared, anatomies = self._shared(job, task)
         return replace(
             task,
             decoded=self._decoding.frames(job.study_uid),
-            shared=self._shared(job, task),
+            shared=shared,
+            anatomies=anatomies,
         )
 
     def count(self, result: AnalysisResult) -> None:
         """Show how often a volume was read, and how often another model had read it."""
         self._metrics.volume_loads.labels("read").inc(result.loads)
         self._metrics.volume_loads.labels("shared").inc(result.shared)
+        self._metrics.anatomy_runs.inc(result.anatomy_runs)
+        self._metrics.anatomy_reused.inc(result.anatomy_reused)
 
     def sweep(self) -> None:
         """Let go the volumes of studies whose jobs have all ended."""
@@ -101,7 +113,10 @@ class Volumes:
             for study_uid in tuple(self._studies):
                 self._let_go(study_uid)
 
-    def _shared(self, job: JobRow, task: AnalysisTask) -> dict[StackID, NamelessFile]:
+    def _shared(
+        self, job: JobRow, task: AnalysisTask
+    ) -> tuple[dict[StackID, NamelessFile], dict[StackID, NamelessFile]]:
+        """Where the volumes of the candidates are kept for all jobs, and their anatomies."""
         digests = series_digests(task.study.instances)
         keys = [(uid, digests.get(series_of(uid), "")) for uid in job.candidates]
         alone = self._ledger.jobs.open_count(job.study_uid) < 2
@@ -109,11 +124,30 @@ class Volumes:
             held = self._studies.get(job.study_uid)
             if held is None:
                 if alone or not self._limit:
-                    return {}
+                    return {}, {}
                 held = self._studies[job.study_uid] = _Shared()
             for key in keys:
                 self._add(held, job.study_uid, key)
-            return {key[0]: NamelessFile.of(held.files[key]) for key in keys if key in held.files}
+            shared = {key[0]: NamelessFile.of(held.files[key]) for key in keys if key in held.files}
+            return shared, self._anatomies(held, keys, task)
+
+    def _anatomies(
+        self, held: _Shared, keys: Sequence[tuple[StackID, str]], task: AnalysisTask
+    ) -> dict[StackID, NamelessFile]:
+        if task.anatomy is None:
+            return {}
+        found: dict[StackID, NamelessFile] = {}
+        for uid, digest in keys:
+            key = (uid, digest, task.anatomy.manifest.identity.digest)
+            if key not in held.anatomies:
+                try:
+                    held.anatomies[key] = os.memfd_create("vigie-anatomy", os.MFD_CLOEXEC)
+                except OSError as error:
+                    log.warning("anatomy.not_shared", cause=error.strerror)
+                    return found
+                held.bytes += ANATOMY_BYTES
+            found[uid] = NamelessFile.of(held.anatomies[key])
+        return found
 
     def _add(self, held: _Shared, study_uid: str, key: tuple[StackID, str]) -> None:
         if key in held.files:
@@ -132,5 +166,6 @@ class Volumes:
 
     def _let_go(self, study_uid: str) -> None:
         held = self._studies.pop(study_uid, None)
-        for descriptor in held.files.values() if held is not None else ():
-            os.close(descriptor)
+        if held is not None:
+            for descriptor in (*held.files.values(), *held.anatomies.values()):
+                os.close(descriptor)

@@ -17,6 +17,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     EnhancedSRStorage,
     KeyObjectSelectionDocumentStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -27,6 +28,7 @@ KINDS = {
     ComprehensiveSRStorage: "report",
     Comprehensive3DSRStorage: "report",
     SegmentationStorage: "segmentation",
+    RTStructureSetStorage: "structure set",
     SecondaryCaptureImageStorage: "secondary capture",
     KeyObjectSelectionDocumentStorage: "rejection note",
 }

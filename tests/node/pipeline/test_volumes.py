@@ -77,6 +77,8 @@ class _Task:
     study: _Study
     shared: Any = None
     decoded: Any = None
+    anatomy: Any = None
+    anatomies: Any = None
 
 
 @pytest.fixture

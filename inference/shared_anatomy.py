@@ -1,0 +1,110 @@
+"""The anatomy of a series for several processes: the first computes it, the others read it.
+
+The file has no name (memfd_create(2)), belongs to the node's own process and is gone with the
+study's last job, or with the node: nothing of it ever lies on a disk. Its first bytes say
+"complete" last of all, so what a killed process left half done is computed again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from inference.nameless_file import NamelessFile
+from node.domain.anatomy import Anatomy, Vertebra
+
+_MAGIC = b"VIGIEANA"
+_LENGTH_BYTES = 8
+_HEAD = len(_MAGIC) + _LENGTH_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An anatomy, and whether another process had computed it."""
+
+    anatomy: Anatomy
+    was_shared: bool
+
+
+def see_shared(file: NamelessFile, compute: Callable[[], Anatomy]) -> Seen:
+    """`compute`, once for all processes that are given this file.
+
+    Raises:
+        OSError: the node let go of the file. Whatever `compute` raises; the next process tries
+            again.
+    """
+    descriptor = file.open(os.O_RDWR)
+    try:
+        # The lock of a process that dies is let go by the kernel.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        stored = _read(descriptor)
+        if stored is not None:
+            return Seen(decoded(stored), was_shared=True)
+        anatomy = compute()
+        _write(descriptor, encoded(anatomy))
+        return Seen(anatomy, was_shared=False)
+    finally:
+        os.close(descriptor)
+
+
+def encoded(anatomy: Anatomy) -> bytes:
+    """As bytes: labels compressed, numbers exact."""
+    told = {
+        "names": {str(value): name for value, name in anatomy.names.items()},
+        "vertebrae": [asdict(one) for one in anatomy.vertebrae],
+        "anchors": anatomy.anchors,
+        "doubts": anatomy.doubts,
+        "model_digest": anatomy.model_digest,
+    }
+    stream = io.BytesIO()
+    text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    np.savez_compressed(stream, labels=anatomy.labels, affine=anatomy.affine, told=text)
+    return stream.getvalue()
+
+
+def decoded(stored: bytes) -> Anatomy:
+    """`encoded`, backwards."""
+    with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+        told = json.loads(arrays["told"].tobytes())
+        return Anatomy(
+            labels=arrays["labels"],
+            affine=arrays["affine"],
+            names={int(value): name for value, name in told["names"].items()},
+            vertebrae=tuple(
+                Vertebra(
+                    level=one["level"],
+                    likely=one["likely"],
+                    value=one["value"],
+                    centre_mm=(one["centre_mm"][0], one["centre_mm"][1], one["centre_mm"][2]),
+                    upwards=(one["upwards"][0], one["upwards"][1], one["upwards"][2]),
+                    ml=one["ml"],
+                    cut=one["cut"],
+                )
+                for one in told["vertebrae"]
+            ),
+            anchors=tuple(told["anchors"]),
+            doubts=tuple(told["doubts"]),
+            model_digest=told["model_digest"],
+        )
+
+
+def _read(descriptor: int) -> bytes | None:
+    head = os.pread(descriptor, _HEAD, 0)
+    if head[: len(_MAGIC)] != _MAGIC:
+        return None
+    length = int.from_bytes(head[len(_MAGIC) :], "little")
+    return os.pread(descriptor, length, _HEAD)
+
+
+def _write(descriptor: int, stored: bytes) -> None:
+    os.ftruncate(descriptor, 0)
+    with os.fdopen(os.dup(descriptor), "wb") as stream:
+        stream.seek(len(_MAGIC))
+        stream.write(len(stored).to_bytes(_LENGTH_BYTES, "little") + stored)
+    os.pwrite(descriptor, _MAGIC, 0)

@@ -1,0 +1,82 @@
+"""The recipe runs: `.venv-train/bin/python -m pytest models/anatomy/train` (needs torch, onnx)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import torch
+
+from models.anatomy.names import PAIRED, SINGLE
+from models.anatomy.structures import BODIES, Structure
+from models.anatomy.train import cache, examples, networks, training
+from models.anatomy.train.__main__ import WINDOW
+from models.body_composition.train.regions import loss_of
+from models.recipe.export import export
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[examples.TrunkPool]:
+    folder = tmp_path_factory.mktemp("trunks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "FOLDER", folder)
+        patch.setattr(examples, "FOLDER", folder)
+        cache.write(0)
+        yield examples.TrunkPool(0)
+
+
+def test_examples_are_in_range_repeat_with_their_seed_and_hold_many_classes(
+    pool: examples.TrunkPool,
+) -> None:
+    image, target = examples.draw(pool, torch.Generator().manual_seed(3))
+    again, _ = examples.draw(pool, torch.Generator().manual_seed(3))
+    assert torch.equal(image, again)
+    assert image.shape == (1, 1, *networks.PATCH)
+    assert 0 <= float(image.min()) < float(image.max()) <= 1
+    assert len(target.unique()) >= 8
+
+
+def test_ribs_and_aorta_have_codes_of_their_own(pool: examples.TrunkPool) -> None:
+    codes = pool.trunk()[0].numpy()
+    for code in (cache.RIB_11, cache.RIB_12, cache.THORACIC_AORTA):
+        assert (codes == code).sum() > 50
+    # Rib 12 is the lowest.
+    lowest = [np.argwhere(codes == code)[:, 0].mean() for code in (cache.RIB_12, cache.RIB_11)]
+    assert lowest[0] < lowest[1]
+
+
+def test_every_class_is_handed_out_under_a_name() -> None:
+    named = {*SINGLE, *PAIRED, *BODIES, Structure.OUTSIDE}
+    assert named == set(Structure)
+    assert set(cache.STRUCTURE_OF) == {int(s) for s in Structure}
+
+
+def test_training_starts_from_the_features_of_the_levels() -> None:
+    fresh, started = networks.anatomy_network(), networks.anatomy_network()
+    networks.start_from_levels(started)
+    assert not torch.equal(fresh.fold.weight, started.fold.weight)
+    rows = slice(8 * Structure.T10, 8 * Structure.T10 + 8)
+    above = slice(8 * Structure.UPPER_THORACIC, 8 * Structure.UPPER_THORACIC + 8)
+    kept = networks.WIDTHS[0]
+    assert torch.equal(started.head.weight[rows, :kept], started.head.weight[above, :kept])
+
+
+def test_perfect_answer_has_the_smallest_loss(pool: examples.TrunkPool) -> None:
+    _, target = examples.draw(pool, torch.Generator().manual_seed(2))
+    truth = torch.nn.functional.one_hot(target, len(Structure)).movedim(-1, 1).float()
+    good = loss_of(20 * truth, target, training.WEIGHTS)
+    poor = loss_of(torch.zeros_like(truth), target, training.WEIGHTS)
+    assert float(good) < 0.01 < float(poor)
+
+
+def test_export_agrees_with_torch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "anatomy.onnx"
+    assert export(networks.anatomy_network(), WINDOW, path) < 1e-4
+    assert path.stat().st_size < 8e6

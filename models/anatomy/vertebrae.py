@@ -1,0 +1,299 @@
+"""Vertebral bodies one by one, and their levels.
+
+Bodies are parted where discs cross the spine's course: dark bands of the image between endplates,
+where the network sees disc. They are then numbered in one run from below: the run that agrees best
+with what the network calls each body. The numbers are stated only where an anchor agrees: the
+sacrum straight below the lowest body, or the lowest ribs at the body called T12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.anatomy.names import LEVELS
+from models.anatomy.sampling import FINE_MM, Sight
+from models.anatomy.structures import BODIES, Structure
+from models.body_composition.discs import Course, course_of, disc_heights
+from models.grid import Axis, Floats, Grid
+
+Mask = NDArray[np.bool_]
+#: Smallest part of a body that counts as seen, ml.
+BODY_ML = 2.0
+#: Smallest part of an anchor, ml.
+SACRUM_ML, RIBS_ML = 10.0, 0.3
+#: Distance of two vertebrae where the network does not say, mm.
+USUAL_PITCH_MM = 31.0
+#: How much a network's change from body to disc weighs against the image, HU.
+DISC_HU = 120.0
+#: Mean difference of the logarithms of two numberings that makes one certain.
+CLEARLY = 0.25
+#: How far from the spine's course the head of a rib lies at most, mm.
+RIB_HEAD_MM = (16.0, 50.0)
+_FLOOR = 0.02
+#: With fewer bodies no level is stated.
+LEAST_BODIES = 3
+#: Of the slices through a lumbar body less than this share is lung.
+LUNG_SHARE = 0.05
+#: A lowest body of less than this share of the next one's height or volume is none.
+WHOLE = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parted:
+    """One vertebral body, before it has a name.
+
+    Attributes:
+        mask: flat indices of its voxels on the fine grid.
+        low, high: heights of its ends along the course, mm.
+        votes: share of its volume that the network gives to each of `BODIES`.
+        slices: its lowest and its highest fine slice.
+        centre: (3,) fine (slice, row, column). upwards: (3,) mm, canonical axes.
+    """
+
+    mask: NDArray[np.int64]
+    low: float
+    high: float
+    votes: Floats
+    slices: tuple[int, int]
+    centre: tuple[float, float, float]
+    upwards: tuple[float, float, float]
+
+    @property
+    def ml(self) -> float:
+        """Volume."""
+        return len(self.mask) * FINE_MM**3 / 1000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spine:
+    """The bodies from below, and what they are called.
+
+    Attributes:
+        first: index in `LEVELS` of the lowest body, as the network says; None where there is none.
+        anchors: what agrees with it. doubts: what does not, or what makes it unclear.
+    """
+
+    bodies: tuple[Parted, ...]
+    first: int | None
+    anchors: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def is_certain(self) -> bool:
+        """May the levels be stated?"""
+        return bool(self.anchors) and not self.doubts
+
+    def level(self, index: int) -> str:
+        """What the network calls the body; "" beyond the table."""
+        if self.first is None or not 0 <= self.first + index < len(LEVELS):
+            return ""
+        return LEVELS[self.first + index]
+
+
+EMPTY = Spine(bodies=(), first=None, anchors=(), doubts=())
+
+
+def find_spine(grid: Grid, sight: Sight) -> Spine:
+    """Part, number and anchor the vertebral bodies of a series."""
+    body = np.isin(sight.labels, [int(s) for s in BODIES])
+    course = course_of(grid, sight.fine, body)
+    if course is None:
+        return EMPTY
+    heights = _heights(course, sight, body)
+    bodies = _whole(_parted(course, sight, body, heights), sight)
+    if not bodies:
+        return EMPTY
+    first, clear = _numbered([one.votes for one in bodies])
+    spine = Spine(bodies=bodies, first=first, anchors=(), doubts=())
+    return _anchored(spine, course, sight, clear)
+
+
+def _pitch(labels: NDArray[np.uint8]) -> float:
+    """Median distance of bodies with neighbouring names, mm."""
+    middles: list[float | None] = []
+    for structure in BODIES[:-1]:
+        planes = (labels == structure).sum(axis=(1, 2))
+        ml = float(planes.sum()) * FINE_MM**3 / 1000.0
+        middles.append(float((np.arange(planes.size) * planes).sum() / planes.sum()) * FINE_MM
+                       if ml > BODY_ML else None)  # fmt: skip
+    steps = [b - a for a, b in pairwise(middles) if a is not None and b is not None]
+    sane = [step for step in steps if 20.0 < step < 45.0]
+    return float(np.median(sane)) if sane else USUAL_PITCH_MM
+
+
+def _heights(course: Course, sight: Sight, body: Mask) -> list[float]:
+    """Heights of the discs along the course, mm, from below."""
+    points = [_index(axis, at) for axis, at in zip(sight.fine, _path(course), strict=True)]
+    inside = _tube(points, sight.labels.shape, 10.0)
+    bodies = np.array([body[at].mean() if at[0].size else 0.0 for at in inside])
+    discs = np.array(
+        [(sight.labels[at] == Structure.DISC).mean() if at[0].size else 0.0 for at in inside]
+    )
+    told = replace(course, hu=course.hu + DISC_HU * (bodies - discs))
+    return disc_heights(told, _pitch(sight.labels))
+
+
+def _path(course: Course) -> tuple[NDArray[np.float64], ...]:
+    return course.slices, course.rows, course.columns
+
+
+def _index(axis: Axis, at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Canonical indices as indices of the fine grid."""
+    return np.asarray((at - axis.start) / axis.step, np.float64)
+
+
+def _tube(
+    points: Sequence[NDArray[np.float64]], shape: tuple[int, ...], radius_mm: float
+) -> list[tuple[NDArray[np.int64], ...]]:
+    """For each point of the course, the fine voxels of a small disc across the spine."""
+    reach = np.arange(-radius_mm, radius_mm + 1, FINE_MM)
+    dy, dx = np.meshgrid(reach, reach, indexing="ij")
+    inside = dy**2 + dx**2 <= radius_mm**2
+    dy, dx = dy[inside] / FINE_MM, dx[inside] / FINE_MM
+    lean_y, lean_x = np.gradient(points[1], points[0]), np.gradient(points[2], points[0])
+    found = []
+    for z, y, x, ly, lx in zip(*points, lean_y, lean_x, strict=True):
+        at = np.stack([z - ly * dy - lx * dx, y + dy, x + dx]).round().astype(np.int64)
+        fits = np.all((at >= 0) & (at < np.array(shape)[:, None]), axis=0)
+        found.append(tuple(at[:, fits]))
+    return found
+
+
+def _parted(course: Course, sight: Sight, body: Mask, discs: Sequence[float]) -> tuple[Parted, ...]:
+    """The voxels of each body: those between two discs along the course."""
+    z, y, x = (_index(axis, at) for axis, at in zip(sight.fine, _path(course), strict=True))
+    lean_y, lean_x = np.gradient(y, z), np.gradient(x, z)
+    where = np.argwhere(body)
+    near = np.clip(np.searchsorted(z, where[:, 0]), 0, z.size - 1)
+    # The slice of the course that the voxel belongs to, at right angles to the course.
+    off_y, off_x = where[:, 1] - y[near], where[:, 2] - x[near]
+    along = where[:, 0] + lean_y[near] * off_y + lean_x[near] * off_x
+    close = np.hypot(off_y, off_x) * FINE_MM < 45.0
+    mm = np.interp(along, z, course.height_mm)
+    mm = np.where(along < z[0], course.height_mm[0] - (z[0] - along) * FINE_MM, mm)
+    mm = np.where(along > z[-1], course.height_mm[-1] + (along - z[-1]) * FINE_MM, mm)
+    votes = _votes(sight, where)
+    ends = [float(mm.min()) - 1.0, *discs, float(mm.max()) + 1.0]
+    found = []
+    for low, high in pairwise(ends):
+        own = (mm >= low) & (mm < high) & close
+        if own.sum() * FINE_MM**3 / 1000.0 < BODY_ML:
+            continue
+        centre = where[own].mean(axis=0)
+        at = int(np.clip(np.searchsorted(z, centre[0]), 0, z.size - 1))
+        up = np.array([1.0, lean_y[at], lean_x[at]])
+        up /= np.linalg.norm(up)
+        found.append(
+            Parted(
+                mask=np.ravel_multi_index(tuple(where[own].T), body.shape).astype(np.int64),
+                low=low,
+                high=high,
+                votes=votes[own].mean(axis=0),
+                slices=(int(where[own, 0].min()), int(where[own, 0].max())),
+                centre=(float(centre[0]), float(centre[1]), float(centre[2])),
+                upwards=(float(up[0]), float(up[1]), float(up[2])),
+            )
+        )
+    return tuple(found)
+
+
+def _whole(bodies: tuple[Parted, ...], sight: Sight) -> tuple[Parted, ...]:
+    """Without a piece of the sacrum that the network took for a body.
+
+    It lies lowest, is much lower and smaller than the body above it, and no slice cuts it.
+    """
+    if len(bodies) < 3 or bodies[0].slices[0] <= 0 or not (sight.labels == Structure.SACRUM).any():
+        return bodies
+    lowest, above = bodies[0], bodies[1]
+    is_low = lowest.slices[1] - lowest.slices[0] < WHOLE * (above.slices[1] - above.slices[0])
+    return bodies[1:] if is_low or lowest.ml < WHOLE * above.ml else bodies
+
+
+def _votes(sight: Sight, where: NDArray[np.int64]) -> Floats:
+    """(voxel, level) probabilities of the body classes among themselves."""
+    at = np.minimum(where // 2, np.array(sight.logits.shape[1:]) - 1)
+    logits = sight.logits[[int(s) for s in BODIES]][:, at[:, 0], at[:, 1], at[:, 2]].T
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True), np.float32)
+
+
+def _numbered(votes: Sequence[Floats]) -> tuple[int, float]:
+    """(index in LEVELS of the lowest body, how clear: mean difference to the next best run)."""
+    last = len(BODIES) - 1
+    scores = []
+    for first in range(len(LEVELS) - 1):
+        own = [votes[k][min(first + k, last)] for k in range(len(votes))]
+        scores.append(float(np.mean(np.log(np.maximum(own, _FLOOR)))))
+    # Above T10 all levels have one class, and the higher run is never the better one.
+    best = int(np.argmax(scores))
+    rest = [score for k, score in enumerate(scores) if k != best]
+    return best, scores[best] - max(rest)
+
+
+def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine:
+    """The spine with what agrees with its numbers, and what does not."""
+    assert spine.first is not None
+    anchors, doubts = [], []
+    if clear < CLEARLY:
+        doubts.append("two ways to count the vertebrae are equally good")
+    lowest = spine.bodies[0]
+    if len(spine.bodies) < LEAST_BODIES:
+        doubts.append(f"fewer than {LEAST_BODIES} vertebrae are in view")
+    if _is_beside_lung(lowest, sight) and spine.first < LEVELS.index("L2"):
+        doubts.append(f"lung lies beside the vertebra that looks like {spine.level(0)}")
+    if _is_on_sacrum(lowest, sight):
+        if spine.first == 0:
+            anchors.append("sacrum")
+        else:
+            doubts.append(
+                f"the vertebra on the sacrum looks like {LEVELS[spine.first]}, not like L5"
+            )
+    ribbed = _lowest_ribbed(spine, course, sight)
+    twelfth = LEVELS.index("T12") - spine.first
+    if ribbed is not None and 0 <= twelfth < len(spine.bodies):
+        if ribbed == twelfth:
+            anchors.append("lowest ribs")
+        elif not anchors:
+            doubts.append(f"the lowest ribs lie at the vertebra that looks like "
+                          f"{spine.level(ribbed)}, not like T12")  # fmt: skip
+    return replace(spine, anchors=tuple(anchors), doubts=tuple(doubts))
+
+
+def _is_beside_lung(body: Parted, sight: Sight) -> bool:
+    """Is a part of the slices through the body lung?"""
+    part = sight.labels[body.slices[0] : body.slices[1] + 1]
+    return bool((part == Structure.LUNG).sum() > LUNG_SHARE * (part != Structure.OUTSIDE).sum())
+
+
+def _is_on_sacrum(body: Parted, sight: Sight) -> bool:
+    """Is there sacrum within half a vertebra below the body?"""
+    sacrum = np.argwhere(sight.labels == Structure.SACRUM)
+    if len(sacrum) * FINE_MM**3 / 1000.0 < SACRUM_ML:
+        return False
+    top = float(np.percentile(sacrum[:, 0], 98))
+    return (body.slices[0] - top) * FINE_MM < 0.6 * USUAL_PITCH_MM
+
+
+def _lowest_ribbed(spine: Spine, course: Course, sight: Sight) -> int | None:
+    """Index of the lowest body with the heads of ribs beside it; None where there are none."""
+    z, _, x = (_index(axis, at) for axis, at in zip(sight.fine, _path(course), strict=True))
+    y = _index(sight.fine[1], course.rows)
+    ribs = np.isin(sight.labels, [Structure.RIB, Structure.RIB_11, Structure.RIB_12])
+    where = np.argwhere(ribs)
+    if not len(where):
+        return None
+    near = np.clip(np.searchsorted(z, where[:, 0]), 0, z.size - 1)
+    side = np.abs(where[:, 2] - x[near]) * FINE_MM
+    behind = (where[:, 1] - y[near]) * FINE_MM
+    head = (side > RIB_HEAD_MM[0]) & (side < RIB_HEAD_MM[1]) & (behind > -15) & (behind < 45)
+    heads = np.interp(where[head, 0], z, course.height_mm)
+    for index, body in enumerate(spine.bodies):
+        own = ((heads >= body.low) & (heads < body.high)).sum() * FINE_MM**3 / 1000.0
+        if own >= RIBS_ML:
+            return index
+    return None

@@ -1,0 +1,70 @@
+"""Codes, labels and colours of what the package reports."""
+
+from __future__ import annotations
+
+from models.anatomy.names import LEVELS
+from models.importers.structures import STRUCTURE, Structure, colour_of, structure_of
+from node.domain.finding import CodedConcept
+
+VOLUME = CodedConcept("118565006", "SCT", "Volume")
+CM3 = CodedConcept("cm3", "UCUM", "cm3")
+CATEGORY = CodedConcept(*STRUCTURE)
+LEVEL_ANCHOR = CodedConcept("LEVEL-ANCHOR", "99VIGIE", "Vertebral level counted from")
+LEVEL_DOUBT = CodedConcept("LEVEL-DOUBT", "99VIGIE", "Vertebral level not stated because")
+
+#: Not reported: the rest of the body, the arms, and discs, which are here to part vertebrae.
+NOT_REPORTED = frozenset({"body", "limbs", "intervertebral_discs"})
+
+LIMITS = (
+    "The network learned from simulated anatomy alone; look at the contours before using a volume "
+    "or a contour.",
+    "Structures are drawn on 2 mm voxels; vessels, ribs and processes thinner than 4 mm are drawn "
+    "in part.",
+    "Diseased organs were not simulated: a tumour, a cyst or fluid may be left out of its organ.",
+    "Only what is named here was looked for; nothing else was assessed.",
+)
+
+_COLOURS: dict[str, tuple[int, int, int]] = {
+    "liver": (168, 92, 60),
+    "spleen": (157, 108, 162),
+    "kidney_left": (205, 120, 66),
+    "kidney_right": (185, 102, 83),
+    "lung_left": (120, 180, 220),
+    "lung_right": (90, 150, 210),
+    "heart": (206, 110, 84),
+    "aorta": (224, 70, 60),
+    "urinary_bladder": (222, 205, 90),
+    "sacrum": (212, 188, 102),
+}
+
+
+def structure(name: str) -> Structure:
+    """Readable name, code and side of one of our structures."""
+    return structure_of(name.replace("rib_left_", "left rib_").replace("rib_right_", "right rib_"))
+
+
+def code(name: str) -> CodedConcept:
+    """What it is."""
+    return CodedConcept(*structure(name).code)
+
+
+def laterality(name: str) -> CodedConcept | None:
+    """Its side, where it has one."""
+    side = structure(name).laterality
+    return None if side is None else CodedConcept(*side)
+
+
+def label(name: str) -> str:
+    """As people read it: "Kidney left", "Vertebra L3"."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def colour(name: str, value: int) -> tuple[int, int, int]:
+    """sRGB; vertebrae take turns, so that neighbours differ."""
+    if name in _COLOURS:
+        return _COLOURS[name]
+    level = name.removeprefix("vertebra_")
+    if level in LEVELS:
+        return colour_of(3 * LEVELS.index(level) + 1)
+    return colour_of(value)

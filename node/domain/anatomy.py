@@ -1,0 +1,82 @@
+"""What the shared anatomy network sees in one series: organs, bones, vertebrae by name.
+
+Computed once for a series and handed to every package that asks for it (`uses: [anatomy]`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Name of the package that sees anatomy for all others.
+ANATOMY = "anatomy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vertebra:
+    """One vertebral body.
+
+    Attributes:
+        level: e.g. "L3"; "" where no anchor in view fixes it. A level is never guessed.
+        likely: what the network calls it; for a tie-break by a person, not for a result.
+        value: its label in `Anatomy.labels`.
+        centre_mm: (3,) LPS mm, its centroid.
+        upwards: (3,) unit vector of the spine's course there, to the head, LPS.
+        ml: volume of the body. cut: it reaches the first or the last slice of the series.
+    """
+
+    level: str
+    likely: str
+    value: int
+    centre_mm: tuple[float, float, float]
+    upwards: tuple[float, float, float]
+    ml: float
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """Labels of one series on a grid of their own.
+
+    Attributes:
+        labels: (slice, row, column) uint8: to the head, to posterior, to the left.
+        affine: (4, 4) float64, label index to LPS mm.
+        names: label value -> name ("liver", "kidney_left", "vertebra_L3").
+        vertebrae: from below.
+        anchors: what the levels rest on, in words; () where nothing fixes them.
+        doubts: what speaks against the levels, in words.
+        model_digest: of the package that made it.
+    """
+
+    labels: NDArray[np.uint8]
+    affine: NDArray[np.float64]
+    names: Mapping[int, str]
+    vertebrae: tuple[Vertebra, ...]
+    anchors: tuple[str, ...]
+    doubts: tuple[str, ...]
+    model_digest: str
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one label voxel, ml."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000.0)
+
+    def value_of(self, name: str) -> int | None:
+        """Label value of a structure; None where this series does not show it."""
+        return next((value for value, own in self.names.items() if own == name), None)
+
+    def mask(self, *names: str) -> NDArray[np.bool_]:
+        """(slice, row, column) True where one of the structures is."""
+        values = [value for value, name in self.names.items() if name in names]
+        return np.isin(self.labels, values)
+
+    def vertebra(self, level: str) -> Vertebra | None:
+        """The vertebra of that level; None where it is not in view or cannot be named."""
+        return next((one for one in self.vertebrae if one.level == level), None)
+
+
+#: Gives the anatomy of the series; the first call computes it. Raises ModelError where it cannot.
+SeeAnatomy = Callable[[], Anatomy]

@@ -1,0 +1,336 @@
+"""`python -m node.evaluation.anatomy`: the anatomy package, measured.
+
+Simulated trunks of test seeds (truth exact) and, where `../shared/data` is beside the checkout,
+a real scan with silver labels (another model's) and real scans to look at. All go to disk as
+DICOM and through the product's path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.grid import Mask
+from models.phantoms.tissue import BODIES, Labels, Tissue
+from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
+from node.domain.finding import Findings, Segment
+from node.domain.study import Patient
+from node.evaluation.filing import CtArray, file_series
+from node.evaluation.nifti import read_nifti
+from node.evaluation.pictures import save_pictures
+from node.evaluation.product import Look, Product, open_product
+from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
+
+PACKAGE = Path(__file__).resolve().parents[2] / "models" / "anatomy"
+FIRST_TEST_SEED = 1_000_000
+#: Slice distances of the simulated series, and stretches of the trunk, in turn.
+SLICES_MM = (5.0, 3.0, 2.0)
+REACHES_MM = ((-290.0, 262.0), (-150.0, 165.0), (-20.0, 240.0))
+SIMULATED, SILVER = "simulated", "abdomen_ct_totalseg (silver)"
+
+#: Segment labels that make up a structure, and the phantom's tissues and the silver labels of it.
+STRUCTURES: Mapping[str, tuple[tuple[str, ...], tuple[Tissue, ...], tuple[int, ...]]] = {
+    "liver": (("Liver",), (Tissue.LIVER,), (5,)),
+    "spleen": (("Spleen",), (Tissue.SPLEEN,), (1,)),
+    "kidneys": (("Kidney right", "Kidney left"), (Tissue.KIDNEY, Tissue.KIDNEY_SINUS), (2, 3)),
+    "lungs": (
+        ("Lung right", "Lung left"),
+        (Tissue.LUNG, Tissue.LUNG_VESSEL),
+        (10, 11, 12, 13, 14),
+    ),
+    "heart": (("Heart",), (Tissue.HEART,), (51,)),
+    "aorta": (("Aorta",), (), (52,)),
+    "bladder": (("Urinary bladder",), (Tissue.BLADDER,), (21,)),
+    "sacrum": (("Sacrum",), (Tissue.SACRUM,), (25,)),
+    "hip bones": (("Hip right", "Hip left"), (Tissue.HIP_BONE,), (77, 78)),
+    "iliopsoas": (("Iliopsoas right", "Iliopsoas left"), (Tissue.PSOAS,), (88, 89)),
+    "erector": (("Autochthon right", "Autochthon left"), (Tissue.ERECTOR,), (86, 87)),
+    "quadratus": (
+        ("Quadratus lumborum right", "Quadratus lumborum left"),
+        (Tissue.QUADRATUS,),
+        (),
+    ),
+    "ribs": (
+        ("Ribs right", "Ribs left", "Rib right 11", "Rib left 11", "Rib right 12", "Rib left 12"),
+        (Tissue.RIB,),
+        tuple(range(92, 116)),
+    ),
+    "vertebrae": (
+        ("Vertebra*", "Vertebral posterior elements"),
+        (*BODIES, Tissue.ARCH),
+        tuple(range(27, 46)),
+    ),
+}
+_SILVER_LEVELS = {f"L{6 - n}": 26 + n for n in range(1, 6)} | {
+    f"T{13 - n}": 31 + n for n in range(1, 8)
+}
+#: The silver label is missing or too small to compare, voxels.
+_LEAST = 500
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the simulated studies gave."""
+
+    dice: dict[str, list[float]] = field(default_factory=dict)
+    centres_mm: list[float] = field(default_factory=list)
+    levels: list[bool] = field(default_factory=list)
+    stated: list[bool] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def union(findings: Findings, labels: Sequence[str]) -> Mask | None:
+    """Voxels (plane, row, column) of some segments; a name that ends in * is a beginning."""
+    found = [item for item in findings.segments if _called(item, labels)]
+    if not found:
+        return None
+    out = np.zeros(found[0].mask.shape, np.bool_)
+    for item in found:
+        out |= np.asarray(item.mask)
+    return out
+
+
+def _called(segment: Segment, labels: Sequence[str]) -> bool:
+    return any(
+        segment.label.startswith(label[:-1]) if label.endswith("*") else segment.label == label
+        for label in labels
+    )
+
+
+def dice(first: Mask | None, second: Mask) -> float:
+    """Overlap; 0 where nothing was found of something."""
+    if first is None:
+        return 0.0
+    total = int(first.sum()) + int(second.sum())
+    return 2.0 * float((first & second).sum()) / total if total else 1.0
+
+
+def bodies_of(findings: Findings, look: Look) -> dict[str, NDArray[np.float64]]:
+    """Centroid, LPS mm, of each named vertebral body."""
+    assert look.volume is not None
+    found = {}
+    for item in findings.segments:
+        level = item.label.removeprefix("Vertebra ")
+        if level != item.label and level[:1] in "TL" and level[1:].isdecimal():
+            middle = np.argwhere(np.asarray(item.mask)).mean(axis=0)
+            found[level] = (look.volume.affine @ np.array([*middle, 1.0]))[:3]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Where things are, and the loaded product."""
+
+    product: Product
+    out: Path
+
+    def simulated(self, count: int) -> Iterator[Row]:
+        """Trunks of different reach, slice distance and contrast phase."""
+        tally = Tally()
+        for number in range(count):
+            options = TrunkOptions(
+                matrix=320,
+                slice_mm=SLICES_MM[number % len(SLICES_MM)],
+                reach_mm=REACHES_MM[number // 2 % len(REACHES_MM)],
+            )
+            phantom = simulate_trunk(FIRST_TEST_SEED + number, options)
+            look = self._look(_array(phantom))
+            _say(f"phantom {phantom.seed}: {look.seconds:.1f} s, {_levels_told(look)}")
+            if number < 4:
+                save_pictures(look.findings, self.out, f"phantom-{phantom.seed}")
+            _add(tally, phantom, look)
+        yield from _rows(tally)
+
+    def _look(self, array: CtArray) -> Look:
+        with tempfile.TemporaryDirectory(prefix="vigie-evaluate-") as folder:
+            return self.product.look(file_series(array, Path(folder)))
+
+    def silver(self, folder: Path) -> Iterator[Row]:
+        """A whole 3 mm scan with labels that another model made."""
+        voxels, affine = read_nifti(folder / "example_ct.nii.gz")
+        look = self._look(CtArray(name="totalseg", voxels=voxels, affine=affine))
+        save_pictures(look.findings, self.out, "totalseg")
+        labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
+        _say(f"{SILVER}: {look.seconds:.1f} s, {_levels_told(look)}")
+        if look.volume is None or not look.findings.segments:
+            yield _row("product says", SILVER, look.findings.reason)
+            return
+        on_volume = _on_volume(labels, label_affine, look)
+        for name, (own, _, theirs) in STRUCTURES.items():
+            silver = np.isin(on_volume, theirs)
+            if silver.sum() < _LEAST:
+                continue
+            mask = union(look.findings, own)
+            ml = 0.0 if mask is None else float(mask.sum()) * look.volume.voxel_ml
+            told = f"{ml:.0f} ml against {float(silver.sum()) * look.volume.voxel_ml:.0f} ml"
+            yield _row(f"{name}: Dice; volume", SILVER, f"{dice(mask, silver):.3f}; {told}")
+        yield _row("levels", SILVER, _levels_told(look))
+        named = bodies_of(look.findings, look)
+        for level, value in _SILVER_LEVELS.items():
+            silver = on_volume == value
+            if level in named and silver.sum() >= _LEAST:
+                away = named[level][2] - _body_middle(silver, look)
+                yield _row(f"{level}: middle of the body, z", SILVER, f"{away:+.1f} mm")
+        yield _row("seconds, files to findings", SILVER, f"{look.seconds:.1f}")
+
+    def by_eye(self, folder: Path, name: str) -> Iterator[Row]:
+        """A real series without any truth: for looking at."""
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        look = self.product.look(paths)
+        _say(f"{name}: {look.seconds:.1f} s, {_levels_told(look)}")
+        save_pictures(look.findings, self.out, name.replace("/", "-"))
+        volumes = [
+            f"{item.tracking_identifier} {item.measurements[0].value:.0f} ml"
+            for item in look.findings.findings
+            if item.tracking_identifier
+            in ("Liver", "Spleen", "Kidney right", "Kidney left", "Lung right", "Lung left")
+        ]
+        said = "; ".join(volumes) or look.findings.reason or look.findings.status.value
+        yield _row("product says", name, f"{said}; {_levels_told(look)}")
+        yield _row("seconds", name, f"{look.seconds:.1f}")
+
+
+def _row(metric: str, data: str, value: str) -> Row:
+    return Row(metric=metric, data=data, value=value, interval="", n=1)
+
+
+def _array(phantom: Phantom) -> CtArray:
+    person = phantom.person
+    return CtArray(
+        name=f"phantom {phantom.seed}",
+        voxels=np.asarray(phantom.volume.voxels, np.int16),
+        affine=phantom.volume.affine,
+        padding=phantom.volume.padding,
+        patient=Patient(
+            sex=person.sex,
+            age_years=float(person.age),
+            size_m=person.height_cm / 100,
+            weight_kg=person.weight_kg,
+        ),
+    )
+
+
+def _on_volume(labels: NDArray[np.int16], affine: NDArray[np.float64], look: Look) -> Labels:
+    """Silver labels on the voxels of the loaded volume, nearest neighbour."""
+    assert look.volume is not None
+    shape = look.volume.voxels.shape
+    turn = np.linalg.inv(affine) @ look.volume.affine
+    out = np.zeros(shape, np.uint8)
+    row, column = np.mgrid[: shape[1], : shape[2]]
+    for index in range(shape[0]):
+        points = np.stack(
+            [np.full(row.size, index), row.ravel(), column.ravel(), np.ones(row.size)]
+        )
+        at = np.rint((turn @ points)[:3]).astype(int)
+        fits = np.all((at >= 0) & (at < np.array(labels.shape)[:, None]), axis=0)
+        plane = np.zeros(row.size, np.uint8)
+        plane[fits] = labels[tuple(at[:, fits])]
+        out[index] = plane.reshape(shape[1:])
+    return out
+
+
+def _body_middle(vertebra: Mask, look: Look) -> float:
+    """z of the middle of a vertebra's body: its arch and processes, behind, are left out."""
+    assert look.volume is not None
+    affine = look.volume.affine
+    points = np.argwhere(vertebra) @ affine[:3, :3].T + affine[:3, 3]
+    front, back = np.percentile(points[:, 1], [2, 98])
+    body = points[points[:, 1] < front + 0.4 * (back - front)]
+    return float((body[:, 2].min() + body[:, 2].max()) / 2)
+
+
+def _levels_told(look: Look) -> str:
+    found = [
+        f"{item.name.meaning.lower()} {item.value}"
+        for item in look.findings.exam_evaluations
+        if isinstance(item.value, str)
+    ]
+    names = [
+        item.label.removeprefix("Vertebra ")
+        for item in look.findings.segments
+        if item.label.startswith("Vertebra ")
+    ]
+    return "; ".join([*found, f"vertebrae {', '.join(names) or 'none'}"])
+
+
+def _add(tally: Tally, phantom: Phantom, look: Look) -> None:
+    tally.seconds.append(look.seconds)
+    for name, (own, tissues, _) in STRUCTURES.items():
+        truth = np.isin(phantom.labels, tissues) if tissues else np.zeros(1, np.bool_)
+        if truth.sum() < _LEAST:
+            continue
+        mask = union(look.findings, own)
+        tally.dice.setdefault(name, []).append(dice(mask, truth))
+    named = bodies_of(look.findings, look)
+    true = {tissue.name: np.array(at) for tissue, at in phantom.truth.centroids_mm.items()}
+    tally.stated.append(bool(named))
+    for level, at in named.items():
+        nearest = min(true, key=lambda one: abs(float(true[one][2] - at[2])), default="")
+        if nearest:
+            tally.levels.append(nearest == level)
+        if level in true:
+            tally.centres_mm.append(float(np.linalg.norm(true[level] - at)))
+
+
+def _rows(tally: Tally) -> Iterator[Row]:
+    for name, values in tally.dice.items():
+        yield mean_row(f"{name}: Dice", SIMULATED, values)
+    stated, right = sum(tally.stated), sum(tally.levels)
+    yield share_row("scans whose levels are stated", SIMULATED, stated, len(tally.stated))
+    if tally.levels:
+        yield share_row("stated levels that are right", SIMULATED, right, len(tally.levels))
+        yield mean_row("centroid of a named body, error mm", SIMULATED, tally.centres_mm, "{:.1f}")
+    yield mean_row("seconds a study, files to findings", SIMULATED, tally.seconds, "{:.1f}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m node.evaluation.anatomy")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
+    parser.add_argument("--phantoms", type=int, default=12)
+    parser.add_argument("--write-card", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def evaluate(options: argparse.Namespace) -> list[Row]:
+    """Measure everything that is at hand."""
+    run = Evaluation(open_product(PACKAGE), options.out / "anatomy")
+    rows: list[Row] = []
+    data = options.shared / "data"
+    if (data / "abdomen_ct_totalseg").is_dir():
+        rows += run.silver(data / "abdomen_ct_totalseg")
+        rows += run.by_eye(data / "abdomen_ct_crlm_1004", "abdomen_ct_crlm_1004")
+        rows += run.by_eye(data / "chest_ct_lidc" / "lower", "chest_ct_lidc/lower")
+        rows += run.by_eye(data / "chest_ct_lidc" / "upper", "chest_ct_lidc/upper")
+    else:
+        _say(f"no real images: {data} is not there")
+    if options.phantoms:
+        rows += run.simulated(options.phantoms)
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate, print the table, and write it into the card when asked."""
+    options = _options(arguments)
+    rows = evaluate(options)
+    text = markdown(rows)
+    _say(text)
+    if options.write_card:
+        write_into_card(PACKAGE / "CARD.md", text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

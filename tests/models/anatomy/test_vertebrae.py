@@ -1,0 +1,85 @@
+"""Vertebrae are parted by discs and named by anchors; without an anchor nobody is named."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.anatomy.structures import Structure as S
+from models.anatomy.vertebrae import find_spine
+from tests.models.anatomy.scene import BODY, DISC, spine
+
+LUMBAR = [S.L5, S.L4, S.L3, S.L2, S.L1, S.T12, S.T11]
+
+
+def names(levels: list[S], **options: object) -> tuple[list[str], bool]:
+    found = find_spine(*spine(levels, **options))  # type: ignore[arg-type]
+    return [found.level(k) for k in range(len(found.bodies))], found.is_certain
+
+
+def test_bodies_on_the_sacrum_are_counted_from_it() -> None:
+    assert names(LUMBAR) == (["L5", "L4", "L3", "L2", "L1", "T12", "T11"], True)
+
+
+def test_each_body_is_one_piece_between_two_discs() -> None:
+    found = find_spine(*spine(LUMBAR))
+    for index, body in enumerate(found.bodies):
+        first = 30 + index * (BODY + DISC)
+        assert abs(body.slices[0] - first) <= 1
+        assert abs(body.slices[1] - (first + BODY - 1)) <= 1
+
+
+def test_a_single_wrong_guess_of_the_network_changes_no_name() -> None:
+    wrong = [S.L5, S.L4, S.L4, S.L2, S.L1, S.T12, S.T11]
+    assert names(wrong)[0] == ["L5", "L4", "L3", "L2", "L1", "T12", "T11"]
+
+
+def test_lowest_ribs_anchor_where_there_is_no_sacrum() -> None:
+    told, certain = names(LUMBAR[2:], sacrum=False, ribs_at=(3, 4))
+    assert told == ["L3", "L2", "L1", "T12", "T11"]
+    assert certain
+
+
+def test_without_sacrum_and_ribs_nothing_is_certain() -> None:
+    found = find_spine(*spine(LUMBAR[:4], sacrum=False))
+    assert not found.is_certain
+    assert found.anchors == ()
+
+
+def test_a_count_that_contradicts_the_sacrum_is_a_doubt() -> None:
+    found = find_spine(*spine(LUMBAR[1:]))
+    assert not found.is_certain
+    assert any("L5" in doubt for doubt in found.doubts)
+
+
+def test_ribs_at_another_vertebra_than_t12_are_a_doubt() -> None:
+    found = find_spine(*spine(LUMBAR[2:], sacrum=False, ribs_at=(2, 3, 4)))
+    assert not found.is_certain
+    assert any("lowest ribs" in doubt for doubt in found.doubts)
+
+
+def test_a_low_piece_of_sacrum_is_no_vertebra() -> None:
+    grid, sight = spine(LUMBAR, first=40)
+    sight.labels[22:26, 32:48, 38:58] = S.L5
+    sight.labels[26:36, 32:48, 38:58] = S.DISC
+    sight.labels[4:22, 32:48, 38:58] = S.SACRUM
+    found = find_spine(grid, sight)
+    assert found.level(0) == "L5"
+    assert found.bodies[0].slices[0] >= 38
+
+
+def test_lung_beside_what_looks_like_l5_is_a_doubt() -> None:
+    grid, sight = spine(LUMBAR[:4])
+    sight.labels[:, :, :20] = S.LUNG
+    found = find_spine(grid, sight)
+    assert not found.is_certain
+    assert any("lung" in doubt for doubt in found.doubts)
+
+
+def test_two_vertebrae_are_too_few_to_be_named() -> None:
+    assert not find_spine(*spine(LUMBAR[:2])).is_certain
+
+
+def test_nothing_is_found_of_nothing() -> None:
+    grid, sight = spine([], sacrum=False)
+    assert find_spine(grid, sight).bodies == ()
+    assert np.all(sight.labels == S.BODY)
