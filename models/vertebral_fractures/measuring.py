@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.grid import Floats, Grid
+from models.grid import Grid
 from models.vertebral_fractures.frames import (
     COLUMN_BACK,
     ROW_UP,
@@ -36,6 +36,10 @@ MOST_TILT, MOST_TURN = np.radians(35.0), np.radians(40.0)
 METAL_HU, METAL_SHARE = 1100.0, 0.01
 #: Both ways to find an endplate may differ by so much, mm.
 MOST_DISAGREEMENT_MM = 2.2
+#: Two bodies whose middles are nearer than this are one, mm.
+SAME_MM = 10.0
+#: Neighbours further apart than this, of the usual distance, have room for another between them.
+ROOM = 1.5
 #: Standard deviation of a height where everything is clear, mm, and of one slice distance.
 _BEST_MM, _PER_SLICE = 0.5, 0.12
 
@@ -75,6 +79,8 @@ class Unmeasured:
 
 
 Looked = Body | Unmeasured
+#: A frame, the strip in it and the outline on the strip.
+Seen = tuple[Own, Strip, Outline]
 
 
 def measure_bodies(grid: Grid, anatomy: Anatomy, network: Network) -> list[Looked]:
@@ -87,12 +93,39 @@ def measure_bodies(grid: Grid, anatomy: Anatomy, network: Network) -> list[Looke
         if reason:
             found[index] = Unmeasured(number=index, vertebra=one, reason=reason)
     rest = {index: own for index, own in enumerate(owns) if index not in found}
-    for index, result in _looked(grid, rest, network).items():
+    for index, result in _once(_looked(grid, rest, network), vertebrae).items():
         if isinstance(result, str):
             found[index] = Unmeasured(number=index, vertebra=vertebrae[index], reason=result)
         else:
             found[index] = _measured(grid, index, vertebrae[index], result)
     return [found[index] for index in range(len(vertebrae))]
+
+
+def _once(seen: dict[int, Seen | str], vertebrae: Sequence[Vertebra]) -> dict[int, Seen | str]:
+    """Each body once: of two that were found at one place, the one that the anatomy has nearer."""
+    found = dict(seen)
+    for index in sorted(seen):
+        first, second = found[index], found.get(index + 1, "")
+        if isinstance(first, str) or isinstance(second, str):
+            continue
+        if np.linalg.norm(first[0].centre - second[0].centre) >= SAME_MM:
+            continue
+        away = [
+            float(np.linalg.norm(one[0].centre - np.array(vertebrae[k].centre_mm)))
+            for k, one in ((index, first), (index + 1, second))
+        ]
+        found[index if away[0] > away[1] else index + 1] = "it is not told apart from its neighbour"
+    return found
+
+
+def rooms_of(anatomy: Anatomy) -> list[int]:
+    """Indices of vertebrae that another one, which nobody saw, has room above."""
+    centres = np.array([one.centre_mm for one in anatomy.vertebrae]).reshape(-1, 3)
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    if len(steps) < 3:
+        return []
+    usual = float(np.median(steps))
+    return [int(k) for k in np.flatnonzero(steps > ROOM * usual)]
 
 
 def _why_not(grid: Grid, vertebra: Vertebra, own: Own) -> str:
@@ -118,9 +151,6 @@ def metal_share(grid: Grid, own: Own) -> float:
     left, back, high = np.meshgrid(line, line, up, indexing="ij")
     hu, _ = values_at(grid, own.at(left, back, high))
     return float((hu > METAL_HU).mean())
-
-
-Seen = tuple[Own, Strip, Outline]
 
 
 def _looked(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, Seen | str]:
@@ -256,11 +286,6 @@ def _unclear(strip: Strip, outline: Outline) -> str:
             f"{outline.disagreement_mm:.1f} mm"
         )
     return ""
-
-
-def share_in_middle(shares: Floats) -> float:
-    """How sure the middle of a strip is a body, 0..1."""
-    return float(shares[1, 28:36, 28:36].mean())
 
 
 def names_of(vertebrae: Sequence[Vertebra]) -> list[str]:

@@ -13,7 +13,7 @@ from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.density import Contrast, Density, chosen, is_uneven
 from models.vertebral_fractures.frames import Own
 from models.vertebral_fractures.genant import LIMITS, Deformity, Grading
-from models.vertebral_fractures.measuring import Body, Unmeasured, names_of
+from models.vertebral_fractures.measuring import Body, Unmeasured, names_of, rooms_of
 from models.vertebral_fractures.pictures import body_pictures, oval_picture, spine_picture
 from models.vertebral_fractures.plausibility import THICK_MM
 from node.domain.analysis import AnalysisRequest
@@ -275,10 +275,15 @@ class _Report:
 
     def _missing(self) -> list[str]:
         """Whole bodies in view that were not measured, each with its reason."""
-        return [
+        missing = [
             f"{self.all_names[one.number]}: {one.reason}"
             for one in self.measured.unmeasured
             if CUT not in one.reason
+        ]
+        return missing + [
+            f"between {self.all_names[k]} and {self.all_names[k + 1]} there is room for another "
+            "vertebra, so the levels above may be wrong"
+            for k in rooms_of(self.measured.anatomy)
         ]
 
     def _status(self) -> tuple[Status, str]:

@@ -11,7 +11,7 @@ from node.domain.finding import CodedConcept, Column
 
 #: From community code lists, not in PS3.16.
 FRACTURE = CodedConcept("207957008", "SCT", "Compression fracture of vertebra")
-DEFORMITY = CodedConcept("VERTEBRAL-DEFORMITY", "99VIGIE", "Possible fracture of vertebra")
+DEFORMITY = CodedConcept("VERT-DEFORMITY", "99VIGIE", "Possible fracture of vertebra")
 MEASURED = CodedConcept("VERTEBRAL-BODY", "99VIGIE", "Vertebral body without loss of height")
 BODY = CodedConcept("51282000", "SCT", "Vertebra")
 ABNORMAL = CodedConcept("49755003", "SCT", "Morphologically Abnormal Structure")
