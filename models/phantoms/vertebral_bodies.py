@@ -68,7 +68,10 @@ def own_frame(canvas: Canvas, frame: Frame, body: Body) -> Own:
 
 
 def detailed(
-    frame: Frame, options: SpineOptions, halves: tuple[tuple[float, ...], tuple[float, ...]], seed: int
+    frame: Frame,
+    options: SpineOptions,
+    halves: tuple[tuple[float, ...], tuple[float, ...]],
+    seed: int,
 ) -> tuple[Frame, tuple[Shape, ...]]:
     """The form of each body, and the frame with its bodies settled where some are crushed.
 

@@ -92,7 +92,7 @@ COLUMN_BACK = PIXEL_MM * np.arange(EDGE_MM) - (EDGE_MM - PIXEL_MM) / 2
 
 
 def frames_of(anatomy: Anatomy, vertebrae: Sequence[Vertebra]) -> list[Own]:
-    """A first frame for each body, from the shared anatomy alone: right to about 4 mm and 10 deg."""
+    """A first frame for each body, from the shared anatomy: right to about 4 mm and 10 degrees."""
     canal = np.argwhere(anatomy.mask("spinal_canal"))
     points = canal @ anatomy.affine[:3, :3].T + anatomy.affine[:3, 3]
     ways = [_to_canal(points, one) for one in vertebrae]

@@ -191,9 +191,7 @@ def _adjusted(own: Own, seen: Seen | str) -> Own | None:
     return own.moved(back, up, lean)
 
 
-def _upright(
-    grid: Grid, seen: dict[int, Seen | str], network: Network
-) -> dict[int, Own | None]:
+def _upright(grid: Grid, seen: dict[int, Seen | str], network: Network) -> dict[int, Own | None]:
     """Frames that are tilted to a side as their endplates are; None where they are."""
     clear = {k: one for k, one in seen.items() if not isinstance(one, str)}
     strips = [
@@ -271,11 +269,15 @@ def _unclear(strip: Strip, outline: Outline) -> str:
     hu = strip.pixels
     if seen[outline.mask].min() < 0.99 or (hu[outline.mask] < -900).any():
         return "it is cut by the edge of the images"
-    rows, columns = np.flatnonzero(outline.mask.any(axis=1)), np.flatnonzero(
-        outline.mask.any(axis=0)
+    rows, columns = (
+        np.flatnonzero(outline.mask.any(axis=1)),
+        np.flatnonzero(outline.mask.any(axis=0)),
     )
-    if rows[0] == 0 or rows[-1] == len(ROW_UP) - 1 or columns[0] == 0 or (
-        columns[-1] == len(COLUMN_BACK) - 1
+    if (
+        rows[0] == 0
+        or rows[-1] == len(ROW_UP) - 1
+        or columns[0] == 0
+        or (columns[-1] == len(COLUMN_BACK) - 1)
     ):
         return "it is not told apart from what lies beside it"
     if (hu[outline.mask] > METAL_HU).mean() > METAL_SHARE:

@@ -114,8 +114,9 @@ def outline_of(strip: Strip, shares: Floats) -> Outline | str:
         return f"what is seen is {tall:.0f} mm high, which no vertebral body is"
     whole = np.flatnonzero(heights >= _SPUR * tall)
     whole = whole[(whole >= columns[0]) & (whole <= columns[-1])]
-    front, back = _crossing(heights, _SPUR * tall, whole[0], -1), _crossing(
-        heights, _SPUR * tall, whole[-1], 1
+    front, back = (
+        _crossing(heights, _SPUR * tall, whole[0], -1),
+        _crossing(heights, _SPUR * tall, whole[-1], 1),
     )
     if not LEAST_DEPTH_MM <= back - front <= MOST_DEPTH_MM:
         return f"what is seen is {back - front:.0f} mm deep, which no vertebral body is"

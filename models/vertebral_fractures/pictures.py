@@ -150,9 +150,9 @@ def oval_picture(grid: Grid, density: Density, plane: Plane, index: int, title: 
     part = _around(grid, density.centre)
     rows = np.arange(part[0].start, part[0].stop)
     columns = np.arange(part[1].start, part[1].stop)
-    places = np.stack(
-        np.meshgrid(np.array([float(index)]), rows, columns, indexing="ij"), axis=-1
-    )[0].reshape(-1, 3)
+    places = np.stack(np.meshgrid(np.array([float(index)]), rows, columns, indexing="ij"), axis=-1)[
+        0
+    ].reshape(-1, 3)
     points = places @ grid.affine[:3, :3].T + grid.affine[:3, 3] - density.centre.centre
     left, back = points @ density.centre.left, points @ density.centre.back
     inside = (left / density.half_left_mm) ** 2 + (back / density.half_back_mm) ** 2 <= 1

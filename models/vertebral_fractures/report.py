@@ -16,6 +16,7 @@ from models.vertebral_fractures.genant import LIMITS, Deformity, Grading
 from models.vertebral_fractures.measuring import Body, Unmeasured, names_of, rooms_of
 from models.vertebral_fractures.pictures import body_pictures, oval_picture, spine_picture
 from models.vertebral_fractures.plausibility import THICK_MM
+from models.vertebral_fractures.verdicts import verdict_of
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy
 from node.domain.finding import (
@@ -54,46 +55,6 @@ class Measured:
     contrast: Contrast
     labels: NDArray[np.uint8]
     seconds: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What is said of one body: a fracture, a possible one, or neither."""
-
-    finding: CodedConcept
-    colour: tuple[int, int, int]
-    words: str
-    doubt: str
-
-
-def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
-    """From grade 2 on, sure enough and by form and size alike: a fracture. Less: a possible one.
-
-    Args:
-        present, possible: certainty of grade 2 or more, per cent.
-    """
-    percent = 100 * grading.certainty
-    shape = say.SHAPES[grading.deformity]
-    words = f"grade {grading.grade} ({say.GRADE_WORDS[grading.grade]})"
-    words = f"{words}, {shape}" if shape else words
-    if grading.grade >= 2 and grading.agrees and percent >= present:
-        return Verdict(
-            finding=say.FRACTURE, colour=say.FRACTURE_COLOUR, words=words, doubt=""
-        )
-    if grading.grade == 0 and percent < possible:
-        return Verdict(
-            finding=say.MEASURED, colour=say.SOUND_COLOUR, words="grade 0 (none)", doubt=""
-        )
-    doubt = "a mild loss of height, within what can be usual"
-    if not grading.agrees:
-        doubt = "form and size of the body do not agree on the loss"
-    elif grading.grade >= 2:
-        doubt = f"grade 2 or more is only {percent:.0f} % certain"
-    if grading.grade == 0:
-        words = "possible, below grade 1"
-    else:
-        words = f"possible {words}"
-    return Verdict(finding=say.DEFORMITY, colour=say.POSSIBLE_COLOUR, words=words, doubt=doubt)
 
 
 def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
@@ -219,9 +180,7 @@ class _Report:
     def _measurements(self, index: int) -> tuple[Measurement, ...]:
         body, grading = self.measured.bodies[index], self.measured.gradings[index]
         heights = [
-            Measurement(
-                name=say.HEIGHT, value=value, unit=say.MM, label=label, topography=place
-            )
+            Measurement(name=say.HEIGHT, value=value, unit=say.MM, label=label, topography=place)
             for value, (place, label) in zip(body.heights_mm, say.PLACES, strict=True)
         ]
         loss = Measurement(
@@ -307,9 +266,7 @@ class _Report:
             doubts = "; ".join(anatomy.doubts) or "no anchor is in view"
             told = f"nothing, so levels are uncertain and bodies are counted from below: {doubts}"
             found.append(Evaluation(say.LEVEL_ANCHOR, told))
-        rest = [
-            f"{self.all_names[one.number]}: {one.reason}" for one in self.measured.unmeasured
-        ]
+        rest = [f"{self.all_names[one.number]}: {one.reason}" for one in self.measured.unmeasured]
         if rest:
             found.append(Evaluation(say.NOT_MEASURED, "; ".join(rest)))
         found.append(Evaluation(say.BONE, self._bone_words()))
@@ -374,7 +331,8 @@ class _Report:
             return name
         doubt = "?" if verdict.finding is say.DEFORMITY else ""
         shape = say.SHAPES[grading.deformity]
-        return f"{name}: {grading.grade}{doubt} {shape} -{100 * grading.loss:.0f} %".replace("  ", " ")
+        said = f"{grading.grade}{doubt} {shape}".strip()
+        return f"{name}: {said} -{100 * grading.loss:.0f} %"
 
     def _close(self, index: int, body: Body) -> tuple[KeyImage, ...]:
         grid = self.measured.grid

@@ -32,7 +32,11 @@ HEIGHT = CodedConcept("121207", "DCM", "Height")
 ANTERIOR = CodedConcept("255549009", "SCT", "Anterior")
 CENTRAL = CodedConcept("26216008", "SCT", "Central")
 POSTERIOR = CodedConcept("255551008", "SCT", "Posterior")
-PLACES = ((ANTERIOR, "Anterior height"), (CENTRAL, "Middle height"), (POSTERIOR, "Posterior height"))
+PLACES = (
+    (ANTERIOR, "Anterior height"),
+    (CENTRAL, "Middle height"),
+    (POSTERIOR, "Posterior height"),
+)
 LOSS = CodedConcept("HEIGHT-LOSS", "99VIGIE", "Largest loss of height")
 CERTAINTY = CodedConcept("111012", "DCM", "Certainty of Finding")
 ATTENUATION = CodedConcept("112181", "DCM", "Mean Attenuation Coefficient")
@@ -77,6 +81,6 @@ LIMITS = (
     "from birth). New or old is not told.",
     "The network learned from drawn vertebrae; look at the height points before using a number.",
     "Attenuation is no bone density: it depends on scanner, tube voltage and contrast medium. "
-    "For L1 at 120 kV without contrast medium, Pickhardt et al. (Ann Intern Med 2013;158:588) found "
-    "160 HU or less 90 % sensitive and 110 HU or less more than 90 % specific for osteoporosis.",
+    "For L1 at 120 kV without contrast medium, Pickhardt et al. (Ann Intern Med 2013;158:588) "
+    "found 160 HU or less 90 % sensitive and 110 HU or less more than 90 % specific for osteoporosis.",
 )

@@ -89,7 +89,6 @@ class Product:
             seconds=time.perf_counter() - started,
         )
 
-
     def _with_anatomy(self, request: AnalysisRequest) -> AnalysisRequest:
         """The request with the anatomy of its series to call for, where the package may."""
         seer = self.anatomy

@@ -140,7 +140,10 @@ class Evaluation:
             measured, true = ([float(v) for v in column] for column in zip(*both, strict=True))
             self.out.mkdir(parents=True, exist_ok=True)
             draw_bland_altman(
-                self.out / "heights.png", "Heights of simulated vertebral bodies, mm", true, measured
+                self.out / "heights.png",
+                "Heights of simulated vertebral bodies, mm",
+                true,
+                measured,
             )
 
     def silver(self, folder: Path) -> Iterator[Row]:
@@ -155,9 +158,7 @@ class Evaluation:
         for level in ("L1", "L2", "L3", "L4", "L5"):
             finding = named(look.findings, level)
             if finding is None:
-                yield Row(
-                    metric=f"{level}", data=SILVER, value="not measured", interval="", n=0
-                )
+                yield Row(metric=f"{level}", data=SILVER, value="not measured", interval="", n=0)
                 continue
             theirs = [float(report[f"vertebrae_{level}_height_{place}_mm"]) for place in PLACES]
             ours = heights_of(finding)
@@ -179,7 +180,9 @@ class Evaluation:
             sum(abs(e) <= HEIGHT_MM for e in errors), len(errors),
         )  # fmt: skip
         yield mean_row("height, mean difference mm", SILVER, errors, "{:+.2f}")
-        yield mean_row("height, mean absolute difference mm", SILVER, [abs(e) for e in errors], "{:.2f}")
+        yield mean_row(
+            "height, mean absolute difference mm", SILVER, [abs(e) for e in errors], "{:.2f}"
+        )
         for name, values in (("median", trabecular), ("mean", whole)):
             yield share_row(
                 f"attenuation within {HU_LIMIT:g} HU of their {name}", SILVER,
@@ -272,8 +275,7 @@ def add(tally: Tally, phantom: Phantom, look: Look) -> None:
     false = [
         f
         for f in findings.findings
-        if f.finding == say.FRACTURE
-        and not any(p.finding is f and p.truth.grade >= 1 for p in own)
+        if f.finding == say.FRACTURE and not any(p.finding is f and p.truth.grade >= 1 for p in own)
     ]
     tally.false_marks.append(float(len(false)))
     tally.false_alerts += bool(false)
@@ -286,7 +288,9 @@ def rows_of(tally: Tally) -> Iterator[Row]:
     for least in (2, 3):
         asked = [p for p in tally.pairs if p.truth.grade >= least]
         hits = sum(p.finding is not None and p.finding.finding == say.FRACTURE for p in asked)
-        yield share_row(f"fractures of grade {least} or more that call", SIMULATED, hits, len(asked))
+        yield share_row(
+            f"fractures of grade {least} or more that call", SIMULATED, hits, len(asked)
+        )
     asked = [p for p in tally.pairs if p.truth.grade >= 2]
     marked = sum(
         p.finding is not None and p.finding.finding in (say.FRACTURE, say.DEFORMITY) for p in asked
@@ -316,9 +320,7 @@ def rows_of(tally: Tally) -> Iterator[Row]:
 
 def _height_rows(seen: Sequence[Pair]) -> Iterator[Row]:
     groups = [("", seen)]
-    groups += [
-        (f", slices {mm:g} mm", [p for p in seen if p.slice_mm == mm]) for mm in SLICES_MM
-    ]
+    groups += [(f", slices {mm:g} mm", [p for p in seen if p.slice_mm == mm]) for mm in SLICES_MM]
     for name, own in groups:
         errors = [
             a - b

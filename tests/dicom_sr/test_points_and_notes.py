@@ -56,7 +56,7 @@ def test_points_share_the_tracking_uid_of_the_outline_and_heights_name_their_pla
         str(child.UID)
         for group in groups(report)
         for child in group.ContentSequence
-        if child.get("ValueType") == "UIDREF" and child.UID == finding.tracking_uid
+        if child.get("ValueType") == "UIDREF" and finding.tracking_uid == child.UID
     }
     assert uids == {finding.tracking_uid}
     (number,) = [item for item in walk(report) if named(item, HEIGHT)]

@@ -215,8 +215,10 @@ def _paint(
     outer = _share(ends) * _share(walls)
     thick = bone.endplate_mm * float(rng.uniform(0.7, 1.3))
     inner = _share(ends - thick) * _share(walls - 0.7 * bone.endplate_mm)
-    inside = bone.trabecular + float(rng.normal(0, 15)) + _noise(rng, y.shape, 1.5) * float(
-        rng.uniform(3, 30)
+    inside = (
+        bone.trabecular
+        + float(rng.normal(0, 15))
+        + _noise(rng, y.shape, 1.5) * float(rng.uniform(3, 30))
     )
     kind = rng.random()
     if kind < 0.25:
@@ -239,7 +241,9 @@ def _share(distance: Field) -> Field:
 
 def _scanned(rng: np.random.Generator, hu: Field) -> Field:
     """Slices, kernel and noise; then pixels of 1 mm."""
-    slice_mm = float(rng.choice((rng.uniform(0.6, 1.5), rng.uniform(1.0, 3.2), rng.uniform(3, 5.2))))
+    slice_mm = float(
+        rng.choice((rng.uniform(0.6, 1.5), rng.uniform(1.0, 3.2), rng.uniform(3, 5.2)))
+    )
     slope = float(np.clip(rng.normal(0, 0.25), -0.7, 0.7))
     along, kernel = 0.5 * slice_mm, float(rng.uniform(0.35, 0.95))
     sigma_up = FINE * np.hypot(along * np.cos(slope), kernel)

@@ -141,7 +141,9 @@ class Toy:
             )
             image = image * (1 - outer) + 650.0 * (outer - inner) + self.marrow_hu * inner
             if level in self.metal:
-                image[(np.abs(own[0] - 6) < 4) & (np.abs(own[1]) < 14) & (np.abs(own[2]) < 4)] = 2900
+                image[(np.abs(own[0] - 6) < 4) & (np.abs(own[1]) < 14) & (np.abs(own[2]) < 4)] = (
+                    2900
+                )
         rng = np.random.default_rng(5)
         soft = ndimage.gaussian_filter(image, (0.3, 0.5, 0.5))
         noise = ndimage.gaussian_filter(rng.standard_normal(image.shape, np.float32), (0, 0.6, 0.6))
@@ -177,20 +179,26 @@ class Toy:
         )
 
     def anatomy(self) -> Anatomy:
-        """What the shared network would say: bodies 2 mm too low and to the left, on 2 mm voxels."""
+        """What the shared network would say: bodies 2 mm too low, on 2 mm voxels."""
         step = 2.0
-        x, y, z = self.axes
+        z = self.axes[2]
         top = float(z.max())
         line = np.arange(0.0, WIDE_MM, step, np.float32)
-        grid = (line[None, None, :], line[None, :, None], np.arange(0, top, step, np.float32)[:, None, None])
+        grid = (
+            line[None, None, :],
+            line[None, :, None],
+            np.arange(0, top, step, np.float32)[:, None, None],
+        )
         labels = np.zeros([grid[2].size, line.size, line.size], np.uint8)
         vertebrae = []
-        for index, (level, shape) in enumerate(self.shapes.items()):
+        for level, shape in self.shapes.items():
             own = self._own(level, grid)
             canal = (own[0] / 9) ** 2 + ((own[1] - shape.half_depth - 6) / 7) ** 2 < 1
             labels[canal & (np.abs(own[2]) < 18)] = CANAL
         front = grid[1] - MIDDLE_MM[0] - self.lean * (grid[2] - 100.0)
-        labels[np.broadcast_to((front + 34) ** 2 + (grid[0] - 60) ** 2 < 11**2, labels.shape)] = AORTA
+        labels[np.broadcast_to((front + 34) ** 2 + (grid[0] - 60) ** 2 < 11**2, labels.shape)] = (
+            AORTA
+        )
         for index, (level, shape) in enumerate(self.shapes.items()):
             own = self._own(level, grid)
             ends = shape.endplates(own[0], own[1])
