@@ -348,8 +348,8 @@ class _Report:
         if spacing > THICK_MM + 0.05:
             found.insert(
                 0,
-                f"Slices lie {spacing:.1f} mm apart: heights are less exact than on slices of 3 mm, "
-                "and mild losses of height are missed.",
+                f"Slices lie {spacing:.1f} mm apart: heights are less exact than on slices of "
+                "3 mm, and mild losses of height are missed.",
             )
         if not self.measured.anatomy.anchors:
             found.insert(

@@ -82,5 +82,6 @@ LIMITS = (
     "The network learned from drawn vertebrae; look at the height points before using a number.",
     "Attenuation is no bone density: it depends on scanner, tube voltage and contrast medium. "
     "For L1 at 120 kV without contrast medium, Pickhardt et al. (Ann Intern Med 2013;158:588) "
-    "found 160 HU or less 90 % sensitive and 110 HU or less more than 90 % specific for osteoporosis.",
+    "found 160 HU or less 90 % sensitive, and 110 HU or less more than 90 % specific, for "
+    "osteoporosis.",
 )

@@ -10,7 +10,7 @@ import pytest
 from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.genant import USUAL, Deformity, Grading, grade_bodies
 from models.vertebral_fractures.measuring import Body
-from models.vertebral_fractures.report import verdict_of
+from models.vertebral_fractures.verdicts import verdict_of
 
 LEVELS = ("L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8")
 
