@@ -15,6 +15,7 @@ from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
 from models.lung_nodules.train.samples import NEITHER, NODULE
 from models.recipe.averaging import Average
 from models.recipe.fitting import fit
+from models.recipe.precision import fast
 
 BATCH = 6
 RATE = 2e-3
@@ -58,7 +59,7 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
         if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
         image, target, size = pool.draw(rng.integers(0, len(pool), BATCH), rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast():
             logits = network(toned(image, rng))
         heat, error = loss_of(logits.float(), target, size)
         return heat + SIZE_WEIGHT * error

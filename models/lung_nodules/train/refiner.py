@@ -14,6 +14,7 @@ from models.lung_nodules.train.networks import Refiner
 from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
 from models.recipe.averaging import Average
 from models.recipe.fitting import fit
+from models.recipe.precision import fast
 
 BATCH = 12
 RATE = 2e-3
@@ -65,7 +66,7 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
         if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
         image, share, label = pool.draw(_rows(pool.arrays["label"], rng), rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast():
             mask, score = network(toned(image, rng))
         shape, kind = loss_of(mask.float(), score.float(), share.float() / 255, label)
         return shape + kind
