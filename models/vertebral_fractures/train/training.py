@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from models.recipe.averaging import Average
 from models.recipe.fitting import Plan, fit
+from models.recipe.precision import fast
 from models.vertebral_fractures.outlines import toned
 from models.vertebral_fractures.train.network import Outline
 from models.vertebral_fractures.train.spines import EDGE, draw_strip
@@ -62,7 +63,7 @@ def train(minutes: float, out: Path) -> None:
 
     def loss() -> torch.Tensor:
         images, shares = strips.draw()
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast():
             logits = network(images.contiguous(memory_format=torch.channels_last))
         return loss_of(logits.float(), shares)
 
