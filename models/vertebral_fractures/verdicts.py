@@ -27,18 +27,15 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
     """
     percent = 100 * grading.certainty
     shape = say.SHAPES[grading.deformity]
-    words = f"grade {grading.grade} ({say.GRADE_WORDS[grading.grade]})"
-    words = f"{words}, {shape}" if shape else words
+    words = f"{grading.grade} ({say.GRADE_WORDS[grading.grade]}), {shape}"
     if grading.grade >= 2 and grading.agrees and percent >= present:
         return Verdict(finding=say.FRACTURE, colour=say.FRACTURE_COLOUR, words=words, doubt="")
     if grading.grade == 0 and percent < possible:
-        return Verdict(
-            finding=say.MEASURED, colour=say.SOUND_COLOUR, words="grade 0 (none)", doubt=""
-        )
+        return Verdict(finding=say.MEASURED, colour=say.SOUND_COLOUR, words="0", doubt="")
     doubt = "a mild loss of height, within what can be usual"
     if not grading.agrees:
         doubt = "form and size of the body do not agree on the loss"
     elif grading.grade >= 2:
         doubt = f"grade 2 or more is only {percent:.0f} % certain"
-    words = f"possible {words}" if grading.grade else "possible, below grade 1"
+    words = f"possible {words}" if grading.grade else "possible, below 1"
     return Verdict(finding=say.DEFORMITY, colour=say.POSSIBLE_COLOUR, words=words, doubt=doubt)

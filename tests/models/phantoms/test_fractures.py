@@ -15,8 +15,8 @@ from models.phantoms.vertebral_shape import Shape
 PLAIN = TrunkOptions(matrix=96, slice_mm=6.0, reach_mm=(-60.0, 40.0), working_mm=(6.0, 4.0))
 #: Of voxels and labels, as they were before spines could be drawn in detail.
 AS_BEFORE = {
-    7: "DIGEST7",
-    1_000_007: "DIGEST1000007",
+    7: "b3b0481a39fbb196fe4ed8b3a80807f4145221954c63838a18680c6c1686e2b9",
+    1_000_007: "6e9971b0136d4c4bd2d340ee94f7720ce8f3fc2fe76d462ce2a6fac99e839164",
 }
 BROKEN = SpineOptions(
     changes=(
