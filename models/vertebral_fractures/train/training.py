@@ -15,7 +15,7 @@ from models.vertebral_fractures.outlines import toned
 from models.vertebral_fractures.train.network import Outline
 from models.vertebral_fractures.train.spines import EDGE, draw_strip
 
-BATCH, FRESH, KEPT = 32, 10, 8000
+BATCH, FRESH, KEPT = 32, 6, 8000
 RATE = 3e-3
 SEED = 7
 

@@ -20,7 +20,7 @@ AS_BEFORE = {
 }
 BROKEN = SpineOptions(
     changes=(
-        Change(body=Tissue.L2, deformity=Deformity.WEDGE, loss=0.4, acute=True),
+        Change(body=Tissue.L2, deformity=Deformity.WEDGE, loss=0.36, acute=True),
         Change(body=Tissue.L4, cement=True),
     ),
     marrow_hu=140.0,
