@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.anatomy.density import by_density
 from models.anatomy.names import FIRST_UNNAMED, vertebra_value
 from models.anatomy.sampling import Axes, Sight, see
 from models.anatomy.structures import BODIES, Structure
@@ -17,7 +18,7 @@ from node.domain.imaging import Network
 
 def anatomy_of(grid: Grid, network: Network, model_digest: str) -> Anatomy:
     """See a whole series: structures with sides, vertebrae one by one with their levels."""
-    sight = see(grid, network)
+    sight = by_density(see(grid, network))
     spine = find_spine(grid, sight)
     cleaned = tidy(sight, midline(sight))
     labels, names = cleaned.labels, dict(cleaned.names)
