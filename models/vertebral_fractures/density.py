@@ -124,6 +124,6 @@ def chosen(
     for level in ("L1", "T12", "L2"):
         for index, body in enumerate(bodies):
             sound = gradings[index].grade == 0 and not is_uneven(densities[index])
-            if body.vertebra.level == level and sound:
+            if body.place.level == level and sound:
                 return index
     return None

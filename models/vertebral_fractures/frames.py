@@ -7,7 +7,6 @@ side to side, which the endplates do not notice and the noise does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.grid import Floats, Grid
-from node.domain.anatomy import Anatomy, Vertebra
 
 Vector = NDArray[np.float64]
 
@@ -23,9 +21,6 @@ Vector = NDArray[np.float64]
 EDGE_MM, PIXEL_MM, FINE_MM = 64, 1.0, 0.5
 #: Half the way from side to side that a strip is a mean of, mm.
 HALF_WIDE_MM = 3.0
-#: Where the canal of a body is looked for: up and down, and how far away, mm.
-_CANAL_UP_MM, _CANAL_AWAY_MM = 16.0, 45.0
-_LEAST_CANAL = 40
 #: Air outside everything, HU.
 _NOWHERE_HU = -1024.0
 
@@ -89,54 +84,6 @@ class Strip:
 FINE_UP = (EDGE_MM - FINE_MM) / 2 - FINE_MM * np.arange(2 * EDGE_MM)
 ROW_UP = (EDGE_MM - PIXEL_MM) / 2 - PIXEL_MM * np.arange(EDGE_MM)
 COLUMN_BACK = PIXEL_MM * np.arange(EDGE_MM) - (EDGE_MM - PIXEL_MM) / 2
-
-
-def frames_of(anatomy: Anatomy, vertebrae: Sequence[Vertebra]) -> list[Own]:
-    """A first frame for each body, from the shared anatomy: right to about 4 mm and 10 degrees."""
-    canal = np.argwhere(anatomy.mask("spinal_canal"))
-    points = canal @ anatomy.affine[:3, :3].T + anatomy.affine[:3, 3]
-    ways = [_to_canal(points, one) for one in vertebrae]
-    return [_frame(one, _agreed(ways, index)) for index, one in enumerate(vertebrae)]
-
-
-def _to_canal(points: Vector, body: Vertebra) -> Vector | None:
-    """Unit vector from the body to its canal, at right angles to its axis; None: not seen."""
-    up, centre = np.array(body.upwards), np.array(body.centre_mm)
-    if not len(points):
-        return None
-    away = points - centre
-    along = away @ up
-    across = away - along[:, None] * up
-    distance = np.linalg.norm(across, axis=1)
-    near = (np.abs(along) < _CANAL_UP_MM) & (distance < _CANAL_AWAY_MM)
-    if near.sum() < _LEAST_CANAL:
-        return None
-    way = across[near].mean(axis=0)
-    length = float(np.linalg.norm(way))
-    return np.asarray(way / length, np.float64) if length > 8.0 else None
-
-
-def _agreed(ways: Sequence[Vector | None], index: int) -> Vector | None:
-    """The way to the canal, steadied by the neighbours' ways."""
-    near = [
-        weight * ways[k]  # type: ignore[operator]
-        for k, weight in ((index - 1, 0.5), (index, 1.0), (index + 1, 0.5))
-        if 0 <= k < len(ways) and ways[k] is not None
-    ]
-    return np.asarray(np.sum(near, axis=0), np.float64) if near else None
-
-
-def _frame(body: Vertebra, way: Vector | None) -> Own:
-    up = np.array(body.upwards, np.float64)
-    up /= np.linalg.norm(up)
-    back = np.array([0.0, 1.0, 0.0]) if way is None else way
-    back = back - (back @ up) * up
-    back /= np.linalg.norm(back)
-    left = np.cross(back, up)
-    return Own(
-        centre=np.array(body.centre_mm, np.float64), left=left, back=back, up=up,
-        turned=way is not None,
-    )  # fmt: skip
 
 
 def strip_of(grid: Grid, own: Own, left_mm: float = 0.0) -> Strip:

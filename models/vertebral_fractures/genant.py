@@ -90,10 +90,10 @@ def grade_bodies(bodies: Sequence[Body]) -> list[Grading]:
 
 def _usual(body: Body) -> tuple[float, float, float]:
     """Posterior height, mm, and the ratios in front and in the middle."""
-    level = body.vertebra.level
+    level = body.place.level
     if level in USUAL:
         return USUAL[level]
-    return (27.0 * _GROWTH ** (-body.number), *_ANY[1:])
+    return (27.0 * _GROWTH ** (-body.place.number), *_ANY[1:])
 
 
 def _own_form(
@@ -130,7 +130,7 @@ def _graded(
     at = int(np.argmax(losses))
     loss = losses[at]
     noise = body.spread_mm * math.sqrt(2) / max(heights[2], 8.0)
-    named = 0.0 if body.vertebra.level else UNNAMED
+    named = 0.0 if body.place.level else UNNAMED
     usual_spread = math.hypot(FORM, SIZE) / 2
     disagreement = abs(by_form[at] - by_size[at]) / 4
     spread = math.sqrt(noise**2 + usual_spread**2 + named**2 + disagreement**2)
@@ -160,7 +160,7 @@ def _by_neighbours(
     """
     values, weights = [], []
     for other, each in zip(bodies, usual, strict=True):
-        away = abs(other.number - bodies[index].number)
+        away = abs(other.place.number - bodies[index].place.number)
         if not 0 < away <= _FAR:
             continue
         tallest = max(

@@ -1,4 +1,4 @@
-"""The voxels of each measured body: between its endplates, within what the anatomy calls bone."""
+"""The voxels of each measured body: between its endplates, within the spine of the anatomy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scipy import ndimage
 from models.grid import Grid, Mask
 from models.vertebral_fractures.frames import Vector
 from models.vertebral_fractures.measuring import Body
+from models.vertebral_fractures.spine import column_of
 from node.domain.anatomy import Anatomy
 
 #: Half the edge of the box that is looked at around a body, mm.
@@ -25,6 +26,7 @@ def label_bodies(grid: Grid, anatomy: Anatomy, bodies: Sequence[Body]) -> NDArra
     """(slice, row, column) canonical: 1 + index of the body that a voxel belongs to; else 0."""
     out = np.zeros(grid.shape, np.uint8)
     inverse = np.linalg.inv(grid.affine)
+    grown = ndimage.binary_dilation(column_of(anatomy), iterations=_GROWN)
     for number, body in enumerate(bodies, start=1):
         middle = inverse[:3, :3] @ body.own.centre + inverse[:3, 3]
         spans = []
@@ -38,7 +40,7 @@ def label_bodies(grid: Grid, anatomy: Anatomy, bodies: Sequence[Body]) -> NDArra
             np.meshgrid(*[np.arange(s.start, s.stop) for s in spans], indexing="ij"), axis=-1
         )
         points = index.reshape(-1, 3) @ grid.affine[:3, :3].T + grid.affine[:3, 3]
-        inside = _inside(body, points) & _near(anatomy, body, points)
+        inside = _inside(body, points) & _near(anatomy, grown, body, points)
         out[box][inside.reshape(index.shape[:3])] = number
     return out
 
@@ -61,15 +63,13 @@ def _inside(body: Body, points: Vector) -> Mask:
     )
 
 
-def _near(anatomy: Anatomy, body: Body, points: Vector) -> Mask:
-    """Within the body as the anatomy has it, grown a little along its own plane."""
-    grown = ndimage.binary_dilation(anatomy.labels == body.vertebra.value, iterations=_GROWN)
-    # Up and down the endplates decide: what the anatomy leaves open there is filled.
+def _near(anatomy: Anatomy, column: Mask, body: Body, points: Vector) -> Mask:
+    """Within the column of bodies and discs at the height of the body's own middle."""
     inverse = np.linalg.inv(anatomy.affine)
     away = points - body.own.centre
     flat = points - 0.6 * (away @ body.own.up)[:, None] * body.own.up
     index = np.rint(flat @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.int64)
-    fits = ((index >= 0) & (index < np.array(grown.shape))).all(axis=1)
+    fits = ((index >= 0) & (index < np.array(column.shape))).all(axis=1)
     found = np.zeros(len(points), np.bool_)
-    found[fits] = grown[tuple(index[fits].T)]
+    found[fits] = column[tuple(index[fits].T)]
     return found

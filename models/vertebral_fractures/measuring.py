@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from models.grid import Grid
 from models.vertebral_fractures.frames import (
@@ -14,12 +14,11 @@ from models.vertebral_fractures.frames import (
     Own,
     Strip,
     Vector,
-    frames_of,
     strip_of,
     values_at,
 )
 from models.vertebral_fractures.outlines import Outline, outline_of, shares_of
-from node.domain.anatomy import Anatomy, Vertebra
+from models.vertebral_fractures.spine import Place, Spine
 from node.domain.imaging import Network
 
 #: Parts of the depth from front to back that the three heights are means over.
@@ -36,10 +35,10 @@ MOST_TILT, MOST_TURN = np.radians(35.0), np.radians(40.0)
 METAL_HU, METAL_SHARE = 1100.0, 0.01
 #: Both ways to find an endplate may differ by so much, mm.
 MOST_DISAGREEMENT_MM = 2.2
+#: Words of bodies that go on beyond what the images show.
+CUT = "cut by the edge of"
 #: Two bodies whose middles are nearer than this are one, mm.
 SAME_MM = 10.0
-#: Neighbours further apart than this, of the usual distance, have room for another between them.
-ROOM = 1.5
 #: Standard deviation of a height where everything is clear, mm, and of one slice distance.
 _BEST_MM, _PER_SLICE = 0.5, 0.12
 
@@ -49,13 +48,12 @@ class Body:
     """A measured body.
 
     Attributes:
-        number: place among the vertebrae in view, from below, 0 for the lowest.
+        place: where it was found, and its level.
         heights_mm: anterior, middle, posterior. spread_mm: standard deviation of one.
         points_mm: (3, 2, 3) anterior, middle, posterior; upper, lower; LPS mm.
     """
 
-    number: int
-    vertebra: Vertebra
+    place: Place
     own: Own
     strip: Strip
     outline: Outline
@@ -73,8 +71,7 @@ class Body:
 class Unmeasured:
     """A body that is in view and has no heights, and why."""
 
-    number: int
-    vertebra: Vertebra
+    place: Place
     reason: str
 
 
@@ -83,26 +80,25 @@ Looked = Body | Unmeasured
 Seen = tuple[Own, Strip, Outline]
 
 
-def measure_bodies(grid: Grid, anatomy: Anatomy, network: Network) -> list[Looked]:
-    """Every vertebra of the anatomy, from below."""
-    vertebrae = anatomy.vertebrae
-    owns = frames_of(anatomy, vertebrae)
+def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
+    """Every body of the spine, from below."""
     found: dict[int, Looked] = {}
-    for index, (one, own) in enumerate(zip(vertebrae, owns, strict=True)):
-        reason = _why_not(grid, one, own)
+    for place in spine.places:
+        reason = _why_not(grid, place.own)
         if reason:
-            found[index] = Unmeasured(number=index, vertebra=one, reason=reason)
-    rest = {index: own for index, own in enumerate(owns) if index not in found}
-    for index, result in _once(_looked(grid, rest, network), vertebrae).items():
+            found[place.number] = Unmeasured(place=place, reason=reason)
+    rest = {one.number: one.own for one in spine.places if one.number not in found}
+    for number, result in _once(_looked(grid, rest, network), rest).items():
+        place = spine.places[number]
         if isinstance(result, str):
-            found[index] = Unmeasured(number=index, vertebra=vertebrae[index], reason=result)
+            found[number] = Unmeasured(place=place, reason=result)
         else:
-            found[index] = _measured(grid, index, vertebrae[index], result)
-    return [found[index] for index in range(len(vertebrae))]
+            found[number] = _measured(grid, place, result)
+    return [found[number] for number in range(len(spine.places))]
 
 
-def _once(seen: dict[int, Seen | str], vertebrae: Sequence[Vertebra]) -> dict[int, Seen | str]:
-    """Each body once: of two that were found at one place, the one that the anatomy has nearer."""
+def _once(seen: dict[int, Seen | str], owns: dict[int, Own]) -> dict[int, Seen | str]:
+    """Each body once: of two that were found at one place, the one that was nearer before."""
     found = dict(seen)
     for index in sorted(seen):
         first, second = found[index], found.get(index + 1, "")
@@ -111,27 +107,15 @@ def _once(seen: dict[int, Seen | str], vertebrae: Sequence[Vertebra]) -> dict[in
         if np.linalg.norm(first[0].centre - second[0].centre) >= SAME_MM:
             continue
         away = [
-            float(np.linalg.norm(one[0].centre - np.array(vertebrae[k].centre_mm)))
+            float(np.linalg.norm(one[0].centre - owns[k].centre))
             for k, one in ((index, first), (index + 1, second))
         ]
         found[index if away[0] > away[1] else index + 1] = "it is not told apart from its neighbour"
     return found
 
 
-def rooms_of(anatomy: Anatomy) -> list[int]:
-    """Indices of vertebrae that another one, which nobody saw, has room above."""
-    centres = np.array([one.centre_mm for one in anatomy.vertebrae]).reshape(-1, 3)
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
-    if len(steps) < 3:
-        return []
-    usual = float(np.median(steps))
-    return [int(k) for k in np.flatnonzero(steps > ROOM * usual)]
-
-
-def _why_not(grid: Grid, vertebra: Vertebra, own: Own) -> str:
+def _why_not(grid: Grid, own: Own) -> str:
     """What speaks against measuring a body before anybody looked at it closely; or ""."""
-    if vertebra.cut:
-        return "it is cut by the first or the last slice"
     if not own.turned:
         return "the spinal canal behind it is not seen, so its middle plane is not certain"
     tilt = float(np.arcsin(np.clip(abs(own.up[0]), 0.0, 1.0)))
@@ -225,11 +209,11 @@ def _tilted(own: Own, tilt: float) -> Own:
     )
 
 
-def _measured(grid: Grid, index: int, vertebra: Vertebra, seen: Seen) -> Looked:
+def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
     own, strip, outline = seen
     reason = _unclear(strip, outline)
     if reason:
-        return Unmeasured(number=index, vertebra=vertebra, reason=reason)
+        return Unmeasured(place=place, reason=reason)
     upper, lower = outline.upper, outline.lower
     depth = (outline.columns - outline.front) / (outline.back - outline.front)
     heights, points = [], []
@@ -243,7 +227,7 @@ def _measured(grid: Grid, index: int, vertebra: Vertebra, seen: Seen) -> Looked:
         heights.append(ends[0] - ends[1])
         points.append([own.at(np.array(0.0), np.array(at), np.array(end)) for end in ends])
     if min(heights) < 3.0:
-        return Unmeasured(number=index, vertebra=vertebra, reason="its endplates are not clear")
+        return Unmeasured(place=place, reason="its endplates are not clear")
     spread = float(
         np.sqrt(
             _BEST_MM**2
@@ -252,8 +236,7 @@ def _measured(grid: Grid, index: int, vertebra: Vertebra, seen: Seen) -> Looked:
         )
     )
     return Body(
-        number=index,
-        vertebra=vertebra,
+        place=place,
         own=own,
         strip=strip,
         outline=outline,
@@ -267,8 +250,9 @@ def _unclear(strip: Strip, outline: Outline) -> str:
     """Why an outline is not to be measured; or ""."""
     seen = strip.seen.reshape(64, 2, 64).min(axis=1)
     hu = strip.pixels
-    if seen[outline.mask].min() < 0.99 or (hu[outline.mask] < -900).any():
-        return "it is cut by the edge of the images"
+    around = ndimage.binary_dilation(outline.mask, iterations=2)
+    if seen[around].min() < 0.99 or (hu[outline.mask] < -900).any():
+        return f"it is {CUT} the images"
     rows, columns = (
         np.flatnonzero(outline.mask.any(axis=1)),
         np.flatnonzero(outline.mask.any(axis=0)),
@@ -288,16 +272,3 @@ def _unclear(strip: Strip, outline: Outline) -> str:
             f"{outline.disagreement_mm:.1f} mm"
         )
     return ""
-
-
-def names_of(vertebrae: Sequence[Vertebra]) -> list[str]:
-    """What each body is called: its level, or its place from below where none is stated."""
-    return [one.level or _place(index) for index, one in enumerate(vertebrae)]
-
-
-def _place(index: int) -> str:
-    if index == 0:
-        return "lowest seen"
-    number = index + 1
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number not in (11, 12, 13) else 0, "th")
-    return f"{number}{ending} from below"

@@ -104,7 +104,7 @@ def shares_of(strips: Sequence[Strip], network: Network) -> list[Floats]:
 def outline_of(strip: Strip, shares: Floats) -> Outline | str:
     """The body in the middle of a strip; or why there is none, in words."""
     share = shares[BODY]
-    mask = _middle_part(share > 0.5)
+    mask = middle_part(share > 0.5)
     if mask is None:
         return "no vertebral body is seen where the anatomy has one"
     columns = np.flatnonzero(mask.any(axis=0))
@@ -136,7 +136,7 @@ def outline_of(strip: Strip, shares: Floats) -> Outline | str:
     )
 
 
-def _middle_part(mask: Mask) -> Mask | None:
+def middle_part(mask: Mask) -> Mask | None:
     """The connected part that the middle of the strip lies in, or the largest near it."""
     labels, count = ndimage.label(mask)
     if not count:

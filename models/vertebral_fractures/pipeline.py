@@ -11,6 +11,7 @@ from models.vertebral_fractures.measuring import Body, Unmeasured, measure_bodie
 from models.vertebral_fractures.outlines import NETWORK
 from models.vertebral_fractures.plausibility import refuse_spine, refuse_units
 from models.vertebral_fractures.report import Measured, findings_of
+from models.vertebral_fractures.spine import find_spine
 from node.domain.analysis import AnalysisRequest
 from node.domain.errors import ModelError
 from node.domain.finding import Findings
@@ -53,11 +54,15 @@ class _Analysis:
             return self.stage.refused(refusal.reason)
         with self.stage("see anatomy"):
             anatomy = self.request.anatomy()
-            refusal = refuse_spine(anatomy)
+        network = self.request.networks[NETWORK]
+        with self.stage("find vertebrae"):
+            spine = find_spine(self.grid, anatomy, network)
+        with self.stage("measure heights"):
+            looked = measure_bodies(self.grid, spine, network)
+            refusal = refuse_spine(looked)
         if refusal is not None:
             return self.stage.refused(refusal.reason)
-        with self.stage("measure heights"):
-            looked = measure_bodies(self.grid, anatomy, self.request.networks[NETWORK])
+        with self.stage("grade"):
             bodies = tuple(one for one in looked if isinstance(one, Body))
             gradings = tuple(grade_bodies(bodies))
         with self.stage("measure attenuation"):
@@ -71,7 +76,7 @@ class _Analysis:
             self.request,
             Measured(
                 grid=self.grid,
-                anatomy=anatomy,
+                spine=spine,
                 bodies=bodies,
                 unmeasured=tuple(one for one in looked if isinstance(one, Unmeasured)),
                 gradings=gradings,

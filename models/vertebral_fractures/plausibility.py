@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.grid import Grid
 from models.refusal import Refusal
-from node.domain.anatomy import Anatomy
+from models.vertebral_fractures.measuring import CUT, Body, Looked
 
 #: Slices looked at, spread over the series.
 SAMPLES = 9
@@ -18,8 +20,8 @@ BONE_HU, LEAST_BONE = 180.0, 0.001
 LEAST_BODIES = 4
 #: Thicker slices lose part of the accuracy; still thicker ones are refused by the headers.
 THICK_MM = 3.0
-#: Volume of a vertebral body of an adult, ml.
-SMALLEST_ML, LARGEST_ML = 5.0, 110.0
+#: Depth of a vertebral body of an adult from front to back, T1 to L5, mm.
+SHALLOWEST_MM, DEEPEST_MM = 17.5, 46.0
 
 
 def refuse_units(grid: Grid) -> Refusal | None:
@@ -42,18 +44,18 @@ def refuse_units(grid: Grid) -> Refusal | None:
     return None
 
 
-def refuse_spine(anatomy: Anatomy) -> Refusal | None:
+def refuse_spine(looked: Sequence[Looked]) -> Refusal | None:
     """A reason where too few vertebrae are in view, or of a size that no adult's are."""
-    whole = [one for one in anatomy.vertebrae if not one.cut]
+    whole = [one for one in looked if isinstance(one, Body) or CUT not in one.reason]
     if len(whole) < LEAST_BODIES:
         seen = {0: "no whole vertebral body is", 1: "one whole vertebral body is"}.get(
             len(whole), f"{len(whole)} whole vertebral bodies are"
         )
         return Refusal(f"{seen} in view; at least {LEAST_BODIES} are needed to compare heights")
-    middle = float(np.median([one.ml for one in whole]))
-    if not SMALLEST_ML <= middle <= LARGEST_ML:
+    depths = [one.depth_mm for one in whole if isinstance(one, Body)]
+    if depths and not SHALLOWEST_MM <= float(np.median(depths)) <= DEEPEST_MM:
         return Refusal(
-            f"the vertebral bodies measure {middle:.1f} ml, which no adult's do: a child, or the "
-            "distances in the headers are wrong"
+            f"the vertebral bodies are {float(np.median(depths)):.0f} mm deep, which no adult's "
+            "are: a child, or the distances in the headers are wrong"
         )
     return None

@@ -13,12 +13,12 @@ from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.density import Contrast, Density, chosen, is_uneven
 from models.vertebral_fractures.frames import Own
 from models.vertebral_fractures.genant import LIMITS, Deformity, Grading
-from models.vertebral_fractures.measuring import Body, Unmeasured, names_of, rooms_of
+from models.vertebral_fractures.measuring import CUT, Body, Unmeasured
 from models.vertebral_fractures.pictures import body_pictures, oval_picture, spine_picture
 from models.vertebral_fractures.plausibility import THICK_MM
+from models.vertebral_fractures.spine import Spine
 from models.vertebral_fractures.verdicts import verdict_of
 from node.domain.analysis import AnalysisRequest
-from node.domain.anatomy import Anatomy
 from node.domain.finding import (
     CodedConcept,
     Contour,
@@ -33,9 +33,6 @@ from node.domain.finding import (
 )
 from node.domain.label_map import LabelMap, LabelMask
 
-#: Words of bodies that are beyond what the images show.
-CUT = "cut by"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
@@ -47,7 +44,7 @@ class Measured:
     """
 
     grid: Grid
-    anatomy: Anatomy
+    spine: Spine
     bodies: tuple[Body, ...]
     unmeasured: tuple[Unmeasured, ...]
     gradings: tuple[Grading, ...]
@@ -68,9 +65,8 @@ class _Report:
 
     def __init__(self, request: AnalysisRequest, measured: Measured) -> None:
         self.request, self.measured = request, measured
-        names = names_of(measured.anatomy.vertebrae)
-        self.names = [names[body.number] for body in measured.bodies]
-        self.all_names = names
+        self.all_names = measured.spine.names
+        self.names = [self.all_names[body.place.number] for body in measured.bodies]
         self.verdicts = [
             verdict_of(
                 one,
@@ -127,7 +123,7 @@ class _Report:
             volume.study_uid,
             volume.series_uid,
             self.request.model.name,
-            body.vertebra.level or ",".join(f"{v:.0f}" for v in body.vertebra.centre_mm),
+            body.place.level or ",".join(f"{v:.0f}" for v in body.own.centre),
         )
 
     def _finding(self, index: int, there: list[int]) -> Finding:
@@ -214,7 +210,7 @@ class _Report:
             found.append(Evaluation(say.SHAPE, say.SHAPES[grading.deformity]))
         if verdict.doubt:
             found.append(Evaluation(say.DOUBT, verdict.doubt))
-        if not self.measured.bodies[index].vertebra.level:
+        if not self.measured.bodies[index].place.level:
             found.append(Evaluation(say.LEVEL_ANCHOR, "nothing: the level is uncertain"))
         if is_uneven(self.measured.densities[index]):
             found.append(Evaluation(say.BONE, "the oval holds something denser than spongy bone"))
@@ -235,14 +231,14 @@ class _Report:
     def _missing(self) -> list[str]:
         """Whole bodies in view that were not measured, each with its reason."""
         missing = [
-            f"{self.all_names[one.number]}: {one.reason}"
+            f"{self.all_names[one.place.number]}: {one.reason}"
             for one in self.measured.unmeasured
             if CUT not in one.reason
         ]
         return missing + [
             f"between {self.all_names[k]} and {self.all_names[k + 1]} there is room for another "
             "vertebra, so the levels above may be wrong"
-            for k in rooms_of(self.measured.anatomy)
+            for k in self.measured.spine.rooms
         ]
 
     def _status(self) -> tuple[Status, str]:
@@ -259,14 +255,16 @@ class _Report:
         if say.FRACTURE in kinds:
             answer = say.PRESENT
         found = [Evaluation(say.FRACTURE, answer)]
-        anatomy = self.measured.anatomy
-        if anatomy.anchors:
-            found.append(Evaluation(say.LEVEL_ANCHOR, " and ".join(anatomy.anchors)))
+        spine = self.measured.spine
+        if spine.anchors:
+            found.append(Evaluation(say.LEVEL_ANCHOR, " and ".join(spine.anchors)))
         else:
-            doubts = "; ".join(anatomy.doubts) or "no anchor is in view"
+            doubts = "; ".join(spine.doubts) or "no anchor is in view"
             told = f"nothing, so levels are uncertain and bodies are counted from below: {doubts}"
             found.append(Evaluation(say.LEVEL_ANCHOR, told))
-        rest = [f"{self.all_names[one.number]}: {one.reason}" for one in self.measured.unmeasured]
+        rest = [
+            f"{self.all_names[one.place.number]}: {one.reason}" for one in self.measured.unmeasured
+        ]
         if rest:
             found.append(Evaluation(say.NOT_MEASURED, "; ".join(rest)))
         found.append(Evaluation(say.BONE, self._bone_words()))
@@ -351,7 +349,7 @@ class _Report:
                 f"Slices lie {spacing:.1f} mm apart: heights are less exact than on slices of "
                 "3 mm, and mild losses of height are missed.",
             )
-        if not self.measured.anatomy.anchors:
+        if not self.measured.spine.anchors:
             found.insert(
                 0, "The levels of the vertebrae could not be fixed; they are counted from below."
             )
@@ -370,7 +368,7 @@ class _Report:
 
 
 def _site(body: Body) -> CodedConcept:
-    level = body.vertebra.level
+    level = body.place.level
     if level in say.LEVELS:
         return CodedConcept(say.LEVELS[level], "SCT", f"{level} vertebra")
     return say.BODY

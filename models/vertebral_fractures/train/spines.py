@@ -100,9 +100,9 @@ def _bodies(rng: np.random.Generator) -> list[Placed]:
     bend = float(rng.normal(0, 0.09))
     middle = Placed(
         shape=_shape(rng, size, half_depth),
-        back=float(rng.normal(0, 3.0)),
-        up=float(rng.normal(0, 2.5)),
-        lean=float(rng.normal(0, 0.13)),
+        back=float(rng.normal(0, 4.0)),
+        up=float(np.clip(rng.normal(0, 3.5), -0.4 * size, 0.4 * size)),
+        lean=float(rng.normal(0, 0.15)),
     )
     found = [middle]
     for way in (1, -1):

@@ -23,7 +23,7 @@ LEVELS = ("L4", "L3", "L2", "L1", "T12", "T11", "T10")
 _TILT = {"L4": 0.04, "L3": 0.02, "L2": 0.0, "L1": -0.04, "T12": -0.05, "T11": -0.05, "T10": -0.05}
 #: Across: rows and columns of the image, and where the middles of the bodies lie, mm.
 WIDE_MM, MIDDLE_MM = 110.0, (50.0, 55.0)
-VALUE, CANAL, AORTA = 50, 6, 9
+VALUE, CANAL, AORTA, DISC = 50, 6, 9, 4
 
 
 def change(deformity: Deformity | None = None, loss: float = 0.0, **given: object) -> Change:
@@ -38,7 +38,7 @@ class Toy:
     Attributes:
         wrong: changes by level. named: levels are stated.
         lean: of the spine to the back, mm a mm. bend: to the left.
-        bottom: the lowest slice above the bottom of the drawn spine, mm; it may cut a body.
+        bottom: height of the lowest slice, mm; it may cut a body.
         metal: levels with a screw. aorta_hu: of the vessel in front.
     """
 
@@ -52,6 +52,7 @@ class Toy:
     lean: float = 0.1
     bend: float = 0.0
     metal: tuple[str, ...] = ()
+    bottom: float = 0.0
     aorta_hu: float = 40.0
 
     @cached_property
@@ -103,7 +104,7 @@ class Toy:
     def axes(self) -> tuple[NDArray[np.float32], ...]:
         """(x, y, z) of the voxels, broadcastable to (slice, row, column)."""
         top = max(m[2] for m in self.middles.values()) + 40.0
-        z = np.arange(0.0, top, self.slice_mm, np.float32)[:, None, None]
+        z = np.arange(self.bottom, top, self.slice_mm, np.float32)[:, None, None]
         line = np.arange(0.0, WIDE_MM, self.pixel_mm, np.float32)
         return line[None, None, :], line[None, :, None], z
 
@@ -154,7 +155,9 @@ class Toy:
     def affine(self) -> NDArray[np.float64]:
         """(slice, row, column) to LPS mm."""
         p, s = self.pixel_mm, self.slice_mm
-        return np.array([[0, 0, p, 0], [0, p, 0, 0], [s, 0, 0, 0], [0, 0, 0, 1]], np.float64)
+        return np.array(
+            [[0, 0, p, 0], [0, p, 0, 0], [s, 0, 0, self.bottom], [0, 0, 0, 1]], np.float64
+        )
 
     def volume(self) -> Volume:
         """As a series."""
@@ -162,7 +165,7 @@ class Toy:
             Plane(
                 sop_instance_uid=InstanceUID(f"1.2.3.{k + 1}"),
                 frame_number=None,
-                position_mm=(0.0, 0.0, k * self.slice_mm),
+                position_mm=(0.0, 0.0, self.bottom + k * self.slice_mm),
                 extent=Extent(Path(f"{k}.dcm")),
                 instance_number=k + 1,
             )
@@ -187,7 +190,7 @@ class Toy:
         grid = (
             line[None, None, :],
             line[None, :, None],
-            np.arange(0, top, step, np.float32)[:, None, None],
+            np.arange(self.bottom, top, step, np.float32)[:, None, None],
         )
         labels = np.zeros([grid[2].size, line.size, line.size], np.uint8)
         vertebrae = []
@@ -195,6 +198,8 @@ class Toy:
             own = self._own(level, grid)
             canal = (own[0] / 9) ** 2 + ((own[1] - shape.half_depth - 6) / 7) ** 2 < 1
             labels[canal & (np.abs(own[2]) < 18)] = CANAL
+            column = (own[0] / shape.half_width) ** 2 + (own[1] / shape.half_depth) ** 2 < 0.9
+            labels[column & (np.abs(own[2]) < shape.height / 2 + 6)] = DISC
         front = grid[1] - MIDDLE_MM[0] - self.lean * (grid[2] - 100.0)
         labels[np.broadcast_to((front + 34) ** 2 + (grid[0] - 60) ** 2 < 11**2, labels.shape)] = (
             AORTA
@@ -221,9 +226,10 @@ class Toy:
         return Anatomy(
             labels=labels,
             affine=np.array(
-                [[0, 0, step, 0], [0, step, 0, 0], [step, 0, 0, 0], [0, 0, 0, 1]], np.float64
+                [[0, 0, step, 0], [0, step, 0, 0], [step, 0, 0, self.bottom], [0, 0, 0, 1]],
+                np.float64,
             ),
-            names={CANAL: "spinal_canal", AORTA: "aorta", **names},
+            names={CANAL: "spinal_canal", AORTA: "aorta", DISC: "intervertebral_discs", **names},
             vertebrae=tuple(vertebrae),
             anchors=("sacrum",) if self.named else (),
             doubts=() if self.named else ("no sacrum and no ribs are in view",),
