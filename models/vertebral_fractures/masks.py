@@ -15,7 +15,7 @@ from models.vertebral_fractures.spine import column_of
 from node.domain.anatomy import Anatomy
 
 #: Half the edge of the box that is looked at around a body, mm.
-_HALF_MM = 38.0
+_HALF_MM = 32.0
 #: How far beyond the anatomy's own border a body may reach, in its voxels.
 _GROWN = 1
 #: How far to the sides a body reaches at most, as a part of its depth.

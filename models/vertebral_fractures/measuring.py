@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,10 @@ MOST_DISAGREEMENT_MM = 2.2
 CUT = "cut by the edge of"
 #: Two bodies whose middles are nearer than this are one, mm.
 SAME_MM = 10.0
+#: Less than this part of the usual fall at an endplate is faint; so much of it may be.
+FAINT, MOST_FAINT = 0.25, 0.4
+#: Depth of a body as a part of its neighbours', so many to each side.
+EVEN, _NEAR = (0.8, 1.25), 3
 #: Standard deviation of a height where everything is clear, mm, and of one slice distance.
 _BEST_MM, _PER_SLICE = 0.5, 0.12
 
@@ -94,7 +99,44 @@ def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
             found[number] = Unmeasured(place=place, reason=result)
         else:
             found[number] = _measured(grid, place, result)
-    return [found[number] for number in range(len(spine.places))]
+    looked = [found[number] for number in range(len(spine.places))]
+    return [_among(looked, one) for one in looked]
+
+
+def _among(looked: Sequence[Looked], one: Looked) -> Looked:
+    """The body, unless its outline is not to be trusted beside the others of the same person.
+
+    Heights change and depths do not: a part of a body, or one with its neighbour, would else pass
+    for a fracture. So would a line through spongy bone, where attenuation hardly falls.
+    """
+    near = [
+        other.depth_mm
+        for other in looked
+        if isinstance(other, Body) and 0 < abs(other.place.number - one.place.number) <= _NEAR
+    ]
+    if isinstance(one, Unmeasured) or len(near) < 2:
+        return one
+    steep = _steepness(looked)
+    blind = max(float((falls < FAINT * steep).mean()) for falls in one.outline.falls)
+    if blind > MOST_FAINT:
+        return Unmeasured(
+            place=one.place,
+            reason=f"an endplate is not seen on {100 * blind:.0f} % of its length",
+        )
+    usual = float(np.median(near))
+    if EVEN[0] * usual <= one.depth_mm <= EVEN[1] * usual:
+        return one
+    return Unmeasured(
+        place=one.place,
+        reason=f"its outline is not clear: {one.depth_mm:.0f} mm deep beside neighbours of "
+        f"{usual:.0f} mm",
+    )
+
+
+def _steepness(looked: Sequence[Looked]) -> float:
+    """Usual fall of attenuation at the endplates of this person, HU a mm."""
+    falls = [one.outline.falls.ravel() for one in looked if isinstance(one, Body)]
+    return float(np.median(np.concatenate(falls))) if falls else 0.0
 
 
 def _once(seen: dict[int, Seen | str], owns: dict[int, Own]) -> dict[int, Seen | str]:

@@ -46,6 +46,7 @@ class Outline:
         front, back: its walls. columns: positions from front to back.
         seen_upper, seen_lower: the endplates as the network sees them, at each column.
         edge_upper, edge_lower: as the image has them.
+        falls: (2, n) by how much attenuation falls outwards there, HU a mm; upper, lower.
     """
 
     share: Floats
@@ -57,6 +58,7 @@ class Outline:
     seen_lower: Vector
     edge_upper: Vector
     edge_lower: Vector
+    falls: Vector
 
     @property
     def upper(self) -> Vector:
@@ -123,6 +125,8 @@ def outline_of(strip: Strip, shares: Floats) -> Outline | str:
     used = np.arange(whole[0], whole[-1] + 1)
     ends = np.array([_ends(share, mask, column) for column in used])
     upper, lower = _filled(ends[:, 0]), _filled(ends[:, 1])
+    above = _edge(strip, used, upper, upwards=True)
+    below = _edge(strip, used, lower, upwards=False)
     return Outline(
         share=share,
         mask=mask,
@@ -131,8 +135,9 @@ def outline_of(strip: Strip, shares: Floats) -> Outline | str:
         columns=COLUMN_BACK[used],
         seen_upper=upper,
         seen_lower=lower,
-        edge_upper=_edge(strip, used, upper, upwards=True),
-        edge_lower=_edge(strip, used, lower, upwards=False),
+        edge_upper=above[0],
+        edge_lower=below[0],
+        falls=np.stack([above[1], below[1]]),
     )
 
 
@@ -185,8 +190,12 @@ def _filled(line: Vector) -> Vector:
     return np.asarray(ndimage.median_filter(whole, 3, mode="nearest"), np.float64)
 
 
-def _edge(strip: Strip, columns: Vector, near: Vector, *, upwards: bool) -> Vector:
-    """The steepest fall from bone outwards near a line, as one smooth line (dynamic programme)."""
+def _edge(strip: Strip, columns: Vector, near: Vector, *, upwards: bool) -> tuple[Vector, Vector]:
+    """The steepest fall from bone outwards near a line, as one smooth line (dynamic programme).
+
+    Returns:
+        Positions, mm up, and the fall at each, HU a mm.
+    """
     smooth = ndimage.gaussian_filter(strip.fine, (1.0, 1.0), mode="nearest")
     # Rows run downwards: attenuation falls outwards above where it rises from row to row.
     fall = np.gradient(smooth, axis=0) if upwards else -np.gradient(smooth, axis=0)
@@ -199,7 +208,7 @@ def _edge(strip: Strip, columns: Vector, near: Vector, *, upwards: bool) -> Vect
     scale = float(np.percentile(gain, 95)) or 1.0
     gain /= max(scale, 1.0)
     chosen = _best_line(gain, rows)
-    found = []
+    found, falls = [], []
     for index, (column, row) in enumerate(zip(np.asarray(columns, int), chosen, strict=True)):
         a, b, c = (float(fall[row + k, column]) for k in (-1, 0, 1))
         bend = a - 2 * b + c
@@ -207,7 +216,9 @@ def _edge(strip: Strip, columns: Vector, near: Vector, *, upwards: bool) -> Vect
         # Without any fall the network's border stands.
         at = FINE_UP[row] - shift * FINE_MM if b > 0 else near[index]
         found.append(at)
-    return np.asarray(ndimage.median_filter(np.array(found), 3, mode="nearest"), np.float64)
+        falls.append(max(0.0, b) / FINE_MM)
+    line = ndimage.median_filter(np.array(found), 3, mode="nearest")
+    return np.asarray(line, np.float64), np.array(falls)
 
 
 def _best_line(gain: Vector, rows: Vector) -> list[int]:

@@ -76,7 +76,7 @@ def test_six_heights_of_every_sound_body_are_right_and_nobody_is_called(
     for level, shape in Toy(wrong={}).shapes.items():
         assert heights(of(sound, level)) == pytest.approx(shape.heights(), abs=1.5)
     assert answer(sound, say.FRACTURE) == say.ABSENT
-    (seen,) = observe(sound, manifest.acute_findings, manifest.thresholds)
+    (seen,) = observe(sound, manifest.acute, manifest.thresholds)
     assert not seen.counts
 
 
@@ -92,7 +92,7 @@ def test_a_wedge_fracture_is_found_graded_and_told_to_somebody(
     assert answer(wedge, say.FRACTURE) == say.PRESENT
     others = [f for f in wedge.findings if f is not finding]
     assert all(f.finding == say.MEASURED for f in others)
-    (seen,) = observe(wedge, manifest.acute_findings, manifest.thresholds)
+    (seen,) = observe(wedge, manifest.acute, manifest.thresholds)
     assert seen.counts
 
 
