@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.anatomy.density import by_density
 from models.anatomy.names import FIRST_UNNAMED, vertebra_value
+from models.anatomy.organs import rejoined
 from models.anatomy.sampling import Axes, Sight, see
 from models.anatomy.structures import BODIES, Structure
 from models.anatomy.tidy import tidy
@@ -18,7 +19,7 @@ from node.domain.imaging import Network
 
 def anatomy_of(grid: Grid, network: Network, model_digest: str) -> Anatomy:
     """See a whole series: structures with sides, vertebrae one by one with their levels."""
-    sight = by_density(see(grid, network))
+    sight = rejoined(by_density(see(grid, network)))
     spine = find_spine(grid, sight)
     cleaned = tidy(sight, midline(sight))
     labels, names = cleaned.labels, dict(cleaned.names)

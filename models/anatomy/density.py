@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.anatomy.sampling import FINE_MM, Sight
+from models.anatomy.sampling import Sight
 from models.anatomy.structures import Structure as S
-from models.body_composition.plausibility import body_mask
+from models.body_composition.plausibility import BODY_HU, LEAST_LUNG, LUNG_HU
 from models.grid import Floats
-from models.morphology import dilated
+from models.morphology import dilated, holes_filled, largest_component, opened
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
@@ -27,8 +27,11 @@ AERATED_HU: Final = -500.0
 SOLID_HU: Final = -200.0
 #: Less dense than this is fat or gas, HU: adipose tissue is -190 to -30, on average -100.
 FAT_HU: Final = -50.0
-#: How far the network's border of a lung may be off, fine voxels.
-_REACH: Final = 3
+#: What is thinner than twice so many fine voxels is no part of a trunk: tubes, the table's top.
+_OPENED: Final = 2
+#: How far beyond the air, and how far before its end, the network may draw a lung, fine voxels.
+_RIM: Final = 3
+_REACH: Final = 8
 
 #: Of one tissue without fat in it.
 _LEAN: Final = (S.LIVER, S.SPLEEN, S.AORTA, S.BLADDER, S.PSOAS, S.ERECTOR, S.QUADRATUS,
@@ -36,9 +39,9 @@ _LEAN: Final = (S.LIVER, S.SPLEEN, S.AORTA, S.BLADDER, S.PSOAS, S.ERECTOR, S.QUA
 #: Of what may hold fat or marrow, but no gas.
 _AIRLESS: Final = (S.HEART, S.KIDNEY, S.SACRUM, S.HIP_BONE, S.FEMUR, S.POSTERIOR, S.CANAL, S.DISC,
                    S.RIB, S.RIB_11, S.RIB_12)  # fmt: skip
-#: The aerated rim of a lung may have been given to these.
-_BESIDE_LUNG: Final = (S.BODY, S.LIVER, S.SPLEEN, S.HEART, S.AORTA, S.RIB, S.RIB_11, S.RIB_12,
-                       S.ABDOMINAL_WALL, S.ERECTOR, S.POSTERIOR)  # fmt: skip
+
+#: Never beside or above lung.
+_PELVIC: Final = (S.SACRUM, S.HIP_BONE, S.FEMUR, S.BLADDER, S.PELVIC_MUSCLE)
 
 
 def by_density(sight: Sight) -> Sight:
@@ -46,6 +49,9 @@ def by_density(sight: Sight) -> Sight:
     labels = sight.labels.copy()
     inside = bodies(sight.hu)
     labels[~inside & (labels != S.LIMB)] = S.OUTSIDE
+    first = _first_chest_slice(sight.hu, inside)
+    above = labels[first:]
+    above[np.isin(above, _PELVIC)] = S.BODY
     _lungs(labels, sight.hu, inside)
     labels[np.isin(labels, _LEAN) & (sight.hu < FAT_HU)] = S.BODY
     labels[np.isin(labels, _AIRLESS) & (sight.hu < AERATED_HU)] = S.BODY
@@ -53,19 +59,34 @@ def by_density(sight: Sight) -> Sight:
 
 
 def bodies(hu: Floats) -> Mask:
-    """(slice, row, column) within the skin, slice by slice; every second one is looked at."""
-    out = np.zeros(hu.shape, np.bool_)
-    for index in range(0, len(hu), 2):
-        out[index : index + 2] = body_mask(hu[index], (FINE_MM, FINE_MM))
-    return out
+    """(slice, row, column) the patient, slice by slice: without the table, with all within."""
+    row, column = np.ogrid[-_OPENED : _OPENED + 1, -_OPENED : _OPENED + 1]
+    disc = np.asarray(row**2 + column**2 <= _OPENED**2, np.bool_)
+    # Filled first: a chest wall is thin, and would be opened into the lung.
+    filled = [holes_filled(plane > BODY_HU) for plane in hu]
+    return np.stack([largest_component(opened(one, disc, beyond=True)) for one in filled])
+
+
+def _first_chest_slice(hu: Floats, inside: Mask) -> int:
+    """Lowest slice from which on lung is seen; the number of slices where there is none."""
+    low, high = LUNG_HU
+    lung = ((hu > low) & (hu < high) & inside).sum(axis=(1, 2))
+    chest = lung > LEAST_LUNG * np.maximum(1, inside.sum(axis=(1, 2)))
+    # Three in a row: a slice of bowel gas and its borders is not a chest.
+    row = np.flatnonzero(chest[:-2] & chest[1:-1] & chest[2:])
+    return int(row[0]) if row.size else len(hu)
 
 
 def _lungs(labels: Labels, hu: Floats, inside: Mask) -> None:
     """Draw the borders of the lungs, where the network has them, to where the air ends."""
     lung = labels == S.LUNG
     for index in np.flatnonzero(lung.any(axis=(1, 2))):
-        here, plane = lung[index], hu[index]
-        rim = dilated(~here, _REACH) & here
-        labels[index][rim & (plane > SOLID_HU)] = S.BODY
-        free = np.isin(labels[index], _BESIDE_LUNG) & inside[index]
-        labels[index][dilated(here, _REACH) & free & (plane < AERATED_HU)] = S.LUNG
+        here, plane, drawn = lung[index], hu[index], labels[index]
+        rim = dilated(~here, _RIM) & here
+        drawn[rim & (plane > SOLID_HU)] = S.BODY
+        # Through air alone, so that a wall stops it and bowel beyond the diaphragm stays out.
+        free = inside[index] & (plane < AERATED_HU)
+        grown = here & free
+        for _ in range(_REACH):
+            grown = dilated(grown) & free
+        drawn[grown] = S.LUNG

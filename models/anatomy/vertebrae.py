@@ -1,24 +1,25 @@
 """Vertebral bodies one by one, and their levels.
 
-Bodies are parted where discs cross the spine's course: dark bands of the image between endplates,
-where the network sees disc. They are then numbered in one run from below: the run that agrees best
-with what the network calls each body. The numbers are stated only where an anchor agrees: the
-sacrum straight below the lowest body, or the lowest ribs at the body called T12.
+Bodies are parted where discs cross the spine's course (`parting`). They are then numbered in one
+run from below: the run that agrees best with what the network calls each body. The numbers are
+stated only where an anchor agrees: the sacrum straight below the lowest body, or the lowest ribs
+at the body called T12.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
+import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from models.anatomy.names import LEVELS
+from models.anatomy.parting import Disc, discs_of
 from models.anatomy.sampling import FINE_MM, Sight
 from models.anatomy.structures import BODIES, Structure
-from models.body_composition.discs import Course, course_of, disc_heights
+from models.body_composition.discs import Course, course_of
 from models.grid import Axis, Floats, Grid
 
 Mask = NDArray[np.bool_]
@@ -26,12 +27,14 @@ Mask = NDArray[np.bool_]
 BODY_ML = 2.0
 #: Smallest part of an anchor, ml.
 SACRUM_ML, RIBS_ML = 10.0, 0.3
-#: Distance of two vertebrae where the network does not say, mm.
+#: Usual distance of two vertebrae, mm.
 USUAL_PITCH_MM = 31.0
-#: How much a network's change from body to disc weighs against the image, HU.
-DISC_HU = 120.0
+#: A part of the column of bodies and discs counts from this share of its largest part on.
+PIECE_SHARE = 0.2
+#: Radius of the region across the spine in whose mean discs are sought, mm.
+PROFILE_MM = 8.0
 #: Mean difference of the logarithms of two numberings that makes one certain.
-CLEARLY = 0.25
+CLEARLY = 1.0
 #: How far from the spine's course the head of a rib lies at most, mm.
 RIB_HEAD_MM = (16.0, 50.0)
 _FLOOR = 0.02
@@ -100,12 +103,12 @@ EMPTY = Spine(bodies=(), first=None, anchors=(), doubts=())
 
 def find_spine(grid: Grid, sight: Sight) -> Spine:
     """Part, number and anchor the vertebral bodies of a series."""
-    body = np.isin(sight.labels, [int(s) for s in BODIES])
-    course = course_of(grid, sight.fine, body)
+    column = _column(sight.labels)
+    course = course_of(grid, sight.fine, column, PROFILE_MM)
     if course is None:
         return EMPTY
-    heights = _heights(course, sight, body)
-    bodies = _whole(_parted(course, sight, body, heights), sight)
+    discs = _discs(course, sight, column)
+    bodies = _whole(_parted(course, sight, column, discs), sight)
     if not bodies:
         return EMPTY
     first, clear = _numbered([one.votes for one in bodies])
@@ -113,29 +116,28 @@ def find_spine(grid: Grid, sight: Sight) -> Spine:
     return _anchored(spine, course, sight, clear)
 
 
-def _pitch(labels: NDArray[np.uint8]) -> float:
-    """Median distance of bodies with neighbouring names, mm."""
-    middles: list[float | None] = []
-    for structure in BODIES[:-1]:
-        planes = (labels == structure).sum(axis=(1, 2))
-        ml = float(planes.sum()) * FINE_MM**3 / 1000.0
-        middles.append(float((np.arange(planes.size) * planes).sum() / planes.sum()) * FINE_MM
-                       if ml > BODY_ML else None)  # fmt: skip
-    steps = [b - a for a, b in pairwise(middles) if a is not None and b is not None]
-    sane = [step for step in steps if 20.0 < step < 45.0]
-    return float(np.median(sane)) if sane else USUAL_PITCH_MM
+def _column(labels: NDArray[np.uint8]) -> Mask:
+    """Bodies and discs, in the one or two large pieces that make the spine."""
+    column = np.isin(labels, [*[int(s) for s in BODIES], int(Structure.DISC)])
+    parts, count = cc3d.connected_components(column, connectivity=26, return_N=True)
+    if not count:
+        return column
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    return np.asarray((sizes >= PIECE_SHARE * sizes.max())[parts], np.bool_)
 
 
-def _heights(course: Course, sight: Sight, body: Mask) -> list[float]:
-    """Heights of the discs along the course, mm, from below."""
+def _discs(course: Course, sight: Sight, column: Mask) -> tuple[Disc, ...]:
+    """The discs along the course, from below."""
     points = [_index(axis, at) for axis, at in zip(sight.fine, _path(course), strict=True)]
     inside = _tube(points, sight.labels.shape, 10.0)
-    bodies = np.array([body[at].mean() if at[0].size else 0.0 for at in inside])
-    discs = np.array(
-        [(sight.labels[at] == Structure.DISC).mean() if at[0].size else 0.0 for at in inside]
-    )
-    told = replace(course, hu=course.hu + DISC_HU * (bodies - discs))
-    return disc_heights(told, _pitch(sight.labels))
+    disc = column & (sight.labels == Structure.DISC)
+    body = column & ~disc
+
+    def share(mask: Mask) -> NDArray[np.float64]:
+        return np.array([mask[at].mean() if at[0].size else 0.0 for at in inside])
+
+    return discs_of(course.hu, share(disc), share(body), course.height_mm)
 
 
 def _path(course: Course) -> tuple[NDArray[np.float64], ...]:
@@ -164,11 +166,16 @@ def _tube(
     return found
 
 
-def _parted(course: Course, sight: Sight, body: Mask, discs: Sequence[float]) -> tuple[Parted, ...]:
-    """The voxels of each body: those between two discs along the course."""
+def _parted(
+    course: Course, sight: Sight, column: Mask, discs: Sequence[Disc]
+) -> tuple[Parted, ...]:
+    """The voxels of each body: those between two discs along the course.
+
+    Where the network draws bodies and discs is asked for the outline, not for where a body ends.
+    """
     z, y, x = (_index(axis, at) for axis, at in zip(sight.fine, _path(course), strict=True))
     lean_y, lean_x = np.gradient(y, z), np.gradient(x, z)
-    where = np.argwhere(body)
+    where = np.argwhere(column)
     near = np.clip(np.searchsorted(z, where[:, 0]), 0, z.size - 1)
     # The slice of the course that the voxel belongs to, at right angles to the course.
     off_y, off_x = where[:, 1] - y[near], where[:, 2] - x[near]
@@ -178,11 +185,14 @@ def _parted(course: Course, sight: Sight, body: Mask, discs: Sequence[float]) ->
     mm = np.where(along < z[0], course.height_mm[0] - (z[0] - along) * FINE_MM, mm)
     mm = np.where(along > z[-1], course.height_mm[-1] + (along - z[-1]) * FINE_MM, mm)
     votes = _votes(sight, where)
-    ends = [float(mm.min()) - 1.0, *discs, float(mm.max()) + 1.0]
+    is_body = sight.labels[tuple(where.T)] != Structure.DISC
+    lows = [float(mm.min()) - 1.0, *[disc.high for disc in discs]]
+    highs = [*[disc.low for disc in discs], float(mm.max()) + 1.0]
     found = []
-    for low, high in pairwise(ends):
+    for low, high in zip(lows, highs, strict=True):
         own = (mm >= low) & (mm < high) & close
-        if own.sum() * FINE_MM**3 / 1000.0 < BODY_ML:
+        # Beyond the last disc only what the network calls body counts.
+        if (own & is_body).sum() * FINE_MM**3 / 1000.0 < BODY_ML:
             continue
         centre = where[own].mean(axis=0)
         at = int(np.clip(np.searchsorted(z, centre[0]), 0, z.size - 1))
@@ -190,10 +200,10 @@ def _parted(course: Course, sight: Sight, body: Mask, discs: Sequence[float]) ->
         up /= np.linalg.norm(up)
         found.append(
             Parted(
-                mask=np.ravel_multi_index(tuple(where[own].T), body.shape).astype(np.int64),
+                mask=np.ravel_multi_index(tuple(where[own].T), column.shape).astype(np.int64),
                 low=low,
                 high=high,
-                votes=votes[own].mean(axis=0),
+                votes=votes[own & is_body].mean(axis=0),
                 slices=(int(where[own, 0].min()), int(where[own, 0].max())),
                 centre=(float(centre[0]), float(centre[1]), float(centre[2])),
                 upwards=(float(up[0]), float(up[1]), float(up[2])),

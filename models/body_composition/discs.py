@@ -45,11 +45,17 @@ class Course:
     hu: Curve
 
 
-def course_of(grid: Grid, axes: tuple[Axis, Axis, Axis], body: NDArray[np.bool_]) -> Course | None:
+def course_of(
+    grid: Grid,
+    axes: tuple[Axis, Axis, Axis],
+    body: NDArray[np.bool_],
+    radius_mm: float = RADIUS_MM,
+) -> Course | None:
     """Centre line and profile through the voxels marked as vertebral bodies, None if too short.
 
     Args:
         body: (slice, row, column) on the network's grid `axes`.
+        radius_mm: of the region whose mean is taken at each point.
     """
     used = np.flatnonzero(body.sum(axis=(1, 2)) > 12)
     if used.size < 12:
@@ -65,8 +71,8 @@ def course_of(grid: Grid, axes: tuple[Axis, Axis, Axis], body: NDArray[np.bool_]
     ys, xs = np.polyval(line_y, at - centre), np.polyval(line_x, at - centre)
     lean_y = np.polyval(np.polyder(line_y), at - centre)
     lean_x = np.polyval(np.polyder(line_x), at - centre)
-    dy, dx = np.meshgrid(*[np.arange(-RADIUS_MM, RADIUS_MM + 1, 2.0)] * 2, indexing="ij")
-    inside = dy**2 + dx**2 <= RADIUS_MM**2
+    dy, dx = np.meshgrid(*[np.arange(-radius_mm, radius_mm + 1, 2.0)] * 2, indexing="ij")
+    inside = dy**2 + dx**2 <= radius_mm**2
     dy, dx = dy[inside], dx[inside]
     points = [
         (at[:, None] - lean_y[:, None] * dy - lean_x[:, None] * dx) / step[0],

@@ -67,3 +67,21 @@ def test_the_sight_handed_in_stays_as_it_is() -> None:
     sight = sight_of(labels, hu)
     by_density(sight)
     assert (sight.labels == S.LUNG).any()
+
+
+def test_nothing_of_the_pelvis_lies_beside_lung() -> None:
+    hu, labels = trunk()
+    hu[4:, 20:60, 20:40] = -850.0
+    labels[4:, 20:60, 20:40] = S.LUNG
+    labels[:, 30:40, 50:60] = S.HIP_BONE
+    found = by_density(sight_of(labels, hu)).labels
+    assert (found[:4, 30:40, 50:60] == S.HIP_BONE).all()
+    assert (found[4:, 30:40, 50:60] == S.BODY).all()
+
+
+def test_a_table_below_the_patient_is_not_the_patient() -> None:
+    hu, labels = trunk()
+    hu[:, 76:78, :] = 300.0
+    labels[:, 76:78, :] = S.PELVIC_MUSCLE
+    found = by_density(sight_of(labels, hu)).labels
+    assert (found[:, 76:78] == S.OUTSIDE).all()
