@@ -199,7 +199,7 @@ def _outlines(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, S
     shares = shares_of(list(strips.values()), network)
     found: dict[int, Seen | str] = {}
     for (k, strip), share in zip(strips.items(), shares, strict=True):
-        outline = outline_of(strip, share)
+        outline = outline_of(strip, share, grid.spacing_mm[0])
         found[k] = outline if isinstance(outline, str) else (owns[k], strip, outline)
     return found
 
@@ -228,7 +228,7 @@ def _upright(grid: Grid, seen: dict[int, Seen | str], network: Network) -> dict[
     for place, (k, (own, _, _)) in enumerate(clear.items()):
         heights = []
         for which in (2 * place, 2 * place + 1):
-            outline = outline_of(strips[which], shares[which])
+            outline = outline_of(strips[which], shares[which], grid.spacing_mm[0])
             if not isinstance(outline, str):
                 heights.append(float(outline.upper.mean() + outline.lower.mean()) / 2)
         found[k] = None

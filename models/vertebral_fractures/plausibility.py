@@ -48,10 +48,12 @@ def refuse_spine(looked: Sequence[Looked]) -> Refusal | None:
     """A reason where too few vertebrae are in view, or of a size that no adult's are."""
     whole = [one for one in looked if isinstance(one, Body) or CUT not in one.reason]
     if len(whole) < LEAST_BODIES:
-        seen = {0: "no whole vertebral body is", 1: "one whole vertebral body is"}.get(
-            len(whole), f"{len(whole)} whole vertebral bodies are"
+        seen = {0: "no whole vertebral body was", 1: "one whole vertebral body was"}.get(
+            len(whole), f"{len(whole)} whole vertebral bodies were"
         )
-        return Refusal(f"{seen} in view; at least {LEAST_BODIES} are needed to compare heights")
+        return Refusal(
+            f"{seen} recognised in view; at least {LEAST_BODIES} are needed to compare heights"
+        )
     depths = [one.depth_mm for one in whole if isinstance(one, Body)]
     if depths and not SHALLOWEST_MM <= float(np.median(depths)) <= DEEPEST_MM:
         return Refusal(

@@ -39,12 +39,14 @@ LEAST_AREA_MM2, LEAST_COURSE_MM = 200.0, 40.0
 SMOOTH_MM, BEYOND_MM = 9.0, 10.0
 #: Between two windows, mm; how far from the middle of its window a body may lie, mm.
 STEP_MM, OFF_MM = 3.0, 7.0
-#: Two places nearer than this are one body, mm. So many windows must see it.
-SAME_MM, LEAST_VOTES = 9.0, 2
+#: Windows whose bodies differ by less than this mean the same one, mm. So many must see it.
+SAME_MM, LEAST_VOTES = 4.5, 2
+#: Of a body at the end of the images so much is shown at least.
+LEAST_SHOWN = 0.7
 #: Smallest cross-section of a body on the strip, mm2.
 LEAST_STRIP_MM2 = 140.0
-#: Share of sacrum around a place that makes it the sacrum.
-SACRUM_SHARE = 0.5
+#: Least share of the column around a body.
+LEAST_COLUMN = 0.6
 #: A body has the level of a vertebra of the anatomy within this distance, mm.
 NAMED_MM = 14.0
 #: Of the bodies that have one, this share must agree on one way to count.
@@ -120,7 +122,7 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
     if course is None:
         return Spine(places=(), anchors=(), doubts=("no spine is seen",), rooms=())
     owns = [course.own(at) for at in _bodies(grid, course, network)]
-    owns = [own for own in owns if not _is_sacrum(anatomy, own)]
+    owns = [own for own in owns if _is_column(anatomy, own)]
     levels, doubts = _levels(anatomy, owns)
     places = tuple(
         Place(number=number, level=level, own=own)
@@ -208,20 +210,26 @@ def _even(path: Vector, ways: Vector, seen: Mask) -> Course:
     return Course(middle=middle, up=up, back=back, turned=np.asarray(turned, np.bool_))
 
 
-def straightened(grid: Grid, course: Course) -> Floats:
-    """(row, column) HU on pixels of 1 mm along the course from below, columns from the front."""
+def straightened(grid: Grid, course: Course) -> tuple[Floats, Floats]:
+    """(row, column) HU on pixels of 1 mm along the course from below, columns from the front.
+
+    Returns:
+        The image, and the share of each pixel's way from side to side within the series.
+    """
     wide = np.arange(-HALF_WIDE_MM, HALF_WIDE_MM + 0.5, 2.0)
     left = np.cross(course.back, course.up)
     plane = course.middle[:, None, :] + COLUMN_BACK[None, :, None] * course.back[:, None, :]
-    rows = [values_at(grid, plane + side * left[:, None, :])[0] for side in wide]
-    return np.asarray(np.mean(rows, axis=0), np.float32)
+    rows = [values_at(grid, plane + side * left[:, None, :]) for side in wide]
+    hu, seen = (np.asarray(np.mean([one[k] for one in rows], axis=0), np.float32) for k in (0, 1))
+    return hu, seen
 
 
 def _bodies(grid: Grid, course: Course, network: Network) -> list[float]:
     """Places of bodies on the course, mm from below."""
-    image = straightened(grid, course)
+    image, seen = straightened(grid, course)
     half = EDGE_MM // 2
     padded = np.pad(image, ((half, half), (0, 0)), constant_values=-1024.0)
+    shown = np.pad(seen, ((half, half), (0, 0)))
     starts = np.arange(0, len(image), round(STEP_MM))
     # Rows of a window run from the head down.
     windows = [padded[start : start + EDGE_MM][::-1] for start in starts]
@@ -229,35 +237,58 @@ def _bodies(grid: Grid, course: Course, network: Network) -> list[float]:
         Strip(fine=np.repeat(one, 2, axis=0), seen=np.ones((2 * EDGE_MM, EDGE_MM), np.float32))
         for one in windows
     ]
-    votes = []
+    votes: list[_Vote] = []
     for start, shares in zip(starts, shares_of(strips, network), strict=True):
         part = middle_part(shares[BODY] > 0.5)
         if part is None or part.sum() < LEAST_STRIP_MM2:
             continue
-        off = float(ROW_UP[np.flatnonzero(part.any(axis=1))].mean())
+        if shown[start : start + EDGE_MM][::-1][part].mean() < LEAST_SHOWN:
+            continue
+        rows = np.flatnonzero(part.any(axis=1))
+        off = float(ROW_UP[rows].mean())
         if abs(off) <= OFF_MM:
-            sure = float(shares[BODY][part].mean())
-            votes.append((float(start) + off, sure * (1.0 - 0.5 * abs(off) / OFF_MM)))
+            sure = float(shares[BODY][part].mean()) * (1.0 - 0.5 * abs(off) / OFF_MM)
+            votes.append(_Vote(at=float(start) + off, half=len(rows) / 2, weight=sure))
     return _clustered(votes)
 
 
-def _clustered(votes: Sequence[tuple[float, float]]) -> list[float]:
-    """Places that several windows agree on, each once, from below."""
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """What one window sees: the middle of a body on the course, half its height, mm, how surely."""
+
+    at: float
+    half: float
+    weight: float
+
+    def agrees(self, other: _Vote) -> bool:
+        """Do both mean the same ends of a body?"""
+        return abs(self.at - other.at) < SAME_MM and abs(self.half - other.half) < SAME_MM
+
+    def overlaps(self, other: _Vote) -> bool:
+        """Can only one of both be a body?"""
+        return abs(self.at - other.at) < 0.8 * max(self.half, other.half) + 0.5 * min(
+            self.half, other.half
+        )
+
+
+def _clustered(votes: Sequence[_Vote]) -> list[float]:
+    """Places that several windows agree on, the surest first, none across another; from below."""
     rest = list(votes)
     found: list[float] = []
     while rest:
-        weight = [sum(w for other, w in rest if abs(other - at) < SAME_MM / 2) for at, _ in rest]
-        best = rest[int(np.argmax(weight))][0]
-        near = [(at, w) for at, w in rest if abs(at - best) < SAME_MM / 2]
-        rest = [(at, w) for at, w in rest if abs(at - best) >= SAME_MM]
+        weights = [sum(two.weight for two in rest if one.agrees(two)) for one in rest]
+        best = rest[int(np.argmax(weights))]
+        near = [one for one in rest if one.agrees(best)]
+        rest = [one for one in rest if not one.overlaps(best)]
         if len(near) >= LEAST_VOTES:
-            found.append(sum(at * w for at, w in near) / sum(w for _, w in near))
+            total = sum(one.weight for one in near)
+            found.append(sum(one.at * one.weight for one in near) / total)
     return sorted(found)
 
 
-def _is_sacrum(anatomy: Anatomy, own: Own) -> bool:
-    """Is what lies around a place mostly sacrum?"""
-    line = np.arange(-10.0, 10.5, 2.0)
+def _is_column(anatomy: Anatomy, own: Own) -> bool:
+    """Is what lies around a place the column, and not the sacrum?"""
+    line = np.arange(-6.0, 6.5, 2.0)
     left, back, up = np.meshgrid(line, line, line, indexing="ij")
     inverse = np.linalg.inv(anatomy.affine)
     index = own.at(left, back, up).reshape(-1, 3) @ inverse[:3, :3].T + inverse[:3, 3]
@@ -265,7 +296,9 @@ def _is_sacrum(anatomy: Anatomy, own: Own) -> bool:
     fits = ((at >= 0) & (at < np.array(anatomy.labels.shape))).all(axis=1)
     if not fits.any():
         return False
-    return bool(anatomy.mask("sacrum")[tuple(at[fits].T)].mean() > SACRUM_SHARE)
+    there = tuple(at[fits].T)
+    column, sacrum = (float(m[there].mean()) for m in (column_of(anatomy), anatomy.mask("sacrum")))
+    return column > max(LEAST_COLUMN, sacrum)
 
 
 def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str, ...]]:

@@ -9,6 +9,7 @@ from models.vertebral_fractures.frames import COLUMN_BACK, FINE_UP, ROW_UP, Stri
 from models.vertebral_fractures.outlines import BODY, Outline, outline_of
 
 TOP, BOTTOM, FRONT, BACK = 11.3, -12.4, -15.0, 14.0
+SLICE_MM = 0.6
 
 
 def strip(rise: float = 0.0) -> Strip:
@@ -41,7 +42,7 @@ def shares(off_mm: float, rise: float = 0.0) -> np.ndarray:
 def test_the_edge_is_found_to_half_a_millimetre_where_the_network_is_off_by_two(
     off_mm: float, rise: float
 ) -> None:
-    outline = outline_of(strip(rise), shares(off_mm, rise))
+    outline = outline_of(strip(rise), shares(off_mm, rise), SLICE_MM)
     assert isinstance(outline, Outline)
     shift = rise * outline.columns
     inner = slice(2, -2)
@@ -57,13 +58,13 @@ def test_spurs_do_not_lengthen_a_body() -> None:
     # Two thin lips in front of the rims.
     seen[BODY][20:23, 10:17] = 0.98
     seen[BODY][41:44, 10:17] = 0.98
-    outline = outline_of(strip(), seen)
+    outline = outline_of(strip(), seen, SLICE_MM)
     assert isinstance(outline, Outline)
     assert outline.front == pytest.approx(FRONT, abs=1.2)
 
 
 def test_where_the_network_sees_no_body_or_an_impossible_one_it_is_said() -> None:
     nothing = np.zeros((3, 64, 64), np.float32)
-    assert outline_of(strip(), nothing) == ("no vertebral body is seen where the anatomy has one")
+    assert outline_of(strip(), nothing, SLICE_MM) == ("no vertebral body is seen where the anatomy has one")
     thin = shares(-10.5)
-    assert "no vertebral body is" in str(outline_of(strip(), thin))
+    assert "no vertebral body is" in str(outline_of(strip(), thin, SLICE_MM))
