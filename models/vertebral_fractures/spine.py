@@ -35,6 +35,8 @@ LEVELS = (*[f"L{n}" for n in range(5, 0, -1)], *[f"T{n}" for n in range(12, 0, -
 """From below."""
 #: Smallest cross-section of the column that counts, mm2; shortest course, mm.
 LEAST_AREA_MM2, LEAST_COURSE_MM = 200.0, 40.0
+#: Gaps of twice so many voxels of the anatomy are bridged.
+BRIDGED = 4
 #: The course is smooth over so many mm, and goes on beyond its ends as far.
 SMOOTH_MM, BEYOND_MM = 9.0, 10.0
 #: Between two windows, mm; how far from the middle of its window a body may lie, mm.
@@ -144,10 +146,12 @@ def column_of(anatomy: Anatomy) -> Mask:
 
 def course_of(anatomy: Anatomy) -> Course | None:
     """The course of the column; None where there is too little of it."""
-    labels, count = ndimage.label(column_of(anatomy))
+    seen = column_of(anatomy)
+    # A body or disc that the anatomy lost leaves a gap, which does not end the column.
+    labels, count = ndimage.label(ndimage.binary_dilation(seen, iterations=BRIDGED))
     if not count:
         return None
-    column = labels == 1 + int(np.bincount(labels.ravel())[1:].argmax())
+    column = seen & (labels == 1 + int(np.bincount(labels.ravel())[1:].argmax()))
     canal = anatomy.mask("spinal_canal")
     pixel_mm2 = float(np.linalg.norm(np.cross(anatomy.affine[:3, 1], anatomy.affine[:3, 2])))
     used = np.flatnonzero(column.sum(axis=(1, 2)) * pixel_mm2 > LEAST_AREA_MM2)
@@ -161,12 +165,12 @@ def course_of(anatomy: Anatomy) -> Course | None:
             for k, centre in zip(used, centres, strict=True)
         ]
     )
-    seen = np.isfinite(behind[:, 0])
-    if not seen.any():
+    known = np.isfinite(behind[:, 0])
+    if not known.any():
         behind[:] = (1.0, 0.0)
     else:
         for axis in (0, 1):
-            behind[:, axis] = np.interp(used, used[seen], behind[seen, axis])
+            behind[:, axis] = np.interp(used, used[known], behind[known, axis])
     smooth = SMOOTH_MM / step
     path = centres @ anatomy.affine[:3, :3].T + anatomy.affine[:3, 3]
     path = ndimage.gaussian_filter1d(path, smooth, axis=0, mode="nearest")
@@ -175,7 +179,7 @@ def course_of(anatomy: Anatomy) -> Course | None:
     path = path + _ends(raw - path, smooth)
     ways = np.concatenate([np.zeros((len(behind), 1)), behind], axis=1) @ anatomy.affine[:3, :3].T
     ways = ndimage.gaussian_filter1d(ways, smooth, axis=0, mode="nearest")
-    return _even(path, ways, ndimage.binary_dilation(seen, iterations=round(smooth)))
+    return _even(path, ways, ndimage.binary_dilation(known, iterations=round(smooth)))
 
 
 def _ends(rest: Vector, smooth: float) -> Vector:
