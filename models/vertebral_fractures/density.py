@@ -22,8 +22,8 @@ _HALF_UP = 0.2
 #: Blood in the aorta with contrast medium, HU.
 ENHANCED_HU = 100.0
 _LEAST_AORTA = 60
-#: Above it an oval holds something other than spongy bone, HU.
-_DENSE_HU = 450.0
+#: Above these an oval holds something other than spongy bone: mean, standard deviation, HU.
+_DENSE_HU, _UNEVEN_HU = 450.0, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def _density(grid: Grid, body: Body) -> Density:
 
 def is_uneven(density: Density) -> bool:
     """Does the oval hold something other than spongy bone?"""
-    return density.mean_hu > _DENSE_HU
+    return density.mean_hu > _DENSE_HU or density.deviation_hu > _UNEVEN_HU
 
 
 def contrast_of(grid: Grid, anatomy: Anatomy, *, named: bool) -> Contrast:
@@ -119,7 +119,7 @@ def chosen(
 ) -> int | None:
     """Index of the body whose attenuation is stated for the exam: L1, else T12, else L2.
 
-    One that is deformed or holds something dense is none.
+    One that is deformed, or holds something other than spongy bone, is passed over.
     """
     for level in ("L1", "T12", "L2"):
         for index, body in enumerate(bodies):

@@ -22,20 +22,28 @@ _WORDS_MM = 105.0
 #: Half the edge of a height point, mm.
 _POINT_MM = 1.0
 _BLACK_HU = -2000.0
+#: Bodies on one picture of the spine.
+_MOST_BODIES = 7
 #: Half the edge of the axial picture, mm.
 _AXIAL_MM = 70.0
 
 
-def spine_picture(
-    grid: Grid, bodies: Sequence[tuple[Body, str, Colour]], owns: Sequence[Own]
-) -> KeyImage:
+def spine_pictures(grid: Grid, bodies: Sequence[tuple[Body, str, Colour]]) -> tuple[KeyImage, ...]:
     """The straightened spine with the six points of each body, its name and its grade.
 
+    A long one is shown in two parts, the upper first, so that the points stay legible.
+
     Args:
-        bodies: measured ones, with what is written beside them and their colour.
-        owns: frames of all bodies in view, from below.
+        bodies: from below, with what is written beside them and their colour.
     """
-    course = course_of(grid, owns)
+    if len(bodies) <= _MOST_BODIES:
+        return (_part(grid, bodies, ""),)
+    half = len(bodies) // 2
+    return (_part(grid, bodies[half:], ", upper part"), _part(grid, bodies[:half], ", lower part"))
+
+
+def _part(grid: Grid, bodies: Sequence[tuple[Body, str, Colour]], which: str) -> KeyImage:
+    course = course_of(grid, [body.own for body, _, _ in bodies])
     rows, columns = course.pixels.shape
     wide = np.full((rows, columns + round(_WORDS_MM / STEP_MM)), _BLACK_HU, np.float32)
     wide[:, :columns] = course.pixels
@@ -56,14 +64,15 @@ def spine_picture(
         pixels=wide,
         window=say.SPINE_WINDOW,
         pixel_mm=(STEP_MM, STEP_MM),
-        caption="Middle plane along the spine; heights are of each body's own plane",
+        caption=f"Middle plane along the spine{which}; heights are of each body's own plane",
         overlays=tuple(
             Overlay(mask=masks[colour], colour=colour, label=label)
             for colour, label in labels.items()
             if colour in masks
         ),
-        notes=tuple(notes),
-        edges=("A", "P", "H", "F"),
+        # Beside the picture stand the words, so front and back are named on it.
+        notes=(*notes, (4.0, 16.0, "A"), (columns - 18.0, 16.0, "P")),
+        edges=("", "", "H", "F"),
     )
 
 

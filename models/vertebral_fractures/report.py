@@ -11,10 +11,9 @@ from models.grid import Grid, Mask
 from models.outline import outer_polygon
 from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.density import Contrast, Density, chosen, is_uneven
-from models.vertebral_fractures.frames import Own
 from models.vertebral_fractures.genant import LIMITS, Deformity, Grading
 from models.vertebral_fractures.measuring import CUT, Body, Unmeasured
-from models.vertebral_fractures.pictures import body_pictures, oval_picture, spine_picture
+from models.vertebral_fractures.pictures import body_pictures, oval_picture, spine_pictures
 from models.vertebral_fractures.plausibility import THICK_MM
 from models.vertebral_fractures.spine import Spine
 from models.vertebral_fractures.verdicts import verdict_of
@@ -213,7 +212,7 @@ class _Report:
         if not self.measured.bodies[index].place.level:
             found.append(Evaluation(say.LEVEL_ANCHOR, "nothing: the level is uncertain"))
         if is_uneven(self.measured.densities[index]):
-            found.append(Evaluation(say.BONE, "the oval holds something denser than spongy bone"))
+            found.append(Evaluation(say.BONE, "the oval holds something other than even spongy bone"))
         return tuple(found)
 
     def _segment(self, index: int, number: int) -> Segment:
@@ -307,8 +306,7 @@ class _Report:
             (body, self._beside(index), self.verdicts[index].colour)
             for index, body in enumerate(measured.bodies)
         ]
-        owns: list[Own] = [body.own for body in measured.bodies]
-        found = [spine_picture(measured.grid, listed, owns)]
+        found = [*spine_pictures(measured.grid, listed)]
         for index, body in enumerate(measured.bodies):
             if self.verdicts[index].finding is not say.MEASURED:
                 found += self._close(index, body)

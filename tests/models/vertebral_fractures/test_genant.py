@@ -27,8 +27,7 @@ def bodies(
         cast(
             Body,
             SimpleNamespace(
-                number=number,
-                vertebra=SimpleNamespace(level=level if named else ""),
+                place=SimpleNamespace(number=number, level=level if named else ""),
                 heights_mm=usual(level, wrong.get(level, (1.0, 1.0, 1.0))),
                 spread_mm=spread,
             ),

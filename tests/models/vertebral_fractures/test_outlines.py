@@ -65,6 +65,8 @@ def test_spurs_do_not_lengthen_a_body() -> None:
 
 def test_where_the_network_sees_no_body_or_an_impossible_one_it_is_said() -> None:
     nothing = np.zeros((3, 64, 64), np.float32)
-    assert outline_of(strip(), nothing, SLICE_MM) == ("no vertebral body is seen where the anatomy has one")
+    assert outline_of(strip(), nothing, SLICE_MM) == (
+        "no vertebral body is seen where the anatomy has one"
+    )
     thin = shares(-10.5)
     assert "no vertebral body is" in str(outline_of(strip(), thin, SLICE_MM))

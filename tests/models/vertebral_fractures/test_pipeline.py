@@ -200,10 +200,10 @@ def test_pixels_without_bone_and_a_missing_anatomy_are_refused(
 
 def test_the_pages_show_the_points_the_names_and_the_sides(wedge: Findings) -> None:
     spine = wedge.key_images[0]
-    assert spine.edges == ("A", "P", "H", "F")
+    assert spine.edges[2:] == ("H", "F")
     words = [note[2] for note in spine.notes]
     assert any(w.startswith("T12: ") and "wedge" in w for w in words)
-    assert "L1" in words
+    assert {"L1", "A", "P"} <= set(words)
     fracture = next(o for o in spine.overlays if o.colour == say.FRACTURE_COLOUR)
     assert fracture.mask.any()
     own = [k for k in wedge.key_images if k.tracking_uid == of(wedge, "T12").tracking_uid]
