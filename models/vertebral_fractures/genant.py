@@ -40,6 +40,8 @@ FORM, SIZE = 0.03, 0.035
 UNNAMED = 0.02
 #: Below this loss behind, the body's own posterior height is what the others are held against.
 _BEHIND = 0.15
+#: Bodies differ by so much anyway, as a part of the height.
+ANYWAY = 0.15
 #: A person's own form is learnt from at least so many bodies.
 _ENOUGH = 5
 
@@ -63,6 +65,7 @@ class Grading:
         spread: standard deviation of a loss.
         loss: the largest of the three. deformity: where it is, from grade 1 on.
         grade: 0 to 3. certainty: probability of grade 2 or more, 0..1.
+        lost: probability that more is lost than bodies differ anyway.
     """
 
     losses: tuple[float, float, float]
@@ -73,6 +76,7 @@ class Grading:
     deformity: Deformity
     grade: int
     certainty: float
+    lost: float
 
     @property
     def agrees(self) -> bool:
@@ -144,6 +148,7 @@ def _graded(
         deformity=_deformity(losses, grade),
         grade=grade,
         certainty=_above((loss - LIMITS[1]) / spread),
+        lost=_above((loss - ANYWAY) / spread),
     )
 
 

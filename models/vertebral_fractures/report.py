@@ -212,7 +212,9 @@ class _Report:
         if not self.measured.bodies[index].place.level:
             found.append(Evaluation(say.LEVEL_ANCHOR, "nothing: the level is uncertain"))
         if is_uneven(self.measured.densities[index]):
-            found.append(Evaluation(say.BONE, "the oval holds something other than even spongy bone"))
+            found.append(
+                Evaluation(say.BONE, "the oval holds something other than even spongy bone")
+            )
         return tuple(found)
 
     def _segment(self, index: int, number: int) -> Segment:

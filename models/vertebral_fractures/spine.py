@@ -47,8 +47,8 @@ SAME_MM, LEAST_VOTES = 4.5, 2
 LEAST_SHOWN = 0.7
 #: Smallest cross-section of a body on the strip, mm2.
 LEAST_STRIP_MM2 = 140.0
-#: Least share of the column around a body.
-LEAST_COLUMN = 0.6
+#: Share of sacrum in the middle of a place from which on it is the sacrum.
+SACRUM_SHARE = 0.15
 #: A body has the level of a vertebra of the anatomy within this distance, mm.
 NAMED_MM = 14.0
 #: Of the bodies that have one, this share must agree on one way to count.
@@ -124,7 +124,7 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
     if course is None:
         return Spine(places=(), anchors=(), doubts=("no spine is seen",), rooms=())
     owns = [course.own(at) for at in _bodies(grid, course, network)]
-    owns = [own for own in owns if _is_column(anatomy, own)]
+    owns = [own for own in owns if not _is_sacrum(anatomy, own)]
     levels, doubts = _levels(anatomy, owns)
     places = tuple(
         Place(number=number, level=level, own=own)
@@ -290,8 +290,8 @@ def _clustered(votes: Sequence[_Vote]) -> list[float]:
     return sorted(found)
 
 
-def _is_column(anatomy: Anatomy, own: Own) -> bool:
-    """Is what lies around a place the column, and not the sacrum?"""
+def _is_sacrum(anatomy: Anatomy, own: Own) -> bool:
+    """Does the anatomy see sacrum in the middle of a place?"""
     line = np.arange(-6.0, 6.5, 2.0)
     left, back, up = np.meshgrid(line, line, line, indexing="ij")
     inverse = np.linalg.inv(anatomy.affine)
@@ -300,9 +300,7 @@ def _is_column(anatomy: Anatomy, own: Own) -> bool:
     fits = ((at >= 0) & (at < np.array(anatomy.labels.shape))).all(axis=1)
     if not fits.any():
         return False
-    there = tuple(at[fits].T)
-    column, sacrum = (float(m[there].mean()) for m in (column_of(anatomy), anatomy.mask("sacrum")))
-    return column > max(LEAST_COLUMN, sacrum)
+    return bool(anatomy.mask("sacrum")[tuple(at[fits].T)].mean() > SACRUM_SHARE)
 
 
 def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str, ...]]:

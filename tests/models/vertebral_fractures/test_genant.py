@@ -94,7 +94,7 @@ def test_a_mild_or_unsure_loss_is_possible_and_never_a_fracture() -> None:
     # Low by its neighbours alone: a small body, or one that was cut out wrongly.
     unsure = Grading(
         losses=(0.3, 0.1, 0.1), by_form=(0.05, 0.1, 0.0), by_size=(0.55, 0.1, 0.2), spread=0.05,
-        loss=0.3, deformity=Deformity.WEDGE, grade=2, certainty=0.84,
+        loss=0.3, deformity=Deformity.WEDGE, grade=2, certainty=0.84, lost=0.99,
     )  # fmt: skip
     verdict = verdict_of(unsure, present=60, possible=20)
     assert verdict.finding == say.DEFORMITY
