@@ -255,6 +255,11 @@ class Canvas:
             side = "lm" if x + 14 + text_width(label, size) < right else "rm"
             self.on_image((x + 14 if side == "lm" else x - 14, y), label, size, side)
 
+        for column, row, words in key.notes:
+            x = left + round(column / columns * (right - left))
+            y = top + round(row / rows * (bottom - top))
+            self.on_image((x, y), words, size, "lm")
+
     def _letters(self, key: KeyImage, covered: Box, size: int) -> None:
         left, top, right, bottom = covered
         middle_x, middle_y = (left + right) // 2, (top + bottom) // 2
@@ -293,7 +298,7 @@ def cropped(key: KeyImage) -> KeyImage:
         return key
     first_row, last_row = _span(np.asarray(union.any(axis=1)), rows)
     first_column, last_column = _span(np.asarray(union.any(axis=0)), columns)
-    for column, row, _ in key.marks:
+    for column, row, _ in key.marks + key.notes:
         if not (first_row <= row <= last_row and first_column <= column <= last_column):
             return key
     part = (slice(first_row, last_row), slice(first_column, last_column))
@@ -302,6 +307,7 @@ def cropped(key: KeyImage) -> KeyImage:
         pixels=key.pixels[part],
         overlays=tuple(replace(item, mask=item.mask[part]) for item in key.overlays),
         marks=tuple((c - first_column, r - first_row, label) for c, r, label in key.marks),
+        notes=tuple((c - first_column, r - first_row, words) for c, r, words in key.notes),
     )
 
 

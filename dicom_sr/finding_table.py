@@ -49,7 +49,14 @@ def site_words(finding: Finding) -> str:
     # "Middle lobe of right lung" names its side itself.
     said = site if not side or side.lower() in site.lower() else f"{side} {site}"
     narrower = finding.topography.meaning if finding.topography is not None else ""
-    return f"{said}, {narrower}".lower() if narrower else said.lower()
+    return _lowered(f"{said}, {narrower}" if narrower else said)
+
+
+def _lowered(text: str) -> str:
+    """In small letters, but for names with a number ("L1")."""
+    return " ".join(
+        word if any(c.isdigit() for c in word) else word.lower() for word in text.split(" ")
+    )
 
 
 def cell_of(finding: Finding, column: Column) -> str:

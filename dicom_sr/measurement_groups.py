@@ -48,8 +48,8 @@ def _planar(
 ) -> Sequence[Dataset]:
     closed = np.concatenate([contour.points, contour.points[:1]]).astype(np.float64)
     region = sr.ImageRegion(
-        graphic_type="POLYLINE",
-        graphic_data=closed,
+        graphic_type="POINT" if contour.is_point else "POLYLINE",
+        graphic_data=closed[:1] if contour.is_point else closed,
         source_image=sr.SourceImageForRegion(
             referenced_sop_class_uid=study_class(
                 work.study, work.series, contour.plane.sop_instance_uid
@@ -65,7 +65,7 @@ def _planar(
         finding_category=as_code(finding.category),
         algorithm_id=_algorithm(work),
         finding_sites=[_site(finding)],
-        measurements=[_number(item) for item in numbers] or None,
+        measurements=[_number(finding, item) for item in numbers] or None,
         qualitative_evaluations=_coded_evaluations(finding),
     )
     _append_texts(group, finding)
@@ -90,7 +90,7 @@ def _volumetric(
         finding_category=as_code(finding.category),
         algorithm_id=_algorithm(work),
         finding_sites=[_site(finding)],
-        measurements=[_number(item) for item in numbers] or None,
+        measurements=[_number(finding, item) for item in numbers] or None,
     )
     return group
 
@@ -122,8 +122,16 @@ def _algorithm(work: ResultInput) -> sr.AlgorithmIdentification:
     )
 
 
-def _number(item: Measurement) -> sr.Measurement:
+def _number(finding: Finding, item: Measurement) -> sr.Measurement:
+    """TID 1419: a number, with its own place where it was taken at a part of the site."""
+    own = None
+    if item.topography is not None:
+        own = sr.FindingSite(
+            anatomic_location=as_code(finding.site),
+            topographical_modifier=as_code(item.topography),
+        )
     return sr.Measurement(
+        finding_sites=[own] if own is not None else None,
         name=as_code(item.name),
         value=rounded(item),
         unit=as_code(item.unit),

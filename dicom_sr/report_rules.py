@@ -116,7 +116,8 @@ def _image_sizes(study: CompletedStudy) -> dict[str, tuple[int, int]]:
 def _coordinate_faults(item: Dataset, sizes: dict[str, tuple[int, int]]) -> Iterator[str]:
     data = [float(value) for value in item.get("GraphicData") or ()]
     points = list(zip(data[::2], data[1::2], strict=False))
-    if len(data) % 2 or len(points) < 4 or points[0] != points[-1]:
+    is_point = item.get("GraphicType") == "POINT" and len(data) == 2
+    if not is_point and (len(data) % 2 or len(points) < 4 or points[0] != points[-1]):
         yield "a contour is not a closed polygon of at least three points"
         return
     images = [child for child in walk(item) if child.get("ValueType") == "IMAGE"]

@@ -13,6 +13,7 @@ from models.phantoms.anatomy import Trunk
 from models.phantoms.muscles import smooth_noise
 from models.phantoms.shapes import Field
 from models.phantoms.tissue import BODIES, BONES, MUSCLES, Labels, Tissue
+from models.phantoms.vertebral_bodies import render
 
 
 class Phase(Enum):
@@ -106,17 +107,33 @@ def tissue_table(trunk: Trunk, phase: Phase, rng: np.random.Generator) -> Field:
 def attenuation(trunk: Trunk, phase: Phase, rng: np.random.Generator) -> Field:
     """(z, y, x) HU of the trunk on its working grid, before the scanner."""
     labels = trunk.canvas.labels
-    hu = tissue_table(trunk, phase, rng)[labels]
+    table = tissue_table(trunk, phase, rng)
+    hu = table[labels]
     bone = np.isin(labels, list(BONES))
     cross = np.zeros((3, 3, 3), np.bool_)
     cross[1, 1, :] = cross[1, :, 1] = True
     hu[bone & ~binary_erosion(bone, cross)] += np.float32(rng.uniform(250, 450))
+    if trunk.shapes:
+        render(hu, trunk.canvas, (trunk.frame, trunk.shapes), table, np.random.default_rng(42))
     dz, dy, dx = trunk.canvas.steps
     shading = smooth_noise(labels.shape, (60 / dz, 60 / dy, 60 / dx), rng)
     grain = smooth_noise(labels.shape, (8 / dz, 5 / dy, 5 / dx), rng)
     solid = hu > -300
     out: Field = hu + solid * (shading * np.float32(2.0) + grain * np.float32(3.0))
     return out
+
+
+def placed(points: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
+    """(..., 3) patient's (x, y, z) as the gantry's (x, y, z), mm: what `record` undoes."""
+    px, py = points[..., 0], points[..., 1]
+    y, x = py.copy(), px.copy()
+    for _ in range(6):
+        net = [np.clip(v / 60 + 4, 0, 8) for v in (y, x)]
+        y = py - map_coordinates(pose.bend_mm[0], net, order=1)
+        x = px - map_coordinates(pose.bend_mm[1], net, order=1)
+    c, s = np.cos(pose.turn), np.sin(pose.turn)
+    rows, columns = c * y + s * x + pose.shift_mm[0], c * x - s * y + pose.shift_mm[1]
+    return np.stack([columns, rows, points[..., 2] + pose.table_mm], axis=-1)
 
 
 def record(trunk: Trunk, hu: Field, grid: Grid, pose: Pose) -> tuple[Field, Labels]:

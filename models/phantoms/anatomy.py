@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.phantoms import envelope as wrap
 from models.phantoms import muscles, organs, skeleton, surroundings
+from models.phantoms.fractures import SpineOptions
 from models.phantoms.frame import Frame, build_frame
 from models.phantoms.person import Person, draw_person
 from models.phantoms.shapes import Canvas
 from models.phantoms.tissue import Labels
+from models.phantoms.vertebral_bodies import detailed
+from models.phantoms.vertebral_shape import Shape
 
 TOP_MM, BOTTOM_MM = 270.0, -300.0
 """Reach of the simulated trunk for a person of scale 1: about T6 to below the hips."""
@@ -26,30 +29,39 @@ class Trunk:
         person: who. frame: course of the spine and outlines.
         ribs: on the canvas' grid, the number of the rib where the label is `RIB`, 0 for the
             sternum; without meaning elsewhere.
+        shapes: of the vertebral bodies, L5 to T6, where these are in detail; else ().
     """
 
     canvas: Canvas
     person: Person
     frame: Frame
     ribs: Labels
+    shapes: tuple[Shape, ...] = ()
 
 
 def paint_trunk(
     seed: int,
     steps_mm: tuple[float, float, float],
     reach_mm: tuple[float, float] = (-1000.0, 1000.0),
+    spine: SpineOptions | None = None,
 ) -> Trunk:
     """The anatomy of `seed` on a grid of (z, y, x) `steps_mm`.
 
     The same seed is the same person; details of texture follow the grid. `reach_mm` limits the
-    grid along z (mm from mid-L3).
+    grid along z (mm from mid-L3). With `spine`, vertebral bodies are in detail; without it every
+    label is as if that did not exist.
     """
     rng = np.random.default_rng([seed, 1])
     person = draw_person(rng)
+    if spine is not None:
+        person = _with_spine(person, spine)
     s = person.scale
     low, high = max(BOTTOM_MM * s, reach_mm[0]), min(TOP_MM * s, reach_mm[1])
     z = np.arange(low, high, steps_mm[0]).astype(np.float32)
     frame = build_frame(z, person, np.random.default_rng([seed, 2]))
+    shapes: tuple[Shape, ...] = ()
+    if spine is not None:
+        frame, shapes = detailed(frame, spine, skeleton.HALVES, seed)
     fat = 1.5 * max(person.fat_mm)
     wide = float(frame.half_width.max()) + 1.5 * person.fat_mm[1] + 16 + 85 * s
     canvas = Canvas.empty(
@@ -63,7 +75,7 @@ def paint_trunk(
     organs.paint_thorax(canvas, frame, parts[1])
     muscles.paint_pelvic_muscles(canvas, frame, envelope)
     muscles.paint_back(canvas, frame, envelope, parts[2])
-    skeleton.paint_spine(canvas, frame, parts[3])
+    skeleton.paint_spine(canvas, frame, parts[3], shapes)
     ribs = skeleton.paint_ribs(canvas, frame, envelope, parts[3])
     skeleton.paint_pelvis(canvas, frame, parts[4])
     organs.paint_solid(canvas, frame, parts[5])
@@ -74,4 +86,13 @@ def paint_trunk(
     surroundings.paint_metal(canvas, frame, parts[8])
     surroundings.paint_arms(canvas, frame, parts[8])
     surroundings.paint_table(canvas, envelope.skin, parts[8])
-    return Trunk(canvas, person, frame, ribs)
+    return Trunk(canvas, person, frame, ribs, shapes)
+
+
+def _with_spine(person: Person, spine: SpineOptions) -> Person:
+    """The person with what the spine's options say of them."""
+    return replace(
+        person,
+        bone_hu=person.bone_hu if spine.marrow_hu is None else spine.marrow_hu,
+        scoliosis_mm=person.scoliosis_mm if spine.scoliosis_mm is None else spine.scoliosis_mm,
+    )

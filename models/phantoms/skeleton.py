@@ -11,11 +11,16 @@ from models.phantoms.envelope import Envelope, latissimus
 from models.phantoms.frame import Body, Frame
 from models.phantoms.shapes import Box, Canvas, Field, Sweep, ellipsoid, tube
 from models.phantoms.tissue import BODIES, Labels, Tissue
+from models.phantoms.vertebral_bodies import paint_labels
+from models.phantoms.vertebral_shape import Shape
 
 _HALF_WIDTH = (26.0, 25.0, 24.0, 22.5, 21.5, 20.5, 19.0, 17.5, 16.5, 16.0, 15.0, 14.5)
 _HALF_DEPTH = (17.5, 17.5, 17.5, 17.0, 16.5, 16.0, 15.5, 15.0, 14.5, 14.5, 14.0, 13.5)
 _PROCESS = (38.0, 40.0, 44.0, 41.0, 36.0, 24.0, 26.0, 30.0, 31.0, 32.0, 32.0, 32.0)
 """Bodies' half axes and reach of the transverse processes, L5 to T6, mm."""
+
+HALVES = (_HALF_WIDTH, _HALF_DEPTH)
+"""Half widths and half depths of the bodies, L5 to T6, mm."""
 
 _LUMBAR = 5
 
@@ -58,14 +63,19 @@ def _local(canvas: Canvas, frame: Frame, body: Body) -> _Local:
     return _Local(box, np.abs(dx - sx * dz), dy - sy * dz, (dz + sx * dx + sy * dy) / norm)
 
 
+def _worn(frame: Frame, rng: np.random.Generator) -> tuple[float, float]:
+    """Depth of the endplates' bowls, mm, and size of the spurs of one plain body."""
+    hollow = float(rng.uniform(0.5, 2.2)) * frame.person.scale
+    return hollow, float(rng.uniform(0, 0.12)) * (frame.person.age > 50)
+
+
 def _paint_body(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) -> None:
     body, s = frame.bodies[k], frame.person.scale
     at = _local(canvas, frame, body)
     rx, ry = _HALF_WIDTH[k] * s, _HALF_DEPTH[k] * s
     waist = 1 - 0.12 * np.clip(1 - (2 * at.z / body.height) ** 2, 0, 1)
     r2 = (at.x / (rx * waist)) ** 2 + (at.y / (ry * waist)) ** 2
-    hollow = float(rng.uniform(0.5, 2.2)) * s
-    spur = float(rng.uniform(0, 0.12)) * (frame.person.age > 50)
+    hollow, spur = _worn(frame, rng)
     rim = 1 + spur * np.clip(np.abs(2 * at.z / body.height) - 0.7, 0, 1) * 3
     inside = (r2 < rim) & (np.abs(at.z) < body.height / 2 - hollow * np.clip(1 - r2, 0, 1))
     inside &= at.y < ry * 0.86
@@ -107,8 +117,14 @@ def _arch_of(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) -> 
     canvas.paint((at.box, solid & (at.y > ry * 0.5)), Tissue.ARCH)
 
 
-def paint_spine(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
-    """Discs, sacrum, arches, bodies and the canal."""
+def paint_spine(
+    canvas: Canvas, frame: Frame, rng: np.random.Generator, shapes: tuple[Shape, ...] = ()
+) -> None:
+    """Discs, sacrum, arches, bodies and the canal.
+
+    Args:
+        shapes: of the bodies, where they are painted in detail; () for plain ones.
+    """
     s = frame.person.scale
     heights = [b.z for b in frame.bodies]
     disc = Sweep(
@@ -124,7 +140,13 @@ def paint_spine(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     for k in range(len(frame.bodies)):
         _arch_of(canvas, frame, k, rng)
     for k in range(len(frame.bodies)):
-        _paint_body(canvas, frame, k, rng)
+        # The same draws either way: canal, ribs and all that follows are the same.
+        if shapes:
+            _worn(frame, rng)
+        else:
+            _paint_body(canvas, frame, k, rng)
+    if shapes:
+        paint_labels(canvas, frame, shapes)
     width = float(rng.normal(1, 0.08)) * s
     knots = [s * v for v in (-165, -120, -95, -74, 0, 74, 140, 290)]
     canal = Sweep(

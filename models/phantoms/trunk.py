@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from models.phantoms.acquisition import Grid, Phase, Pose, attenuation, expose, record
 from models.phantoms.anatomy import BOTTOM_MM, TOP_MM, Trunk, paint_trunk
+from models.phantoms.fractures import SpineOptions
 from models.phantoms.header_words import HeaderWords
 from models.phantoms.person import Person
+from models.phantoms.spine_truth import BodyTruth, bodies_of
 from models.phantoms.tissue import COMPARTMENT_OF, Compartment, Labels, Tissue
 from node.domain.extent import Extent
 from node.domain.imaging import Volume
@@ -37,6 +39,7 @@ class TrunkOptions:
         phase: of the contrast agent. noise_hu: standard deviation in the middle.
         working_mm: (between slices, in-plane) of the grid on which anatomy is painted.
         posed: turned, shifted and bent a little. truncated: the field cuts the patient.
+        spine: vertebral bodies in detail; None leaves them plain.
     """
 
     matrix: int = 512
@@ -48,6 +51,7 @@ class TrunkOptions:
     working_mm: tuple[float, float] | None = None
     posed: bool = True
     truncated: bool = False
+    spine: SpineOptions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class TrunkTruth:
             reader of these voxels would measure.
         tissue_areas: on that slice by the painted tissue, whatever its HU.
         trunk_cut: share of the skin's outline outside the field of view on that slice.
+        bodies: of a spine in detail, L5 to T6.
     """
 
     l3_z_mm: float | None
@@ -80,6 +85,7 @@ class TrunkTruth:
     areas: Areas | None
     tissue_areas: Areas | None
     trunk_cut: float
+    bodies: tuple[BodyTruth, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +135,7 @@ def simulate_trunk(seed: int, options: TrunkOptions | None = None) -> Phantom:
     working = asked.working_mm or _working(asked)
     margin = 3 * asked.slice_mm + 45
     reach = (asked.reach_mm[0] - margin, asked.reach_mm[1] + margin)
-    trunk = paint_trunk(seed, (working[0], working[1], working[1]), reach)
+    trunk = paint_trunk(seed, (working[0], working[1], working[1]), reach, asked.spine)
     pixel = asked.pixel_mm or _pixel(trunk, asked, rng)
     pose = _pose(trunk, asked.posed, rng)
     scale = trunk.person.scale
@@ -148,7 +154,7 @@ def simulate_trunk(seed: int, options: TrunkOptions | None = None) -> Phantom:
     done = TrunkOptions(
         matrix=asked.matrix, pixel_mm=pixel, slice_mm=asked.slice_mm, reach_mm=(low, high),
         phase=phase, noise_hu=noise, working_mm=working, posed=asked.posed,
-        truncated=asked.truncated,
+        truncated=asked.truncated, spine=asked.spine,
     )  # fmt: skip
     return Phantom(
         seed=seed,
@@ -290,7 +296,7 @@ def _truth(
     if Tissue.L3 not in centroids:
         return TrunkTruth(
             l3_z_mm=None, l3_slice=None, centroids_mm=centroids, areas=None, tissue_areas=None,
-            trunk_cut=float(cut.max()),
+            trunk_cut=float(cut.max()), bodies=bodies_of(trunk, pose),
         )  # fmt: skip
     at = int(np.argmin(np.abs(z - centroids[Tissue.L3][2])))
     pixel_cm2 = volume.spacing_mm[1] * volume.spacing_mm[2] / 100
@@ -302,4 +308,5 @@ def _truth(
         areas=rules,
         tissue_areas=painted,
         trunk_cut=float(cut[at]),
+        bodies=bodies_of(trunk, pose),
     )

@@ -39,6 +39,8 @@ class Measurement:
         unit: UCUM code, e.g. (cm2, UCUM, "cm2"), ([hnsf'U], UCUM, "Hounsfield unit").
         derivation: e.g. (373098007, SCT, Mean), or None.
         label: how a person reads it on the capture page ("Skeletal muscle area").
+        topography: part of the finding's site that it was taken at, e.g. (255549009, SCT,
+            Anterior) of a vertebra (TID 1419, topographical modifier), or None.
     """
 
     name: CodedConcept
@@ -47,6 +49,7 @@ class Measurement:
     label: str
     derivation: CodedConcept | None = None
     decimals: int = 1
+    topography: CodedConcept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,22 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Contour:
-    """A closed polygon on one source image.
+    """A closed polygon, or a single point, on one source image.
 
     Attributes:
         plane: the source image it lies on.
         points: (n, 2) float32, (column, row) in SCOORD coordinates: 0.0 is the outer edge of
             the first pixel, 0.5 its centre (PS3.3 C.18.6.1.1). First point is not repeated.
+            One row is a point.
     """
 
     plane: Plane
     points: NDArray[np.float32]
+
+    @property
+    def is_point(self) -> bool:
+        """A single point, not a region."""
+        return len(self.points) == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +180,7 @@ class KeyImage:
             viewer shows them, e.g. ("R", "L", "A", "P").
         tracking_uid: of the finding that it shows: the pictures of one finding stand on one
             page, the first of them large. "": it has a page of its own.
+        marks: (column, row, words) in pixels of it, each with a cross. notes: the same without.
     """
 
     pixels: NDArray[np.float32]
@@ -181,6 +191,7 @@ class KeyImage:
     overlays: tuple[Overlay, ...] = ()
     edges: tuple[str, str, str, str] = ("", "", "", "")
     marks: tuple[tuple[float, float, str], ...] = ()
+    notes: tuple[tuple[float, float, str], ...] = ()
     tracking_uid: str = ""
 
 

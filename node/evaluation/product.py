@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from inference.engine import EngineOptions, open_network
@@ -15,13 +16,14 @@ from inference.series import describe_with_facts
 from models.manifest import ModelManifest
 from models.registry import load_manifest
 from node.domain.analysis import Analyse, AnalysisRequest
+from node.domain.anatomy import ANATOMY, Anatomy
 from node.domain.errors import VolumeError
 from node.domain.finding import Findings, Status
 from node.domain.imaging import Network, Volume
 from node.domain.verdict import Ineligible
 from node.evaluation.filing import instances_of
 from node.pipeline.eligibility import judge
-from node.pipeline.resident import pipeline_of
+from node.pipeline.resident import pipeline_of, seer_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +45,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One package, loaded as a worker loads it."""
+    """One package, loaded as a worker loads it; `anatomy`: the package that it builds on."""
 
     manifest: ModelManifest
     networks: Mapping[str, Network]
     analyse: Analyse
+    anatomy: Product | None = None
 
     def look(self, paths: Iterable[Path]) -> Look:
         """Analyse the longest series among some files."""
@@ -70,22 +73,41 @@ class Product:
                 model=self.manifest.identity, status=Status.NOT_ELIGIBLE, reason=str(error)
             )
             return Look(findings=refused, volume=None, verdict=reason, seconds=0.0)
-        findings = self.analyse(
-            AnalysisRequest(
-                volume=volume,
-                series=series,
-                patient=study.patient,
-                model=self.manifest.identity,
-                networks=self.networks,
-                thresholds=self.manifest.thresholds,
-            )
+        request = AnalysisRequest(
+            volume=volume,
+            series=series,
+            patient=study.patient,
+            model=self.manifest.identity,
+            networks=self.networks,
+            thresholds=self.manifest.thresholds,
         )
+        findings = self.analyse(self._with_anatomy(request))
         return Look(
             findings=findings,
             volume=volume,
             verdict=reason,
             seconds=time.perf_counter() - started,
         )
+
+    def _with_anatomy(self, request: AnalysisRequest) -> AnalysisRequest:
+        """The request with the anatomy of its series to call for, where the package may."""
+        seer = self.anatomy
+        if seer is None:
+            return request
+
+        @cache
+        def seen() -> Anatomy:
+            assert seer is not None
+            return seer_of(seer.manifest)(
+                replace(
+                    request,
+                    model=seer.manifest.identity,
+                    networks=seer.networks,
+                    thresholds=seer.manifest.thresholds,
+                )
+            )
+
+        return replace(request, anatomy=seen)
 
 
 def open_product(folder: Path, *, golden: bool = True) -> Product:
@@ -95,4 +117,8 @@ def open_product(folder: Path, *, golden: bool = True) -> Product:
     networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
     if golden and manifest.golden is not None:
         check_golden(manifest, networks)
-    return Product(manifest, networks, pipeline_of(manifest))
+    anatomy = None
+    if ANATOMY in manifest.uses and manifest.identity.name != ANATOMY:
+        # The anatomy package sees for others; asked for itself it calls its own network.
+        anatomy = open_product(folder.parent / ANATOMY, golden=golden)
+    return Product(manifest, networks, pipeline_of(manifest), anatomy)

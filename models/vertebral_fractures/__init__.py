@@ -1,0 +1,1 @@
+"""Vertebral fractures on CT: heights of each body, grade of Genant, density of the bone."""

@@ -1,0 +1,204 @@
+"""How much height a body has lost, and the grade of Genant that this makes.
+
+Heights are held against two expectations: the body's own posterior height with the usual form of
+its level, and the heights of its neighbours with the usual growth from level to level. A loss is
+the mean of both; a body that is low by only one of them is uncertain, and never an alarm.
+Grades: Genant et al., J Bone Miner Res 1993;8:1137 (20, 25 and 40 %).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from models.vertebral_fractures.measuring import Body
+
+LIMITS = (0.20, 0.25, 0.40)
+"""Losses from which on a body has grade 1, 2 and 3."""
+
+#: Levels from above, with usual heights: posterior, mm, and anterior and middle as parts of it.
+#: Rounded from what morphometry of adults reports; only ratios are used.
+USUAL = {
+    "T1": (17.0, 0.95, 0.94), "T2": (17.8, 0.95, 0.94), "T3": (18.2, 0.95, 0.94),
+    "T4": (18.7, 0.96, 0.94), "T5": (19.2, 0.96, 0.94), "T6": (19.9, 0.95, 0.94),
+    "T7": (20.6, 0.95, 0.94), "T8": (21.2, 0.95, 0.94), "T9": (21.9, 0.95, 0.94),
+    "T10": (23.0, 0.95, 0.94), "T11": (24.3, 0.94, 0.93), "T12": (25.8, 0.94, 0.92),
+    "L1": (27.0, 0.95, 0.92), "L2": (27.6, 0.99, 0.92), "L3": (27.5, 1.02, 0.93),
+    "L4": (26.6, 1.05, 0.95), "L5": (24.6, 1.13, 1.00),
+}  # fmt: skip
+#: Where no level is stated: growth of the heights from one body to the next below.
+_GROWTH = 1.03
+_ANY = (0.0, 0.97, 0.935)
+#: How far away neighbours still say something, levels.
+_FAR = 4
+#: Standard deviation of what is usual, as a part of the height: of the form, of the size.
+FORM, SIZE = 0.03, 0.035
+UNNAMED = 0.02
+#: Below this loss behind, the body's own posterior height is what the others are held against.
+_BEHIND = 0.15
+#: Bodies differ by so much anyway, as a part of the height.
+ANYWAY = 0.15
+#: A person's own form is learnt from at least so many bodies.
+_ENOUGH = 5
+
+
+class Deformity(StrEnum):
+    """Where the height is lost."""
+
+    NONE = "none"
+    WEDGE = "wedge"
+    BICONCAVE = "biconcave"
+    CRUSH = "crush"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grading:
+    """What one body's heights say.
+
+    Attributes:
+        losses: anterior, middle, posterior: share of the expected height that is lost; below 0
+            where it is higher than expected. by_form, by_size: the two that they are means of.
+        spread: standard deviation of a loss.
+        loss: the largest of the three. deformity: where it is, from grade 1 on.
+        grade: 0 to 3. certainty: probability of grade 2 or more, 0..1.
+        lost: probability that more is lost than bodies differ anyway.
+    """
+
+    losses: tuple[float, float, float]
+    by_form: tuple[float, float, float]
+    by_size: tuple[float, float, float]
+    spread: float
+    loss: float
+    deformity: Deformity
+    grade: int
+    certainty: float
+    lost: float
+
+    @property
+    def agrees(self) -> bool:
+        """Do form and size both say that height is lost at the lowest place?"""
+        at = self.losses.index(max(self.losses))
+        return min(self.by_form[at], self.by_size[at]) >= 0.6 * LIMITS[0]
+
+
+def grade_bodies(bodies: Sequence[Body]) -> list[Grading]:
+    """A grading of each, in the same order."""
+    usual = [_usual(body) for body in bodies]
+    own = _own_form(bodies, usual)
+    return [_graded(bodies, usual, own, index) for index in range(len(bodies))]
+
+
+def _usual(body: Body) -> tuple[float, float, float]:
+    """Posterior height, mm, and the ratios in front and in the middle."""
+    level = body.place.level
+    if level in USUAL:
+        return USUAL[level]
+    return (27.0 * _GROWTH ** (-body.place.number), *_ANY[1:])
+
+
+def _own_form(
+    bodies: Sequence[Body], usual: Sequence[tuple[float, float, float]]
+) -> tuple[float, float]:
+    """This person's form against the usual one, in front and in the middle: medians."""
+    if len(bodies) < _ENOUGH:
+        return 1.0, 1.0
+    found = []
+    for part in (0, 1):
+        ratios = [
+            body.heights_mm[part] / body.heights_mm[2] / each[part + 1]
+            for body, each in zip(bodies, usual, strict=True)
+        ]
+        found.append(float(np.clip(np.median(ratios), 0.95, 1.05)))
+    return found[0], found[1]
+
+
+def _graded(
+    bodies: Sequence[Body],
+    usual: Sequence[tuple[float, float, float]],
+    own: tuple[float, float],
+    index: int,
+) -> Grading:
+    body = bodies[index]
+    heights = body.heights_mm
+    form = (usual[index][1] * own[0], usual[index][2] * own[1], 1.0)
+    size = _by_neighbours(bodies, usual, own, index)
+    by_size = tuple(1 - h / (size * f) for h, f in zip(heights, form, strict=True))
+    # A body that is crushed behind as well is no measure of itself.
+    base = heights[2] if by_size[2] < _BEHIND else size
+    by_form = tuple(1 - h / (base * f) for h, f in zip(heights, form, strict=True))
+    losses = tuple((a + b) / 2 for a, b in zip(by_form, by_size, strict=True))
+    at = int(np.argmax(losses))
+    loss = losses[at]
+    noise = body.spread_mm * math.sqrt(2) / max(heights[2], 8.0)
+    named = 0.0 if body.place.level else UNNAMED
+    usual_spread = math.hypot(FORM, SIZE) / 2
+    disagreement = abs(by_form[at] - by_size[at]) / 4
+    spread = math.sqrt(noise**2 + usual_spread**2 + named**2 + disagreement**2)
+    grade = sum(loss >= limit for limit in LIMITS)
+    return Grading(
+        losses=_three(losses),
+        by_form=_three(by_form),
+        by_size=_three(by_size),
+        spread=spread,
+        loss=loss,
+        deformity=_deformity(losses, grade),
+        grade=grade,
+        certainty=_above((loss - LIMITS[1]) / spread),
+        lost=_above((loss - ANYWAY) / spread),
+    )
+
+
+def _by_neighbours(
+    bodies: Sequence[Body],
+    usual: Sequence[tuple[float, float, float]],
+    own: tuple[float, float],
+    index: int,
+) -> float:
+    """Posterior height that the neighbours let expect, mm; its own where it has none.
+
+    Of each neighbour the tallest of its three heights counts, brought to the back: a fractured
+    one is still tall somewhere.
+    """
+    values, weights = [], []
+    for other, each in zip(bodies, usual, strict=True):
+        away = abs(other.place.number - bodies[index].place.number)
+        if not 0 < away <= _FAR:
+            continue
+        tallest = max(
+            other.heights_mm[0] / (each[1] * own[0]),
+            other.heights_mm[1] / (each[2] * own[1]),
+            other.heights_mm[2],
+        )
+        values.append(tallest * usual[index][0] / each[0])
+        weights.append(1.0 / away)
+    if not values:
+        return bodies[index].heights_mm[2]
+    return _quantile(values, weights, 0.5)
+
+
+def _quantile(values: Sequence[float], weights: Sequence[float], part: float) -> float:
+    order = np.argsort(values)
+    ranked, heavy = np.array(values)[order], np.array(weights)[order]
+    middle = (np.cumsum(heavy) - heavy / 2) / heavy.sum()
+    return float(np.interp(part, middle, ranked))
+
+
+def _deformity(losses: Sequence[float], grade: int) -> Deformity:
+    if not grade:
+        return Deformity.NONE
+    front, middle, behind = losses
+    if behind >= LIMITS[0] * 0.85:
+        return Deformity.CRUSH
+    return Deformity.WEDGE if front >= middle - 0.03 else Deformity.BICONCAVE
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    return values[0], values[1], values[2]
+
+
+def _above(score: float) -> float:
+    return 0.5 * (1.0 + math.erf(score / math.sqrt(2.0)))

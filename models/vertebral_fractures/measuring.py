@@ -1,0 +1,317 @@
+"""Six height points of each body, or why a body is not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from models.grid import Grid
+from models.vertebral_fractures.frames import (
+    COLUMN_BACK,
+    ROW_UP,
+    Own,
+    Strip,
+    Vector,
+    strip_of,
+    values_at,
+)
+from models.vertebral_fractures.outlines import Outline, outline_of, shares_of
+from models.vertebral_fractures.spine import Place, Spine
+from node.domain.imaging import Network
+
+#: Parts of the depth from front to back that the three heights are means over.
+BANDS = ((0.06, 0.20), (0.42, 0.58), (0.80, 0.94))
+#: How far from the middle plane the two strips beside it lie, mm.
+ASIDE_MM = 8.0
+#: A second look is taken where the first one leans, or lies off, by more than this.
+LEANS, OFF_MM = np.radians(1.5), 0.7
+#: From this tilt to a side on the middle plane is taken again.
+TILTS = np.radians(4.0)
+#: A body that leans or is turned by more than this is not measured.
+MOST_TILT, MOST_TURN = np.radians(35.0), np.radians(40.0)
+#: Denser than any bone, HU, and the share of the box around a body that makes it metal or cement.
+METAL_HU, METAL_SHARE = 1100.0, 0.01
+#: Both ways to find an endplate may differ by so much, mm.
+MOST_DISAGREEMENT_MM = 2.2
+#: Words of bodies that go on beyond what the images show.
+CUT = "cut by the edge of"
+#: Two bodies whose middles are nearer than this are one, mm.
+SAME_MM = 10.0
+#: Less than this part of the usual fall at an endplate is faint; so much of it may be.
+FAINT, MOST_FAINT = 0.25, 0.4
+#: Depth of a body as a part of its neighbours', so many to each side.
+EVEN, _NEAR = (0.8, 1.25), 3
+#: Standard deviation of a height, mm: where everything is clear, and for each mm2 of the squared
+#: slice distance; from drawn spines of known heights.
+_BEST_MM, _PER_SLICE = 0.4, 0.07
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A measured body.
+
+    Attributes:
+        place: where it was found, and its level.
+        heights_mm: anterior, middle, posterior. spread_mm: standard deviation of one.
+        points_mm: (3, 2, 3) anterior, middle, posterior; upper, lower; LPS mm.
+    """
+
+    place: Place
+    own: Own
+    strip: Strip
+    outline: Outline
+    heights_mm: tuple[float, float, float]
+    spread_mm: float
+    points_mm: Vector
+
+    @property
+    def depth_mm(self) -> float:
+        """From front to back."""
+        return self.outline.back - self.outline.front
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmeasured:
+    """A body that is in view and has no heights, and why."""
+
+    place: Place
+    reason: str
+
+
+Looked = Body | Unmeasured
+#: A frame, the strip in it and the outline on the strip.
+Seen = tuple[Own, Strip, Outline]
+
+
+def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
+    """Every body of the spine, from below."""
+    found: dict[int, Looked] = {}
+    for place in spine.places:
+        reason = _why_not(grid, place.own)
+        if reason:
+            found[place.number] = Unmeasured(place=place, reason=reason)
+    rest = {one.number: one.own for one in spine.places if one.number not in found}
+    for number, result in _once(_looked(grid, rest, network), rest).items():
+        place = spine.places[number]
+        if isinstance(result, str):
+            found[number] = Unmeasured(place=place, reason=result)
+        else:
+            found[number] = _measured(grid, place, result)
+    looked = [found[number] for number in range(len(spine.places))]
+    return [_among(looked, one) for one in looked]
+
+
+def _among(looked: Sequence[Looked], one: Looked) -> Looked:
+    """The body, unless its outline is not to be trusted beside the others of the same person.
+
+    Heights change and depths do not: a part of a body, or one with its neighbour, would else pass
+    for a fracture. So would a line through spongy bone, where attenuation hardly falls.
+    """
+    near = [
+        other.depth_mm
+        for other in looked
+        if isinstance(other, Body) and 0 < abs(other.place.number - one.place.number) <= _NEAR
+    ]
+    if isinstance(one, Unmeasured) or len(near) < 2:
+        return one
+    steep = _steepness(looked)
+    blind = max(float((falls < FAINT * steep).mean()) for falls in one.outline.falls)
+    if blind > MOST_FAINT:
+        return Unmeasured(
+            place=one.place,
+            reason=f"an endplate is not seen on {100 * blind:.0f} % of its length",
+        )
+    usual = float(np.median(near))
+    if EVEN[0] * usual <= one.depth_mm <= EVEN[1] * usual:
+        return one
+    return Unmeasured(
+        place=one.place,
+        reason=f"its outline is not clear: {one.depth_mm:.0f} mm deep beside neighbours of "
+        f"{usual:.0f} mm",
+    )
+
+
+def _steepness(looked: Sequence[Looked]) -> float:
+    """Usual fall of attenuation at the endplates of this person, HU a mm."""
+    falls = [one.outline.falls.ravel() for one in looked if isinstance(one, Body)]
+    return float(np.median(np.concatenate(falls))) if falls else 0.0
+
+
+def _once(seen: dict[int, Seen | str], owns: dict[int, Own]) -> dict[int, Seen | str]:
+    """Each body once: of two that were found at one place, the one that was nearer before."""
+    found = dict(seen)
+    for index in sorted(seen):
+        first, second = found[index], found.get(index + 1, "")
+        if isinstance(first, str) or isinstance(second, str):
+            continue
+        if np.linalg.norm(first[0].centre - second[0].centre) >= SAME_MM:
+            continue
+        away = [
+            float(np.linalg.norm(one[0].centre - owns[k].centre))
+            for k, one in ((index, first), (index + 1, second))
+        ]
+        found[index if away[0] > away[1] else index + 1] = "it is not told apart from its neighbour"
+    return found
+
+
+def _why_not(grid: Grid, own: Own) -> str:
+    """What speaks against measuring a body before anybody looked at it closely; or ""."""
+    if not own.turned:
+        return "the spinal canal behind it is not seen, so its middle plane is not certain"
+    tilt = float(np.arcsin(np.clip(abs(own.up[0]), 0.0, 1.0)))
+    turn = float(np.arcsin(np.clip(abs(own.back[0]), 0.0, 1.0)))
+    if tilt > MOST_TILT or turn > MOST_TURN:
+        return "the spine is so bent or turned here that its middle plane is not certain"
+    share = metal_share(grid, own)
+    if share > METAL_SHARE:
+        return "metal or cement lies in it"
+    return ""
+
+
+def metal_share(grid: Grid, own: Own) -> float:
+    """Part of the box around a body that is denser than bone can be."""
+    line = np.arange(-14.0, 14.5, 2.0)
+    up = np.arange(-12.0, 12.5, 2.0)
+    left, back, high = np.meshgrid(line, line, up, indexing="ij")
+    hu, _ = values_at(grid, own.at(left, back, high))
+    return float((hu > METAL_HU).mean())
+
+
+def _looked(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, Seen | str]:
+    """The outline of each body on its own middle plane, or why there is none."""
+    first = _outlines(grid, owns, network)
+    again = {k: _adjusted(own, first[k]) for k, own in owns.items()}
+    moved = {k: own for k, own in again.items() if own is not None}
+    first.update(_outlines(grid, moved, network))
+    tilted = {
+        k: own
+        for k, own in _upright(grid, first, network).items()
+        if own is not None
+    }  # fmt: skip
+    first.update(_outlines(grid, tilted, network))
+    return first
+
+
+def _outlines(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, Seen | str]:
+    strips = {k: strip_of(grid, own) for k, own in owns.items()}
+    shares = shares_of(list(strips.values()), network)
+    found: dict[int, Seen | str] = {}
+    for (k, strip), share in zip(strips.items(), shares, strict=True):
+        outline = outline_of(strip, share, grid.spacing_mm[0])
+        found[k] = outline if isinstance(outline, str) else (owns[k], strip, outline)
+    return found
+
+
+def _adjusted(own: Own, seen: Seen | str) -> Own | None:
+    """A frame that stands on the endplates, with the body in its middle; None: it does already."""
+    if isinstance(seen, str):
+        return None
+    outline = seen[2]
+    back = (outline.front + outline.back) / 2
+    up = float(outline.upper.mean() + outline.lower.mean()) / 2
+    lean = float(np.clip(outline.lean, -0.35, 0.35))
+    if abs(lean) < LEANS and max(abs(back), abs(up)) < OFF_MM:
+        return None
+    return own.moved(back, up, lean)
+
+
+def _upright(grid: Grid, seen: dict[int, Seen | str], network: Network) -> dict[int, Own | None]:
+    """Frames that are tilted to a side as their endplates are; None where they are."""
+    clear = {k: one for k, one in seen.items() if not isinstance(one, str)}
+    strips = [
+        strip_of(grid, own, side * ASIDE_MM) for own, _, _ in clear.values() for side in (-1, 1)
+    ]
+    shares = shares_of(strips, network)
+    found: dict[int, Own | None] = {}
+    for place, (k, (own, _, _)) in enumerate(clear.items()):
+        heights = []
+        for which in (2 * place, 2 * place + 1):
+            outline = outline_of(strips[which], shares[which], grid.spacing_mm[0])
+            if not isinstance(outline, str):
+                heights.append(float(outline.upper.mean() + outline.lower.mean()) / 2)
+        found[k] = None
+        if len(heights) == 2:
+            tilt = float(np.arctan2(heights[1] - heights[0], 2 * ASIDE_MM))
+            if TILTS < abs(tilt) < MOST_TILT:
+                found[k] = _tilted(own, tilt)
+    return found
+
+
+def _tilted(own: Own, tilt: float) -> Own:
+    """The frame with its left axis raised by an angle, radians."""
+    c, s = np.cos(tilt), np.sin(tilt)
+    return Own(
+        centre=own.centre,
+        left=c * own.left + s * own.up,
+        back=own.back,
+        up=c * own.up - s * own.left,
+        turned=own.turned,
+    )
+
+
+def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
+    own, strip, outline = seen
+    reason = _unclear(strip, outline)
+    if reason:
+        return Unmeasured(place=place, reason=reason)
+    upper, lower = outline.upper, outline.lower
+    depth = (outline.columns - outline.front) / (outline.back - outline.front)
+    heights, points = [], []
+    for first, last in BANDS:
+        part = (depth >= first) & (depth <= last)
+        if not part.any():
+            part = np.zeros(len(depth), np.bool_)
+            part[int(np.abs(depth - (first + last) / 2).argmin())] = True
+        at = float(outline.columns[part].mean())
+        ends = (float(upper[part].mean()), float(lower[part].mean()))
+        heights.append(ends[0] - ends[1])
+        points.append([own.at(np.array(0.0), np.array(at), np.array(end)) for end in ends])
+    if min(heights) < 3.0:
+        return Unmeasured(place=place, reason="its endplates are not clear")
+    spread = float(
+        np.sqrt(
+            _BEST_MM**2
+            + (_PER_SLICE * grid.spacing_mm[0] ** 2) ** 2
+            + (0.5 * outline.disagreement_mm) ** 2
+        )
+    )
+    return Body(
+        place=place,
+        own=own,
+        strip=strip,
+        outline=outline,
+        heights_mm=(heights[0], heights[1], heights[2]),
+        spread_mm=spread,
+        points_mm=np.array(points),
+    )
+
+
+def _unclear(strip: Strip, outline: Outline) -> str:
+    """Why an outline is not to be measured; or ""."""
+    seen = strip.seen.reshape(64, 2, 64).min(axis=1)
+    hu = strip.pixels
+    around = ndimage.binary_dilation(outline.mask, iterations=2)
+    if seen[around].min() < 0.99 or (hu[outline.mask] < -900).any():
+        return f"it is {CUT} the images"
+    rows, columns = (
+        np.flatnonzero(outline.mask.any(axis=1)),
+        np.flatnonzero(outline.mask.any(axis=0)),
+    )
+    if (
+        rows[0] == 0
+        or rows[-1] == len(ROW_UP) - 1
+        or columns[0] == 0
+        or (columns[-1] == len(COLUMN_BACK) - 1)
+    ):
+        return "it is not told apart from what lies beside it"
+    if (hu[outline.mask] > METAL_HU).mean() > METAL_SHARE:
+        return "metal or cement lies in it"
+    if outline.disagreement_mm > MOST_DISAGREEMENT_MM:
+        return (
+            f"its endplates are not clear: two ways to find them differ by "
+            f"{outline.disagreement_mm:.1f} mm"
+        )
+    return ""

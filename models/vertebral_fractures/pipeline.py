@@ -1,0 +1,88 @@
+"""Vertebral fractures on one CT series: heights, grades, density of the bone."""
+
+from __future__ import annotations
+
+from models.grid import Grid, canonical
+from models.stages import Stages, require
+from models.vertebral_fractures.density import contrast_of, densities_of
+from models.vertebral_fractures.genant import grade_bodies
+from models.vertebral_fractures.masks import label_bodies
+from models.vertebral_fractures.measuring import Body, Unmeasured, measure_bodies
+from models.vertebral_fractures.outlines import NETWORK
+from models.vertebral_fractures.plausibility import refuse_spine, refuse_units
+from models.vertebral_fractures.report import Measured, findings_of
+from models.vertebral_fractures.spine import find_spine
+from node.domain.analysis import AnalysisRequest
+from node.domain.errors import ModelError
+from node.domain.finding import Findings
+
+
+def analyse(request: AnalysisRequest) -> Findings:
+    """Measure the vertebral bodies of one CT series, or say why it must not be measured.
+
+    Returns:
+        FINDINGS where a body has lost height, or may have; NO_FINDINGS where none has; PARTIAL
+        where whole bodies in view could not be measured; NOT_ELIGIBLE with the reason where fewer
+        than four are in view or the pixels are no adult's spine in HU.
+
+    Raises:
+        ModelError: a network or the anatomy is missing, or the volume is not in HU.
+    """
+    return _Analysis(request).run()
+
+
+class _Analysis:
+    """One series under way."""
+
+    def __init__(self, request: AnalysisRequest) -> None:
+        require(request, NETWORK)
+        self.request = request
+        self.grid: Grid = canonical(request.volume)
+        self.stage = Stages(request)
+
+    def run(self) -> Findings:
+        """As `analyse`."""
+        if self.request.anatomy is None:
+            raise ModelError(
+                "the anatomy of the series is not handed over; model.yaml must say "
+                "'uses: [anatomy]'",
+                series_uid=self.request.volume.series_uid,
+            )
+        with self.stage("check pixels"):
+            refusal = refuse_units(self.grid)
+        if refusal is not None:
+            return self.stage.refused(refusal.reason)
+        with self.stage("see anatomy"):
+            anatomy = self.request.anatomy()
+        network = self.request.networks[NETWORK]
+        with self.stage("find vertebrae"):
+            spine = find_spine(self.grid, anatomy, network)
+        with self.stage("measure heights"):
+            looked = measure_bodies(self.grid, spine, network)
+            refusal = refuse_spine(looked)
+        if refusal is not None:
+            return self.stage.refused(refusal.reason)
+        with self.stage("grade"):
+            bodies = tuple(one for one in looked if isinstance(one, Body))
+            gradings = tuple(grade_bodies(bodies))
+        with self.stage("measure attenuation"):
+            densities = tuple(densities_of(self.grid, bodies))
+            contrast = contrast_of(
+                self.grid, anatomy, named=bool(self.request.series.contrast_agent)
+            )
+        with self.stage("draw bodies"):
+            labels = label_bodies(self.grid, anatomy, bodies)
+        return findings_of(
+            self.request,
+            Measured(
+                grid=self.grid,
+                spine=spine,
+                bodies=bodies,
+                unmeasured=tuple(one for one in looked if isinstance(one, Unmeasured)),
+                gradings=gradings,
+                densities=densities,
+                contrast=contrast,
+                labels=labels,
+                seconds=self.stage.seconds,
+            ),
+        )

@@ -1,0 +1,46 @@
+"""What is said of one body: a fracture, a possible one, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.vertebral_fractures import vocabulary as say
+from models.vertebral_fractures.genant import Grading
+from node.domain.finding import CodedConcept
+
+#: Probability of any loss beyond what bodies differ anyway, without which nothing is a fracture.
+SURELY_LOST = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is said of one body: a fracture, a possible one, or neither."""
+
+    finding: CodedConcept
+    colour: tuple[int, int, int]
+    words: str
+    doubt: str
+
+
+def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
+    """A loss of grade 2 that is sure enough, by form and size alike: a fracture; else possible.
+
+    Args:
+        present, possible: certainty of grade 2 or more, per cent.
+    """
+    percent = 100 * grading.certainty
+    shape = say.SHAPES[grading.deformity]
+    words = f"{grading.grade} ({say.GRADE_WORDS[grading.grade]}), {shape}"
+    if grading.agrees and percent >= present and grading.lost >= SURELY_LOST:
+        if grading.grade < 2:
+            words = f"1 to 2 (mild to moderate), {shape}"
+        return Verdict(finding=say.FRACTURE, colour=say.FRACTURE_COLOUR, words=words, doubt="")
+    if grading.grade == 0 and percent < possible:
+        return Verdict(finding=say.MEASURED, colour=say.SOUND_COLOUR, words="0", doubt="")
+    doubt = "a mild loss of height, within what can be usual"
+    if not grading.agrees:
+        doubt = "form and size of the body do not agree on the loss"
+    elif grading.grade >= 2 or percent >= present:
+        doubt = f"grade 2 or more is only {percent:.0f} % certain"
+    words = f"possible {words}" if grading.grade else "possible, below 1"
+    return Verdict(finding=say.DEFORMITY, colour=say.POSSIBLE_COLOUR, words=words, doubt=doubt)

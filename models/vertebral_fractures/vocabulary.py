@@ -1,0 +1,87 @@
+"""Codes, colours and words of the results.
+
+Codes read in PS3.16 unless marked; RadElement's are declared by their scheme in each object; what
+has no code elsewhere is coded in our own scheme 99VIGIE.
+"""
+
+from __future__ import annotations
+
+from models.vertebral_fractures.genant import Deformity
+from node.domain.finding import CodedConcept, Column
+
+#: From community code lists, not in PS3.16.
+FRACTURE = CodedConcept("207957008", "SCT", "Compression fracture of vertebra")
+DEFORMITY = CodedConcept("VERT-DEFORMITY", "99VIGIE", "Possible fracture of vertebra")
+MEASURED = CodedConcept("VERTEBRAL-BODY", "99VIGIE", "Vertebral body without loss of height")
+BODY = CodedConcept("51282000", "SCT", "Vertebra")
+ABNORMAL = CodedConcept("49755003", "SCT", "Morphologically Abnormal Structure")
+ANATOMICAL = CodedConcept("91723000", "SCT", "Anatomical Structure")
+PRESENT = CodedConcept("52101004", "SCT", "Present")
+ABSENT = CodedConcept("272519000", "SCT", "Absent")
+INDETERMINATE = CodedConcept("82334004", "SCT", "Indeterminate")
+
+#: CID 7602.
+LEVELS = {
+    "T1": "64864005", "T2": "53733008", "T3": "1626008", "T4": "73071006", "T5": "56401006",
+    "T6": "45296009", "T7": "62487009", "T8": "11068009", "T9": "82687006", "T10": "7610001",
+    "T11": "12989004", "T12": "23215003", "L1": "66794005", "L2": "14293000", "L3": "36470004",
+    "L4": "11994002", "L5": "49668003",
+}  # fmt: skip
+
+HEIGHT = CodedConcept("121207", "DCM", "Height")
+ANTERIOR = CodedConcept("255549009", "SCT", "Anterior")
+CENTRAL = CodedConcept("26216008", "SCT", "Central")
+POSTERIOR = CodedConcept("255551008", "SCT", "Posterior")
+PLACES = (
+    (ANTERIOR, "Anterior height"),
+    (CENTRAL, "Middle height"),
+    (POSTERIOR, "Posterior height"),
+)
+LOSS = CodedConcept("HEIGHT-LOSS", "99VIGIE", "Largest loss of height")
+CERTAINTY = CodedConcept("111012", "DCM", "Certainty of Finding")
+ATTENUATION = CodedConcept("112181", "DCM", "Mean Attenuation Coefficient")
+MEAN = CodedConcept("373098007", "SCT", "Mean")
+GENANT = CodedConcept("RDES150", "RADELEMENT", "Genant grade")
+SHAPE = CodedConcept("VERTEBRAL-SHAPE", "99VIGIE", "Shape of the loss of height")
+DOUBT = CodedConcept("GENANT-DOUBT", "99VIGIE", "What is uncertain")
+LEVEL_ANCHOR = CodedConcept("LEVEL-ANCHOR", "99VIGIE", "What fixes the vertebral levels")
+NOT_MEASURED = CodedConcept("NOT-MEASURED", "99VIGIE", "Vertebrae in view that were not measured")
+BONE = CodedConcept("TRABECULAR-BONE", "99VIGIE", "Spongy bone")
+TRABECULAR = CodedConcept("TRABECULAR-HU", "99VIGIE", "Attenuation of spongy bone")
+
+MM = CodedConcept("mm", "UCUM", "mm")
+HU = CodedConcept("[hnsf'U]", "UCUM", "Hounsfield unit")
+PERCENT = CodedConcept("%", "UCUM", "%")
+
+GRADE_WORDS = {0: "none", 1: "mild", 2: "moderate", 3: "severe"}
+SHAPES = {
+    Deformity.NONE: "",
+    Deformity.WEDGE: "wedge",
+    Deformity.BICONCAVE: "biconcave",
+    Deformity.CRUSH: "crush",
+}
+
+#: sRGB of bodies that keep their height, that may be fractured, that are.
+SOUND_COLOUR, POSSIBLE_COLOUR, FRACTURE_COLOUR = (96, 214, 148), (255, 191, 64), (255, 84, 84)
+#: (centre, width), HU.
+BONE_WINDOW = (350.0, 1500.0)
+SPINE_WINDOW = (250.0, 1100.0)
+
+COLUMNS = (
+    Column("Genant", (GENANT,)),
+    Column("Loss", (LOSS,)),
+    Column("Heights a, m, p", (HEIGHT,)),
+    Column("HU", (ATTENUATION,)),
+)
+
+LIMITS = (
+    "Only the heights of vertebral bodies were judged: no fracture without loss of height, none of "
+    "arches, processes, sacrum or ribs, no tumour, no infection, no canal.",
+    "A loss of height can be old, and can have other causes than a fracture (Scheuermann, form "
+    "from birth). New or old is not told.",
+    "The network learned from drawn vertebrae; look at the height points before using a number.",
+    "Attenuation is no bone density: it depends on scanner, tube voltage and contrast medium. "
+    "For L1 at 120 kV without contrast medium, Pickhardt et al. (Ann Intern Med 2013;158:588) "
+    "found 160 HU or less 90 % sensitive, and 110 HU or less more than 90 % specific, for "
+    "osteoporosis.",
+)

@@ -1,0 +1,107 @@
+"""Losses and grades from heights alone: usual forms are none, fractures are, doubt stays doubt."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from models.vertebral_fractures import vocabulary as say
+from models.vertebral_fractures.genant import USUAL, Deformity, Grading, grade_bodies
+from models.vertebral_fractures.measuring import Body
+from models.vertebral_fractures.verdicts import verdict_of
+
+LEVELS = ("L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8")
+
+
+def usual(level: str, factors: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> tuple[float, ...]:
+    behind, front, middle = USUAL[level]
+    return (behind * front * factors[0], behind * middle * factors[1], behind * factors[2])
+
+
+def bodies(
+    wrong: dict[str, tuple[float, float, float]], *, named: bool = True, spread: float = 0.6
+) -> list[Body]:
+    return [
+        cast(
+            Body,
+            SimpleNamespace(
+                place=SimpleNamespace(number=number, level=level if named else ""),
+                heights_mm=usual(level, wrong.get(level, (1.0, 1.0, 1.0))),
+                spread_mm=spread,
+            ),
+        )
+        for number, level in enumerate(LEVELS)
+    ]
+
+
+def graded(
+    wrong: dict[str, tuple[float, float, float]], level: str, *, named: bool = True
+) -> Grading:
+    return grade_bodies(bodies(wrong, named=named))[LEVELS.index(level)]
+
+
+def test_bodies_of_usual_form_have_no_grade_at_any_level() -> None:
+    for grading in grade_bodies(bodies({})):
+        assert grading.grade == 0
+        assert abs(grading.loss) < 0.02
+        assert grading.certainty < 0.001
+
+
+def test_the_wedged_thoracolumbar_junction_and_the_short_back_of_l5_are_usual() -> None:
+    # 8 % lower in front at T12 and L1 than the usual form, as slim people have it.
+    for level in ("T12", "L1"):
+        assert graded({level: (0.92, 1.0, 1.0)}, level).grade == 0
+    heights = usual("L5")
+    assert heights[2] < 0.9 * heights[0]
+    assert graded({}, "L5").grade == 0
+
+
+@pytest.mark.parametrize(
+    ("factors", "deformity"),
+    [
+        ((0.7, 0.9, 1.0), Deformity.WEDGE),
+        ((0.95, 0.68, 0.98), Deformity.BICONCAVE),
+        ((0.68, 0.68, 0.7), Deformity.CRUSH),
+    ],
+)
+def test_a_loss_of_a_third_is_grade_2_of_its_shape(
+    factors: tuple[float, float, float], deformity: Deformity
+) -> None:
+    grading = graded({"L1": factors}, "L1")
+    assert grading.grade == 2
+    assert grading.deformity is deformity
+    assert grading.certainty > 0.8
+    verdict = verdict_of(grading, present=60, possible=20)
+    assert verdict.finding == say.FRACTURE
+
+
+def test_losses_of_22_and_45_percent_are_grades_1_and_3() -> None:
+    assert graded({"T11": (0.775, 0.9, 1.0)}, "T11").grade == 1
+    assert graded({"T11": (0.55, 0.75, 0.95)}, "T11").grade == 3
+
+
+def test_two_neighbouring_fractures_do_not_excuse_each_other() -> None:
+    wrong = {"T12": (0.66, 0.85, 1.0), "L1": (0.62, 0.64, 0.66)}
+    assert graded(wrong, "T12").grade == 2
+    assert graded(wrong, "L1").grade == 2
+
+
+def test_a_mild_or_unsure_loss_is_possible_and_never_a_fracture() -> None:
+    mild = graded({"T12": (0.77, 0.9, 1.0)}, "T12")
+    assert verdict_of(mild, present=60, possible=20).finding == say.DEFORMITY
+    # Low by its neighbours alone: a small body, or one that was cut out wrongly.
+    unsure = Grading(
+        losses=(0.3, 0.1, 0.1), by_form=(0.05, 0.1, 0.0), by_size=(0.55, 0.1, 0.2), spread=0.05,
+        loss=0.3, deformity=Deformity.WEDGE, grade=2, certainty=0.84, lost=0.99,
+    )  # fmt: skip
+    verdict = verdict_of(unsure, present=60, possible=20)
+    assert verdict.finding == say.DEFORMITY
+    assert "do not agree" in verdict.doubt
+
+
+def test_without_levels_a_severe_loss_is_still_seen_and_usual_forms_are_not() -> None:
+    assert graded({"T12": (0.55, 0.8, 1.0)}, "T12", named=False).grade == 3
+    for grading in grade_bodies(bodies({}, named=False)):
+        assert grading.grade == 0

@@ -1,0 +1,210 @@
+"""The whole package, with its own network, on drawn spines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.engine import EngineOptions, open_network
+from inference.golden import check_golden
+from models.manifest import ModelManifest
+from models.phantoms.fractures import Deformity
+from models.registry import load_manifest
+from models.vertebral_fractures import vocabulary as say
+from models.vertebral_fractures.pipeline import analyse
+from node.domain.acute import observe
+from node.domain.errors import ModelError
+from node.domain.finding import Finding, Findings, Status
+from node.domain.imaging import Network
+from tests.models.vertebral_fractures.toy import LEVELS, Toy, change, request
+
+PACKAGE = Path(__file__).resolve().parents[3] / "models" / "vertebral_fractures"
+WEDGE = {"T12": change(Deformity.WEDGE, 0.42)}
+
+
+@pytest.fixture(scope="module")
+def manifest() -> ModelManifest:
+    return load_manifest(PACKAGE)
+
+
+@pytest.fixture(scope="module")
+def networks(manifest: ModelManifest) -> Mapping[str, Network]:
+    return {spec.name: open_network(spec, EngineOptions()) for spec in manifest.networks}
+
+
+@pytest.fixture(scope="module")
+def sound(manifest: ModelManifest, networks: Mapping[str, Network]) -> Findings:
+    return analyse(request(Toy(wrong={}), manifest, networks))
+
+
+@pytest.fixture(scope="module")
+def wedge(manifest: ModelManifest, networks: Mapping[str, Network]) -> Findings:
+    return analyse(request(Toy(wrong=WEDGE), manifest, networks))
+
+
+def heights(finding: Finding) -> list[float]:
+    return [m.value for m in finding.measurements if m.name == say.HEIGHT]
+
+
+def number(finding: Finding, name: object) -> float:
+    return next(m.value for m in finding.measurements if m.name == name)
+
+
+def of(findings: Findings, level: str) -> Finding:
+    return next(f for f in findings.findings if f.tracking_identifier == f"Vertebra {level}")
+
+
+def answer(findings: Findings, name: object) -> object:
+    return next(e.value for e in findings.exam_evaluations if e.name == name)
+
+
+def test_golden_case_is_reproduced(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    assert [proof.network for proof in check_golden(manifest, networks)] == ["outline"]
+
+
+def test_six_heights_of_every_sound_body_are_right_and_nobody_is_called(
+    sound: Findings, manifest: ModelManifest
+) -> None:
+    assert sound.status is Status.NO_FINDINGS
+    assert len(sound.findings) == len(LEVELS)
+    for level, shape in Toy(wrong={}).shapes.items():
+        assert heights(of(sound, level)) == pytest.approx(shape.heights(), abs=1.5)
+    assert answer(sound, say.FRACTURE) == say.ABSENT
+    (seen,) = observe(sound, manifest.acute, manifest.thresholds)
+    assert not seen.counts
+
+
+def test_a_wedge_fracture_is_found_graded_and_told_to_somebody(
+    wedge: Findings, manifest: ModelManifest
+) -> None:
+    assert wedge.status is Status.FINDINGS
+    finding = of(wedge, "T12")
+    assert finding.finding == say.FRACTURE
+    assert heights(finding) == pytest.approx(Toy(wrong=WEDGE).shapes["T12"].heights(), abs=1.8)
+    words = next(e.value for e in finding.evaluations if e.name == say.GENANT)
+    assert "wedge" in str(words)
+    assert answer(wedge, say.FRACTURE) == say.PRESENT
+    others = [f for f in wedge.findings if f is not finding]
+    assert all(f.finding == say.MEASURED for f in others)
+    (seen,) = observe(wedge, manifest.acute, manifest.thresholds)
+    assert seen.counts
+
+
+@pytest.mark.parametrize(
+    ("deformity", "word"), [(Deformity.BICONCAVE, "biconcave"), (Deformity.CRUSH, "crush")]
+)
+def test_the_shape_of_the_loss_is_named(
+    deformity: Deformity, word: str, manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={"L2": change(deformity, 0.45)})
+    finding = of(analyse(request(toy, manifest, networks)), "L2")
+    assert finding.finding == say.FRACTURE
+    words = next(e.value for e in finding.evaluations if e.name == say.GENANT)
+    assert word in str(words)
+
+
+def test_spongy_bone_is_read_within_a_few_units_and_the_phase_is_named(sound: Findings) -> None:
+    assert number(of(sound, "L1"), say.ATTENUATION) == pytest.approx(150, abs=8)
+    told = str(answer(sound, say.BONE))
+    assert told.startswith("L1 ")
+    assert "without contrast medium" in told
+
+
+def test_the_contours_and_all_six_points_lie_on_source_images(wedge: Findings) -> None:
+    toy = Toy(wrong=WEDGE)
+    finding = of(wedge, "T12")
+    points = [c for c in finding.contours if c.is_point]
+    assert len(points) == 6
+    assert sum(not c.is_point for c in finding.contours) == 1
+    middle = toy.middles["T12"]
+    for contour in points:
+        x, y = (contour.points[0] - 0.5) * toy.pixel_mm
+        assert abs(x - middle[0]) < 4
+        assert abs(y - middle[1]) < 24
+        assert abs(contour.plane.position_mm[2] - middle[2]) < 20
+    (segment,) = [s for s in wedge.segments if s.label == "Vertebral body T12"]
+    mask = np.asarray(segment.mask)
+    ml = mask.sum() * toy.pixel_mm**2 * toy.slice_mm / 1000
+    assert 8 < ml < 30
+
+
+def test_a_level_without_an_anchor_is_counted_and_never_guessed(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    found = analyse(request(Toy(wrong={}, named=False), manifest, networks))
+    names = [f.tracking_identifier for f in found.findings]
+    assert names[:3] == ["Vertebra lowest seen", "Vertebra 2nd from below",
+                         "Vertebra 3rd from below"]  # fmt: skip
+    assert all(f.site == say.BODY for f in found.findings)
+    assert "uncertain" in str(answer(found, say.LEVEL_ANCHOR))
+    assert found.exam_measurements == ()
+
+
+def test_metal_and_cuts_are_named_with_the_body_that_they_hide(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={}, metal=("L2",), bottom=42.0)
+    found = analyse(request(toy, manifest, networks))
+    assert found.status is Status.PARTIAL
+    assert found.reason == "not measured: L2: metal or cement lies in it"
+    told = str(answer(found, say.NOT_MEASURED))
+    assert "L4: it is cut by the edge of the images" in told
+    assert answer(found, say.FRACTURE) == say.INDETERMINATE
+
+
+def test_three_vertebrae_are_too_few(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    found = analyse(request(Toy(wrong={}, levels=LEVELS[:3]), manifest, networks))
+    assert found.status is Status.NOT_ELIGIBLE
+    assert "3 whole vertebral bodies" in found.reason
+
+
+def test_five_millimetre_slices_are_measured_with_their_loss_stated(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={}, slice_mm=5.0)
+    found = analyse(request(toy, manifest, networks))
+    assert answer(found, say.FRACTURE) == say.ABSENT
+    assert "less exact" in found.limits[0]
+    for level, shape in toy.shapes.items():
+        assert heights(of(found, level)) == pytest.approx(shape.heights(), abs=3.0)
+
+
+def test_contrast_medium_is_read_from_the_aorta(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    found = analyse(request(Toy(wrong={}, aorta_hu=220.0), manifest, networks))
+    assert "with contrast medium (aorta 2" in str(answer(found, say.BONE))
+
+
+def test_pixels_without_bone_and_a_missing_anatomy_are_refused(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    asked = request(Toy(wrong={}), manifest, networks)
+    shifted = replace(
+        asked, volume=replace(asked.volume, voxels=np.clip(asked.volume.voxels, -1000, 90))
+    )
+    refused = analyse(shifted)
+    assert refused.status is Status.NOT_ELIGIBLE
+    assert "no bone" in refused.reason
+    with pytest.raises(ModelError, match="anatomy"):
+        analyse(replace(asked, anatomy=None))
+
+
+def test_the_pages_show_the_points_the_names_and_the_sides(wedge: Findings) -> None:
+    spine = wedge.key_images[0]
+    assert spine.edges[2:] == ("H", "F")
+    words = [note[2] for note in spine.notes]
+    assert any(w.startswith("T12: ") and "wedge" in w for w in words)
+    assert {"L1", "A", "P"} <= set(words)
+    fracture = next(o for o in spine.overlays if o.colour == say.FRACTURE_COLOUR)
+    assert fracture.mask.any()
+    own = [k for k in wedge.key_images if k.tracking_uid == of(wedge, "T12").tracking_uid]
+    assert [k.edges for k in own] == [("A", "P", "H", "F"), ("R", "L", "A", "P")]

@@ -1,0 +1,23 @@
+"""A plot of agreement: dots, bias, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from node.evaluation.bland_altman_plot import draw_bland_altman
+
+
+def test_every_pair_is_a_dot_and_too_few_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    true = rng.uniform(15, 30, 40)
+    path = tmp_path / "plot.png"
+    draw_bland_altman(path, "Heights", list(true), list(true + rng.normal(0.5, 1.0, 40)))
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    blue = (pixels[..., 2] > 150) & (pixels[..., 0] < 60)
+    assert blue.sum() > 40 * 20
+    with pytest.raises(ValueError, match="three pairs"):
+        draw_bland_altman(path, "Heights", [1.0], [1.0])
