@@ -13,7 +13,7 @@ from node.cli.main import main
 from node.domain.finding import Status
 from node.domain.pairing import Pair, paired
 from tests.node.evaluation.cohorts import Folder, Found, Said
-from tests.node.evaluation.test_evaluate_command import CONFIGURATION
+from tests.node.evaluation.evaluating import CONFIGURATION
 
 GOOD, FAILURES, REFUSED = 0, 1, 2
 

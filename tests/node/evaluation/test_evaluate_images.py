@@ -14,7 +14,7 @@ from node.evaluation.cohort import Case
 from node.evaluation.from_reports import ReportCohort
 from tests import dicom_factory
 from tests.node.evaluation.cohorts import Folder, Found, Said
-from tests.node.evaluation.test_evaluate_command import CONFIGURATION as REPORTS_ONLY
+from tests.node.evaluation.evaluating import CONFIGURATION as REPORTS_ONLY
 from tests.node.evaluation.test_shadow_node import packages_of_toys
 from tests.node.evaluation.two_models import Two, command, configure
 
