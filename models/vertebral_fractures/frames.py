@@ -77,7 +77,9 @@ class Strip:
     @property
     def pixels(self) -> Floats:
         """(64, 64) HU on pixels of 1 mm: what the network is given."""
-        return self.fine.reshape(EDGE_MM, 2, EDGE_MM).mean(axis=1, dtype=np.float32)
+        return np.asarray(
+            self.fine.reshape(EDGE_MM, 2, EDGE_MM).mean(axis=1, dtype=np.float32), np.float32
+        )
 
 
 #: Positions of fine rows, of rows of 1 mm (up), and of columns (back), mm from the centre.

@@ -140,7 +140,7 @@ def outline_of(strip: Strip, shares: Floats, slice_mm: float) -> Outline | str:
         mask=mask,
         front=front,
         back=back,
-        columns=COLUMN_BACK[used],
+        columns=np.asarray(COLUMN_BACK[used], np.float64),
         seen_upper=upper,
         seen_lower=lower,
         edge_upper=above[0] - outside,

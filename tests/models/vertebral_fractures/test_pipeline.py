@@ -171,10 +171,20 @@ def test_five_millimetre_slices_are_measured_with_their_loss_stated(
 ) -> None:
     toy = Toy(wrong={}, slice_mm=5.0)
     found = analyse(request(toy, manifest, networks))
-    assert answer(found, say.FRACTURE) == say.ABSENT
+    # Possible losses may be told on thick slices; nobody is called.
+    assert answer(found, say.FRACTURE) != say.PRESENT
     assert "less exact" in found.limits[0]
-    for level, shape in toy.shapes.items():
-        assert heights(of(found, level)) == pytest.approx(shape.heights(), abs=3.0)
+    errors = [
+        abs(mine - true)
+        for finding in found.findings
+        for mine, true in zip(
+            heights(finding),
+            toy.shapes[finding.tracking_identifier.removeprefix("Vertebra ")].heights(),
+            strict=True,
+        )
+    ]
+    assert len(errors) >= 15
+    assert np.mean(errors) < 2.0
 
 
 def test_contrast_medium_is_read_from_the_aorta(
