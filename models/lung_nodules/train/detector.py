@@ -15,6 +15,7 @@ from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
 from models.lung_nodules.train.samples import NEITHER, NODULE
 from models.recipe.averaging import Average
 from models.recipe.fitting import fit
+from models.recipe.precision import mixed
 
 BATCH = 6
 RATE = 2e-3
@@ -48,7 +49,7 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
     pool = Pool(folders, ("window", "target", "size"), KEPT)
     while pool.refresh() < 60:
         time.sleep(5)
-    network = Detector()
+    network = Detector().to(memory_format=torch.channels_last_3d)
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, Detector(), memory=0.995)
@@ -58,8 +59,9 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
         if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
         image, target, size = pool.draw(rng.integers(0, len(pool), BATCH), rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = network(toned(image, rng))
+        shown = toned(image, rng).to(memory_format=torch.channels_last_3d)
+        with mixed():
+            logits = network(shown)
         heat, error = loss_of(logits.float(), target, size)
         return heat + SIZE_WEIGHT * error
 

@@ -14,6 +14,7 @@ from models.lung_nodules.train.networks import Refiner
 from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
 from models.recipe.averaging import Average
 from models.recipe.fitting import fit
+from models.recipe.precision import mixed
 
 BATCH = 12
 RATE = 2e-3
@@ -55,7 +56,7 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
     pool = Pool(folders, ("patch", "mask", "label"), KEPT)
     while pool.refresh() < 150:
         time.sleep(5)
-    network = Refiner()
+    network = Refiner().to(memory_format=torch.channels_last_3d)
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, Refiner(), memory=0.995)
@@ -65,8 +66,9 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
         if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
         image, share, label = pool.draw(_rows(pool.arrays["label"], rng), rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            mask, score = network(toned(image, rng))
+        shown = toned(image, rng).to(memory_format=torch.channels_last_3d)
+        with mixed():
+            mask, score = network(shown)
         shape, kind = loss_of(mask.float(), score.float(), share.float() / 255, label)
         return shape + kind
 
