@@ -56,7 +56,8 @@ def gathered(weights: Path, folder: Path) -> list[Chest]:
     chests = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
-            hu, labels = stored["hu"][0].astype(np.float32), stored["labels"][0]
+            hu = np.maximum(stored["hu"][0].astype(np.float32), -1024.0)
+            labels = stored["labels"][0]
         rng = np.random.default_rng([int(path.stem), 83])
         occupied = (labels == VESSEL) | (labels == AIRWAY)
         free = (labels != AIRWAY) & (labels != CLOT)

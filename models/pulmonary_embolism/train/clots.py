@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.pulmonary_embolism.train.networks import CLOTS_RANGE, clots_network
 from models.pulmonary_embolism.train.scenes import Painter, Scene, scanned
+from models.recipe.ahead import Ahead
 from models.recipe.averaging import Average
 from models.recipe.fitting import Plan, fit
 from models.recipe.precision import mixed
@@ -118,19 +119,21 @@ def train(
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, clots_network())
+    batches = Ahead(source.batch)
     plan = Plan(
         name="clots", minutes=minutes, peak=3e-3 if start is None else 1.3e-3, warm_up=60,
         memory=0.98,
     )  # fmt: skip
 
     def loss() -> torch.Tensor:
-        image, target = source.batch()
+        image, target = batches()
         with mixed():
             logits = network(image.to(memory_format=torch.channels_last_3d))
         return loss_of(logits.float(), target)
 
     fit(network, average, plan, out, loss)
-    average.settle(lambda: source.batch()[0])
+    average.settle(lambda: batches()[0])
+    batches.close()
     source.close()
     torch.save(average.twin.state_dict(), out / "clots.pt")
     return out / "clots.pt"

@@ -38,6 +38,8 @@ MATRIX = 304
 #: A whole chest counts as so many blocks. Places of each kind kept, and chances of the kinds.
 _CHEST_SHARE = 12.0
 _SPOTS = 6000
+#: Draws between two looks for new files.
+_REFRESHED_EVERY = 400
 _SPOT_CHANCES = (0.5, 0.42, 0.08)
 _OF = np.zeros(256, np.uint8)
 _OF[[ChestTissue.PULMONARY_ARTERY, ChestTissue.PULMONARY_VEIN]] = VESSEL
@@ -135,7 +137,7 @@ def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
     labels = _OF[phantom.labels]
     for lesion in phantom.lesions.values():
         labels[lesion.box][lesion.share >= 0.45] = CLOT
-    hu = np.asarray(phantom.volume.voxels, np.int16)
+    hu = np.maximum(np.asarray(phantom.volume.voxels, np.int16), -1024)
     size = tuple(slice(n // 2 * 2) for n in hu.shape)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
@@ -153,25 +155,37 @@ def fill_whole(folder: Path, seeds: Iterable[int], most_clots: int) -> None:
 class Crops:
     """Windows of blocks and of whole chests: cut, mirrored, dressed and blurred at random.
 
-    All is read once, when it is made.
+    New files are picked up as they come.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+        self._seen: set[Path] = set()
         self._parts: list[Part] = []
-        for path in sorted(path for folder in folders for path in folder.glob("*.npz")):
+        self._chances = np.zeros(0)
+        self._draws = 0
+        self._refresh()
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def _refresh(self) -> None:
+        paths = sorted(path for folder in self._folders for path in folder.glob("*.npz"))
+        for path in [path for path in paths if path not in self._seen]:
+            self._seen.add(path)
             with np.load(path) as stored:
                 self._parts += [
                     Part.of(hu, labels)
                     for hu, labels in zip(stored["hu"], stored["labels"], strict=True)
                 ]
         shares = np.array([part.share for part in self._parts], np.float64)
-        self._chances = shares / shares.sum() if self._parts else shares
-
-    def __len__(self) -> int:
-        return len(self._parts)
+        self._chances = shares / max(float(shares.sum()), 1e-9)
 
     def __call__(self, rng: np.random.Generator) -> Window:
         """(hu, labels) of a window."""
+        self._draws += 1
+        if self._draws % _REFRESHED_EVERY == 0:
+            self._refresh()
         part = self._parts[int(rng.choice(len(self._parts), p=self._chances))]
         box = part.box(rng)
         flips = tuple(slice(None, None, int(rng.choice([1, -1]))) for _ in range(3))
