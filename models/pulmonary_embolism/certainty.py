@@ -17,17 +17,11 @@ OFFSET = -5.788
 HARDEST_HU, SOFTEST_HU = 130.0, -20.0
 #: And always darker than this share of the blood.
 MOST_RATIO = 0.62
-#: Blood must touch it somewhere: what no opacified vessel meets is no clot that can be seen.
-LEAST_BLOOD = 0.04
 
 
 def allowed(candidate: Candidate) -> bool:
     """Do the rules allow it at all?"""
-    return (
-        SOFTEST_HU <= candidate.hu <= HARDEST_HU
-        and candidate.ratio <= MOST_RATIO
-        and candidate.blood >= LEAST_BLOOD
-    )
+    return SOFTEST_HU <= candidate.hu <= HARDEST_HU and candidate.ratio <= MOST_RATIO
 
 
 def certainty_of(candidate: Candidate) -> float:
