@@ -64,6 +64,7 @@ def test_sheaths_fill_the_gap_between_vessels_and_leave_their_blood() -> None:
 def test_windows_of_a_whole_chest_lie_at_its_clots_about_as_often_as_asked(tmp_path: Path) -> None:
     labels = np.zeros((120, 110, 100), np.uint8)
     labels[30:90, 50:56, 50:56] = VESSEL
+    labels[60, 10:100, 10:90] = VESSEL
     labels[40:46, 50:56, 50:56] = CLOT
     hu = np.where(labels > 0, 300, -850).astype(np.int16)
     np.savez(tmp_path / "0000001.npz", hu=hu[None], labels=labels[None])
