@@ -28,9 +28,8 @@ BATCH = 4
 MARGIN_MM = 6.0
 #: A window with a smaller part of lung is not looked at.
 LEAST_LUNG = 0.004
-#: Candidates lie in the room of a lung, or so near to it, mm; the middle of a mass that grew out of
-#: the mediastinum or the chest wall as far as this part of its radius.
-BESIDE_MM, MASS_BESIDE = 3.0, 0.8
+#: Candidates lie in the room of a lung, or so near to it, mm.
+BESIDE_MM = 3.0
 #: Diameters that the detector may state, mm.
 SMALLEST_MM, LARGEST_MM = 2.0, 130.0
 
@@ -76,8 +75,7 @@ def find_candidates(
 ) -> list[Candidate]:
     """Places of nodules and masses, the surest first."""
     fine = candidates_of(heat_of(grid, lungs, network), lungs, least_logit)
-    coarse = heat_of(grid, lungs, network, COARSE_STEP_MM)
-    wide = candidates_of(coarse, lungs, least_logit, MASS_BESIDE)
+    wide = candidates_of(heat_of(grid, lungs, network, COARSE_STEP_MM), lungs, least_logit)
     masses = [candidate for candidate in wide if candidate.diameter_mm >= MASS_FROM_MM]
     return sorted([*fine, *masses], key=lambda candidate: -candidate.logit)
 
@@ -101,29 +99,23 @@ def heat_of(grid: Grid, lungs: Lungs, network: Network, step_mm: float = STEP_MM
     return Heat(logit=logit, size=size, axes=axes, step_mm=step_mm)
 
 
-def candidates_of(
-    heat: Heat, lungs: Lungs, least_logit: float, beside: float = 0.0
-) -> list[Candidate]:
-    """Peaks of the heat in the lungs, the surest first; none within another's nodule.
-
-    Args:
-        beside: the middle may lie outside of the lungs by this part of the radius.
-    """
+def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidate]:
+    """Peaks of the heat in the lungs, the surest first; none within another's nodule."""
     smooth = ndimage.gaussian_filter(heat.logit, 0.6)
     peaks = (smooth == ndimage.maximum_filter(smooth, 3)) & (smooth > least_logit)
     cells = np.argwhere(peaks)
     if not len(cells):
         return []
+    near = ndimage.distance_transform_edt(~lungs.both) * lungs.volume.step_mm <= BESIDE_MM
     places = heat.to_grid(cells.astype(np.float64))
-    diameters = np.clip(2.0 ** heat.size[tuple(cells.T)] * heat.step_mm, SMALLEST_MM, LARGEST_MM)
-    inside = _outside_mm(lungs, places) <= np.maximum(BESIDE_MM, 0.5 * beside * diameters)
+    inside = lungs.volume.at(np.asarray(near, np.bool_), places)
     found: list[Candidate] = []
     steps = np.array([axis.step for axis in heat.axes])
     for index in np.argsort(-smooth[tuple(cells.T)]):
         if not inside[index]:
             continue
         cell = tuple(cells[index])
-        diameter = float(diameters[index])
+        diameter = float(np.clip(2.0 ** heat.size[cell] * heat.step_mm, SMALLEST_MM, LARGEST_MM))
         away = [
             float(np.linalg.norm((places[index] - other.centre) / steps)) * heat.step_mm
             for other in found
@@ -137,16 +129,6 @@ def candidates_of(
             Candidate(centre=places[index], diameter_mm=diameter, logit=float(smooth[cell]))
         )
     return found
-
-
-def _outside_mm(lungs: Lungs, places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far from the lungs positions of the grid lie; endless beyond the volume."""
-    away = ndimage.distance_transform_edt(~lungs.both) * lungs.volume.step_mm
-    index = np.rint(lungs.volume.from_grid(places)).astype(np.int64)
-    limits = np.array(away.shape)
-    inside = ((index >= 0) & (index < limits)).all(axis=1)
-    found = away[tuple(np.clip(index, 0, limits - 1).T)]
-    return np.asarray(np.where(inside, found, np.inf), np.float64)
 
 
 def _frame(grid: Grid, lungs: Lungs, step_mm: float) -> tuple[Axes, NDArray[np.bool_]]:
