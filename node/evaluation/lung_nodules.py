@@ -272,6 +272,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
     parser.add_argument("--chests", type=int, default=12, help="simulated chests")
+    parser.add_argument(
+        "--first-seed", type=int, default=FIRST_TEST_SEED, help="of the simulated chests"
+    )
     parser.add_argument("--rounds", type=int, default=8, help="insertions into each real block")
     parser.add_argument("--minutes", type=float, help="begin no further case after so long")
     parser.add_argument("--write-card", action="store_true")
@@ -324,7 +327,8 @@ def _simulated(run: Evaluation, options: argparse.Namespace, end: float) -> Iter
     for number in range(options.chests):
         if time.monotonic() > end:
             break
-        run.look(simulated(FIRST_TEST_SEED + number, SLICES_MM[number % len(SLICES_MM)]), every)
+        seed = options.first_seed + number
+        run.look(simulated(seed, SLICES_MM[number % len(SLICES_MM)]), every)
     yield from run.rows(every, "simulated")
     yield from reliability(every.marks, "simulated")
     out = options.out / "lung_nodules"

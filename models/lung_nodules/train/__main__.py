@@ -7,7 +7,6 @@ of steps, and with it the weights, depends on the machine; the order of the rand
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from models.recipe.export import export
 
 OUT = Path("train-out")
 WEIGHTS = Path(__file__).parents[1] / "weights"
-STAGES = ("samples", "detector", "export", "mined", "refiner", "export")
+STAGES = ("samples", "wide", "detector", "export", "mined", "refiner", "export")
 
 
 def main() -> None:
@@ -29,11 +28,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=40.0, help="for each network")
     parser.add_argument("--cubes", type=int, default=215, help="simulated cubes of lung")
     parser.add_argument("--chests", type=int, default=40, help="simulated chests")
+    parser.add_argument("--wide", type=int, default=20, help="simulated chests for masses")
     parser.add_argument("--mined", type=int, default=150, help="cubes with the detector's mistakes")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true", help="start from train-out/*.raw.pt")
     asked = parser.parse_args()
-    os.nice(5)
     torch.set_num_threads(asked.threads)
     OUT.mkdir(exist_ok=True)
     starts = {n: OUT / f"{n}.raw.pt" if asked.resume else None for n in ("detector", "refiner")}
@@ -44,24 +43,34 @@ def main() -> None:
 
 
 def _run(stage: str, asked: argparse.Namespace, starts: dict[str, Path | None]) -> None:
-    folders = [samples.FOLDER, chests.FOLDER]
+    folders = [samples.FOLDER, chests.FOLDER, chests.WIDE_FOLDER]
     if stage == "samples":
         for seed in range(asked.cubes):
             samples.write(seed)
         for seed in range(asked.chests):
             chests.write(seed)
+    elif stage == "wide":
+        for seed in range(asked.wide):
+            chests.write_wide(seed)
     elif stage == "mined":
-        finder = mining.detector_finder(WEIGHTS / "detector.onnx")
-        for seed in range(asked.cubes, asked.cubes + asked.mined):
-            samples.write(seed, samples.FOLDER, finder)
-        for seed in range(asked.chests, asked.chests + asked.mined // 5):
-            chests.write(seed, chests.FOLDER, finder)
+        _mine(asked)
     elif stage == "detector":
         detector.train(asked.minutes, OUT, folders, starts["detector"])
     elif stage == "refiner":
         refiner.train(asked.minutes, OUT, folders, starts["refiner"])
     else:
         write()
+
+
+def _mine(asked: argparse.Namespace) -> None:
+    """Samples with what the detector takes for nodules."""
+    finder = mining.detector_finder(WEIGHTS / "detector.onnx")
+    for seed in range(asked.cubes, asked.cubes + asked.mined):
+        samples.write(seed, samples.FOLDER, finder)
+    for seed in range(asked.chests, asked.chests + asked.mined // 5):
+        chests.write(seed, chests.FOLDER, finder)
+    for seed in range(asked.wide, asked.wide + asked.mined // 10):
+        chests.write_wide(seed, chests.WIDE_FOLDER, finder)
 
 
 def write() -> None:

@@ -7,7 +7,6 @@ those of `samples`. Chests of training seeds only.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,10 @@ from models.phantoms.chest import Block, ChestOptions, build_chest, simulate_blo
 from models.phantoms.chest_tissue import ChestTissue, Lobe
 
 FOLDER = Path("train-out") / "nodule-chests"
+#: Cubes of twice the size, for the second look that finds masses.
+WIDE_FOLDER = Path("train-out") / "nodule-wide"
 BLOCKS, DRAWS = 6, 2
+WIDE_SCALE = 2.0
 _LUNG = (
     *(t for t in ChestTissue if t.name.endswith("_LOBE")),
     ChestTissue.FISSURE,
@@ -33,26 +35,32 @@ _LUNG = (
 _VESSEL = (ChestTissue.PULMONARY_ARTERY, ChestTissue.PULMONARY_VEIN)
 
 
-def draw_blocks(seed: int, count: int = BLOCKS) -> list[Cube]:
+def draw_blocks(seed: int, count: int = BLOCKS, scale: float = 1.0) -> list[Cube]:
     """Cubes of one chest, most of them where its vessels run."""
-    rng = np.random.default_rng([seed, 9])
+    rng = np.random.default_rng([seed, 9 if scale == 1 else 12])
     anatomy = build_chest(seed)
     cubes = []
     for _ in range(count):
         tree = anatomy.arteries if rng.random() < 0.5 else anatomy.veins
         branches = [b for b in tree.branches if b.lobe is not Lobe.MEDIASTINUM]
+        if scale > 1 and rng.random() < 0.6:
+            # The hilum, where central masses grow.
+            branches = sorted(branches, key=lambda b: -float(b.radius_mm.mean()))[:12]
         branch = branches[int(rng.integers(len(branches)))]
-        at = branch.points[int(rng.integers(len(branch.points)))] + rng.normal(0, 14, 3)
-        cubes.append(_cube(seed, (float(at[0]), float(at[1]), float(at[2]))))
+        at = branch.points[int(rng.integers(len(branch.points)))] + rng.normal(0, 14 * scale, 3)
+        cubes.append(_cube(seed, (float(at[0]), float(at[1]), float(at[2])), scale))
     return cubes
 
 
-def _cube(seed: int, centre: tuple[float, float, float]) -> Cube:
-    # Its granulomas would be nodules that the samples call something else.
-    options = ChestOptions(motion=0.0, noise_hu=1.0, findings=False)
+def _cube(seed: int, centre: tuple[float, float, float], scale: float) -> Cube:
+    # Its granulomas would be nodules that the samples call something else; in wide cubes they are
+    # left out of the loss instead, so that effusions and collapsed lung are seen.
+    options = ChestOptions(motion=0.0, noise_hu=1.0, findings=scale > 1 and seed % 3 != 0)
     block = simulate_block(
         seed,
-        Block(centre_mm=centre, size_mm=(EXTENT_MM,) * 3, spacing_mm=(STEP_MM,) * 3),
+        Block(
+            centre_mm=centre, size_mm=(EXTENT_MM * scale,) * 3, spacing_mm=(STEP_MM * scale,) * 3
+        ),
         options,
     )
     if block.clean.shape != (SIZE,) * 3:
@@ -61,17 +69,28 @@ def _cube(seed: int, centre: tuple[float, float, float]) -> Cube:
         hu=np.asarray(block.clean, np.float32),
         lung=np.isin(block.labels, _LUNG),
         vessel=np.isin(block.labels, _VESSEL),
+        doubtful=block.labels == ChestTissue.GRANULOMA,
+        scale=scale,
     )
 
 
 def write(seed: int, folder: Path = FOLDER, finder: Finder | None = None) -> Path:
     """The shard of one chest, unless it is there."""
+    return _write(seed, folder, finder, 1.0)
+
+
+def write_wide(seed: int, folder: Path = WIDE_FOLDER, finder: Finder | None = None) -> Path:
+    """The shard of wide cubes of one chest, unless it is there."""
+    return _write(seed, folder, finder, WIDE_SCALE)
+
+
+def _write(seed: int, folder: Path, finder: Finder | None, scale: float) -> Path:
     path = folder / f"cube-{seed:07d}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         shard = Shard()
-        rng = np.random.default_rng([seed, 10])
-        for cube in draw_blocks(seed):
+        rng = np.random.default_rng([seed, 10 if scale == 1 else 13])
+        for cube in draw_blocks(seed, scale=scale):
             if cube.lung.mean() > 0.1:
                 add_draws(shard, cube, rng, DRAWS, finder)
         if shard.patch:
@@ -84,12 +103,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--wide", action="store_true", help="cubes of twice the size, for masses")
     parser.add_argument("--mine", type=Path, help="detector.onnx whose mistakes are kept")
     asked = parser.parse_args()
-    os.nice(5)
     finder = detector_finder(asked.mine) if asked.mine else None
     for seed in range(asked.first, asked.first + asked.count):
-        write(seed, FOLDER, finder)
+        if asked.wide:
+            write_wide(seed, WIDE_FOLDER, finder)
+        else:
+            write(seed, FOLDER, finder)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from torch.nn import functional
 from models.lung_nodules.train.networks import Detector
 from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
 from models.lung_nodules.train.samples import NEITHER, NODULE
+from models.recipe.ahead import Ahead
 from models.recipe.averaging import Average
 from models.recipe.fitting import fit
 from models.recipe.precision import fast
@@ -49,21 +50,28 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
     pool = Pool(folders, ("window", "target", "size"), KEPT)
     while pool.refresh() < 60:
         time.sleep(5)
-    network = Detector()
+    network = Detector().to(memory_format=torch.channels_last_3d)
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, Detector(), memory=0.995)
     steps = count()
 
-    def loss() -> torch.Tensor:
+    def batch() -> list[torch.Tensor]:
         if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
         image, target, size = pool.draw(rng.integers(0, len(pool), BATCH), rng)
+        return [toned(image, rng).to(memory_format=torch.channels_last_3d), target, size]
+
+    batches = Ahead(batch)
+
+    def loss() -> torch.Tensor:
+        image, target, size = batches()
         with fast():
-            logits = network(toned(image, rng))
+            logits = network(image)
         heat, error = loss_of(logits.float(), target, size)
         return heat + SIZE_WEIGHT * error
 
     fit(network, average, plan_of("detector", minutes, RATE), out, loss)
-    average.settle(lambda: toned(pool.draw(rng.integers(0, len(pool), BATCH), rng)[0], rng))
+    average.settle(lambda: batches()[0])
+    batches.close()
     torch.save(average.twin.state_dict(), out / "detector.pt")

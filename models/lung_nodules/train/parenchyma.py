@@ -29,11 +29,15 @@ class Cube:
     Attributes:
         hu: (z, y, x) float32, `SIZE` each way, `STEP_MM` apart, without blur and noise.
         lung: where lung is (with its vessels). vessel: vessels within it.
+        doubtful: what may be called a nodule or not (a granuloma of the anatomy), or None.
+        scale: the cube is so many times larger than its grid says, as masses are looked at.
     """
 
     hu: Field
     lung: Mask
     vessel: Mask
+    doubtful: Mask | None = None
+    scale: float = 1.0
 
 
 def draw_cube(seed: int) -> Cube:

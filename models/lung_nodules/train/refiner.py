@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from models.lung_nodules.train.networks import Refiner
 from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
+from models.recipe.ahead import Ahead
 from models.recipe.averaging import Average
 from models.recipe.fitting import fit
 from models.recipe.precision import fast
@@ -56,21 +57,28 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
     pool = Pool(folders, ("patch", "mask", "label"), KEPT)
     while pool.refresh() < 150:
         time.sleep(5)
-    network = Refiner()
+    network = Refiner().to(memory_format=torch.channels_last_3d)
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, Refiner(), memory=0.995)
     steps = count()
 
-    def loss() -> torch.Tensor:
+    def batch() -> list[torch.Tensor]:
         if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
         image, share, label = pool.draw(_rows(pool.arrays["label"], rng), rng)
+        return [toned(image, rng).to(memory_format=torch.channels_last_3d), share, label]
+
+    batches = Ahead(batch)
+
+    def loss() -> torch.Tensor:
+        image, share, label = batches()
         with fast():
-            mask, score = network(toned(image, rng))
+            mask, score = network(image)
         shape, kind = loss_of(mask.float(), score.float(), share.float() / 255, label)
         return shape + kind
 
     fit(network, average, plan_of("refiner", minutes, RATE), out, loss)
-    average.settle(lambda: toned(pool.draw(_rows(pool.arrays["label"], rng), rng)[0], rng))
+    average.settle(lambda: batches()[0])
+    batches.close()
     torch.save(average.twin.state_dict(), out / "refiner.pt")

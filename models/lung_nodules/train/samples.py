@@ -9,15 +9,20 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, uniform_filter1d
+from scipy.ndimage import (
+    binary_dilation,
+    distance_transform_edt,
+    gaussian_filter,
+    uniform_filter1d,
+)
 
 from models.grid import Axis, sample_volume
-from models.lung_nodules.train.parenchyma import SIZE, STEP_MM, Cube, Field, draw_cube
+from models.lung_nodules.train.parenchyma import SIZE, STEP_MM, Cube, Field, Mask, draw_cube
 from models.phantoms.insertion import Inserted, Physics, Scan, insert_nodule
 from models.phantoms.nodules import draw_nodule
 
@@ -87,9 +92,12 @@ def add_draws(
         ideal = Physics(blur_mm=0.3, slice_mm=STEP_MM, noise_hu=0.0, grain_mm=0.5)
         scan = Scan(hu=turned.hu.copy(), spacing_mm=(STEP_MM,) * 3, physics=ideal)
         nodules = _put_nodules(scan, turned, rng)
-        seen = _scanned(scan.hu, rng)
-        noise = (float(np.exp(rng.uniform(np.log(4), np.log(75)))), float(rng.uniform(0.3, 0.9)))
+        seen = _scanned(scan.hu, rng, cube.scale)
+        strength = float(np.exp(rng.uniform(np.log(4), np.log(75)))) / cube.scale
+        noise = (strength, float(rng.uniform(0.3, 0.9)))
         _detector(shard, seen, nodules, (noise, rng))
+        if turned.doubtful is not None:
+            _leave_out(shard.target[-1], turned.doubtful)
         mined = [] if finder is None else _mined(finder(shard.window[-1]), nodules)
         _refiner(shard, seen, turned, nodules, (noise, rng, mined))
 
@@ -100,7 +108,22 @@ def _turned(cube: Cube, rng: np.random.Generator) -> Cube:
     hu, lung, vessel = (
         np.ascontiguousarray(a.transpose(axes)[flips]) for a in (cube.hu, cube.lung, cube.vessel)
     )
-    return Cube(hu=hu, lung=lung, vessel=vessel)
+    doubtful = cube.doubtful
+    if doubtful is not None:
+        doubtful = np.ascontiguousarray(doubtful.transpose(axes)[flips])
+    return replace(cube, hu=hu, lung=lung, vessel=vessel, doubtful=doubtful)
+
+
+def _leave_out(target: Bytes, doubtful: Mask) -> None:
+    """Cells near what may be a nodule or not teach nothing."""
+    if not doubtful.any():
+        return
+    away = distance_transform_edt(~doubtful) * STEP_MM
+    cells = len(target)
+    middle = (np.arange(cells) * STRIDE + (STRIDE - 1) / 2 - (WINDOW - 1) / 2) * WINDOW_MM
+    at = np.clip(np.rint(middle / STEP_MM + (SIZE - 1) / 2).astype(int), 0, SIZE - 1)
+    near = away[np.ix_(at, at, at)] < 3.0
+    target[near & (target == NOTHING)] = NEITHER
 
 
 def _put_nodules(scan: Scan, cube: Cube, rng: np.random.Generator) -> list[Inserted]:
@@ -110,7 +133,9 @@ def _put_nodules(scan: Scan, cube: Cube, rng: np.random.Generator) -> list[Inser
     wall = distance_transform_edt(cube.lung) * STEP_MM
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.15, 0.35, 0.3, 0.2]))):
         diameter = float(np.exp(rng.uniform(np.log(3.0), np.log(36.0))))
-        if rng.random() < 0.5:
+        if cube.scale > 1:
+            diameter = float(rng.uniform(10.0, 41.0))
+        elif rng.random() < 0.5:
             diameter = float(rng.uniform(3.5, 11))
         centre = _place(cube, wall, diameter / 2, rng)
         if centre is None or any(
@@ -127,7 +152,8 @@ def _put_nodules(scan: Scan, cube: Cube, rng: np.random.Generator) -> list[Inser
 def _place(
     cube: Cube, wall: Field, radius: float, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    how = rng.random()
+    # Masses lie at the pleura or the mediastinum more often than free in the lung.
+    how = rng.random() * (0.5 if cube.scale > 1 and rng.random() < 0.6 else 1.0)
     inner = np.zeros(cube.lung.shape, np.bool_)
     edge = 6
     inner[edge:-edge, edge:-edge, edge:-edge] = True
@@ -148,10 +174,10 @@ def _place(
     return at + rng.uniform(-0.5, 0.5, 3)
 
 
-def _scanned(hu: Field, rng: np.random.Generator) -> Field:
+def _scanned(hu: Field, rng: np.random.Generator, scale: float) -> Field:
     """Kernel and slice thickness."""
-    blur = float(rng.uniform(0.25, 0.85)) / STEP_MM
-    thick = float(rng.uniform(0.6, 1.5) if rng.random() < 0.7 else rng.uniform(1.5, 3.2))
+    blur = float(rng.uniform(0.25, 0.85)) / STEP_MM / scale
+    thick = float(rng.uniform(0.6, 1.5) if rng.random() < 0.7 else rng.uniform(1.5, 3.2)) / scale
     seen = gaussian_filter(hu, (0.3, blur, blur))
     wide = round(thick / STEP_MM)
     if wide > 1:
@@ -288,6 +314,8 @@ def _others(
     inner[8:-8, 8:-8, 8:-8] = True
     bright = inner & (smooth > np.median(smooth[cube.lung]) + 60 if cube.lung.any() else inner)
     bright &= distance_transform_edt(cube.lung) < 12 if rng.random() < 0.3 else cube.lung
+    if cube.doubtful is not None:
+        bright &= ~binary_dilation(cube.doubtful, iterations=5)
     where = np.flatnonzero(bright)
     found: list[NDArray[np.float64]] = []
     for _ in range(6):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from models.lung_nodules.train import detector, refiner, samples
+from models.lung_nodules.train import certainty, detector, refiner, samples
 from models.lung_nodules.train.networks import Detector, Refiner
 from models.lung_nodules.train.parenchyma import draw_cube
 from models.recipe.export import export
@@ -59,3 +60,24 @@ def test_export_agrees_with_torch_for_any_batch(
     path = tmp_path / "network.onnx"
     assert export(network(), (patch,) * 3, path, names) < 1e-4
     assert path.stat().st_size < 8e6
+
+
+def test_a_certainty_that_promises_too_much_is_put_right() -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, 2.5, 3000)
+    true = rng.random(3000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))
+    marks = [(float(1 / (1 + np.exp(-o))), bool(t)) for o, t in zip(odds, true, strict=True)]
+    names = dict.fromkeys(certainty.NAMES, 0.5)
+    fitted = certainty.calibrated(names, marks)
+    assert fitted["certainty_detector"] == pytest.approx(0.25, abs=0.04)
+    assert fitted["certainty_constant"] == pytest.approx(-1 + 0.25, abs=0.2)
+
+
+def test_wide_cubes_hold_masses_and_what_may_be_a_nodule_teaches_nothing() -> None:
+    cube = replace(draw_cube(2), scale=2.0)
+    doubtful = np.zeros(cube.hu.shape, np.bool_)
+    doubtful[40:44, 40:44, 40:44] = True
+    made = samples.Shard()
+    samples.add_draws(made, replace(cube, doubtful=doubtful), np.random.default_rng(4), draws=6)
+    assert max(made.diameter) > 12
+    assert all((target == samples.NEITHER).any() for target in made.target)
