@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from models.phantoms.chest_tissue import ChestTissue
-from models.pulmonary_embolism.train import certainty, clots, crops, hearts, networks
-from models.pulmonary_embolism.train.imitators import dressed
+from models.pulmonary_embolism.train import certainty, clots, hearts, networks
 from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, VESSEL, Painter, scanned
 from models.recipe.export import export
 from tests.models.pulmonary_embolism.test_parts import SURE
@@ -38,50 +37,6 @@ def test_the_same_seed_draws_the_same_scene() -> None:
     first, second = Painter(5).scene(), Painter(5).scene()
     assert np.array_equal(first.hu, second.hu)
     assert not np.array_equal(first.hu, Painter(6).scene().hu)
-
-
-def _fork() -> tuple[np.ndarray, np.ndarray]:
-    """Two bright tubes side by side in lung, and their labels."""
-    line = np.arange(SIZE)
-    first = np.hypot(line[:, None] - 24, line[None, :] - 18) < 4
-    second = np.hypot(line[:, None] - 24, line[None, :] - 27) < 4
-    labels = np.broadcast_to((first | second)[None], (SIZE,) * 3).astype(np.uint8) * VESSEL
-    return np.where(labels == VESSEL, 350.0, -850.0).astype(np.float32), labels
-
-
-def test_sheaths_fill_the_gap_between_vessels_and_leave_their_blood() -> None:
-    hu, labels = _fork()
-    occupied = labels == VESSEL
-    filled = 0
-    for seed in range(8):
-        out = dressed(hu, occupied, np.ones_like(occupied), np.random.default_rng(seed))
-        assert np.array_equal(out[occupied], hu[occupied])
-        assert out[:, 24, 5].max() < -500
-        filled += int(np.median(out[:, 24, 22:24]) > -200)
-    assert filled >= 3
-
-
-def test_windows_of_a_whole_chest_lie_at_its_clots_about_as_often_as_asked(tmp_path: Path) -> None:
-    labels = np.zeros((120, 110, 100), np.uint8)
-    labels[30:90, 50:56, 50:56] = VESSEL
-    labels[60, 10:100, 10:90] = VESSEL
-    labels[40:46, 50:56, 50:56] = CLOT
-    hu = np.where(labels > 0, 300, -850).astype(np.int16)
-    np.savez(tmp_path / "0000001.npz", hu=hu[None], labels=labels[None])
-    whole = crops.Crops([tmp_path])
-    rng = np.random.default_rng(0)
-    shown = [whole(rng)[1] for _ in range(40)]
-    assert all(window.shape == (SIZE,) * 3 for window in shown)
-    assert np.mean([bool((window == CLOT).any()) for window in shown]) > 0.5
-    assert len({window.tobytes() for window in shown}) > 30
-
-
-def test_the_trade_counts_clots_once_and_every_false_mark() -> None:
-    chest = certainty.Chest("1", 2, (SURE, SURE, SURE), (1, 1, 0))
-    weights = np.zeros(len(SURE.features))
-    rows = {limit: (share, false) for limit, share, false in certainty.trade([chest], weights, 2.0)}
-    assert rows[80.0] == (0.5, 1.0)
-    assert rows[90.0] == (0.0, 0.0)
 
 
 def test_perfect_answers_have_the_smallest_loss() -> None:
