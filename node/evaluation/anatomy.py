@@ -22,11 +22,12 @@ from models.phantoms.tissue import BODIES, Labels, Tissue
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.domain.finding import Findings, Segment
 from node.domain.study import Patient
+from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
-from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
+from node.evaluation.table import Row, mean_row, share_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "anatomy"
 FIRST_TEST_SEED = 1_000_000
@@ -144,7 +145,7 @@ class Evaluation:
             )
             phantom = simulate_trunk(FIRST_TEST_SEED + number, options)
             look = self._look(_array(phantom))
-            _say(f"phantom {phantom.seed}: {look.seconds:.1f} s, {_levels_told(look)}")
+            tell(f"phantom {phantom.seed}: {look.seconds:.1f} s, {_levels_told(look)}")
             if number < 4:
                 save_pictures(look.findings, self.out, f"phantom-{phantom.seed}")
             _add(tally, phantom, look)
@@ -160,7 +161,7 @@ class Evaluation:
         look = self._look(CtArray(name="totalseg", voxels=voxels, affine=affine))
         save_pictures(look.findings, self.out, "totalseg")
         labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
-        _say(f"{SILVER}: {look.seconds:.1f} s, {_levels_told(look)}")
+        tell(f"{SILVER}: {look.seconds:.1f} s, {_levels_told(look)}")
         if look.volume is None or not look.findings.segments:
             yield _row("product says", SILVER, look.findings.reason)
             return
@@ -186,7 +187,7 @@ class Evaluation:
         """A real series without any truth: for looking at."""
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         look = self.product.look(paths)
-        _say(f"{name}: {look.seconds:.1f} s, {_levels_told(look)}")
+        tell(f"{name}: {look.seconds:.1f} s, {_levels_told(look)}")
         save_pictures(look.findings, self.out, name.replace("/", "-"))
         volumes = [
             f"{item.tracking_identifier} {item.measurements[0].value:.0f} ml"
@@ -293,17 +294,9 @@ def _rows(tally: Tally) -> Iterator[Row]:
     yield mean_row("seconds a study, files to findings", SIMULATED, tally.seconds, "{:.1f}")
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m node.evaluation.anatomy")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
+    parser = parser_for(PACKAGE)
     parser.add_argument("--phantoms", type=int, default=12)
-    parser.add_argument("--write-card", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -318,7 +311,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         rows += run.by_eye(data / "chest_ct_lidc" / "lower", "chest_ct_lidc/lower")
         rows += run.by_eye(data / "chest_ct_lidc" / "upper", "chest_ct_lidc/upper")
     else:
-        _say(f"no real images: {data} is not there")
+        tell(f"no real images: {data} is not there")
     if options.phantoms:
         rows += run.simulated(options.phantoms)
     return rows
@@ -327,11 +320,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate, print the table, and write it into the card when asked."""
     options = _options(arguments)
-    rows = evaluate(options)
-    text = markdown(rows)
-    _say(text)
-    if options.write_card:
-        write_into_card(PACKAGE / "CARD.md", text)
+    conclude(evaluate(options), options, PACKAGE)
     return 0
 
 

@@ -23,11 +23,12 @@ from models.phantoms.tissue import COMPARTMENT_OF
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.domain.finding import Findings, Status
 from node.domain.study import Patient
+from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
-from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
+from node.evaluation.table import Row, mean_row, share_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "body_composition"
 FIRST_TEST_SEED = 1_000_000
@@ -67,7 +68,7 @@ class Evaluation:
             options = TrunkOptions(slice_mm=SLICES_MM[number % len(SLICES_MM)])
             phantom = simulate_trunk(FIRST_TEST_SEED + number, options)
             look = self._look_at(phantom)
-            _say(f"phantom {phantom.seed}: {_told(look)}")
+            tell(f"phantom {phantom.seed}: {_told(look)}")
             if number < 6:
                 save_pictures(look.findings, self.out, f"phantom-{phantom.seed}")
             _add(tally, phantom, look)
@@ -75,7 +76,7 @@ class Evaluation:
             options = TrunkOptions(matrix=256, truncated=True)
             phantom = simulate_trunk(FIRST_TEST_SEED + 500_000 + number, options)
             look = self._look_at(phantom)
-            _say(f"cut phantom {phantom.seed}: {_told(look)}")
+            tell(f"cut phantom {phantom.seed}: {_told(look)}")
             tally.cut_refused.append(look.findings.status is Status.NOT_ELIGIBLE)
         yield from _simulated_rows(tally, count)
 
@@ -103,7 +104,7 @@ class Evaluation:
         """Thirty slices with silver tissue labels: the tissue stage, slice by slice."""
         voxels, affine = read_nifti(folder / "example_ct_sm.nii.gz")
         look = self._look(CtArray(name="block", voxels=voxels, affine=affine))
-        _say(f"{BLOCK}: {_told(look)}")
+        tell(f"{BLOCK}: {_told(look)}")
         if look.volume is None:
             return
         grid = canonical(look.volume)
@@ -142,7 +143,7 @@ class Evaluation:
         """The whole 3 mm scan with a silver label of L3."""
         voxels, affine = read_nifti(folder / "example_ct.nii.gz")
         look = self._look(CtArray(name="whole", voxels=voxels, affine=affine))
-        _say(f"{WHOLE}: {_told(look)}")
+        tell(f"{WHOLE}: {_told(look)}")
         save_pictures(look.findings, self.out, "totalseg")
         labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
         middle = _body_middle(labels == _SILVER_L3, label_affine)
@@ -159,7 +160,7 @@ class Evaluation:
         """A real series without any truth: for looking at."""
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         look = self.product.look(paths)
-        _say(f"{name}: {_told(look)}")
+        tell(f"{name}: {_told(look)}")
         save_pictures(look.findings, self.out, name)
         yield Row(metric="product says", data=name, value=_told(look), interval="", n=1)
         yield Row(metric="seconds", data=name, value=f"{look.seconds:.1f}", interval="", n=1)
@@ -273,17 +274,9 @@ def _told(look: Look) -> str:
     return head + "; ".join(numbers)
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m node.evaluation.body_composition")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
+    parser = parser_for(PACKAGE)
     parser.add_argument("--phantoms", type=int, default=24)
-    parser.add_argument("--write-card", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -299,7 +292,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         rows += run.by_eye(sample, "abdomen_ct_totalseg, 20 DICOM slices")
         rows += run.by_eye(data / CRLM, CRLM)
     else:
-        _say(f"no real images: {data} is not there")
+        tell(f"no real images: {data} is not there")
     if options.phantoms:
         rows += run.simulated(options.phantoms)
     return rows
@@ -308,11 +301,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate, print the table, and write it into the card when asked."""
     options = _options(arguments)
-    rows = evaluate(options)
-    text = markdown(rows)
-    _say(text)
-    if options.write_card:
-        write_into_card(PACKAGE / "CARD.md", text)
+    conclude(evaluate(options), options, PACKAGE)
     return 0
 
 

@@ -24,11 +24,12 @@ from models.lung_nodules import vocabulary as say
 from models.phantoms.insertion import Inserted
 from node.domain.finding import CodedConcept, Finding, Findings
 from node.domain.imaging import Volume
+from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.filing import file_series
 from node.evaluation.froc import Reading, froc
 from node.evaluation.nodule_cases import Case, real_volume, simulated, untouched, with_nodules
 from node.evaluation.product import Look, Product, open_product
-from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
+from node.evaluation.table import Row, mean_row, share_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "lung_nodules"
 FIRST_TEST_SEED = 1_000_000
@@ -107,12 +108,12 @@ class Evaluation:
         tally.marks += [(certainty, truth is not None) for certainty, truth in marks]
         false = sum(t is None and c >= self.threshold for c, t in marks)
         found = sum(hit.certainty >= self.threshold for hit in asked)
-        _say(
+        tell(
             f"{case.array.name}: {found} of {len(asked)} nodules from {ASKED_MM:g} mm, "
             f"{false} others reported, {look.seconds:.1f} s"
         )
         for hit in hits:
-            _say(f"    {_told(hit)}")
+            tell(f"    {_told(hit)}")
         return look
 
     def rows(self, tally: Tally, data: str) -> Iterator[Row]:
@@ -262,22 +263,14 @@ def _told(hit: Hit) -> str:
     )
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m node.evaluation.lung_nodules")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
+    parser = parser_for(PACKAGE)
     parser.add_argument("--chests", type=int, default=12, help="simulated chests")
     parser.add_argument(
         "--first-seed", type=int, default=FIRST_TEST_SEED, help="of the simulated chests"
     )
     parser.add_argument("--rounds", type=int, default=8, help="insertions into each real block")
     parser.add_argument("--minutes", type=float, help="begin no further case after so long")
-    parser.add_argument("--write-card", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -288,11 +281,11 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     folder = options.shared / "data" / "chest_ct_lidc"
     rows: list[Row] = []
     if options.rounds < 0:
-        _say("real images were left out, as asked")
+        tell("real images were left out, as asked")
     elif folder.is_dir():
         rows += _real(run, folder, options.rounds, end)
     else:
-        _say(f"no real images: {folder} is not there")
+        tell(f"no real images: {folder} is not there")
     if options.chests:
         rows += _simulated(run, options, end)
     return rows
@@ -304,7 +297,7 @@ def _real(run: Evaluation, folder: Path, rounds: int, end: float) -> Iterator[Ro
     plain, inserted = Tally(), Tally()
     for name, volume in volumes.items():
         look = run.look(untouched(volume, f"chest_ct_lidc {name}"), plain)
-        _say(f"    {look.findings.status.value}")
+        tell(f"    {look.findings.status.value}")
     for number in range(rounds):
         for name, volume in volumes.items():
             if time.monotonic() > end:
@@ -339,11 +332,7 @@ def _simulated(run: Evaluation, options: argparse.Namespace, end: float) -> Iter
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate, print the table, and write it into the card when asked."""
     options = _options(arguments)
-    rows = evaluate(options)
-    text = markdown(rows)
-    _say(text)
-    if options.write_card:
-        write_into_card(PACKAGE / "CARD.md", text)
+    conclude(evaluate(options), options, PACKAGE)
     return 0
 
 

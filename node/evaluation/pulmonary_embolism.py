@@ -26,6 +26,7 @@ from models.pulmonary_embolism.space import space_of
 from models.pulmonary_embolism.vocabulary import ABSENT, CERTAINTY, EMBOLISM, PRESENT
 from node.domain.finding import CodedConcept, Findings, Status
 from node.domain.imaging import Volume
+from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.froc import Reading, froc
 from node.evaluation.inserted_clots import insert_clots
@@ -33,7 +34,7 @@ from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
 from node.evaluation.simulated_clots import SimulatedStudy, simulated_study
-from node.evaluation.table import Row, markdown, mean_row, share_row, write_into_card
+from node.evaluation.table import Row, mean_row, share_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "pulmonary_embolism"
 FIRST_TEST_SEED = 1_000_000
@@ -93,7 +94,7 @@ class Evaluation:
             seed = FIRST_TEST_SEED + number
             study = simulated_study(seed, self.studies, phase=phase_of(number))
             look = self._look(study.array)
-            _say(f"chest {seed}, {len(study.clots)} clots: {_told(look)}")
+            tell(f"chest {seed}, {len(study.clots)} clots: {_told(look)}")
             if number < 6:
                 save_pictures(look.findings, self.out, f"chest-{seed}")
             self._add(tally, study, look)
@@ -101,7 +102,7 @@ class Evaluation:
             seed = FIRST_TEST_SEED + number
             study = simulated_study(seed, self.studies, phase=ContrastPhase.NATIVE)
             look = self._look(study.array)
-            _say(f"chest {seed} without contrast: {_told(look)}")
+            tell(f"chest {seed} without contrast: {_told(look)}")
             tally.native_refused.append(
                 look.findings.status is Status.NOT_ELIGIBLE and "HU" in look.findings.reason
             )
@@ -205,7 +206,7 @@ class Evaluation:
     def real(self, name: str, array: CtArray | list[Path]) -> Iterator[Row]:
         """A real series without embolism: what is said, and whether anybody is called."""
         look = self.product.look(array) if isinstance(array, list) else self._look(array)
-        _say(f"{name}: {_told(look)}")
+        tell(f"{name}: {_told(look)}")
         save_pictures(look.findings, self.out, name.replace(" ", "-").replace(",", ""))
         yield Row(metric="product says", data=name, value=_told(look), interval="", n=1)
         called = self._called(look.findings)
@@ -238,7 +239,7 @@ class Evaluation:
             found += [any(m.clot == k for m in alarms) for k in range(len(put.clots))]
             wrong.append(float(sum(m.clot is None for m in alarms)))
             radii = ", ".join(f"{radius:.1f}" for radius in put.radii_mm)
-            _say(
+            tell(
                 f"inserted {copy} (radii {radii} mm, "
                 f"found {found[-len(put.clots) :]}): {_told(look)}"
             )
@@ -321,19 +322,11 @@ def _told(look: Look) -> str:
     return f"{head}{word}; " + "; ".join(numbers)
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m node.evaluation.pulmonary_embolism")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
+    parser = parser_for(PACKAGE)
     parser.add_argument("--phantoms", type=int, default=24)
     parser.add_argument("--studies", type=Path, help="folder that keeps the simulated studies")
     parser.add_argument("--copies", type=int, default=6)
-    parser.add_argument("--write-card", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -352,7 +345,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     if data.is_dir():
         rows += _real_rows(run, data, options.copies)
     else:
-        _say(f"no real images: {data} is not there")
+        tell(f"no real images: {data} is not there")
     if options.phantoms:
         rows += run.simulated(options.phantoms)
     return rows
@@ -384,11 +377,7 @@ def _real_rows(run: Evaluation, data: Path, copies: int) -> Iterator[Row]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate, print the table, and write it into the card when asked."""
     options = _options(arguments)
-    rows = evaluate(options)
-    text = markdown(rows)
-    _say(text)
-    if options.write_card:
-        write_into_card(PACKAGE / "CARD.md", text)
+    conclude(evaluate(options), options, PACKAGE)
     return 0
 
 
