@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from models.anatomy.atlas import anatomy_of
 from models.anatomy.report import findings_of
-from models.body_composition.plausibility import refuse_wrong_pixels
 from models.grid import canonical
 from models.stages import Stages, require
+from models.trunk.pixels import refuse_wrong_pixels
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy
 from node.domain.finding import Findings

@@ -19,8 +19,8 @@ from models.anatomy.names import LEVELS
 from models.anatomy.parting import Disc, discs_of
 from models.anatomy.sampling import FINE_MM, Sight
 from models.anatomy.structures import BODIES, Structure
-from models.body_composition.discs import Course, course_of
 from models.grid import Axis, Floats, Grid
+from models.trunk.course import Course, course_of
 
 Mask = NDArray[np.bool_]
 #: Smallest part of a body that counts as seen, ml.

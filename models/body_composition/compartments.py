@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.plausibility import BODY_HU
-from models.body_composition.side_by_side import each
 from models.grid import Axis, Floats, Grid, normalised, sample_plane
 from models.morphology import box_of
+from models.side_by_side import each
+from models.trunk.pixels import BODY_HU
 from node.domain.imaging import Network, Voxels
 
 NETWORK = "regions"

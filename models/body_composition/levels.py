@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.body_composition.discs import course_of, disc_heights, moved, undecided
-from models.body_composition.plausibility import BODY_HU
+from models.body_composition.discs import disc_heights, moved, undecided
 from models.grid import (
     Axis,
     Floats,
@@ -25,6 +24,8 @@ from models.grid import (
     sample_volume,
 )
 from models.morphology import largest_component
+from models.trunk.course import course_of
+from models.trunk.pixels import BODY_HU
 from node.domain.imaging import Network
 
 NETWORK = "levels"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.body_composition.discs import Course, disc_heights, moved, undecided
+from models.body_composition.discs import disc_heights, moved, undecided
+from models.trunk.course import Course
 
 
 def _course(discs: list[float]) -> Course:

@@ -16,7 +16,6 @@ from models.body_composition.compartments import (
     brought_back,
 )
 from models.body_composition.field_of_view import cut_fraction, imaged
-from models.body_composition.plausibility import BODY_HU, body_mask
 from models.body_composition.tissues import (
     AIR_BELOW_HU,
     BORDER_MM,
@@ -31,6 +30,7 @@ from models.body_composition.tissues import (
     tissue_masks,
 )
 from models.grid import Axis, Floats, Mask
+from models.trunk.pixels import BODY_HU, body_mask
 
 SHAPE = (150, 190)
 #: A trunk in the middle of the image, and one that the image cuts on two sides.
