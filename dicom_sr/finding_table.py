@@ -9,8 +9,9 @@ from dicom_sr.drawing import SMALLEST, Colour, text_width, wrapped
 from dicom_sr.wording import answer_text, raised_digits, sentence, text_of
 from node.domain.finding import FINDING_SITE, Column, Finding, Findings
 
-#: Between two columns, and room for the coloured chip, px.
+#: Between two columns, and where their words have no room else; room for the coloured chip, px.
 GUTTER: Final = 22
+NARROW_GUTTER: Final = 8
 CHIP: Final = 36
 #: No word is broken to less than this, px.
 NARROWEST: Final = 90
@@ -90,12 +91,15 @@ def table_of(findings: Findings, width: int) -> Table:
         ]
         for finding in findings.findings
     ]
-    room = width - CHIP - GUTTER * (len(headings) - 1)
-    widths = _widths([headings, *texts], room)
+    rows = [headings, *texts]
+    gaps = len(headings) - 1
+    fits = sum(_longest_words(rows)) <= width - CHIP - GUTTER * gaps
+    gutter = GUTTER if fits else NARROW_GUTTER
+    widths = _widths(rows, width - CHIP - gutter * gaps)
     starts, x = [], CHIP
     for each in widths:
         starts.append(x)
-        x += each + GUTTER
+        x += each + gutter
     lines = tuple(
         TableLine(_wrapped(row, widths), colours.get(finding.segment_number or 0))
         for row, finding in zip(texts, findings.findings, strict=True)
@@ -115,14 +119,18 @@ def _widths(rows: list[list[str]], room: int) -> list[int]:
     No column gets narrower than its longest word, as long as there is room for all of these;
     else the longest words are broken, none to less than `NARROWEST`.
     """
-    columns = range(len(rows[0]))
-    widths = [max(text_width(row[i], SMALLEST) for row in rows) for i in columns]
-    least = [
-        max(text_width(word, SMALLEST) for row in rows for word in (row[i].split() or [""]))
-        for i in columns
-    ]
+    widths = [max(text_width(row[i], SMALLEST) for row in rows) for i in range(len(rows[0]))]
+    least = _longest_words(rows)
     least = _narrowed(least, [NARROWEST] * len(least), room)
     return _narrowed(widths, least, room)
+
+
+def _longest_words(rows: list[list[str]]) -> list[int]:
+    """Width of the longest word of each column, px."""
+    return [
+        max(text_width(word, SMALLEST) for row in rows for word in (row[i].split() or [""]))
+        for i in range(len(rows[0]))
+    ]
 
 
 def _narrowed(widths: list[int], least: list[int], room: int) -> list[int]:

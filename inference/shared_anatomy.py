@@ -82,9 +82,6 @@ def decoded(stored: bytes) -> Anatomy:
                     likely=one["likely"],
                     value=one["value"],
                     centre_mm=(one["centre_mm"][0], one["centre_mm"][1], one["centre_mm"][2]),
-                    upwards=(one["upwards"][0], one["upwards"][1], one["upwards"][2]),
-                    ml=one["ml"],
-                    cut=one["cut"],
                 )
                 for one in told["vertebrae"]
             ),

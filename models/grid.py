@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from node.domain.imaging import Volume, Voxels
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Value = TypeVar("Value", bound=np.generic)
 
 #: Patient axes in LPS that the canonical axes follow: z to the head, y to posterior, x to left.
 _PATIENT_AXES = (2, 1, 0)
@@ -69,10 +71,10 @@ class Grid:
         """Index of the plane in `Volume.planes` for a canonical slice index."""
         return self.shape[0] - 1 - index if self.flipped[0] else index
 
-    def plane_to_source(self, mask: Mask) -> Mask:
-        """A canonical (row, column) mask in the (row, column) order of the source plane."""
+    def plane_to_source(self, plane: NDArray[Value]) -> NDArray[Value]:
+        """A canonical (row, column) plane in the (row, column) order of the source plane."""
         rows, columns = self.flipped[1:]
-        turned = mask[:: -1 if rows else 1, :: -1 if columns else 1]
+        turned = plane[:: -1 if rows else 1, :: -1 if columns else 1]
         if self.order[1] > self.order[2]:
             turned = turned.T
         return np.ascontiguousarray(turned)

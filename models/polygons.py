@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from models.grid import Mask
+
 Loop = list[tuple[int, int]]
 
 

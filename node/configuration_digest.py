@@ -21,7 +21,7 @@ def configuration_digest(appliance: Appliance, model: str) -> str:
         "version": VERSION,
     }
     if appliance.models[model].contours:
-        # Not there where it is not asked for: results that stand stay as they are.
+        # Only where it is asked for, so that the digest of a site that does not is not another one.
         relevant["contours"] = True
     text = json.dumps(relevant, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

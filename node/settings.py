@@ -271,18 +271,17 @@ def web_settings(appliance: Appliance) -> WebSettings:
 def model_setups(
     appliance: Appliance,
     routes: Sequence[ModelRoute],
-    manifests: Mapping[str, ModelManifest] | None = None,
+    manifests: Mapping[str, ModelManifest],
 ) -> tuple[ModelSetup, ...]:
     """The models that routes name, the most urgent first, with the thresholds of this site.
 
     Then the packages that these build on and no route names.
     """
     setups = []
-    known = manifests or {}
     ordered = [route.manifest for route in sorted(routes, key=lambda route: route.priority)]
     used = dict.fromkeys(name for manifest in ordered for name in manifest.uses)
     routed = {manifest.identity.name for manifest in ordered}
-    ordered += [known[name] for name in used if name in known and name not in routed]
+    ordered += [manifests[name] for name in used if name in manifests and name not in routed]
     for manifest in ordered:
         own = appliance.models[manifest.identity.name].thresholds
         at_site = replace(manifest, thresholds={**manifest.thresholds, **own})

@@ -31,7 +31,7 @@ def anatomy_of(grid: Grid, network: Network, model_digest: str) -> Anatomy:
         value = vertebra_value(level) if level else FIRST_UNNAMED + index
         labels.reshape(-1)[body.mask] = value
         names[value] = f"vertebra_{level}" if level else f"vertebra_unnamed_{index + 1}"
-        vertebrae.append(_vertebra(body, (level, likely, value), affine, labels.shape[0]))
+        vertebrae.append(_vertebra(body, (level, likely, value), affine))
     return Anatomy(
         labels=labels,
         affine=affine,
@@ -49,21 +49,14 @@ def _doubts(spine: Spine) -> tuple[str, ...]:
     return ("neither the sacrum nor the lowest ribs are joined to the vertebrae in view",)
 
 
-def _vertebra(
-    body: Parted, called: tuple[str, str, int], affine: NDArray[np.float64], slices: int
-) -> Vertebra:
+def _vertebra(body: Parted, called: tuple[str, str, int], affine: NDArray[np.float64]) -> Vertebra:
     level, likely, value = called
     point = affine @ np.array([*body.centre, 1.0])
-    up = affine[:3, :3] @ np.array(body.upwards)
-    up /= np.linalg.norm(up)
     return Vertebra(
         level=level,
         likely=likely,
         value=value,
         centre_mm=(float(point[0]), float(point[1]), float(point[2])),
-        upwards=(float(up[0]), float(up[1]), float(up[2])),
-        ml=body.ml,
-        cut=body.slices[0] <= 0 or body.slices[1] >= slices - 1,
     )
 
 

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from models.anatomy.sampling import Sight
 from models.anatomy.structures import Structure as S
-from models.grid import Floats
+from models.grid import Floats, Mask
 from models.morphology import dilated, holes_filled, largest_component, opened
 from models.trunk.pixels import BODY_HU, LEAST_LUNG, LUNG_HU
 
-Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
 
 #: Less dense than this is gas or aerated lung, denser is not, HU.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.anatomy.structures import Structure
+from node.domain.anatomy import LEVELS
 
 RIGHT, LEFT = "right", "left"
 
@@ -42,8 +43,6 @@ PAIRED: Mapping[Structure, tuple[tuple[int, int], str]] = {
     Structure.QUADRATUS: ((38, 39), "quadratus_lumborum"),
 }
 
-#: Levels from below, as far up as one is named.
-LEVELS = (*[f"L{n}" for n in range(5, 0, -1)], *[f"T{n}" for n in range(12, 0, -1)])
 FIRST_LEVEL = 50
 """Label value of L5; the next level above has the next value."""
 FIRST_UNNAMED = 80

@@ -17,9 +17,7 @@ from scipy import ndimage
 
 from models.anatomy.sampling import Sight
 from models.anatomy.structures import Structure as S
-from models.grid import Floats
-
-Mask = NDArray[np.bool_]
+from models.grid import Floats, Mask
 
 _HOSTS: Final = (S.LIVER, S.SPLEEN)
 #: Density is compared in the mean of a cube of so many fine voxels (1 cm), free of noise.

@@ -13,8 +13,8 @@ from scipy import ndimage
 from models.anatomy.names import LEFT, PAIRED, RIGHT, SINGLE, sided
 from models.anatomy.sampling import FINE_MM, Sight
 from models.anatomy.structures import Structure
+from models.grid import Mask
 
-Mask = NDArray[np.bool_]
 #: A part of a structure counts from this share of its largest part on.
 _SHARE: Mapping[Structure, float] = {
     Structure.LIVER: 0.2,

@@ -15,14 +15,13 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from models.anatomy.names import LEVELS
 from models.anatomy.parting import Disc, discs_of
 from models.anatomy.sampling import FINE_MM, Sight
 from models.anatomy.structures import BODIES, Structure
-from models.grid import Axis, Floats, Grid
+from models.grid import Axis, Floats, Grid, Mask
 from models.trunk.course import Course, course_of
+from node.domain.anatomy import LEVELS
 
-Mask = NDArray[np.bool_]
 #: Smallest part of a body that counts as seen, ml.
 BODY_ML = 2.0
 #: Smallest part of an anchor, ml.

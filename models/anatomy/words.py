@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.anatomy.names import LEVELS
 from models.importers.structures import STRUCTURE, Structure, colour_of, structure_of
+from node.domain.anatomy import LEVELS
 from node.domain.finding import CodedConcept
 
 VOLUME = CodedConcept("118565006", "SCT", "Volume")

@@ -94,5 +94,4 @@ def _with_spine(person: Person, spine: SpineOptions) -> Person:
     return replace(
         person,
         bone_hu=person.bone_hu if spine.marrow_hu is None else spine.marrow_hu,
-        scoliosis_mm=person.scoliosis_mm if spine.scoliosis_mm is None else spine.scoliosis_mm,
     )

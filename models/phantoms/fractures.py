@@ -34,7 +34,7 @@ class Change:
         deformity: None: it keeps its height. loss: of its height, 0..1, where it is lowest.
         acute: with a band of denser bone below the broken endplate and a step of its front.
         spur_mm: osteophytes in front, at both rims. node_mm: depth of a Schmorl's node above.
-        lesion: in its middle. cement: fills a part of it. screws: metal from both pedicles.
+        lesion: in its middle. cement: fills a part of it.
     """
 
     body: Tissue
@@ -45,7 +45,6 @@ class Change:
     node_mm: float = 0.0
     lesion: Lesion | None = None
     cement: bool = False
-    screws: bool = False
 
     def lost(self, depth: np.ndarray) -> np.ndarray:
         """Share of the height that is lost at each depth, 0 in front to 1 behind."""
@@ -65,12 +64,10 @@ class SpineOptions:
     Attributes:
         changes: at most one for each body.
         marrow_hu: mean of trabecular bone, in place of the person's; None leaves it.
-        scoliosis_mm: sideways excursion, in place of the person's; None leaves it.
     """
 
     changes: tuple[Change, ...] = ()
     marrow_hu: float | None = None
-    scoliosis_mm: float | None = None
 
     def of(self, body: Tissue) -> Change | None:
         """What is wrong with one body."""

@@ -196,7 +196,4 @@ def _inside(shape: Shape, own: Own, trabecular: float, top: Field) -> Field:
     if change.cement:
         blob = ((own.x - 3) / 13) ** 2 + (own.y / 9) ** 2 + (own.z / 7) ** 2 < 1
         out[blob] = _CEMENT_HU
-    if change.screws:
-        rod = (np.abs(own.x) - 10) ** 2 + (own.z - 2) ** 2 < 3.0**2
-        out[rod & (own.y > -0.5 * shape.half_depth)] = _ENHANCED_METAL_HU
     return out

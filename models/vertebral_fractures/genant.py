@@ -62,7 +62,6 @@ class Grading:
     Attributes:
         losses: anterior, middle, posterior: share of the expected height that is lost; below 0
             where it is higher than expected. by_form, by_size: the two that they are means of.
-        spread: standard deviation of a loss.
         loss: the largest of the three. deformity: where it is, from grade 1 on.
         grade: 0 to 3. certainty: probability of grade 2 or more, 0..1.
         lost: probability that more is lost than bodies differ anyway.
@@ -71,7 +70,6 @@ class Grading:
     losses: tuple[float, float, float]
     by_form: tuple[float, float, float]
     by_size: tuple[float, float, float]
-    spread: float
     loss: float
     deformity: Deformity
     grade: int
@@ -143,7 +141,6 @@ def _graded(
         losses=_three(losses),
         by_form=_three(by_form),
         by_size=_three(by_size),
-        spread=spread,
         loss=loss,
         deformity=_deformity(losses, grade),
         grade=grade,
@@ -177,14 +174,14 @@ def _by_neighbours(
         weights.append(1.0 / away)
     if not values:
         return bodies[index].heights_mm[2]
-    return _quantile(values, weights, 0.5)
+    return _weighted_median(values, weights)
 
 
-def _quantile(values: Sequence[float], weights: Sequence[float], part: float) -> float:
+def _weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
     order = np.argsort(values)
     ranked, heavy = np.array(values)[order], np.array(weights)[order]
     middle = (np.cumsum(heavy) - heavy / 2) / heavy.sum()
-    return float(np.interp(part, middle, ranked))
+    return float(np.interp(0.5, middle, ranked))
 
 
 def _deformity(losses: Sequence[float], grade: int) -> Deformity:

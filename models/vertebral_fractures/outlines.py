@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from models.grid import Floats, Mask
+from models.grid import Floats, Mask, normalised
 from models.vertebral_fractures.frames import COLUMN_BACK, FINE_MM, FINE_UP, ROW_UP, Strip, Vector
 from node.domain.imaging import Network
 
@@ -21,7 +21,10 @@ NETWORK = "outline"
 #: Values that the network tells apart, HU.
 VALUE_RANGE = (-250.0, 950.0)
 #: Classes of the network.
-OTHER, BODY, NEIGHBOUR = 0, 1, 2
+#: Class of the body in the middle; 0 is none, 2 its neighbours.
+BODY = 1
+#: Rows and columns of a strip that count as its middle.
+MIDDLE = (slice(20, 44), slice(16, 48))
 BATCH = 16
 #: How far from the network's border the steepest fall is looked for, mm.
 REACH_MM = 3.5
@@ -45,14 +48,13 @@ class Outline:
     """One body on one strip, mm in the strip's frame.
 
     Attributes:
-        share: (64, 64) how sure each pixel of 1 mm is the body. mask: the pixels that are.
+        mask: (64, 64) the pixels of 1 mm that are the body.
         front, back: its walls. columns: positions from front to back.
         seen_upper, seen_lower: the endplates as the network sees them, at each column.
         edge_upper, edge_lower: as the image has them.
         falls: (2, n) by how much attenuation falls outwards there, HU a mm; upper, lower.
     """
 
-    share: Floats
     mask: Mask
     front: float
     back: float
@@ -88,17 +90,12 @@ class Outline:
         return -float(np.mean(np.arctan(slopes)))
 
 
-def toned(pixels: Floats) -> Floats:
-    """HU as the network is given them: 0..1."""
-    low, high = VALUE_RANGE
-    return np.asarray((np.clip(pixels, low, high) - low) / (high - low), np.float32)
-
-
 def shares_of(strips: Sequence[Strip], network: Network) -> list[Floats]:
     """For each strip the probability of each class: (3, 64, 64)."""
     found: list[Floats] = []
     for first in range(0, len(strips), BATCH):
-        batch = np.stack([toned(strip.pixels)[None] for strip in strips[first : first + BATCH]])
+        some = strips[first : first + BATCH]
+        batch = np.stack([normalised(strip.pixels, VALUE_RANGE)[None] for strip in some])
         logits = np.asarray(network.run(batch), np.float32)
         logits = logits - logits.max(axis=1, keepdims=True)
         raised = np.exp(logits)
@@ -136,7 +133,6 @@ def outline_of(strip: Strip, shares: Floats, slice_mm: float) -> Outline | str:
     below = _edge(strip, used, lower, upwards=False)
     outside = OUTSIDE_MM + OUTSIDE_PER_MM * slice_mm
     return Outline(
-        share=share,
         mask=mask,
         front=front,
         back=back,
@@ -150,11 +146,11 @@ def outline_of(strip: Strip, shares: Floats, slice_mm: float) -> Outline | str:
 
 
 def middle_part(mask: Mask) -> Mask | None:
-    """The connected part that the middle of the strip lies in, or the largest near it."""
+    """Of the connected parts the one with most pixels near the middle of the strip, filled."""
     labels, count = ndimage.label(mask)
     if not count:
         return None
-    near = labels[20:44, 16:48]
+    near = labels[MIDDLE]
     sizes = np.bincount(near[near > 0], minlength=count + 1) if near.any() else None
     if sizes is None:
         return None

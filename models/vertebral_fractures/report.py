@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.grid import Grid, Mask
+from models.importers.structures import structure_of
 from models.outline import outer_polygon
 from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.density import Contrast, Density, chosen, is_uneven
@@ -106,14 +107,10 @@ class _Report:
         )
 
     def _in_source_order(self) -> NDArray[np.uint8]:
-        grid = self.measured.grid
         if not self.slices:
             return np.zeros((0, 1, 1), np.uint8)
-        rows, columns = self.measured.grid.flipped[1:]
-        stack = self.measured.labels[self.slices][:, :: -1 if rows else 1, :: -1 if columns else 1]
-        if grid.order[1] > grid.order[2]:
-            stack = stack.transpose(0, 2, 1)
-        return np.ascontiguousarray(stack)
+        measured = self.measured
+        return np.stack([measured.grid.plane_to_source(measured.labels[k]) for k in self.slices])
 
     def _uid(self, body: Body) -> str:
         volume = self.request.volume
@@ -210,7 +207,7 @@ class _Report:
         if verdict.doubt:
             found.append(Evaluation(say.DOUBT, verdict.doubt))
         if not self.measured.bodies[index].place.level:
-            found.append(Evaluation(say.LEVEL_ANCHOR, "nothing: the level is uncertain"))
+            found.append(Evaluation(say.LEVELS_FIXED, "nothing: the level is uncertain"))
         if is_uneven(self.measured.densities[index]):
             found.append(
                 Evaluation(say.BONE, "the oval holds something other than even spongy bone")
@@ -258,11 +255,11 @@ class _Report:
         found = [Evaluation(say.FRACTURE, answer)]
         spine = self.measured.spine
         if spine.anchors:
-            found.append(Evaluation(say.LEVEL_ANCHOR, " and ".join(spine.anchors)))
+            found.append(Evaluation(say.LEVELS_FIXED, " and ".join(spine.anchors)))
         else:
             doubts = "; ".join(spine.doubts) or "no anchor is in view"
             told = f"nothing, so levels are uncertain and bodies are counted from below: {doubts}"
-            found.append(Evaluation(say.LEVEL_ANCHOR, told))
+            found.append(Evaluation(say.LEVELS_FIXED, told))
         rest = [
             f"{self.all_names[one.place.number]}: {one.reason}" for one in self.measured.unmeasured
         ]
@@ -369,6 +366,4 @@ class _Report:
 
 def _site(body: Body) -> CodedConcept:
     level = body.place.level
-    if level in say.LEVELS:
-        return CodedConcept(say.LEVELS[level], "SCT", f"{level} vertebra")
-    return say.BODY
+    return CodedConcept(*structure_of(f"vertebrae_{level}").code) if level else say.BODY

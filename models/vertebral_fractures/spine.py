@@ -28,11 +28,9 @@ from models.vertebral_fractures.frames import (
     values_at,
 )
 from models.vertebral_fractures.outlines import BODY, middle_part, shares_of
-from node.domain.anatomy import Anatomy
+from node.domain.anatomy import LEVELS, Anatomy
 from node.domain.imaging import Network
 
-LEVELS = (*[f"L{n}" for n in range(5, 0, -1)], *[f"T{n}" for n in range(12, 0, -1)])
-"""From below."""
 #: Smallest cross-section of the column that counts, mm2; shortest course, mm.
 LEAST_AREA_MM2, LEAST_COURSE_MM = 200.0, 40.0
 #: Gaps of twice so many voxels of the anatomy are bridged.

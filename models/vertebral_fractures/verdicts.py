@@ -23,7 +23,10 @@ class Verdict:
 
 
 def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
-    """A loss of grade 2 that is sure enough, by form and size alike: a fracture; else possible.
+    """A loss that is sure enough, by form and size alike: a fracture; else possible, or none.
+
+    Sure enough is grade 2 or more by `present`, and any loss at all by `SURELY_LOST`. The two hold
+    for a body of grade 1 too, where its loss is just below grade 2; the words say so.
 
     Args:
         present, possible: certainty of grade 2 or more, per cent.

@@ -20,14 +20,6 @@ PRESENT = CodedConcept("52101004", "SCT", "Present")
 ABSENT = CodedConcept("272519000", "SCT", "Absent")
 INDETERMINATE = CodedConcept("82334004", "SCT", "Indeterminate")
 
-#: CID 7602.
-LEVELS = {
-    "T1": "64864005", "T2": "53733008", "T3": "1626008", "T4": "73071006", "T5": "56401006",
-    "T6": "45296009", "T7": "62487009", "T8": "11068009", "T9": "82687006", "T10": "7610001",
-    "T11": "12989004", "T12": "23215003", "L1": "66794005", "L2": "14293000", "L3": "36470004",
-    "L4": "11994002", "L5": "49668003",
-}  # fmt: skip
-
 HEIGHT = CodedConcept("121207", "DCM", "Height")
 ANTERIOR = CodedConcept("255549009", "SCT", "Anterior")
 CENTRAL = CodedConcept("26216008", "SCT", "Central")
@@ -44,7 +36,7 @@ MEAN = CodedConcept("373098007", "SCT", "Mean")
 GENANT = CodedConcept("RDES150", "RADELEMENT", "Genant grade")
 SHAPE = CodedConcept("VERTEBRAL-SHAPE", "99VIGIE", "Shape of the loss of height")
 DOUBT = CodedConcept("GENANT-DOUBT", "99VIGIE", "What is uncertain")
-LEVEL_ANCHOR = CodedConcept("LEVEL-ANCHOR", "99VIGIE", "What fixes the vertebral levels")
+LEVELS_FIXED = CodedConcept("LEVELS-FIXED", "99VIGIE", "What fixes the vertebral levels")
 NOT_MEASURED = CodedConcept("NOT-MEASURED", "99VIGIE", "Vertebrae in view that were not measured")
 BONE = CodedConcept("TRABECULAR-BONE", "99VIGIE", "Spongy bone")
 TRABECULAR = CodedConcept("TRABECULAR-HU", "99VIGIE", "Attenuation of spongy bone")

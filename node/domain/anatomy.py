@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 ANATOMY = "anatomy"
 
 
+#: Levels from below, as far up as one is named.
+LEVELS = (*[f"L{n}" for n in range(5, 0, -1)], *[f"T{n}" for n in range(12, 0, -1)])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vertebra:
     """One vertebral body.
@@ -24,17 +28,12 @@ class Vertebra:
         likely: what the network calls it; for a tie-break by a person, not for a result.
         value: its label in `Anatomy.labels`.
         centre_mm: (3,) LPS mm, its centroid.
-        upwards: (3,) unit vector of the spine's course there, to the head, LPS.
-        ml: volume of the body. cut: it reaches the first or the last slice of the series.
     """
 
     level: str
     likely: str
     value: int
     centre_mm: tuple[float, float, float]
-    upwards: tuple[float, float, float]
-    ml: float
-    cut: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +63,10 @@ class Anatomy:
         """Volume of one label voxel, ml."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000.0)
 
-    def value_of(self, name: str) -> int | None:
-        """Label value of a structure; None where this series does not show it."""
-        return next((value for value, own in self.names.items() if own == name), None)
-
     def mask(self, *names: str) -> NDArray[np.bool_]:
         """(slice, row, column) True where one of the structures is."""
         values = [value for value, name in self.names.items() if name in names]
         return np.isin(self.labels, values)
-
-    def vertebra(self, level: str) -> Vertebra | None:
-        """The vertebra of that level; None where it is not in view or cannot be named."""
-        return next((one for one in self.vertebrae if one.level == level), None)
 
 
 #: Gives the anatomy of the series; the first call computes it. Raises ModelError where it cannot.

@@ -65,10 +65,13 @@ def test_no_word_of_a_table_with_many_columns_is_broken(tmp_path: Path) -> None:
     ]
     many = replace(findings, findings=tuple(few), columns=(*COLUMNS, change, change))
     table = table_of(many, SIZE - 2 * MARGIN)
+    words: set[str] = set()
     for line in (table.head, *table.lines):
         written = [" ".join(cell) for cell in line.cells]
         assert written[-1] in {"Certainty", "+3.4 mm"}
         assert not any("Certai nty" in text or "Volum e" in text for text in written)
+        words |= {word for text in written for word in text.split()}
+    assert set(["Finding", "Where", "Size", "Volume", "Density", "Certainty"]) <= words
     assert ("+3.4 mm", "") not in words_of(few[0])
 
 

@@ -81,5 +81,6 @@ def test_what_is_set_for_models_reaches_the_roster(tmp_path: Path) -> None:
     holding, roster = holding_settings(site), roster_settings(site)
     assert (holding.resident_mb, holding.load_limit_s) == (4000, 20)
     assert (roster.golden_every_s, roster.failures, roster.wait_s) == (43200, 5, 30)
-    (setup,) = model_setups(site, routes_of(site, {"m": words.manifest("m")}))
+    manifests = {"m": words.manifest("m")}
+    (setup,) = model_setups(site, routes_of(site, manifests), manifests)
     assert setup.trust.unsigned == {"m"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -150,6 +151,9 @@ class RawSender:
         request.Priority = 2
         request.DataSet = BytesIO(content.data_set)
         self.association._reactor_checkpoint.clear()
+        # Else the reactor, one round late, takes the answer off the queue before us.
+        while not self.association._is_paused and self.association.is_alive():
+            time.sleep(0.001)
         self.association.dimse.send_msg(request, accepted[0])
         _, response = self.association.dimse.get_msg(block=True)
         self.association._reactor_checkpoint.set()

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import torch
 
+from models.anatomy.sampling import WINDOW
 from models.anatomy.train import cache, networks, training
 from models.recipe.export import export
 
 OUT = Path("train-out")
 WEIGHTS = Path(__file__).parents[1] / "weights"
-WINDOW = (96, 80, 112)
-"""(slices, rows, columns) of the exported network: more of the patient than a training block."""
 STAGES = ("cache", "train", "export")
 
 

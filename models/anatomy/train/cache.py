@@ -39,7 +39,7 @@ def codes_of(trunk: Trunk) -> Labels:
     scale = trunk.person.scale
     side = trunk.canvas.x[None, None, :] - trunk.frame.spine_x[:, None, None]
     codes[(codes == Tissue.THORACIC_VESSEL) & (side > -8 * scale)] = THORACIC_AORTA
-    # Below its fork the aorta is called iliac artery.
+    # Below its fork the aorta is called iliac artery, which is no structure of the network.
     low = trunk.canvas.z < -48 * scale
     legs = codes[low]
     legs[legs == Tissue.ARTERY] = FEMORAL_ARTERY

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from models.vertebral_fractures.outlines import toned
+from models.grid import normalised
+from models.vertebral_fractures.outlines import VALUE_RANGE
 from models.vertebral_fractures.train.spines import draw_strip
 
 PACKAGE = Path(__file__).parents[1]
@@ -19,7 +20,7 @@ KEPT, LEVELS = 8_000, 64
 def write_golden() -> None:
     """Write golden/inputs.npz and golden/expected.npz of the package."""
     rng = np.random.default_rng(SEED)
-    strips = np.stack([toned(draw_strip(rng)[0]) for _ in range(STRIPS)])[:, None]
+    strips = np.stack([normalised(draw_strip(rng)[0], VALUE_RANGE) for _ in range(STRIPS)])[:, None]
     image = np.asarray(np.round(strips * LEVELS) / LEVELS, np.float32)
     session = onnxruntime.InferenceSession(
         str(PACKAGE / "weights" / "outline.onnx"), providers=["CPUExecutionProvider"]

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from models.grid import normalised
 from models.recipe.averaging import Average
 from models.recipe.fitting import Plan, fit
 from models.recipe.precision import fast
-from models.vertebral_fractures.outlines import toned
+from models.vertebral_fractures.outlines import VALUE_RANGE
 from models.vertebral_fractures.train.network import Outline
 from models.vertebral_fractures.train.spines import EDGE, draw_strip
 
@@ -38,7 +39,8 @@ class Strips:
             self._shares[at] = shares
             self._drawn += 1
         rows = self._rng.integers(0, min(self._drawn, len(self._images)), batch)
-        images = torch.from_numpy(toned(self._images[rows].astype(np.float32)))[:, None]
+        hu = self._images[rows].astype(np.float32)
+        images = torch.from_numpy(normalised(hu, VALUE_RANGE))[:, None]
         two = torch.from_numpy(self._shares[rows].astype(np.float32) / 255)
         other = (1 - two.sum(1, keepdim=True)).clamp(min=0)
         return images, torch.cat([other, two], 1)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from models.registry import load_manifest
 from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.genant import USUAL, Deformity, Grading, grade_bodies
 from models.vertebral_fractures.measuring import Body
 from models.vertebral_fractures.verdicts import verdict_of
 
+#: What a site gets.
+SHIPPED = load_manifest(Path("models") / "vertebral_fractures").thresholds
 LEVELS = ("L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8")
 
 
@@ -73,7 +77,7 @@ def test_a_loss_of_a_third_is_grade_2_of_its_shape(
     assert grading.grade == 2
     assert grading.deformity is deformity
     assert grading.certainty > 0.8
-    verdict = verdict_of(grading, present=60, possible=20)
+    verdict = verdict_of(grading, present=SHIPPED["present"], possible=SHIPPED["possible"])
     assert verdict.finding == say.FRACTURE
 
 
@@ -90,13 +94,16 @@ def test_two_neighbouring_fractures_do_not_excuse_each_other() -> None:
 
 def test_a_mild_or_unsure_loss_is_possible_and_never_a_fracture() -> None:
     mild = graded({"T12": (0.77, 0.9, 1.0)}, "T12")
-    assert verdict_of(mild, present=60, possible=20).finding == say.DEFORMITY
+    assert (
+        verdict_of(mild, present=SHIPPED["present"], possible=SHIPPED["possible"]).finding
+        == say.DEFORMITY
+    )
     # Low by its neighbours alone: a small body, or one that was cut out wrongly.
     unsure = Grading(
-        losses=(0.3, 0.1, 0.1), by_form=(0.05, 0.1, 0.0), by_size=(0.55, 0.1, 0.2), spread=0.05,
+        losses=(0.3, 0.1, 0.1), by_form=(0.05, 0.1, 0.0), by_size=(0.55, 0.1, 0.2),
         loss=0.3, deformity=Deformity.WEDGE, grade=2, certainty=0.84, lost=0.99,
     )  # fmt: skip
-    verdict = verdict_of(unsure, present=60, possible=20)
+    verdict = verdict_of(unsure, present=SHIPPED["present"], possible=SHIPPED["possible"])
     assert verdict.finding == say.DEFORMITY
     assert "do not agree" in verdict.doubt
 

@@ -142,7 +142,7 @@ def test_a_level_without_an_anchor_is_counted_and_never_guessed(
     assert names[:3] == ["Vertebra lowest seen", "Vertebra 2nd from below",
                          "Vertebra 3rd from below"]  # fmt: skip
     assert all(f.site == say.BODY for f in found.findings)
-    assert "uncertain" in str(answer(found, say.LEVEL_ANCHOR))
+    assert "uncertain" in str(answer(found, say.LEVELS_FIXED))
     assert found.exam_measurements == ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +11,14 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.manifest import ModelManifest
 from models.phantoms.fractures import Change, Deformity
 from models.phantoms.tissue import Tissue
 from models.phantoms.vertebral_shape import Shape
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy, Vertebra
 from node.domain.extent import Extent
-from node.domain.imaging import Volume
+from node.domain.imaging import Network, Volume
 from node.domain.study import ClassUID, InstanceUID, Patient, Plane, Series, SeriesUID, StudyUID
 
 LEVELS = ("L4", "L3", "L2", "L1", "T12", "T11", "T10")
@@ -217,9 +219,6 @@ class Toy:
                     likely=level,
                     value=value,
                     centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-                    upwards=tuple(float(v) for v in self.up),  # type: ignore[arg-type]
-                    ml=float(inside.sum()) * step**3 / 1000,
-                    cut=False,
                 )
             )
         names = {VALUE + i: f"vertebra_{level}" for i, level in enumerate(self.levels)}
@@ -238,7 +237,11 @@ class Toy:
 
 
 def request(
-    toy: Toy, manifest: object, networks: object, *, anatomy: Anatomy | None = None
+    toy: Toy,
+    manifest: ModelManifest,
+    networks: Mapping[str, Network],
+    *,
+    anatomy: Anatomy | None = None,
 ) -> AnalysisRequest:
     """The toy as the package is handed it."""
     volume = toy.volume()
@@ -254,8 +257,8 @@ def request(
             planes=volume.planes,
         ),
         patient=Patient(),
-        model=manifest.identity,  # type: ignore[attr-defined]
-        networks=networks,  # type: ignore[arg-type]
-        thresholds=manifest.thresholds,  # type: ignore[attr-defined]
+        model=manifest.identity,
+        networks=networks,
+        thresholds=manifest.thresholds,
         anatomy=lambda: seen,
     )

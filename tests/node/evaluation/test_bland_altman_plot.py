@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from node.evaluation.bland_altman_plot import draw_bland_altman
+from node.evaluation.bland_altman_plot import _INK, draw_bland_altman
 
 
 def test_every_pair_is_a_dot_and_too_few_are_refused(tmp_path: Path) -> None:
@@ -19,5 +19,9 @@ def test_every_pair_is_a_dot_and_too_few_are_refused(tmp_path: Path) -> None:
     pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
     blue = (pixels[..., 2] > 150) & (pixels[..., 0] < 60)
     assert blue.sum() > 40 * 20
+    ink = (np.abs(pixels - np.array(_INK)) < 8).all(axis=2)
+    rows = np.flatnonzero(ink.sum(axis=1) > pixels.shape[1] // 2)
+    lines = np.split(rows, np.flatnonzero(np.diff(rows) > 3) + 1)
+    assert len(lines) == 5, "bias, both limits, and the frame above and below"
     with pytest.raises(ValueError, match="three pairs"):
         draw_bland_altman(path, "Heights", [1.0], [1.0])

@@ -43,7 +43,6 @@ def anatomy(seed: int = 0) -> Anatomy:
         vertebrae=(
             Vertebra(
                 level="L3", likely="L3", value=3, centre_mm=(0.1, 0.2, 1 / 3),
-                upwards=(0.0, 0.0, 1.0), ml=31.25, cut=False,
             ),
         ),
         anchors=("sacrum",),
