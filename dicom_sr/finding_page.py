@@ -119,14 +119,14 @@ Words = tuple[str, str]
 
 
 def words_of(finding: Finding) -> list[Words]:
-    """Numbers, then answers, as the report has them."""
+    """Answers, then numbers: what does not fit beside the picture goes to another page."""
     numbers = [(item.label, text_of(item)) for item in finding.measurements]
     answers = [
         (raised_digits(short_answer(item)), "")
         for item in finding.evaluations
         if not item.is_short_form
     ]
-    return numbers + answers
+    return answers + numbers
 
 
 def _words(canvas: Canvas, words: Sequence[Words], box: Box) -> list[Words]:

@@ -65,13 +65,15 @@ def write_key_objects(work: ResultInput, captures: Sequence[Dataset]) -> Dataset
 
 
 def key_planes(work: ResultInput) -> tuple[str, ...]:
-    """SOP Instance UIDs of the images that findings are marked on, each once, in their order."""
-    planes: list[Plane] = [c.plane for f in work.findings.findings for c in f.contours]
+    """SOP Instance UIDs of the images that abnormal findings are marked on, each once, in order."""
+    planes: list[Plane] = [
+        c.plane for f in work.findings.findings if f.is_abnormal for c in f.contours
+    ]
     return tuple(dict.fromkeys(str(plane.sop_instance_uid) for plane in planes))
 
 
 def _description(work: ResultInput) -> str:
-    found = work.findings.findings
+    found = [item for item in work.findings.findings if item.is_abnormal]
     names = ", ".join(item.tracking_identifier for item in found[:20])
     mark = RESEARCH_COMMENT if work.context.is_research else CLEARED_COMMENT
     return f"AI {work.findings.model.title}: {names}. {mark}"

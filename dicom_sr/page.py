@@ -171,11 +171,11 @@ def close_page(canvas: Canvas, title: str, plane: Plane | None = None) -> Page:
     return Page(pixels=np.asarray(canvas.image, np.uint8).copy(), title=title, plane=plane)
 
 
-def _status_line(canvas: Canvas, findings: Findings, y: int) -> int:
+def _status_line(canvas: Canvas, findings: Findings, y: int, page: str = "") -> int:
     """The outcome in words with a coloured mark; returns where it ended."""
     colour = STATUS_COLOURS[findings.status]
     canvas.draw.ellipse((MARGIN, y + 8, MARGIN + 22, y + 30), fill=colour)
-    canvas.text((MARGIN + 36, y), STATUS_WORDS[findings.status], NORMAL, colour)
+    canvas.text((MARGIN + 36, y), STATUS_WORDS[findings.status] + page, NORMAL, colour)
     return y + LINE + 8
 
 
@@ -266,11 +266,12 @@ class _Summary:
         self._pages.append(close_page(self._canvas, title))
 
     def _room(self, height: int) -> None:
-        """Go on to a new page when `height` px do not fit."""
+        """Go on to a new page when `height` px do not fit; the outcome stands on each."""
         if self._y + height > BOTTOM:
             self._turn()
             self._canvas = open_page(self._frame)
-            self._y = TOP
+            page = f", page {len(self._pages) + 1}"
+            self._y = _status_line(self._canvas, self._findings, TOP, page)
 
     def _paragraph(self, text: str, colour: Colour, size: int) -> None:
         step = size + 8

@@ -26,8 +26,6 @@ from node.domain.finding import (
 )
 from node.domain.study import Series, SeriesGeometry
 
-#: Category of findings that are known by their place (PS3.16 CID 7150).
-MORPHOLOGICALLY_ABNORMAL: Final = ("49755003", "SCT")
 #: Two results of one study place a lesion within this distance, or within its own radius.
 NEAR_MM: Final = 5.0
 _FAR: Final = 1e9
@@ -48,7 +46,7 @@ def keep_tracking(findings: Findings, series: Series, earlier: Sequence[Tracked]
     places = {
         index: place
         for index, finding in enumerate(findings.findings)
-        if _is_lesion(finding) and (place := _locate(finding, series)) is not None
+        if finding.is_abnormal and (place := _locate(finding, series)) is not None
     }
     if not places or not earlier:
         return findings
@@ -62,7 +60,8 @@ def keep_tracking(findings: Findings, series: Series, earlier: Sequence[Tracked]
         uid, identifier = finding.tracking_uid, finding.tracking_identifier
         if index in matches:
             before = earlier[matches[index]]
-            uid, identifier = before.tracking_uid, before.identifier
+            uid = before.tracking_uid
+            identifier = identifier if finding.is_named_by_place else before.identifier
         elif index in places and uid in spent:
             identifier = _free(identifier, {item.identifier for item in earlier}, kept)
             uid = derived_uid("tracking", uid, "another", *sorted(taken), str(index))
@@ -143,10 +142,6 @@ def _free(identifier: str, used: set[str], kept: Sequence[Finding]) -> str:
     while f"{identifier} ({number})" in names:
         number += 1
     return f"{identifier} ({number})" if identifier in names else identifier
-
-
-def _is_lesion(finding: Finding) -> bool:
-    return (finding.category.value, finding.category.scheme) == MORPHOLOGICALLY_ABNORMAL
 
 
 def _locate(finding: Finding, series: Series) -> Tracked | None:

@@ -59,8 +59,9 @@ def unit_text(unit: CodedConcept) -> str:
 
 
 def text_of(item: Measurement) -> str:
-    """ "151.4 cm²"."""
-    return f"{rounded(item):.{item.decimals}f} {unit_text(item.unit)}".rstrip()
+    """ "151.4 cm²", and "+3.4 mm" of a change."""
+    sign = "+" if item.is_change else ""
+    return f"{rounded(item):{sign}.{item.decimals}f} {unit_text(item.unit)}".rstrip()
 
 
 def raised_digits(text: str) -> str:

@@ -11,7 +11,9 @@ import fcntl
 import io
 import json
 import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -22,6 +24,9 @@ from node.domain.anatomy import Anatomy, Vertebra
 _MAGIC = b"VIGIEANA"
 _LENGTH_BYTES = 8
 _HEAD = len(_MAGIC) + _LENGTH_BYTES
+#: Longest wait for another process that computes it: a trunk takes seconds.
+WAIT_S = 60.0
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +37,47 @@ class Seen:
     was_shared: bool
 
 
-def see_shared(file: NamelessFile, compute: Callable[[], Anatomy]) -> Seen:
+def see_shared(file: NamelessFile, compute: Callable[[], Anatomy], wait_s: float = WAIT_S) -> Seen:
     """`compute`, once for all processes that are given this file.
 
+    Where the node let go of the file, or another process takes too long, it is computed here and
+    kept for nobody: waiting counts against the time limit of the job that waits.
+
     Raises:
-        OSError: the node let go of the file. Whatever `compute` raises; the next process tries
-            again.
+        Whatever `compute` raises; the next process tries again.
     """
-    descriptor = file.open(os.O_RDWR)
     try:
-        # The lock of a process that dies is let go by the kernel.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        descriptor = file.open(os.O_RDWR)
+    except OSError:
+        return Seen(compute(), was_shared=False)
+    try:
+        is_ours = _locked(descriptor, wait_s)
         stored = _read(descriptor)
         if stored is not None:
             return Seen(decoded(stored), was_shared=True)
         anatomy = compute()
-        _write(descriptor, encoded(anatomy))
+        if is_ours:
+            with suppress(OSError):
+                _write(descriptor, encoded(anatomy))
         return Seen(anatomy, was_shared=False)
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int, wait_s: float) -> bool:
+    """Is it ours to write? The lock of a process that dies is let go by the kernel."""
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_LOOK_S)
+        except OSError:
+            return False
+        else:
+            return True
 
 
 def encoded(anatomy: Anatomy) -> bytes:

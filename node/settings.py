@@ -29,13 +29,12 @@ from node.pipeline.dicomweb import WebPeer
 from node.pipeline.dimse import DicomPeer
 from node.pipeline.fallback import WriteFallback
 from node.pipeline.holding import HoldingSettings
-from node.pipeline.in_service import JobLimits
+from node.pipeline.in_service import JobLimits, RosterSettings
 from node.pipeline.proof import ProofPolicy
 from node.pipeline.resident import ModelSetup
-from node.pipeline.roster import RosterSettings
 from node.pipeline.routing import ModelRoute
 from node.pipeline.rules import rules_of, with_needs
-from node.pipeline.writing import KEY_IMAGES
+from node.pipeline.writing import KEY_IMAGES, STRUCTURE_SET
 from node.version import VERSION
 from node.web import WebSettings
 from scp.admission import Admission, Peer
@@ -174,6 +173,7 @@ _KINDS = {
     "segmentation": "segmentation",
     "pages": "secondary capture",
     "key_images": KEY_IMAGES,
+    "contours": STRUCTURE_SET,
 }
 
 

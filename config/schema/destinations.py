@@ -52,7 +52,7 @@ ServiceAddress = Annotated[str, AfterValidator(_service)]
 
 
 #: In the order in which they are written.
-ObjectKind = Literal["report", "segmentation", "pages", "key_images"]
+ObjectKind = Literal["report", "segmentation", "pages", "key_images", "contours"]
 
 
 class _Destination(Section):
@@ -135,7 +135,8 @@ class _Destination(Section):
         default=get_args(ObjectKind),
         title="Kinds of result objects",
         description="What is sent there: 'report' (SR), 'segmentation' (SEG), 'pages' (SC), "
-        "'key_images' (Key Object Selection, where a model writes one). Report or pages must be "
+        "'key_images' (Key Object Selection, where a model writes one), 'contours' (RT Structure "
+        "Set, where models.NAME.contours asks for one). Report or pages must be "
         "among them: else that nothing was found, or that an analysis failed, would be told "
         "nowhere. A viewer that shows no structured reports needs the pages.",
         examples=["[report, segmentation, pages]"],

@@ -78,7 +78,8 @@ LIMITS = (
     "The networks learned from simulated lungs; look at every contour before using a number. "
     "Nodules below 4 mm are often missed.",
     "Lung-RADS is told by size, density and calcification alone; it was made for screening, and "
-    "juxtapleural shape, cysts and airway nodules are not judged.",
+    "juxtapleural shape, cysts and airway nodules are not judged, and a category is never stepped "
+    "down because a nodule stayed as it was.",
     "Masses joined to the mediastinum, consolidation and collapsed lobes were not assessed.",
     "The lobe is not determined.",
 )

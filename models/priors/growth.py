@@ -11,7 +11,7 @@ Thoracic Society (Callister et al., Thorax 2015;70:ii1) and NELSON (van Klaveren
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -116,9 +116,11 @@ class Change:
         """Change of diameter and volume, and doubling time, as far as known."""
         found = []
         if self.diameter_mm is not None:
-            found.append(_number(DIAMETER_CHANGE, self.diameter_mm, _MM, 1))
+            change = _number(DIAMETER_CHANGE, self.diameter_mm, _MM, 1)
+            found.append(replace(change, is_change=True))
         if self.volume is not None:
-            found.append(_number(VOLUME_CHANGED, 100 * self.volume, _PERCENT, 0))
+            change = _number(VOLUME_CHANGED, 100 * self.volume, _PERCENT, 0)
+            found.append(replace(change, is_change=True))
         if self.doubling_days is not None and self.doubling_days > 0:
             found.append(_number(DOUBLING_TIME, self.doubling_days, _DAYS, 0))
         return tuple(found)
@@ -142,6 +144,8 @@ def change_of(now: Lesion, before: Lesion, days: int | None) -> Change:
         days: between the scans; None where a date is not known.
     """
     difference = now.diameter_mm - before.diameter_mm
+    # Of what is printed: 9.1 then and 8.9 now are -0.2 mm.
+    printed = round(round(now.diameter_mm, 1) - round(before.diameter_mm, 1), 1)
     volume = None
     time = None
     if now.volume_mm3 and before.volume_mm3:
@@ -171,7 +175,7 @@ def change_of(now: Lesion, before: Lesion, days: int | None) -> Change:
         verdict=verdict,
         sentence=sentence,
         before=before,
-        diameter_mm=difference,
+        diameter_mm=printed,
         diameter=relative,
         volume=volume,
         solid_mm=solid,
@@ -188,7 +192,7 @@ def _sentence(
         word = "Larger by volume, stable by diameter"
     said = (
         f"{word}: mean diameter {before:.1f} mm then, {now:.1f} mm now "
-        f"({now - before:+.1f} mm, {now / before - 1.0:+.0%})"
+        f"({round(now, 1) - round(before, 1):+.1f} mm, {now / before - 1.0:+.0%})"
     )
     if volume is not None:
         said += f", volume {volume:+.0%}"

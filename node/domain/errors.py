@@ -167,9 +167,11 @@ class ModelError(NodeError):
 
     Attributes:
         provider: label of what ran it ("tensorrt/fp16"), where that may be at fault, or "".
+        package: whose code or network failed, where another one was asked; or "".
     """
 
     provider: str = ""
+    package: str = ""
 
 
 class GoldenMismatch(ModelError):

@@ -41,6 +41,7 @@ class Measurement:
         label: how a person reads it on the capture page ("Skeletal muscle area").
         topography: part of the finding's site that it was taken at, e.g. (255549009, SCT,
             Anterior) of a vertebra (TID 1419, topographical modifier), or None.
+        is_change: a difference from before, which people read with its sign.
     """
 
     name: CodedConcept
@@ -50,6 +51,7 @@ class Measurement:
     derivation: CodedConcept | None = None
     decimals: int = 1
     topography: CodedConcept | None = None
+    is_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,10 @@ class Contour:
         return len(self.points) == 1
 
 
+#: Category of lesions (PS3.16 CID 7150).
+MORPHOLOGICALLY_ABNORMAL = ("49755003", "SCT")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One tracked thing with its place and measurements (TID 1410 and its TID 1411 twin).
@@ -98,6 +104,8 @@ class Finding:
         contours: on source images; at least one, or viewers show a black report.
         measurements: what matters most first: a viewer may print the first five only.
         segment_number: of `Findings.segments` that shows it, or None.
+        is_named_by_place: its identifier says which part of the body it is ("Vertebra L1"); a
+            correction keeps the UID of what lay there before, never its name.
     """
 
     tracking_identifier: str
@@ -111,10 +119,16 @@ class Finding:
     laterality: CodedConcept | None = None
     segment_number: int | None = None
     topography: CodedConcept | None = None
+    is_named_by_place: bool = False
 
     def __post_init__(self) -> None:
         if not self.contours:
             raise ValueError("a Finding has at least one contour on a source image")
+
+    @property
+    def is_abnormal(self) -> bool:
+        """Is it a lesion, not a part of the body that was measured?"""
+        return (self.category.value, self.category.scheme) == MORPHOLOGICALLY_ABNORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from dicom_sr.tracking import MORPHOLOGICALLY_ABNORMAL, NEAR_MM, points_mm
+from dicom_sr.tracking import NEAR_MM, points_mm
 from inference.series import describe_study
-from node.domain.finding import Contour
+from node.domain.finding import MORPHOLOGICALLY_ABNORMAL, Contour
 from node.domain.reported import Outline, ReportedFinding
 from node.domain.study import Instance, Plane, Series, SeriesGeometry
 from node.evaluation.truth import Lesion

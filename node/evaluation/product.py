@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from inference.engine import EngineOptions, open_network
@@ -16,14 +16,15 @@ from inference.series import describe_with_facts
 from models.manifest import ModelManifest
 from models.registry import load_manifest
 from node.domain.analysis import Analyse, AnalysisRequest
-from node.domain.anatomy import ANATOMY, Anatomy
+from node.domain.anatomy import ANATOMY
 from node.domain.errors import VolumeError
 from node.domain.finding import Findings, Status
 from node.domain.imaging import Network, Volume
 from node.domain.verdict import Ineligible
 from node.evaluation.filing import instances_of
 from node.pipeline.eligibility import judge
-from node.pipeline.resident import pipeline_of, seer_of
+from node.pipeline.resident import pipeline_of
+from node.pipeline.seeing import anatomy_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +95,8 @@ class Product:
         seer = self.anatomy
         if seer is None:
             return request
-
-        @cache
-        def seen() -> Anatomy:
-            assert seer is not None
-            return seer_of(seer.manifest)(
-                replace(
-                    request,
-                    model=seer.manifest.identity,
-                    networks=seer.networks,
-                    thresholds=seer.manifest.thresholds,
-                )
-            )
-
-        return replace(request, anatomy=seen)
+        see = cache(partial(anatomy_by, seer.manifest, seer.networks, request))
+        return replace(request, anatomy=see)
 
 
 def open_product(folder: Path, *, golden: bool = True) -> Product:

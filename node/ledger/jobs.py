@@ -205,16 +205,17 @@ class Jobs:
                 self._studies.tell(job.study_uid, f"job {state.value}", detail)
             return bool(cursor.rowcount)
 
-    def retry(self, job: JobRow, *, cause: str, delay_s: float) -> None:
-        """Give a failed attempt back to the queue."""
+    def retry(self, job: JobRow, *, cause: str, delay_s: float, counts: bool = True) -> None:
+        """Give a failed attempt back to the queue; one that does not count is given back too."""
         with self._database.transaction() as db:
             db.execute(
-                "UPDATE job SET state=?, reason=?, not_before=?, lease_owner='' "
-                "WHERE key=? AND state=? AND attempts=?",
+                "UPDATE job SET state=?, reason=?, not_before=?, lease_owner='', "
+                "attempts=attempts-? WHERE key=? AND state=? AND attempts=?",
                 (
                     JobState.WAITING,
                     cause,
                     self._clock() + delay_s,
+                    0 if counts else 1,
                     job.key,
                     JobState.RUNNING,
                     job.attempts,

@@ -69,6 +69,7 @@ class AnalysisTask:
         rejected, rejection: objects to reject by a note of their own, and why.
         decoded: compressed images of the study that were decoded before.
         shared: of the stacks that other jobs look at too, where the volume is kept for all.
+        apart: prior studies that the PACS holds under another patient than their images state.
         anatomy: the package that sees anatomy, where the model asks for it.
         anatomies: of stacks, where what that package sees is kept for all jobs of the study.
     """
@@ -89,6 +90,7 @@ class AnalysisTask:
     priors: tuple[PriorResult, ...] = ()
     decoded: DecodedFrames | None = None
     shared: Mapping[StackID, NamelessFile] = field(default_factory=dict)
+    apart: tuple[StudyUID, ...] = ()
     anatomy: ModelSetup | None = None
     anatomies: Mapping[StackID, NamelessFile] = field(default_factory=dict)
 
@@ -196,7 +198,7 @@ class _Run:
         self.differing = differing(stated_identity(described), held)
         self.study = with_identity(described, held)
         self.series = {series.stack_id: series for series in self.study.series}
-        self._others = Others(task.others, described, self.differing)
+        self._others = Others(task.others, task.apart, described, self.differing)
         #: Series of other studies whose pixels the model asked for.
         self._compared: dict[StackID, Series] = {}
 

@@ -37,7 +37,7 @@ from node.pipeline.fallback import FallbackTask, WriteFallback
 from node.pipeline.ladder import Rung, below, class_name, wanted_instead
 from node.pipeline.loop import Loop
 from node.pipeline.proof import Prover
-from node.pipeline.writing import KEY_IMAGES, WrittenObject
+from node.pipeline.writing import KEY_IMAGES, STRUCTURE_SET, WrittenObject
 from scp.commitment import CommitmentReport
 
 log = structlog.get_logger(__name__)
@@ -53,6 +53,13 @@ REFUSALS_OF_A_CLASS: Final = 3
 #: Forms that a report can have, from the fullest to pages.
 FORMS: Final = 3
 FOR_EVER_S: Final = 1e12
+#: What a destination may do without: nothing of a result is lost where it is not taken, so it is
+#: withheld and holds no study back.
+SHOWN_ELSEWHERE: Final = {
+    KEY_IMAGES: "the report and the pages show the same images",
+    STRUCTURE_SET: "the segmentation holds the same contours; write `objects` of this destination "
+    "without contours, or send them to one that takes RT Structure Set Storage",
+}
 
 
 class Courier:
@@ -296,9 +303,9 @@ class Courier:
             else:
                 self._enter(delivery, written, state, cause)
                 return
-        if delivery.object.kind == KEY_IMAGES:
-            # A convenience: report and pages show the same, and nothing is lost without it.
-            cause += "; not sent: the report and the pages show the same images"
+        beside = SHOWN_ELSEWHERE.get(delivery.object.kind)
+        if beside is not None:
+            cause += f"; not sent: {beside}"
             self._ledger.outbox.settle(delivery, DeliveryState.WITHHELD, cause=cause)
             self._tell("withheld", delivery, cause)
             return

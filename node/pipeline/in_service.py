@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from models.manifest import ModelManifest
@@ -83,3 +85,21 @@ class JobLimits:
 def limits_of(manifest: ModelManifest) -> JobLimits:
     """As the package says."""
     return JobLimits(time_s=manifest.job_time_limit_s, memory_mb=manifest.job_memory_mb)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterSettings:
+    """How models are watched.
+
+    Attributes:
+        golden_every_s: between two proofs of a model that serves.
+        failures: analyses that fail in a row before a model is taken out of service.
+        wait_s: how long jobs wait for a model that is out of service, before they end as failed.
+        device: socket of the process that holds the networks for all workers, where there is one.
+    """
+
+    golden_every_s: float = 86400.0
+    failures: int = 3
+    wait_s: float = 600.0
+    device: Path | None = None
+    clock: Callable[[], float] = time.time

@@ -21,6 +21,7 @@ class KeptModel:
     Attributes:
         barred: label of what failed here -> cause. labels: what its networks run on now.
         doubt: which of its results may be wrong, since a provider gave other numbers; or "".
+        deaths: golden cases in a row whose process died, hung or grew.
     """
 
     base: ModelSetup
@@ -35,6 +36,12 @@ class KeptModel:
     was_settled: bool = False
     is_suspect: bool = False
     doubt: str = ""
+    deaths: int = 0
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Packages that it builds on."""
+        return self.base.manifest.uses
 
     @property
     def fallen(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,8 @@ from node.domain.study import CompletedStudy, Instance, StudyUID
 #: Why a companion is not used, behind its name.
 NO_LONGER_STORED = "is no longer stored"
 OTHER_PERSON = "is of a patient whose identity differs"
+HELD_APART = "is held by the PACS under another patient than its images state"
+CONTRADICTED = "cannot be compared, because the PACS contradicts the identity in these images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +52,19 @@ class Others:
     """Studies that companions are from, each described once, of the same person only."""
 
     def __init__(
-        self, inputs: Sequence[StudyInput], stated: CompletedStudy, differing: Sequence[str]
+        self,
+        inputs: Sequence[StudyInput],
+        apart: Collection[StudyUID],
+        stated: CompletedStudy,
+        differing: Sequence[str],
     ) -> None:
         """
         Args:
+            apart: studies that the PACS holds under another patient than their images state.
             stated: the study that is analysed, as its images state it.
             differing: keywords in which the PACS contradicts them.
         """
+        self._apart = frozenset(apart)
         self._inputs = {one.study_uid: one for one in inputs}
         self._stated = stated.patient
         self._is_known = not OF_THE_PERSON & set(differing)
@@ -64,6 +72,10 @@ class Others:
 
     def study(self, study_uid: StudyUID) -> CompletedStudy | str:
         """A study, or why it is not used."""
+        if study_uid in self._apart:
+            return HELD_APART
+        if not self._is_known:
+            return CONTRADICTED
         if study_uid not in self._described:
             found = self._inputs.get(study_uid)
             if found is None:
@@ -73,11 +85,10 @@ class Others:
         return study if self._is_of_the_same_person(study) else OTHER_PERSON
 
     def _is_of_the_same_person(self, study: CompletedStudy) -> bool:
-        """Compared as the images state it; where the PACS contradicts them, nobody knows."""
+        """Compared as the images state it."""
         then, now = study.patient, self._stated
         return (
-            self._is_known
-            and then.patient_id == now.patient_id
+            then.patient_id == now.patient_id
             and then.issuer_of_patient_id == now.issuer_of_patient_id
             and then.birth_date == now.birth_date
             and not (then.sex and now.sex and then.sex != now.sex)

@@ -8,10 +8,8 @@ other software on this computer.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import structlog
 
@@ -21,6 +19,7 @@ from node.domain.serving import ModelState
 from node.ledger.service import ModelRow, Service
 from node.metrics import Metrics
 from node.pipeline.holding import Held, Holder
+from node.pipeline.in_service import RosterSettings
 from node.pipeline.kept_model import (
     KeptModel,
     doubt_about,
@@ -43,24 +42,6 @@ SURVEY_S = 3600.0
 OUT_OF_SERVICE = "the model is out of service"
 #: A golden case that is due waits this long for a moment without jobs.
 PATIENCE_S = 3600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RosterSettings:
-    """How models are watched.
-
-    Attributes:
-        golden_every_s: between two proofs of a model that serves.
-        failures: analyses that fail in a row before a model is taken out of service.
-        wait_s: how long jobs wait for a model that is out of service, before they end as failed.
-        device: socket of the process that holds the networks for all workers, where there is one.
-    """
-
-    golden_every_s: float = 86400.0
-    failures: int = 3
-    wait_s: float = 600.0
-    device: Path | None = None
-    clock: Callable[[], float] = time.time
 
 
 class Roster:
@@ -157,20 +138,25 @@ class Roster:
         """Models whose analyses wait: they are loading, or out of service since a short time."""
         since = self._clock() - self._settings.wait_s
         with self._lock:
-            return tuple(
+            waiting = {
                 name
                 for name, one in self._models.items()
                 if one.state is ModelState.LOADING
                 or (one.state is ModelState.QUARANTINED and one.since > since)
-            )
+            }
+            return tuple(n for n, one in self._models.items() if waiting & {n, *one.uses})
 
     def refusal(self, name: str) -> str:
         """Why an analysis by this model ends as failed without being tried; "" when it may run."""
         with self._lock:
-            model = self._models.get(name)
-            if model is None or model.state is not ModelState.QUARANTINED:
+            if name not in self._models:
                 return ""
-            return f"{OUT_OF_SERVICE}: {in_short(model.cause)}"
+            out = self.out()
+            for used in (name, *self._models[name].uses):
+                if used in out:
+                    built = "" if used == name else f"it builds on {used}: "
+                    return f"{OUT_OF_SERVICE}: {built}{in_short(out[used])}"
+            return ""
 
     def setup_of(self, name: str) -> ModelSetup:
         """The model as the workers hold it; KeyError when it is not in use."""
@@ -302,7 +288,9 @@ class Roster:
             model.is_suspect = False
         self._proved(model, held.proof, found)
         self._set(model.base.name, ModelState.BUILDING if held.waiting else ModelState.READY)
-        self.on_return(model.base.name)
+        name = model.base.name
+        for other in [n for n, one in self._models.items() if name in (n, *one.uses)]:
+            self.on_return(other)
 
     def _prove_one(self) -> bool:
         """The golden case of the model that was proved longest ago, when it is due."""
@@ -321,6 +309,7 @@ class Roster:
             if not self.loop.stopping and not self._fall_back(model, error, found):
                 self._quarantine(name, none_agrees(why_out(error), model.fallen))
             return True
+        model.deaths = 0
         self._proved(model, proof, found)
         return True
 
@@ -328,7 +317,8 @@ class Roster:
         """Load it anew, without the provider that failed; False: none is left.
 
         Its analyses wait until the golden case has been reproduced. A process that died, hung or
-        grew says nothing about a provider: it may have been the moment, and loading tells.
+        grew says nothing about a provider: it may have been the moment, and loading tells. One
+        whose proofs end so again and again is taken out.
         """
         name = model.base.name
         failed = error.provider if isinstance(error, ModelError) else ""
@@ -341,11 +331,13 @@ class Roster:
                 model.barred |= barred
                 if isinstance(error, GoldenMismatch):
                     model.doubt = doubt_about(model, failed, self._clock())
-        elif not isinstance(error, WorkerError):
+        elif not isinstance(error, WorkerError) or model.deaths + 1 >= self._settings.failures:
             return False
+        else:
+            model.deaths += 1
+            log.error("model.proof_ended", model=name, times=model.deaths, cause=str(error))
         with self._lock:
             model.is_suspect = True
-        log.info("model.begun_again", model=name, why=f"its proof ended: {error}")
         self._set(name, ModelState.LOADING)
         return True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -15,13 +14,11 @@ from node.domain.anatomy import ANATOMY
 from node.domain.errors import LedgerError, ModelError, NodeError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import series_of
-from node.domain.verdict import ReasonCode
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
 from node.ledger.outbox import ResultObject
 from node.ledger.results import Analysed
 from node.ledger.states import JobState
-from node.ledger.studies import VerdictRow
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask, analyse, looked_at
 from node.pipeline.identity import HeldIdentity
@@ -29,6 +26,7 @@ from node.pipeline.in_service import EveryModel, JobLimits, Models, Workers, lim
 from node.pipeline.inputs import Input, input_digest, series_digests
 from node.pipeline.loop import Loop
 from node.pipeline.memory import MemoryGate
+from node.pipeline.recording import OUTCOMES, record_failure, record_verdicts
 from node.pipeline.resident import ModelSetup
 from node.pipeline.routing import ModelRoute
 from node.pipeline.succession import REJECTION_NOTE, holders
@@ -44,14 +42,6 @@ RETRY_DELAY_S = 2.0
 #: Writing a status report needs no pixels.
 REPORT_TIME_LIMIT_S = 60.0
 REPORT_MEMORY_MB = 1024
-
-OUTCOMES = {
-    Status.FINDINGS: JobState.DONE,
-    Status.NO_FINDINGS: JobState.DONE,
-    Status.PARTIAL: JobState.DONE,
-    Status.NOT_ELIGIBLE: JobState.NOT_ELIGIBLE,
-    Status.FAILED: JobState.FAILED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,16 +137,11 @@ class Scheduler:
     def _run_job(self, job: JobRow) -> bool:
         log.info("job.started", job=job.key, model=job.model, study_uid=job.study_uid)
         try:
-            task = self._task(job)
-            refusal = self.models.refusal(job.model) if not job.report_reason else ""
-            if refusal:
-                self._give_up(job, refusal)
+            if self._is_refused(job):
                 return True
+            task = self._task(job)
             result = self._carried_out(job, task)
-            if not job.report_reason and job.model in self.models.waiting():
-                # It gave other numbers, or has to be proved anew, since this job was claimed.
-                cause = "the model left service while it looked at the study"
-                self._ledger.jobs.retry(job, cause=cause, delay_s=RETRY_DELAY_S)
+            if self._left_service(job) or self._is_refused(job):
                 return True
         except WorkerError as error:
             return self._worker_lost(job, error)
@@ -164,7 +149,7 @@ class Scheduler:
             self._give_up(job, f"model {job.model} is no longer enabled or installed")
         except ModelError as error:
             self._give_up(job, str(error))
-            self.models.failed(job.model, str(error))
+            self.models.failed(error.package or job.model, str(error))
         except LedgerError:
             raise  # no fault of the study: its lease runs out, and it is done again
         except NodeError as error:
@@ -173,6 +158,21 @@ class Scheduler:
             self._settle(job, task, result)
             if not job.report_reason:
                 self.models.succeeded(job.model)
+        return True
+
+    def _is_refused(self, job: JobRow) -> bool:
+        """Is the model, or one that it builds on, out of service for longer than jobs wait?"""
+        refusal = self.models.refusal(job.model) if not job.report_reason else ""
+        if refusal:
+            self._give_up(job, refusal)
+        return bool(refusal)
+
+    def _left_service(self, job: JobRow) -> bool:
+        """Did the model give other numbers, or has it to be proved anew, since the claim?"""
+        if job.report_reason or job.model not in self.models.waiting():
+            return False
+        cause = "the model left service while it looked at the study"
+        self._ledger.jobs.retry(job, cause=cause, delay_s=RETRY_DELAY_S, counts=False)
         return True
 
     def _worker_lost(self, job: JobRow, error: WorkerError) -> bool:
@@ -212,7 +212,10 @@ class Scheduler:
         # runs out, and the job is done again.
         self._ledger.jobs.renew(self._settings.owner, LEASE_S, tuple(self._in_hand))
 
-    def _task(self, job: JobRow) -> AnalysisTask:
+    def _task(self, job: JobRow, *, is_analysis: bool = True) -> AnalysisTask:
+        manifest = self._routes[job.model].manifest
+        # A report of why there is no result needs no anatomy, which may be that very reason.
+        looks = is_analysis and not job.report_reason
         return task_of(
             self._ledger,
             job,
@@ -223,7 +226,7 @@ class Scheduler:
                 held=self.identity.now(job.study_uid),
                 folder=self._settings.results_folder / job.key,
                 noting=self._settings.noting,
-                anatomy=self._anatomy_for(self._routes[job.model].manifest),
+                anatomy=self._anatomy_for(manifest) if looks else None,
             ),
         )
 
@@ -266,7 +269,7 @@ class Scheduler:
                 log.warning("job.lease_lost", job=job.key, study_uid=job.study_uid)
                 return
             if not stale:
-                self._record_verdicts(job, result)
+                record_verdicts(self._ledger.studies, self._metrics, job, result)
                 self._record_input(job, task, result)
                 if objects:
                     self.identity.written(task, result)
@@ -341,34 +344,12 @@ class Scheduler:
         analysed = Analysed(series_uid=result.stack_id, looked_at=len(seen), input_digest=digest)
         self._ledger.results.record(job.key, analysed, result.tracked)
 
-    def _record_verdicts(self, job: JobRow, result: AnalysisResult) -> None:
-        studies = self._ledger.studies
-        now = datetime.now(UTC).timestamp()
-
-        def note(stack_id: str, verdict: str, reason: str, code: str) -> None:
-            row = VerdictRow(stack_id, job.model, verdict, reason, "", job.generation, now, code)
-            studies.set_verdict(job.study_uid, job.generation, row)
-            if code:
-                self._metrics.verdicts.labels(job.model, verdict, code).inc()
-
-        if job.report_reason and result.status is Status.NOT_ELIGIBLE:
-            return  # a report of verdicts that stand in the ledger already
-        refused = dict(result.refusals)
-        for stack_id in job.candidates:
-            if stack_id in refused:
-                note(stack_id, "not eligible", refused[stack_id], ReasonCode.PIXELS)
-            elif stack_id == result.stack_id:
-                code = ReasonCode.FAILURE if result.status is Status.FAILED else ""
-                note(stack_id, OUTCOMES[result.status].value, result.reason, code)
-            else:
-                reason = "another series of this study is a better input"
-                note(stack_id, "not eligible", reason, ReasonCode.BETTER_SERIES)
-
     def _give_up(self, job: JobRow, cause: str) -> None:
         """Quarantine a job and say so in DICOM: a missing result must not read as negative."""
         log.error("job.failed", job=job.key, model=job.model, study_uid=job.study_uid, cause=cause)
         try:
-            task = replace(self._task(job), status_only=Status.FAILED, reason=cause)
+            task = self._task(job, is_analysis=False)
+            task = replace(task, status_only=Status.FAILED, reason=cause)
             result: AnalysisResult = self._workers.run(
                 analyse,
                 task,
@@ -376,22 +357,10 @@ class Scheduler:
                 memory_mb=REPORT_MEMORY_MB,
             )
         except (NodeError, KeyError) as error:
+            reason = f"{cause}; and its failure could not be reported in DICOM ({error})"
             with self._ledger.transaction():
-                reason = f"{cause}; and its failure could not be reported in DICOM ({error})"
                 self._ledger.jobs.finish(job, JobState.FAILED, reason=reason)
-                now = datetime.now(UTC).timestamp()
-                for series_uid in job.candidates:
-                    row = VerdictRow(
-                        series_uid,
-                        job.model,
-                        "failed",
-                        reason,
-                        "",
-                        job.generation,
-                        now,
-                        ReasonCode.FAILURE,
-                    )
-                    self._ledger.studies.set_verdict(job.study_uid, job.generation, row)
+                record_failure(self._ledger.studies, job, reason)
             self._metrics.jobs.labels(job.model, JobState.FAILED.value).inc()
             self.on_ended(job)
             return

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from inference.nameless_file import NamelessFile
 from inference.shared_anatomy import see_shared
+from models.manifest import ModelManifest
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy
+from node.domain.errors import ModelError, NodeError
+from node.domain.imaging import Network
 from node.domain.study import StackID
 from node.pipeline.resident import ModelSetup, residents, seer_of
 
@@ -56,22 +61,45 @@ class Sight:
         def compute() -> Anatomy:
             self.runs += 1
             with timed("anatomy"):
-                model = residents.get(setup)
-                return seer_of(setup.manifest)(
-                    replace(
-                        request,
-                        model=setup.manifest.identity,
-                        networks=model.networks,
-                        thresholds=setup.manifest.thresholds,
-                        companions={},
-                    )
-                )
+                try:
+                    networks = residents.get(setup).networks
+                    return anatomy_by(setup.manifest, networks, request)
+                except ModelError as error:
+                    error.package = setup.name
+                    raise
 
         file = self._files.get(request.series.stack_id)
-        if file is not None:
-            # The node lets go of it when the study is over: then it is computed anew.
-            with suppress(OSError):
-                seen = see_shared(file, compute)
-                self.reused += seen.was_shared
-                return seen.anatomy
-        return compute()
+        if file is None:
+            return compute()
+        seen = see_shared(file, compute)
+        self.reused += seen.was_shared
+        return seen.anatomy
+
+
+def anatomy_by(
+    manifest: ModelManifest, networks: Mapping[str, Network], request: AnalysisRequest
+) -> Anatomy:
+    """What a package sees in the series that another one was asked to look at.
+
+    Raises:
+        ModelError: its code failed.
+    """
+    see = seer_of(manifest)
+    own = replace(
+        request,
+        model=manifest.identity,
+        networks=networks,
+        thresholds=manifest.thresholds,
+        companions={},
+    )
+    try:
+        return see(own)
+    except (MemoryError, NodeError):
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        name = manifest.identity.name
+        raise ModelError(
+            f"package {name} failed while it looked at the anatomy: {type(error).__name__} at "
+            f"{name}/{Path(frame.filename).name}:{frame.lineno}; report this"
+        ) from error

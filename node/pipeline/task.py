@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +55,7 @@ def task_of(ledger: Ledger, job: JobRow, around: Surroundings) -> AnalysisTask:
         raise WorkerError("the ledger does not know the study of this job")
     replaces = succession(ledger, job, around.noting)
     companions = ledger.jobs.companions(job.key)
+    apart = tuple(one for one in _studies(companions) if _is_apart(ledger, one))
     return AnalysisTask(
         study=_input(ledger, job.study_uid, study, job.generation),
         setup=around.setup,
@@ -73,22 +74,29 @@ def task_of(ledger: Ledger, job: JobRow, around: Surroundings) -> AnalysisTask:
         rejected=replaces.rejected,
         rejection=why_rejected(ledger, job),
         companions=companions,
-        others=tuple(_others(ledger, job, companions)),
+        others=tuple(_others(ledger, companions, {job.study_uid, *apart})),
+        apart=apart,
         priors=prior_results(ledger, job, companions),
         anatomy=around.anatomy,
     )
 
 
+def _studies(companions: Sequence[tuple[StackID, Companion]]) -> tuple[StudyUID, ...]:
+    return tuple(dict.fromkeys(one.study_uid for _, one in companions))
+
+
+def _is_apart(ledger: Ledger, study_uid: str) -> bool:
+    """Does the PACS hold it under another patient than its images state?"""
+    written = ledger.discrepancies.identity(study_uid)
+    return written is not None and bool(OF_THE_PERSON & set(written.differing))
+
+
 def _others(
-    ledger: Ledger, job: JobRow, companions: Sequence[tuple[StackID, Companion]]
+    ledger: Ledger, companions: Sequence[tuple[StackID, Companion]], without: Collection[str]
 ) -> Iterator[StudyInput]:
     """The prior studies that companions are from."""
-    for study_uid in {one.study_uid for _, one in companions} - {job.study_uid}:
-        study = ledger.studies.get(study_uid)
-        written = ledger.discrepancies.identity(study_uid)
-        if written is not None and OF_THE_PERSON & set(written.differing):
-            # The PACS holds it under another patient than its images state.
-            continue
+    for study_uid in _studies(companions):
+        study = ledger.studies.get(study_uid) if study_uid not in without else None
         if study is not None and ledger.instances.of_study(study_uid):
             yield _input(ledger, study_uid, study, study.generation)
 

@@ -140,6 +140,9 @@ class Volumes:
         for uid, digest in keys:
             key = (uid, digest, task.anatomy.manifest.identity.digest)
             if key not in held.anatomies:
+                taken = sum(shared.bytes for shared in self._studies.values())
+                if taken + ANATOMY_BYTES > self._limit:
+                    continue
                 try:
                     held.anatomies[key] = os.memfd_create("vigie-anatomy", os.MFD_CLOEXEC)
                 except OSError as error:

@@ -22,13 +22,14 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+STRUCTURE_SET = "structure set"
 KINDS = {
     BasicTextSRStorage: "report",
     EnhancedSRStorage: "report",
     ComprehensiveSRStorage: "report",
     Comprehensive3DSRStorage: "report",
     SegmentationStorage: "segmentation",
-    RTStructureSetStorage: "structure set",
+    RTStructureSetStorage: STRUCTURE_SET,
     SecondaryCaptureImageStorage: "secondary capture",
     KeyObjectSelectionDocumentStorage: "rejection note",
 }

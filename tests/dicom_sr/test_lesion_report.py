@@ -27,6 +27,7 @@ from tests.dicom_sr.lesions import (
 )
 from tests.dicom_sr.results import (
     CONTEXT,
+    TISSUE,
     Case,
     captures_of,
     case,
@@ -145,3 +146,17 @@ def test_nothing_is_selected_where_nothing_was_found_or_nobody_wants_it(
     for number, status in enumerate((Status.NO_FINDINGS, Status.FAILED, Status.NOT_ELIGIBLE)):
         other = case(tmp_path / str(number), status)
         assert selection_of(other.results(WITH_KEYS)) == []
+
+
+def test_what_was_measured_and_is_sound_is_no_key_image(it: Case) -> None:
+    sound = [replace(one, category=TISSUE) for one in it.findings.findings[1:]]
+    few = it.having(findings=(it.findings.findings[0], *sound))
+    (selection,) = selection_of(few.results(WITH_KEYS))
+    wanted = {c.plane.sop_instance_uid for c in it.findings.findings[0].contours}
+    shown = [
+        child.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for child in selection.ContentSequence
+        if child.ValueType == "IMAGE"
+    ]
+    sources = {str(plane.sop_instance_uid) for plane in it.series.planes}
+    assert set(shown) & sources == wanted

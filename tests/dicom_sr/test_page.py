@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from dicom_sr import drawing
 from dicom_sr.drawing import cropped, printable, render, text_width, wrapped
-from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE, PageFrame, table_rows
+from dicom_sr.page import (
+    BANNER,
+    BOTTOM,
+    MARGIN,
+    SIZE,
+    STATUS_COLOURS,
+    TOP,
+    PageFrame,
+    table_rows,
+)
 from dicom_sr.pages import draw_pages
 from dicom_sr.secondary_capture import displayed_name
 from node.domain.finding import Findings, KeyImage, Overlay, Status
@@ -101,8 +110,13 @@ def test_what_does_not_fit_goes_on_to_another_page(tmp_path: Path) -> None:
     many = [page.title for page in draw_pages(_many(findings), FRAME)]
     assert few == ["Summary", "Slice 13, window 40/400 HU"]
     assert many[:3] == ["Summary", "Summary, page 2", "Summary, page 3"]
-    rule = draw_pages(_many(findings), FRAME)[0].pixels[BOTTOM + 1 : BOTTOM + 5]
+    pages = draw_pages(_many(findings), FRAME)
+    rule = pages[0].pixels[BOTTOM + 1 : BOTTOM + 5]
     assert not rule.any()
+    # The outcome stands on every page: one alone must not read as all there is.
+    mark = np.array(STATUS_COLOURS[findings.status])
+    for one in pages[:3]:
+        assert (one.pixels[TOP + 19, MARGIN + 11] == mark).all()
 
 
 def test_every_page_says_research_until_cleared(tmp_path: Path) -> None:

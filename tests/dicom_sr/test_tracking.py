@@ -166,3 +166,11 @@ def test_pictures_and_names_of_a_lesion_follow_its_identifiers() -> None:
     assert (picture.tracking_uid, picture.caption) == ("2.25.12", "Nodule 12, axial")
     assert picture.overlays[0].label == "Nodule 12"
     assert kept.segments[0].label == "Nodule 12 (left)"
+
+
+def test_what_is_named_by_its_place_keeps_the_uid_and_takes_the_new_name() -> None:
+    """A vertebra that late images renumber must not carry its old level."""
+    before = earlier(nodule("1", 50.0))
+    now = replace(nodule("2", 50.0), is_named_by_place=True, tracking_identifier="Vertebra T12")
+    kept = keep_tracking(result(now), series(), before)
+    assert names(kept) == [("2.25.1", "Vertebra T12")]

@@ -19,6 +19,7 @@ from node.settings import (
     roster_settings,
     routes_of,
     threads_of,
+    unwanted_kinds,
 )
 from tests.node import words
 
@@ -84,3 +85,12 @@ def test_what_is_set_for_models_reaches_the_roster(tmp_path: Path) -> None:
     manifests = {"m": words.manifest("m")}
     (setup,) = model_setups(site, routes_of(site, manifests), manifests)
     assert setup.trust.unsigned == {"m"}
+
+
+def test_each_kind_of_object_can_be_kept_from_a_destination() -> None:
+    site = load_appliance(Path("appliance.yaml"), ["body_composition"])
+    few = site.destinations["pacs"].model_copy(update={"objects": ("report",)})
+    site = site.model_copy(update={"destinations": {"pacs": few}})
+    assert unwanted_kinds(site)["pacs"] == {
+        "segmentation", "secondary capture", "key images", "structure set",
+    }  # fmt: skip

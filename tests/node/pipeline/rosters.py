@@ -14,8 +14,9 @@ from node.domain.serving import ModelState
 from node.ledger import Ledger
 from node.metrics import Metrics
 from node.pipeline.holding import Holder, HoldingSettings
+from node.pipeline.in_service import RosterSettings
 from node.pipeline.resident import ModelSetup
-from node.pipeline.roster import Roster, RosterSettings
+from node.pipeline.roster import Roster
 from tests.inference.specs import manifest, network_spec
 from tests.node.pipeline.pools import CPU_ONLY, FakePool
 
@@ -75,7 +76,7 @@ def benches(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         metrics = Metrics()
         roster = Roster(
             holder,
-            [setup_of("first"), setup_of("second")],
+            options.get("setups") or [setup_of("first"), setup_of("second")],
             RosterSettings(wait_s=600, failures=3, golden_every_s=86400, clock=clock),
             ledger.service,
             metrics,
@@ -87,6 +88,7 @@ def benches(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         ledger.close()
 
 
-def setup_of(name: str) -> ModelSetup:
+def setup_of(name: str, *uses: str) -> ModelSetup:
     package = manifest(network_spec())
-    return ModelSetup(manifest=replace(package, identity=replace(package.identity, name=name)))
+    identity = replace(package.identity, name=name)
+    return ModelSetup(manifest=replace(package, identity=identity, uses=uses))

@@ -220,7 +220,15 @@ def test_where_the_pacs_contradicts_the_images_nothing_is_their_prior(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keyword: str
 ) -> None:
     found = done_with(tmp_path, monkeypatch, held={keyword: "19990101"})
-    assert any("identity differs" in text for text in found)
+    assert any("the PACS contradicts the identity in these images" in text for text in found)
+
+
+def test_a_prior_that_the_pacs_holds_under_another_patient_is_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = done_with(tmp_path, monkeypatch, apart=True)
+    assert any("held by the PACS under another patient" in text for text in found)
+    assert not any("no longer stored" in text for text in found)
 
 
 def test_a_prior_that_is_used_adds_no_limit(
@@ -233,6 +241,8 @@ def done_with(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     held: dict[str, str] | None = None,
+    *,
+    apart: bool = False,
     **of_the_prior: object,
 ) -> tuple[str, ...]:
     """Limits of the findings of a run that could have compared with a prior."""
@@ -250,5 +260,6 @@ def done_with(
     monkeypatch.setattr(analysis, "keep_tracking", kept)
     made, _ = with_prior(folder, **of_the_prior)
     context = replace(made.context, identity=tuple((held or {}).items()))
-    analyse(replace(made, context=context))
+    strangers = tuple(one.study_uid for _, one in made.companions) if apart else ()
+    analyse(replace(made, context=context, apart=strangers))
     return limits[0]

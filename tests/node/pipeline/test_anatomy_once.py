@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from dicom_sr.context import ResultContext
-from inference.shared_anatomy import decoded, encoded
+from inference.shared_anatomy import decoded, encoded, see_shared
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy, Vertebra
 from node.domain.errors import ModelError
@@ -192,3 +194,38 @@ def test_every_number_comes_back_exactly() -> None:
     assert np.array_equal(after.labels, before.labels)
     assert np.array_equal(after.affine, before.affine)
     assert replace(after, labels=before.labels, affine=before.affine) == before
+
+
+def test_a_fault_in_its_code_names_the_package_and_is_not_tried_twice(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = ward.job("fractures"), ward.job("body_composition")
+    tried: list[str] = []
+
+    def see(request: AnalysisRequest) -> Anatomy:
+        tried.append(request.model.name)
+        raise OSError("no such file")
+
+    monkeypatch.setattr(seeing, "seer_of", lambda _manifest: see)
+    with pytest.raises(ModelError, match="package anatomy failed while it looked") as caught:
+        ward.run(one)
+    assert caught.value.package == "anatomy"
+    assert tried == ["anatomy"]
+
+
+def test_who_waits_too_long_for_another_process_computes_it_alone(ward: Ward) -> None:
+    one, _ = ward.job("fractures"), ward.job("body_composition")
+    file = ward.volumes.provide(one, ward.task("fractures"), lambda: False).anatomies[
+        ward.series.stack_id
+    ]
+    other = file.open(os.O_RDWR)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        seen = see_shared(file, anatomy, wait_s=0.2)
+    finally:
+        os.close(other)
+    assert not seen.was_shared
+    assert np.array_equal(seen.anatomy.labels, anatomy().labels)
+    # It was not its to keep.
+    assert not see_shared(file, anatomy).was_shared
+    assert see_shared(file, anatomy).was_shared

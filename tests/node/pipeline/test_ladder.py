@@ -17,6 +17,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     KeyObjectSelectionDocumentStorage,
     RLELossless,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -111,6 +112,19 @@ def test_key_images_that_are_not_taken_hold_no_study_back(tmp_path: Path) -> Non
         (kept_back,) = [i for i in rig.deliveries() if i.object.kind == "key images"]
         assert kept_back.state is DeliveryState.WITHHELD
         assert "the report and the pages show the same images" in kept_back.cause
+        assert all(item.is_kept for item in rig.deliveries())
+        assert rig.ledger.troubles.held_back("pacs") == (0, 0)
+
+
+def test_contours_that_are_not_taken_hold_no_study_back_and_say_what_to_do(tmp_path: Path) -> None:
+    pacs = HostilePacs(refuse=(RTStructureSetStorage,))
+    with running(tmp_path, pacs) as rig:
+        contours = capture(tmp_path, RTStructureSetStorage)
+        rig.queue(capture(tmp_path), replace(contours, kind="structure set"))
+        rig.run(5)
+        (kept_back,) = [i for i in rig.deliveries() if i.object.kind == "structure set"]
+        assert kept_back.state is DeliveryState.WITHHELD
+        assert "write `objects` of this destination without contours" in kept_back.cause
         assert all(item.is_kept for item in rig.deliveries())
         assert rig.ledger.troubles.held_back("pacs") == (0, 0)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from node.domain.errors import GoldenMismatch, ModelError
+from node.domain.errors import GoldenMismatch, ModelError, WorkerError
 from node.domain.serving import ModelState
 from node.pipeline.roster import PATIENCE_S, SURVEY_S
 from tests.node.pipeline.pools import CPU_ONLY, WORKSTATION
-from tests.node.pipeline.rosters import Bench, benches
+from tests.node.pipeline.rosters import Bench, benches, setup_of
 
 
 @pytest.fixture
@@ -174,3 +174,54 @@ def test_models_that_are_no_longer_in_use_are_forgotten(open_bench: Callable[...
     run.ledger.service.keep_only(["second"])
     assert [row.model for row in run.ledger.service.every()] == ["second"]
     assert not run.ledger.service.ask("first")
+
+
+def test_a_model_waits_and_leaves_service_with_the_one_that_it_builds_on(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(setups=[setup_of("second", "first"), setup_of("first"), setup_of("other")])
+    assert run.roster.step()
+    assert run.state("second") is ModelState.READY
+    assert set(run.roster.waiting()) == {"first", "second", "other"}
+    run.steps()
+    assert run.roster.waiting() == ()
+    returned: list[str] = []
+    run.roster.on_return = returned.append
+    run.faults["first"] = GoldenMismatch("other numbers")
+    run.clock.now += 86400
+    run.steps()
+    assert set(run.roster.waiting()) == {"first", "second"}
+    assert run.roster.refusal("second") == (
+        "the model is out of service: it builds on first: other numbers"
+    )
+    assert run.roster.refusal("other") == ""
+    assert run.state("second") is ModelState.READY
+    run.faults.clear()
+    run.ledger.service.ask("first")
+    run.steps()
+    assert run.roster.waiting() == ()
+    assert {"first", "second"} <= set(returned)
+
+
+def test_a_model_that_builds_on_a_package_that_cannot_be_read_says_so(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(setups=[setup_of("second", "first")])
+    run.roster.refuse("first", "model.yaml: line 3: there is no such word")
+    run.steps()
+    assert run.roster.refusal("second").startswith(
+        "the model is out of service: it builds on first: model.yaml: line 3"
+    )
+
+
+def test_a_model_whose_proofs_always_end_with_their_process_is_taken_out(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench()
+    run.steps()
+    run.pool.prove_fault = WorkerError("the worker running prove_model was killed by SIGKILL")
+    for day in range(3):
+        assert "first" not in run.roster.out(), day
+        run.clock.now += 86400
+        run.steps()
+    assert "killed by SIGKILL" in run.roster.out()["first"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicom_sr.context import ResultContext
-from node.domain.errors import LedgerError, ResultError, WorkerError
+from node.domain.errors import LedgerError, ModelError, ResultError, WorkerError
 from node.domain.finding import Status
 from node.domain.study import StackID
 from node.domain.verdict import Job, ModelName
@@ -18,6 +18,7 @@ from node.ledger.states import DeliveryState, JobState
 from node.metrics import Metrics
 from node.pipeline.analysis import AnalysisResult, AnalysisTask
 from node.pipeline.in_service import EveryModel
+from node.pipeline.resident import ModelSetup
 from node.pipeline.routing import ModelRoute
 from node.pipeline.scheduler import Scheduler, SchedulerSettings
 from node.pipeline.writing import WrittenObject
@@ -95,10 +96,13 @@ def job(key: str = "k", *, generation: int = 1, predecessor: str = "") -> Job:
 
 
 def scheduler(
-    ledger: Ledger, workers: Workers, unwanted: Mapping[str, frozenset[str]] | None = None
+    ledger: Ledger,
+    workers: Workers,
+    unwanted: Mapping[str, frozenset[str]] | None = None,
+    uses: tuple[str, ...] = (),
 ) -> Scheduler:
     route = ModelRoute(
-        manifest=words.manifest(),
+        manifest=replace(words.manifest(), uses=uses),
         rules=(words.rule(),),
         priority=50,
         report_not_eligible=False,
@@ -262,3 +266,81 @@ def test_a_ledger_that_cannot_be_read_fails_no_job(
             scheduler(ledger, Workers([])).run_one()
     # Its lease runs out, and it is done again.
     assert state(ledger) is JobState.RUNNING
+
+
+def test_a_failure_by_the_package_that_a_model_builds_on_is_reported_and_blamed_on_it(
+    ledger: Ledger,
+) -> None:
+    def fails(task: AnalysisTask) -> AnalysisResult:
+        error = ModelError("package anatomy failed while it looked")
+        error.package = "anatomy"
+        raise error
+
+    workers = Workers([fails, ended(Status.FAILED)])
+    running = scheduler(ledger, workers, uses=("anatomy",))
+    models = Used(running._routes)
+    running.models = models
+    ledger.jobs.add(job(), destinations=["pacs"])
+    running.run_one()
+    assert state(ledger) is JobState.FAILED
+    assert workers.tasks[0].anatomy is not None
+    assert workers.tasks[1].anatomy is None
+    assert models.blamed == ["anatomy"]
+
+
+def test_that_a_model_builds_on_a_package_that_is_not_there_is_reported_in_dicom(
+    ledger: Ledger,
+) -> None:
+    workers = Workers([ended(Status.FAILED)])
+    running = scheduler(ledger, workers, uses=("anatomy",))
+    ledger.jobs.add(job(), destinations=["pacs"])
+    running.run_one()
+    assert len(ledger.outbox.of_study(words.STUDY)) == 1
+    (told,) = workers.tasks
+    assert told.status_only is Status.FAILED
+    assert "builds on the package anatomy" in told.reason
+
+
+def test_a_result_of_a_model_that_was_taken_out_meanwhile_is_not_sent(ledger: Ledger) -> None:
+    workers = Workers([ended(Status.FINDINGS), ended(Status.FAILED)])
+    running = scheduler(ledger, workers)
+
+    class Out(EveryModel):
+        def refusal(self, name: str) -> str:
+            return "the model is out of service: other numbers" if workers.tasks else ""
+
+    running.models = Out(running._routes)
+    ledger.jobs.add(job(), destinations=["pacs"])
+    running.run_one()
+    assert state(ledger) is JobState.FAILED
+    assert "other numbers" in workers.tasks[-1].reason
+
+
+def test_an_attempt_that_ended_because_the_model_left_does_not_count(ledger: Ledger) -> None:
+    workers = Workers([ended(Status.FINDINGS)])
+    running = scheduler(ledger, workers)
+
+    class Leaving(EveryModel):
+        def waiting(self) -> tuple[str, ...]:
+            return (MODEL,) if workers.tasks else ()
+
+    running.models = Leaving(running._routes)
+    ledger.jobs.add(job(), destinations=["pacs"])
+    running.run_one()
+    row = ledger.jobs.get("k")
+    assert row is not None
+    assert (row.state, row.attempts) == (JobState.WAITING, 0)
+
+
+class Used(EveryModel):
+    """Hands out a package that no route names."""
+
+    def __init__(self, routes: Mapping[str, ModelRoute]) -> None:
+        super().__init__(routes)
+        self.blamed: list[str] = []
+
+    def setup_of(self, name: str) -> ModelSetup:
+        return ModelSetup(manifest=words.manifest(name))
+
+    def failed(self, name: str, cause: str) -> None:
+        self.blamed.append(name)
