@@ -178,7 +178,7 @@ def _outcomes(core: Core, out: Path) -> Iterator[StudyOutcome]:
                 study_uid=uid,
                 model=job.model,
                 outcome=job.outcome,
-                told=job.summary or job.reason,
+                told=job.told,
                 objects=tuple(str(path.relative_to(out)) for path in written),
                 verdicts=verdicts,
             )

@@ -191,7 +191,7 @@ def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
         is_part = verdict.verdict == JobState.DONE and bool(reason)
         print(f"    {verdict.model}: {Status.PARTIAL if is_part else verdict.verdict}{reason}")
     for job in ledger.jobs.of_study(uid):
-        told = job.reason or job.summary
+        told = job.told
         if job.state is JobState.WAITING:
             told = why_waiting(ledger.service.get(job.model)) or told
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"

@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,12 +64,12 @@ class Demonstration:
 
 @dataclass(slots=True)
 class Row:
-    """One study in the table."""
+    """One study in the table; `found`: each model with its outcome and what it says."""
 
     study: str
     study_uid: str
     truth: str = "-"
-    found: str = ""
+    found: list[tuple[str, str]] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     seconds: float = 0.0
     failed: bool = False
@@ -178,23 +179,23 @@ def _outcome(node: Node, row: Row, simulated: Simulated | None) -> Row:
         if study is not None and study.state in FINAL:
             break
         if time.monotonic() > deadline:
-            row.found, row.failed = "not finished in time", True
+            row.found, row.failed = [("study", "not finished in time")], True
             return row
         time.sleep(0.2)
     jobs = node.ledger.jobs.of_study(row.study_uid)
     if jobs:
-        row.found = " | ".join(f"{job.outcome}: {job.summary or job.reason}" for job in jobs)
+        row.found = [(job.model, f"{job.outcome}: {job.told}") for job in jobs]
     else:
         verdicts = node.ledger.studies.verdicts(row.study_uid, study.generation)
         reasons = dict.fromkeys(verdict.reason for verdict in verdicts)
-        row.found = study.cause or "not eligible: " + "; ".join(reasons)
+        row.found = [("study", study.cause or "not eligible: " + "; ".join(reasons))]
     row.failed = study.state is StudyState.FAILED
     deliveries = node.ledger.outbox.of_study(row.study_uid)
     row.objects = [item.object.kind for item in deliveries if item.state in ACCEPTED]
     ended = max([item.sent_at or 0.0 for item in deliveries] or [study.last_at])
     row.seconds = max(0.0, ended - study.last_at)
     row.truth = simulated.truth if simulated is not None else "-"
-    _progress(f"{row.study}: {row.found}")
+    _progress(f"{row.study}: {len(row.objects)} objects after {row.seconds:.0f} s")
     return row
 
 
@@ -203,10 +204,16 @@ def _report(rows: Sequence[Row], out: Path, pacs: SmallPacs) -> None:
     print()
     for row in rows:
         print(f"{row.study}  ({row.study_uid})")
-        print(f"  found     {row.found}")
-        print(f"  truth     {row.truth}")
-        print(f"  returned  {', '.join(row.objects) or 'nothing'}")
-        print(f"  seconds   {row.seconds:.1f} from the last image to the last result in the PACS")
+        kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(row.objects).most_common())
+        lines = [
+            *row.found,
+            ("truth", row.truth),
+            ("returned", kinds or "nothing"),
+            ("seconds", f"{row.seconds:.1f} from the last image to the last result in the PACS"),
+        ]
+        width = max(len(name) for name, _ in lines)
+        for name, text in lines:
+            print(f"  {name:{width}}  {text}")
     print()
     print(f"reports as text, pages as PNG, objects as DICOM: {out / 'results'}")
 

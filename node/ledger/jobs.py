@@ -33,6 +33,7 @@ class JobRow:
         destinations: names of the destinations its objects go to.
         created_at: also the content time of its result objects, so that a repeated job
             writes identical objects.
+        summary: what its result says, in one line; "" where there is no result.
     """
 
     key: str
@@ -58,6 +59,11 @@ class JobRow:
         # A reason stands behind a result that is done only where a part is missing.
         is_part = self.state is JobState.DONE and bool(self.reason)
         return Status.PARTIAL.value if is_part else self.state.value
+
+    @property
+    def told(self) -> str:
+        """Why it ended so, and what it found."""
+        return "; ".join(text for text in (self.reason, self.summary) if text)
 
 
 class Jobs:

@@ -40,6 +40,7 @@ from node.pipeline.others import NO_LONGER_STORED, Others, StudyInput
 from node.pipeline.priors import PriorResult, evidence_of
 from node.pipeline.resident import ModelSetup, residents
 from node.pipeline.seeing import Sight
+from node.pipeline.summary import summarise
 from node.pipeline.writing import WrittenObject, write_folder
 
 log = structlog.get_logger(__name__)
@@ -351,20 +352,6 @@ class _Run:
             yield
         finally:
             self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
-
-
-def summarise(findings: Findings) -> str:
-    """One line of numbers for the ledger and the summary table; no identifiers."""
-    if findings.reason:
-        return findings.reason
-    numbers = [
-        f"{m.label} {m.value:.{m.decimals}f} {m.unit.meaning}"
-        for m in (
-            *(m for finding in findings.findings for m in finding.measurements),
-            *(() if findings.findings else findings.exam_measurements),
-        )
-    ]
-    return "; ".join(numbers) or findings.status.value
 
 
 def looked_at(task: AnalysisTask, result: AnalysisResult) -> tuple[StackID, ...]:
