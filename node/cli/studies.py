@@ -25,7 +25,6 @@ from node.cli.facts import plain_facts, told_facts
 from node.cli.known import completeness, told_knowledge
 from node.cli.service import models_of, told_models, why_waiting
 from node.domain.feedback import READER_DOCUMENTS
-from node.domain.finding import Status
 from node.domain.study import Instance, StackID
 from node.ledger import Ledger
 from node.ledger.feedback import Wanted
@@ -188,8 +187,7 @@ def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
             label = labels.get(StackID(series_uid), "series")
             print(f"  {label} ({series_uid}): {verdict.facts}")
         reason = f": {verdict.reason}" if verdict.reason else ""
-        is_part = verdict.verdict == JobState.DONE and bool(reason)
-        print(f"    {verdict.model}: {Status.PARTIAL if is_part else verdict.verdict}{reason}")
+        print(f"    {verdict.model}: {verdict.outcome}{reason}")
     for job in ledger.jobs.of_study(uid):
         told = job.told
         if job.state is JobState.WAITING:

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from node.domain.finding import Status
 from node.domain.study import StackID, StudyUID
 from node.domain.verdict import Companion, Job, ModelName
 from node.ledger.database import Database
-from node.ledger.states import JobState, StudyState
+from node.ledger.states import JobState, StudyState, outcome_in_words
 from node.ledger.studies import Studies
 
 OPEN = (JobState.WAITING, JobState.RUNNING)
@@ -56,9 +55,7 @@ class JobRow:
     @property
     def outcome(self) -> str:
         """The state in words, and whether a result is one of a part only."""
-        # A reason stands behind a result that is done only where a part is missing.
-        is_part = self.state is JobState.DONE and bool(self.reason)
-        return Status.PARTIAL.value if is_part else self.state.value
+        return outcome_in_words(self.state, self.reason)
 
     @property
     def told(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from node.domain.finding import Status
+
 
 class StudyState(StrEnum):
     """Life of a study. RECEIVING again whenever a new image reopens it."""
@@ -27,6 +29,12 @@ class JobState(StrEnum):
     FAILED = "failed"
     SUPERSEDED = "superseded"
     WITHDRAWN = "withdrawn"  # its result was taken back by hand
+
+
+def outcome_in_words(state: str, reason: str) -> str:
+    """The state of a job or a verdict, and whether what is done is a part only."""
+    # A reason stands behind a result that is done only where a part is missing.
+    return Status.PARTIAL.value if state == JobState.DONE and reason else str(state)
 
 
 class DeliveryState(StrEnum):

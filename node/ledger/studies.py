@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from node.domain.study import Certainty, StudyUID
 from node.domain.verdict import Eligibility, Ineligible
 from node.ledger.database import Database
-from node.ledger.states import StudyState
+from node.ledger.states import StudyState, outcome_in_words
 
 #: States that a study leaves only when something comes, or by hand.
 AT_REST = (StudyState.ENDED, StudyState.FAILED, StudyState.HELD)
@@ -57,6 +57,11 @@ class VerdictRow:
     generation: int
     at: float
     reason_code: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in words, and whether what is done is a part only."""
+        return outcome_in_words(self.verdict, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
