@@ -109,8 +109,8 @@ class Evaluation:
             if m.name == CERTAINTY
         )
 
-    def inserted(self, array: CtArray, copies: int) -> Iterator[Row]:
-        """Clots in vessels of a real contrast scan."""
+    def inserted(self, array: CtArray, first: int, copies: int) -> Iterator[Row]:
+        """Clots in vessels of a real contrast scan, drawn anew for each `first`."""
         volume = self._look(array).volume
         if volume is None:
             return
@@ -118,7 +118,7 @@ class Evaluation:
         found: list[bool] = []
         wrong: list[float] = []
         for copy in range(copies):
-            rng = np.random.default_rng([copy, 91])
+            rng = np.random.default_rng([first + copy, 91])
             put = insert_clots(np.asarray(volume.voxels, np.int16), volume.spacing_mm, room, 3, rng)
             look = self._look(
                 CtArray(name=f"{array.name} {copy}", voxels=put.voxels, affine=volume.affine)
@@ -171,7 +171,9 @@ def _told(look: Look) -> str:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_for(PACKAGE)
     parser.add_argument("--phantoms", type=int, default=24)
-    parser.add_argument("--first-seed", type=int, default=FIRST_TEST_SEED)
+    parser.add_argument(
+        "--first-seed", type=int, default=FIRST_TEST_SEED, help="of simulated and inserted clots"
+    )
     parser.add_argument("--studies", type=Path, help="folder that keeps the simulated studies")
     parser.add_argument("--copies", type=int, default=6)
     return parser.parse_args(arguments)
@@ -193,7 +195,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     data = options.shared / "data"
     if data.is_dir():
-        rows += _real_rows(run, data, options.copies)
+        rows += _real_rows(run, data, options)
     else:
         tell(f"no real images: {data} is not there")
     if options.phantoms:
@@ -201,7 +203,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def _real_rows(run: Evaluation, data: Path, copies: int) -> Iterator[Row]:
+def _real_rows(run: Evaluation, data: Path, options: argparse.Namespace) -> Iterator[Row]:
     folder = data / "abdomen_ct_totalseg"
     heart = None
     for name, path in (
@@ -220,8 +222,8 @@ def _real_rows(run: Evaluation, data: Path, copies: int) -> Iterator[Row]:
     ):
         paths = [one for one in sorted(path.rglob("*")) if one.is_file()]
         yield from run.real(name, paths)
-    if heart is not None and copies:
-        yield from run.inserted(heart, copies)
+    if heart is not None and options.copies:
+        yield from run.inserted(heart, options.first_seed, options.copies)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
