@@ -175,7 +175,10 @@ class Tally:
 
     def _show(self, study: SimulatedStudy, marks: Sequence[Mark], present: float) -> None:
         """Pictures of what was missed, and of the surest false marks."""
-        voxels, name = study.array.voxels, study.array.name.removeprefix("simulated chest ")
+        voxels, name = (
+            study.array.voxels,
+            study.array.name.removeprefix("simulated chest ").split()[0],
+        )
         for k, clot in enumerate(study.clots):
             if clot.level not in _LARGE or any(
                 mark.clot == k and mark.certainty >= present for mark in marks
