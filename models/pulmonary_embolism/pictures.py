@@ -36,7 +36,7 @@ def clot_pictures(
         pixels=np.ascontiguousarray(grid.hu[index], dtype=np.float32),
         window=ANGIOGRAPHY_WINDOW,
         pixel_mm=grid.spacing_mm[1:],
-        caption=f"{title}: slice at z {grid.height_mm(index):.1f} mm",
+        caption=f"Slice at z {grid.height_mm(index):.1f} mm",
         plane=planes[grid.source_slice(index)],
         overlays=(Overlay(mask=mask, colour=colour, label=title, filled=False),),
         edges=("R", "L", "A", "P"),
@@ -55,9 +55,9 @@ def _close(
     painted[clot.candidate.box] = clot.candidate.mask
     views = []
     for axis, name, edges in (
-        (0, "axial", ("R", "L", "A", "P")),
-        (1, "coronal", ("R", "L", "H", "F")),
-        (2, "sagittal", ("A", "P", "H", "F")),
+        (0, "Axial", ("R", "L", "A", "P")),
+        (1, "Coronal", ("R", "L", "H", "F")),
+        (2, "Sagittal", ("A", "P", "H", "F")),
     ):
         pixels, mask = _plane(space.hu, painted, axis, centre, half)
         views.append(
@@ -65,7 +65,7 @@ def _close(
                 pixels=pixels,
                 window=ANGIOGRAPHY_WINDOW,
                 pixel_mm=(FINE_MM, FINE_MM),
-                caption=f"{title}, {name}",
+                caption=name,
                 overlays=(Overlay(mask=mask, colour=colour, label=title, filled=False),),
                 edges=edges,
                 tracking_uid=tracking_uid,
@@ -113,11 +113,12 @@ def overview(space: Space, clots: tuple[Clot, ...], sure_from: float) -> KeyImag
         if mask.any():
             overlays.append(Overlay(mask=mask[::-1], colour=colour, label=label))
     depth = (rows.stop - rows.start) * FINE_MM
+    told = "; clots at all depths" if overlays else ""
     return KeyImage(
         pixels=np.ascontiguousarray(pixels, dtype=np.float32),
         window=ANGIOGRAPHY_WINDOW,
         pixel_mm=(FINE_MM, FINE_MM),
-        caption=f"Coronal overview, densest value of {depth:.0f} mm; clots at all depths",
+        caption=f"Coronal overview, densest value of {depth:.0f} mm{told}",
         overlays=tuple(overlays),
         edges=("R", "L", "H", "F"),
     )

@@ -81,7 +81,7 @@ class _Analysis:
                 where=where,
                 ventricles=ventricles,
                 unseen=unseen(region, anatomy),
-                middle=_hila(space, region),
+                middle=_middle(space, region, anatomy),
                 seconds=self.stage.seconds,
             ),
         )
@@ -115,9 +115,13 @@ def _blood(anatomy: Anatomy, contrast: Contrast) -> tuple[float, str]:
     return contrast.hilar_hu, "the large vessels at the hila"
 
 
-def _hila(space: Space, region: Region) -> int:
-    """Canonical slice index where most large vessels enter the lungs."""
+def _middle(space: Space, region: Region, anatomy: Anatomy) -> int:
+    """Canonical slice index through the pulmonary trunk, or else where most large vessels enter
+    the lungs.
+    """
+    trunk = np.flatnonzero(anatomy.mask("pulmonary_artery").any(axis=(1, 2)))
     inside = (region.room & ~region.air).sum(axis=(1, 2))
-    at = 2.0 * float(np.argmax(inside)) + 0.5
+    found = anatomy.trunk_hu is not None
+    at = 2.0 * float(np.median(trunk) if found else np.argmax(inside)) + 0.5
     row = round(float(space.to_grid(np.array([[at, 0.0, 0.0]]))[0, 0]))
     return int(np.clip(row, 0, space.grid.shape[0] - 1))

@@ -42,7 +42,7 @@ class Measured:
 
     Attributes:
         clots: the surest first. blood_hu: attenuation of the blood and where it was measured.
-        middle: canonical slice index through the hila.
+        middle: canonical slice index through the trunk or the hila.
         unseen: which arteries are not in view, or "".
     """
 
@@ -276,7 +276,7 @@ def _pictures(
             measured.space.grid,
             measured.middle,
             planes,
-            f"Hila; {measured.where} {measured.blood_hu:.0f} HU; no embolus was found",
+            f"No embolus was found; {measured.where}: {measured.blood_hu:.0f} HU",
         )
         return (blank, whole)
     found: list[KeyImage] = []

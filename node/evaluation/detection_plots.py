@@ -121,14 +121,10 @@ def draw_reliability(
         x, y = _x(one.said), _y(estimate.value)
         draw.line([(x, _y(estimate.low)), (x, _y(estimate.high))], fill=_DOT, width=4)
         draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=_DOT)
-        right = x < SIZE - 160
-        draw.text(
-            (x + 16 if right else x - 16, y),
-            f"{one.true.hits}/{one.true.of}",
-            fill=_INK,
-            font=small,
-            anchor="lm" if right else "rm",
-        )
+        # Below the bar, or above it where it ends at the axis.
+        low = _y(estimate.low)
+        at, anchor = (low + 8, "mt") if low < _BOTTOM - 40 else (_y(estimate.high) - 8, "mb")
+        draw.text((x, at), f"{one.true.hits}/{one.true.of}", fill=_INK, font=small, anchor=anchor)
     image.save(path, optimize=True)
 
 
@@ -208,7 +204,8 @@ def draw_gallery(path: Path, title: str, panels: Sequence[Panel], columns: int =
         y = head + (number // columns) * (_PANEL + _WORDS + gap)
         image.paste(Image.fromarray(panel.picture), (x, y))
         draw.text((x, y + _PANEL + 4), panel.words, fill=_INK, font=small)
-    image.quantize(128).save(path, optimize=True)
+    # Few colours, but never without those of the outlines.
+    image.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def keep_in_card(package: Path, out: Path, names: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ of steps, and with it the weights, depends on the machine; the order of the rand
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -26,7 +25,9 @@ from models.recipe.export import export
 
 OUT = Path("train-out") / "pulmonary_embolism"
 PACKAGE = Path(__file__).parents[1]
-STAGES = ("hearts", "central", "crops", "clots", "export", "certainty", "golden")
+STAGES = (
+    "hearts", "central", "crops", "chests", "clots", "export", "certainty", "golden",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -39,32 +40,44 @@ def main() -> None:
     parser.add_argument("--chests", type=int, default=30, help="simulated chests of a stage")
     parser.add_argument("--first", type=int, default=0, help="seed of the first chest")
     parser.add_argument("--blocks", type=int, default=10, help="blocks of each chest for `clots`")
+    parser.add_argument("--seed", type=int, default=5, help="of the draws for `clots`")
+    parser.add_argument("--share", type=float, default=0.6, help="of chests among its windows")
     parser.add_argument("--resume", action="store_true", help="start from the last raw weights")
     asked = parser.parse_args()
-    os.nice(5)
     torch.set_num_threads(asked.threads)
     OUT.mkdir(parents=True, exist_ok=True)
     for stage in asked.stages:
-        start = OUT / f"{stage}.raw.pt" if asked.resume else None
-        if stage == "hearts":
-            hearts.fill(OUT / "hearts", range(asked.first, asked.first + asked.chests))
-        elif stage == "crops":
-            crops.fill(OUT / "crops", range(asked.first, asked.first + asked.chests), asked.blocks)
-        elif stage == "central":
-            hearts.train(asked.minutes, OUT, start=start)
-        elif stage == "clots":
-            folder = OUT / "crops"
-            cut = crops.Crops(folder) if any(folder.glob("*.npz")) else None
-            clots.train(asked.minutes, OUT, start=start, windows=clots.Windows(5, cut, 0.6))
-        elif stage == "export":
-            write()
-        elif stage == "certainty":
-            found, true = certainty.gathered(PACKAGE / "weights" / "clots.onnx", OUT / "crops")
-            sys.stdout.write(certainty.told(*certainty.fit(found, true)))
-        elif stage == "golden":
-            golden.write(PACKAGE)
-        else:
+        if stage not in STAGES:
             parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
+        _run(stage, asked)
+
+
+def _run(stage: str, asked: argparse.Namespace) -> None:
+    seeds = range(asked.first, asked.first + asked.chests)
+    start = OUT / f"{stage}.raw.pt" if asked.resume else None
+    if stage == "central":
+        hearts.train(asked.minutes, OUT, start=start)
+    elif stage == "clots":
+        cut = crops.Crops([OUT / "crops", OUT / "chests"])
+        windows = clots.Windows(asked.seed, cut if len(cut) else None, asked.share)
+        clots.train(asked.minutes, OUT, seed=asked.seed, start=start, windows=windows)
+    else:
+        {
+            "hearts": lambda: hearts.fill(OUT / "hearts", seeds),
+            "crops": lambda: crops.fill(OUT / "crops", seeds, asked.blocks),
+            "chests": lambda: crops.fill_whole(OUT / "chests", seeds, 9),
+            "export": write,
+            "certainty": _fit,
+            "golden": lambda: golden.write(PACKAGE),
+        }[stage]()
+
+
+def _fit() -> None:
+    """The weights of the certainty, and what each limit gives in chests left out of the fit."""
+    chests = certainty.gathered(PACKAGE / "weights", OUT / "held")
+    sys.stdout.write(certainty.told(*certainty.fit(*certainty.pooled(chests))))
+    for limit, share, false in certainty.crossed(chests):
+        sys.stdout.write(f"from {limit:.0f} %: {share:.3f} found, {false:.2f} false a chest\n")
 
 
 def write() -> None:

@@ -101,3 +101,33 @@ def ellipsoid(
     grid = np.stack(np.meshgrid(AXIS, AXIS, AXIS, indexing="ij"), -1) - centre
     way = np.linalg.norm((grid @ turn) / radii, axis=-1)
     return ((1 - way) * radii.min()).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Tubes:
+    """Vessels and airways on the grid, before they are painted.
+
+    Attributes:
+        arteries, veins: share of each voxel; of each tree of veins. outer: of the airways with
+            their walls. lumen: depth in mm inside the airways, whose walls are `wall` mm thick.
+    """
+
+    arteries: Floats
+    veins: tuple[Floats, ...]
+    outer: Floats
+    lumen: Floats
+    wall: float
+
+    @classmethod
+    def of(
+        cls, arteries: list[list[Branch]], veins: list[list[Branch]], airways: list[Branch],
+        wall: float,
+    ) -> Tubes:  # fmt: skip
+        """Of trees."""
+        inside = np.zeros((SIZE,) * 3, np.float32)
+        for tree in arteries:
+            inside = np.maximum(inside, filled(depth_of(tree)))
+        return cls(
+            inside, tuple(filled(depth_of(tree)) for tree in veins),
+            filled(depth_of(airways, wall)), depth_of(airways), wall,
+        )  # fmt: skip

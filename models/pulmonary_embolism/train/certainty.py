@@ -1,7 +1,9 @@
-"""Fit of the certainty: candidates in blocks of simulated chests against the true clots there."""
+"""Fit of the certainty: candidates in whole simulated chests against the true clots there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +12,32 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from models.pulmonary_embolism import candidates
+from models.grid import canonical
+from models.phantoms.vessel_tree import Level
+from models.pulmonary_embolism import anatomy, candidates
+from models.pulmonary_embolism.anatomy import find_anatomy, search_mask
 from models.pulmonary_embolism.candidates import Candidate, find_candidates
 from models.pulmonary_embolism.certainty import NAMES, allowed
-from models.pulmonary_embolism.train.scenes import CLOT, VESSEL
+from models.pulmonary_embolism.gate import measure_contrast
+from models.pulmonary_embolism.region import find_region
+from models.pulmonary_embolism.space import Space, doubled, space_of
 from models.pulmonary_embolism.windows import probabilities
+from node.domain.extent import Extent
+from node.domain.imaging import Volume
+from node.domain.study import InstanceUID, Plane, SeriesUID, StudyUID
 
-#: A candidate is true from so much of itself, or of the true clot, in common.
-_COMMON = 0.2
+NETWORKS = (anatomy.NETWORK, candidates.NETWORK)
 #: Strength of the prior that pulls the weights to 0.
 _RIDGE = 0.1
 
 
 class Exported:
-    """The exported network."""
+    """An exported network."""
 
-    name = candidates.NETWORK
     provider = "CPUExecutionProvider"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options, providers=[self.provider])
@@ -39,60 +48,114 @@ class Exported:
         return out
 
 
-def gathered(weights: Path, folder: Path) -> tuple[list[Candidate], list[bool]]:
-    """Candidates of all blocks, and which of them are clots."""
-    network = Exported(weights)
-    found: list[Candidate] = []
-    true: list[bool] = []
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as stored:
-            blocks, labels = stored["hu"], stored["labels"]
-        for hu, truth in zip(blocks.astype(np.float32), labels, strict=True):
-            vessel = truth == VESSEL
-            if vessel.sum() < 200:
-                continue
-            blood = float(np.percentile(hu[vessel], 75))
-            where = _closed(hu < -450) | ndimage.binary_dilation(
-                vessel | (truth == CLOT), iterations=2
-            )
-            chances = probabilities(
-                hu,
-                where,
-                network,
-                candidates.PATCH,
-                candidates.VALUE_RANGE,  # type: ignore[arg-type]
-            )
-            clots, _ = ndimage.label(truth == CLOT)
-            for one in find_candidates(hu, chances, where, blood):
-                found.append(one)
-                true.append(_is_clot(one, clots))
-    return found, true
+def gathered(weights: Path, folder: Path) -> list[Chest]:
+    """Candidates of the studies in a folder, and which of them are clots.
+
+    Args:
+        folder: studies as `node.evaluation.pulmonary_embolism --studies` keeps them: `voxels`
+            (slice, row, column) HU, `affine`, and box, mask and words of each clot. Of seeds that
+            no network learned from.
+    """
+    networks = {name: Exported(weights / f"{name}.onnx", name) for name in NETWORKS}
+    return [_chest(path, networks) for path in sorted(folder.glob("*.npz"))]
 
 
-def _closed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    radius = 8
-    grown = ndimage.distance_transform_edt(~np.pad(mask, radius, mode="edge")) <= radius
-    closed = ndimage.distance_transform_edt(grown) > radius
-    inner = (slice(radius, -radius),) * 3
-    return closed[inner] | mask
+@dataclass(frozen=True, slots=True)
+class Chest:
+    """One simulated chest.
+
+    Attributes:
+        count: of its clots, segmental and larger. found: candidates. at: the clot, from 1, that
+            each lies at; 0 for none; negative for a clot that is not counted.
+    """
+
+    name: str
+    count: int
+    found: tuple[Candidate, ...]
+    at: tuple[int, ...]
 
 
-def _is_clot(one: Candidate, clots: NDArray[np.int32]) -> bool:
-    here = clots[one.box][one.mask]
-    inside = here[here > 0]
-    if not inside.size:
-        return False
-    if inside.size >= _COMMON * one.mask.sum():
-        return True
-    number = int(np.bincount(inside).argmax())
-    return bool((inside == number).sum() >= _COMMON * (clots == number).sum())
+def _chest(path: Path, networks: dict[str, Exported]) -> Chest:
+    with np.load(path) as stored:
+        parts = dict(stored)
+    voxels = parts["voxels"].astype(np.int16)
+    volume = Volume(
+        study_uid=StudyUID("1.2.3"),
+        series_uid=SeriesUID("1.2.3.4"),
+        frame_of_reference_uid="1.2.3.5",
+        voxels=voxels,
+        affine=parts["affine"].astype(np.float64),
+        unit="HU",
+        planes=_planes(parts["affine"].astype(np.float64), len(voxels)),
+    )
+    truth = np.zeros(voxels.shape, np.int16)
+    stems = sorted(name.removesuffix("_mask") for name in parts if name.endswith("_mask"))
+    for number, stem in enumerate(stems, start=1):
+        mask = parts[f"{stem}_mask"].astype(np.bool_)
+        low = parts[f"{stem}_low"].astype(int)
+        box = tuple(slice(a, a + n) for a, n in zip(low, mask.shape, strict=True))
+        small = str(parts[f"{stem}_words"][0]) == Level.SUBSEGMENTAL.value
+        truth[box][mask] = -number if small else number
+    grid = canonical(volume)
+    back = tuple(slice(None, None, -1 if turned else 1) for turned in grid.flipped)
+    space = space_of(grid)
+    at = [
+        np.clip(np.rint(along.start + along.step * np.arange(n)), 0, size - 1).astype(int)
+        for along, n, size in zip(space.axes, space.hu.shape, grid.shape, strict=True)
+    ]
+    clots = truth.transpose(grid.order)[back][np.ix_(*at)]
+    found = tuple(_candidates(space, networks))
+    count = int((np.unique(truth) > 0).sum())
+    return Chest(path.stem, count, found, tuple(clot_of(one, clots) for one in found))
+
+
+def _planes(affine: NDArray[np.float64], count: int) -> tuple[Plane, ...]:
+    places = [affine[:3, 3] + k * affine[:3, 0] for k in range(count)]
+    return tuple(
+        Plane(
+            sop_instance_uid=InstanceUID(f"1.2.3.{k + 1}"),
+            frame_number=None,
+            position_mm=(float(x), float(y), float(z)),
+            extent=Extent(Path("/nowhere")),
+        )
+        for k, (x, y, z) in enumerate(places)
+    )
+
+
+def _candidates(space: Space, networks: dict[str, Exported]) -> Sequence[Candidate]:
+    """As the pipeline finds them; none where it refuses for want of contrast medium."""
+    region = find_region(space.coarse)
+    contrast = measure_contrast(space.coarse, region)
+    parts = find_anatomy(space.coarse, region, networks[anatomy.NETWORK])
+    blood = parts.trunk_hu if parts.trunk_hu is not None else contrast.hilar_hu
+    if blood is None:
+        return ()
+    where = doubled(search_mask(space.coarse, region, parts), space.hu.shape)
+    chances = probabilities(
+        space.hu, where, networks[candidates.NETWORK], candidates.PATCH, candidates.VALUE_RANGE
+    )
+    return find_candidates(space.hu, chances, where, blood)
+
+
+def clot_of(one: Candidate, clots: NDArray[np.int16]) -> int:
+    """Number of the clot that a candidate touches or comes next to, or 0.
+
+    Args:
+        clots: (slice, row, column) on the fine grid, 0 where there is none.
+    """
+    wide = ndimage.binary_dilation(one.mask, np.ones((3, 3, 3)))
+    here = clots[one.box][wide]
+    numbers, counts = np.unique(here[here != 0], return_counts=True)
+    return int(numbers[counts.argmax()]) if numbers.size else 0
 
 
 def fit(found: list[Candidate], true: list[bool]) -> tuple[NDArray[np.float64], float]:
-    """Weights of `Candidate.features` and offset, by ridge logistic regression."""
-    kept = [k for k, one in enumerate(found) if allowed(one)]
-    x = np.stack([found[k].features for k in kept])
-    y = np.array([true[k] for k in kept], np.float64)
+    """Weights of `Candidate.features` and offset, by ridge logistic regression.
+
+    Candidates that a rule excludes take part: there are few others that are no clots.
+    """
+    x = np.stack([one.features for one in found])
+    y = np.array(true, np.float64)
     middle, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
     z = (x - middle) / spread
 
@@ -105,6 +168,47 @@ def fit(found: list[Candidate], true: list[bool]) -> tuple[NDArray[np.float64], 
     best = minimize(cost, np.zeros(x.shape[1] + 1), method="L-BFGS-B").x
     weights = best[:-1] / spread
     return weights, float(best[-1] - weights @ middle)
+
+
+LIMITS = (30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95, 97, 98, 99)
+Row = tuple[float, float, float]
+
+
+def trade(chests: Sequence[Chest], weights: NDArray[np.float64], offset: float) -> list[Row]:
+    """At each limit of certainty (per cent): share of clots found, false marks a chest."""
+    return _rows(chests, [(weights, offset)] * len(chests))
+
+
+def crossed(chests: Sequence[Chest]) -> list[Row]:
+    """The same, the certainty of each chest fitted on all the others."""
+    fits = []
+    for left_out in range(len(chests)):
+        others = [chest for k, chest in enumerate(chests) if k != left_out]
+        fits.append(fit(*pooled(others)))
+    return _rows(chests, fits)
+
+
+def pooled(chests: Sequence[Chest]) -> tuple[list[Candidate], list[bool]]:
+    """All candidates, and which of them are clots, of whatever size."""
+    found = [one for chest in chests for one in chest.found]
+    return found, [at != 0 for chest in chests for at in chest.at]
+
+
+def _rows(chests: Sequence[Chest], fits: Sequence[tuple[NDArray[np.float64], float]]) -> list[Row]:
+    rows = []
+    total = sum(chest.count for chest in chests)
+    for limit in LIMITS:
+        hits, false = 0, 0
+        for chest, (weights, offset) in zip(chests, fits, strict=True):
+            sure = [
+                at for one, at in zip(chest.found, chest.at, strict=True)
+                if allowed(one)
+                and 100 / (1 + np.exp(-(one.features @ weights + offset))) >= limit
+            ]  # fmt: skip
+            hits += len({at for at in sure if at > 0})
+            false += sure.count(0)
+        rows.append((float(limit), hits / max(total, 1), false / max(len(chests), 1)))
+    return rows
 
 
 def told(weights: NDArray[np.float64], offset: float) -> str:

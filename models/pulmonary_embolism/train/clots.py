@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import queue as queues
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,15 +14,17 @@ from numpy.typing import NDArray
 
 from models.pulmonary_embolism.train.networks import CLOTS_RANGE, clots_network
 from models.pulmonary_embolism.train.scenes import Painter, Scene, scanned
+from models.recipe.ahead import Ahead
 from models.recipe.averaging import Average
 from models.recipe.fitting import Plan, fit
+from models.recipe.precision import fast
 
 BATCH = 4
 #: Of other, vessel, airway, clot.
 WEIGHTS = torch.tensor([0.4, 1.0, 0.5, 5.0])
-#: Scenes kept; one new scene comes with each batch. Each time that one is shown it is turned
-#: and recorded anew.
-_KEPT = 200
+#: Scenes kept, and new ones taken at most with each batch, as fast as the painter makes them. Each
+#: time that one is shown it is turned and recorded anew.
+_KEPT, _TAKEN = 1500, 2
 
 Window = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
@@ -43,7 +46,8 @@ def _paint(seed: int, queue: multiprocessing.Queue[Scene]) -> None:
 class Windows:
     """Endless batches of scenes, and of crops of whole simulated chests where there are any.
 
-    Scenes are painted by a process of their own, in the order of the seed.
+    Scenes are painted by a process of their own, in the order of the seed; how many of them are at
+    hand at a step depends on the machine.
     """
 
     def __init__(
@@ -51,11 +55,12 @@ class Windows:
         share: float = 0.5,
     ) -> None:  # fmt: skip
         spawn = multiprocessing.get_context("spawn")
-        self._queue: multiprocessing.Queue[Scene] = spawn.Queue(maxsize=24)
+        self._queue: multiprocessing.Queue[Scene] = spawn.Queue(maxsize=32)
         self._worker = spawn.Process(target=_paint, args=(seed, self._queue), daemon=True)
         self._worker.start()
         self._rng = np.random.default_rng([seed, 78])
-        self._scenes: list[Scene] = [self._queue.get() for _ in range(8)]
+        self._scenes: list[Scene] = [self._queue.get() for _ in range(32)]
+        self._oldest = 0
         self._crops = crops
         self._share = share
 
@@ -66,11 +71,16 @@ class Windows:
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(image (n, 1, z, y, x) in 0..1, labels (n, z, y, x) int64)."""
-        fresh = self._queue.get()
-        if len(self._scenes) < _KEPT:
-            self._scenes.append(fresh)
-        else:
-            self._scenes[int(self._rng.integers(_KEPT))] = fresh
+        for _ in range(_TAKEN):
+            try:
+                fresh = self._queue.get_nowait()
+            except queues.Empty:
+                break
+            if len(self._scenes) < _KEPT:
+                self._scenes.append(fresh)
+            else:
+                self._scenes[self._oldest] = fresh
+                self._oldest = (self._oldest + 1) % _KEPT
         pairs = [self._window() for _ in range(BATCH)]
         hu = torch.from_numpy(np.stack([p[0] for p in pairs]))[:, None]
         labels = torch.from_numpy(np.stack([p[1] for p in pairs]).astype(np.int64))
@@ -109,17 +119,21 @@ def train(
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
     average = Average(network, clots_network())
+    batches = Ahead(source.batch)
     plan = Plan(
         name="clots", minutes=minutes, peak=3e-3 if start is None else 1.3e-3, warm_up=60,
         memory=0.98,
     )  # fmt: skip
 
     def loss() -> torch.Tensor:
-        image, target = source.batch()
-        return loss_of(network(image.to(memory_format=torch.channels_last_3d)), target)
+        image, target = batches()
+        with fast():
+            logits = network(image.to(memory_format=torch.channels_last_3d))
+        return loss_of(logits.float(), target)
 
     fit(network, average, plan, out, loss)
-    average.settle(lambda: source.batch()[0])
+    average.settle(lambda: batches()[0])
+    batches.close()
     source.close()
     torch.save(average.twin.state_dict(), out / "clots.pt")
     return out / "clots.pt"

@@ -6,11 +6,14 @@ diaphragm. Made once and kept on disk: (z, y, x) int16 HU as scanned, and labels
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.ndimage import gaussian_filter
 
 from models.phantoms.chest import (
     Block,
@@ -20,14 +23,24 @@ from models.phantoms.chest import (
     Kernel,
     build_chest,
     simulate_block,
+    simulate_chest,
 )
 from models.phantoms.clots import Clot, ClotOptions, draw_clots, lesion_of
 from models.phantoms.vessel_tree import Level
+from models.pulmonary_embolism.train.imitators import dressed
 from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, STEP_MM, VESSEL
 
 Window = tuple[NDArray[np.float32], NDArray[np.uint8]]
 #: Blocks are this much larger than a window, so that a window can be cut anywhere in them.
 EDGE = SIZE + 8
+#: Rows and columns of a whole chest, enough for its lungs at STEP_MM.
+MATRIX = 304
+#: A whole chest counts as so many blocks. Places of each kind kept, and chances of the kinds.
+_CHEST_SHARE = 12.0
+_SPOTS = 6000
+#: Draws between two looks for new files.
+_REFRESHED_EVERY = 400
+_SPOT_CHANCES = (0.5, 0.42, 0.08)
 _OF = np.zeros(256, np.uint8)
 _OF[[ChestTissue.PULMONARY_ARTERY, ChestTissue.PULMONARY_VEIN]] = VESSEL
 _OF[[ChestTissue.AIRWAY, ChestTissue.AIRWAY_WALL, ChestTissue.TRACHEA]] = AIRWAY
@@ -108,25 +121,130 @@ def fill(folder: Path, seeds: range, count: int) -> None:
         make(seed, count, folder)
 
 
-class Crops:
-    """Windows cut and mirrored at random; new files are picked up as they come."""
+def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
+    """A whole chest on the grid of the windows, with up to so many clots."""
+    path = folder / f"{seed:07d}.npz"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, 82])
+    count = int(rng.integers(most_clots // 2, most_clots + 1))
+    tree = build_chest(seed).arteries
+    clots = draw_clots(tree, ClotOptions(count=count, saddle=0.15), rng) if count else ()
+    options = replace(_options(rng), matrix=MATRIX, pixel_mm=STEP_MM, slice_mm=STEP_MM)
+    named = [lesion_of(clot, f"clot {k}") for k, clot in enumerate(clots)]
+    phantom = simulate_chest(seed, options, lesions=named)
+    labels = _OF[phantom.labels]
+    for lesion in phantom.lesions.values():
+        labels[lesion.box][lesion.share >= 0.45] = CLOT
+    hu = np.maximum(np.asarray(phantom.volume.voxels, np.int16), -1024)
+    size = tuple(slice(n // 2 * 2) for n in hu.shape)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, hu=hu[size][None], labels=labels[size][None])
+    part.rename(path)
+    return path
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._kept: dict[Path, tuple[NDArray[np.int16], NDArray[np.uint8]]] = {}
+
+def fill_whole(folder: Path, seeds: Iterable[int], most_clots: int) -> None:
+    """Many whole chests."""
+    for seed in seeds:
+        make_whole(seed, folder, most_clots)
+
+
+class Crops:
+    """Windows of blocks and of whole chests: cut, mirrored, dressed and blurred at random.
+
+    New files are picked up as they come.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+        self._seen: set[Path] = set()
+        self._parts: list[Part] = []
+        self._chances = np.zeros(0)
+        self._draws = 0
+        self._refresh()
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def _refresh(self) -> None:
+        paths = sorted(path for folder in self._folders for path in folder.glob("*.npz"))
+        for path in [path for path in paths if path not in self._seen]:
+            self._seen.add(path)
+            with np.load(path) as stored:
+                self._parts += [
+                    Part.of(hu, labels)
+                    for hu, labels in zip(stored["hu"], stored["labels"], strict=True)
+                ]
+        shares = np.array([part.share for part in self._parts], np.float64)
+        self._chances = shares / max(float(shares.sum()), 1e-9)
 
     def __call__(self, rng: np.random.Generator) -> Window:
         """(hu, labels) of a window."""
-        files = sorted(self._folder.glob("*.npz"))
-        path = files[int(rng.integers(len(files)))]
-        if path not in self._kept:
-            with np.load(path) as stored:
-                self._kept[path] = (stored["hu"], stored["labels"])
-        hu, labels = self._kept[path]
-        number = int(rng.integers(len(hu)))
-        start = rng.integers(0, [n - SIZE + 1 for n in hu.shape[1:]])
-        box = tuple(slice(int(a), int(a) + SIZE) for a in start)
+        self._draws += 1
+        if self._draws % _REFRESHED_EVERY == 0:
+            self._refresh()
+        part = self._parts[int(rng.choice(len(self._parts), p=self._chances))]
+        box = part.box(rng)
         flips = tuple(slice(None, None, int(rng.choice([1, -1]))) for _ in range(3))
-        image = hu[number][box][flips].astype(np.float32)
+        image = part.hu[box][flips].astype(np.float32)
+        labels = part.labels[box][flips].copy()
+        if rng.random() < 0.45:
+            occupied = (labels == VESSEL) | (labels == AIRWAY)
+            image = dressed(image, occupied, (labels != AIRWAY) & (labels != CLOT), rng)
+        if rng.random() < 0.5:
+            along, across = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.55)
+            image = gaussian_filter(image, (along, across, across), mode="nearest", truncate=3)
         image += rng.normal(size=image.shape).astype(np.float32) * float(rng.uniform(0, 14))
-        return image, labels[number][box][flips].copy()
+        return image, labels
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block or a whole chest.
+
+    Attributes:
+        hu, labels: (z, y, x), int16 and uint8. spots: voxels (n, 3) around which windows of a
+            whole chest are cut: in clots, in vessels and airways, in what is near them.
+    """
+
+    hu: NDArray[np.int16]
+    labels: NDArray[np.uint8]
+    spots: tuple[NDArray[np.int16], ...]
+
+    @classmethod
+    def of(cls, hu: NDArray[np.int16], labels: NDArray[np.uint8]) -> Part:
+        """A chest without what no window shows; a block as it is."""
+        if max(hu.shape) <= EDGE:
+            return cls(hu, labels, ())
+        used = ndimage.find_objects((labels > 0).astype(np.uint8))[0]
+        kept = tuple(slice(max(0, side.start - 12), side.stop + 12) for side in used)
+        hu, labels = hu[kept].copy(), labels[kept].copy()
+        rng = np.random.default_rng(int(labels.sum()))
+        spots = []
+        for wanted in (labels == CLOT, (labels == VESSEL) | (labels == AIRWAY), labels < 255):
+            where = np.flatnonzero(wanted)
+            if where.size:
+                chosen = rng.choice(where, min(where.size, _SPOTS), replace=False)
+                at = np.stack(np.unravel_index(chosen, labels.shape), 1)
+                spots.append(at.astype(np.int16))
+        return cls(hu, labels, tuple(spots))
+
+    @property
+    def share(self) -> float:
+        """How often it is drawn, of a block."""
+        return 1.0 if not self.spots else _CHEST_SHARE
+
+    def box(self, rng: np.random.Generator) -> tuple[slice, slice, slice]:
+        """Where a window is cut."""
+        most = np.array(self.hu.shape) - SIZE
+        start = rng.integers(0, most + 1)
+        if self.spots:
+            chances = np.array(_SPOT_CHANCES[-len(self.spots) :])
+            kind = self.spots[int(rng.choice(len(self.spots), p=chances / chances.sum()))]
+            start = kind[int(rng.integers(len(kind)))] - SIZE // 2 + rng.integers(-16, 17, 3)
+            start = np.clip(start, 0, most)
+        first, second, third = (slice(int(at), int(at) + SIZE) for at in start)
+        return first, second, third

@@ -28,6 +28,7 @@ from models.phantoms.vessel_tree import Samples, Tree, depth
 from models.pulmonary_embolism.train.networks import CENTRAL_RANGE, central_network
 from models.recipe.averaging import Average
 from models.recipe.fitting import Plan, fit
+from models.recipe.precision import fast
 
 STEP_MM = 2.5
 PATCH = 64
@@ -256,7 +257,9 @@ def train(minutes: float, out: Path, seed: int = 9, start: Path | None = None) -
 
     def loss() -> torch.Tensor:
         image, target = source.batch()
-        return loss_of(network(image.to(memory_format=torch.channels_last_3d)), target)
+        with fast():
+            logits = network(image.to(memory_format=torch.channels_last_3d))
+        return loss_of(logits.float(), target)
 
     fit(network, average, plan, out, loss)
     average.settle(lambda: source.batch()[0])

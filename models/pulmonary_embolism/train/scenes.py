@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 
-from models.phantoms.clots import Clot, Course, Form, Level, clot_mask, draw_clot
 from models.pulmonary_embolism.train.branches import (
     AXIS,
     HALF,
@@ -20,14 +19,17 @@ from models.pulmonary_embolism.train.branches import (
     STEP_MM,
     Branch,
     Floats,
+    Tubes,
     depth_of,
     ellipsoid,
     filled,
     grow,
 )
+from models.pulmonary_embolism.train.drawn_clots import parts_of
+from models.pulmonary_embolism.train.imitators import sheath, tissue
+from models.pulmonary_embolism.train.imitators import smooth as smooth_on
 
 OTHER, VESSEL, AIRWAY, CLOT = range(4)
-_FINE = (np.arange(2 * SIZE) - (2 * SIZE - 1) / 2) * STEP_MM / 2
 
 
 @dataclass(slots=True)
@@ -38,71 +40,13 @@ class Scene:
     labels: NDArray[np.uint8]
 
 
-def smooth(rng: np.random.Generator, cells: int, size: int = SIZE) -> Floats:
+def smooth(rng: np.random.Generator, cells: int) -> Floats:
     """Smooth noise about N(0, 1), `cells` bumps an axis."""
-    small = rng.normal(size=(cells, cells, cells)).astype(np.float32)
-    return np.asarray(
-        zoom(small, size / cells, order=1, grid_mode=True, mode="nearest"), np.float32
-    )
+    return smooth_on(rng, cells, (SIZE,) * 3)
 
 
 def _blend(hu: Floats, share: Floats, value: Floats | float) -> None:
     hu += share * (value - hu)
-
-
-def _chain(branches: list[Branch], first: int, rng: np.random.Generator) -> Course:
-    """From a branch down one of its children, and perhaps further."""
-    points, radii = [branches[first].points], [branches[first].radii]
-    now = first
-    for _ in range(2):
-        children = [k for k, b in enumerate(branches) if b.parent == now]
-        if not children or rng.random() < 0.35:
-            break
-        now = int(rng.choice(children))
-        points.append(branches[now].points[1:])
-        radii.append(branches[now].radii[1:])
-    radius = float(branches[first].radii.mean())
-    level = (
-        Level.CENTRAL if radius > 6.5 else Level.LOBAR if radius > 4 else
-        Level.SEGMENTAL if radius > 2 else Level.SUBSEGMENTAL
-    )  # fmt: skip
-    return Course(points=np.concatenate(points), radii=np.concatenate(radii), level=level, side="x")
-
-
-def _clots(arteries: list[list[Branch]], rng: np.random.Generator) -> list[Clot]:
-    if rng.random() < 0.3:
-        return []
-    out = []
-    for _ in range(int(rng.choice([1, 2, 3, 4], p=[0.35, 0.35, 0.2, 0.1]))):
-        tree = arteries[int(rng.integers(len(arteries)))]
-        near = [
-            k for k, b in enumerate(tree)
-            if np.abs(b.points[len(b.points) // 2]).max() < HALF - 3 and b.radii.mean() > 1.0
-        ]  # fmt: skip
-        if not near:
-            continue
-        weights = np.asarray([min(4.0, tree[k].radii.mean()) for k in near])
-        first = int(rng.choice(near, p=weights / weights.sum()))
-        course = _chain(tree, first, rng)
-        form = Form.OCCLUSIVE if rng.random() < 0.25 else None
-        clot = draw_clot(course, rng, form)
-        at = np.interp(
-            (clot.start_mm + clot.stop_mm) / 2,
-            np.linspace(0, course.length_mm, len(course.points)),
-            np.arange(len(course.points)),
-        )
-        if np.abs(course.points[round(float(at))]).max() < HALF - 2:
-            out.append(clot)
-    return out
-
-
-def _clot_share(clot: Clot) -> Floats:
-    """Share of each voxel that the clot takes."""
-    fine = np.zeros((2 * SIZE,) * 3, np.bool_)
-    box, mask = clot_mask(clot, (_FINE, _FINE, _FINE))
-    fine[box] = mask
-    n = SIZE
-    return fine.reshape(n, 2, n, 2, n, 2).mean((1, 3, 5), dtype=np.float32)
 
 
 def _outside(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -136,14 +80,42 @@ class Painter:
         labels = np.zeros((SIZE,) * 3, np.uint8)
         inner = self._mediastinum(hu)
         self._consolidation(hu)
-        blood = float(rng.uniform(150, 560))
+        blood = float(rng.uniform(125, 600))
         self._great(hu, inner, blood)
         arteries, veins, airways = self._trees(inner)
-        self._veins(hu, labels, veins, blood)
-        self._airways(hu, labels, airways)
-        self._arteries(hu, labels, arteries, blood)
-        self._nodes(hu, labels, arteries, blood)
+        tubes = Tubes.of(arteries, veins, airways, float(rng.uniform(0.6, 2.0)))
+        self._sheaths(hu, tubes)
+        self._dark(hu, inner, blood)
+        self._veins(hu, labels, tubes, blood)
+        self._airways(hu, labels, airways, tubes)
+        self._arteries(hu, labels, arteries, (tubes.arteries, blood))
+        self._nodes(hu, labels, arteries)
         return Scene(hu, labels)
+
+    def _sheaths(self, hu: Floats, tubes: Tubes) -> None:
+        """Tissue in the forks and gaps of vessels and bronchi."""
+        rng = self.rng
+        if rng.random() < 0.3:
+            return
+        occupied = np.maximum(tubes.arteries, tubes.outer)
+        for share in tubes.veins:
+            occupied = np.maximum(occupied, share)
+        _blend(hu, sheath(occupied, rng), tissue(rng, hu.shape))
+
+    def _dark(self, hu: Floats, inner: Floats, blood: float) -> None:
+        """The azygos vein or the gullet: a dark tube, that may open into a bright one."""
+        rng = self.rng
+        if rng.random() < 0.7 or inner.max() < 4:
+            return
+        start = _outside(rng)
+        tube = grow(start, _inwards(start, rng), float(rng.uniform(2.5, 8)), rng, 2.4)[:3]
+        share = filled(depth_of(tube))
+        value = np.full(hu.shape, rng.uniform(25, 100), np.float32)
+        if rng.random() < 0.5:
+            # Contrast medium flows back into it from one end.
+            ramp = np.clip((AXIS - rng.uniform(-20, 20)) / rng.uniform(3, 15), 0, 1)
+            value += ramp.reshape((-1, 1, 1)).astype(np.float32) * (blood - value)
+        _blend(hu, share, value)
 
     def _mediastinum(self, hu: Floats) -> Floats:
         """Fat with strands on one side of a wavy surface, or nothing; its depth in mm."""
@@ -222,33 +194,38 @@ class Painter:
             out.append(Branch(branch.points + shift, radius, branch.parent))
         return out
 
-    def _veins(
-        self, hu: Floats, labels: NDArray[np.uint8], veins: list[list[Branch]], blood: float
-    ) -> None:
+    def _veins(self, hu: Floats, labels: NDArray[np.uint8], tubes: Tubes, blood: float) -> None:
         rng = self.rng
-        dark = rng.random() < 0.15
+        dark, apart = rng.random() < 0.12, rng.random() < 0.3
         taken = np.zeros((SIZE,) * 3, np.float32)
-        for tree in veins:
-            value = float(rng.uniform(25, 110)) if dark else blood * float(rng.uniform(0.5, 1.15))
-            depth = depth_of(tree)
-            mixed = value * (1 + smooth(rng, 4) * float(rng.uniform(0, 0.12)))
-            if rng.random() < 0.12:
-                # Blood with and without contrast meets: streams that fade into one another.
-                mixed *= np.clip(1 + (smooth(rng, 3) - 0.5) * 0.5, 0.35, 1.2)
-            share = filled(depth)
-            _blend(hu, share * (1 - taken), mixed)
+        for share in tubes.veins:
+            value = blood * float(rng.uniform(0.45, 1.25))
+            if apart:
+                value = float(rng.uniform(120, 600))
+            if dark:
+                value = float(rng.uniform(25, 110))
+            _blend(hu, share * (1 - taken), value * self._stream(0.12))
             taken = np.maximum(taken, share)
-            labels[depth > 0] = VESSEL
+            labels[share > 0.5] = VESSEL
 
-    def _airways(self, hu: Floats, labels: NDArray[np.uint8], airways: list[Branch]) -> None:
+    def _stream(self, most: float) -> Floats:
+        """Of 1: how blood with and without contrast medium mixes."""
+        rng = self.rng
+        mixed = 1 + smooth(rng, 4) * float(rng.uniform(0, most))
+        if rng.random() < 0.2:
+            # Streams that fade into one another, never as dark or as sharp as a clot.
+            mixed *= np.clip(1 + (smooth(rng, 3) - 0.4) * float(rng.uniform(0.2, 0.6)), 0.5, 1.2)
+        return mixed
+
+    def _airways(
+        self, hu: Floats, labels: NDArray[np.uint8], airways: list[Branch], tubes: Tubes
+    ) -> None:
         if not airways:
             return
         rng = self.rng
-        wall = float(rng.uniform(0.6, 2.0))
-        _blend(hu, filled(depth_of(airways, wall)), float(rng.uniform(-40, 60)))
-        lumen = depth_of(airways)
-        _blend(hu, filled(lumen), float(rng.uniform(-1000, -930)))
-        labels[lumen > -wall] = AIRWAY
+        _blend(hu, tubes.outer, float(rng.uniform(-40, 60)))
+        _blend(hu, filled(tubes.lumen), float(rng.uniform(-1000, -930)))
+        labels[tubes.lumen > -tubes.wall] = AIRWAY
         if rng.random() < 0.45:
             plugs = [b for b in airways if rng.random() < 0.25]
             if plugs:
@@ -256,46 +233,45 @@ class Painter:
                 _blend(hu, filled(depth_of(plugs, float(rng.uniform(-0.3, 0.8)))), value)
 
     def _arteries(
-        self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]], blood: float
-    ) -> None:
+        self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]],
+        filling: tuple[Floats, float],
+    ) -> None:  # fmt: skip
         rng = self.rng
         base = hu.copy()
-        stream = blood * (1 + smooth(rng, 4) * float(rng.uniform(0, 0.1)))
-        share = np.zeros((SIZE,) * 3, np.float32)
-        for tree in arteries:
-            share = np.maximum(share, filled(depth_of(tree)))
+        share, blood = filling
+        stream = blood * self._stream(0.1)
         _blend(hu, share, stream)
         labels[share > 0.5] = VESSEL
-        for clot in _clots(arteries, rng):
-            part = np.minimum(_clot_share(clot), 1.0)
-            if clot.form is Form.OCCLUSIVE and clot.level is not Level.CENTRAL:
+        for part, value, occludes in parts_of(arteries, rng):
+            if occludes:
                 # An occluded branch is filled to its wall, beyond what blood would have painted.
-                share = np.maximum(share, np.minimum(part, 1.0))
+                share = np.maximum(share, part)
             inside = part * np.minimum(share, 1.0)
-            value = np.float32(clot.hu + rng.normal(0, 6))
             full = np.clip(inside / np.maximum(share, 1e-3), 0, 1)
-            lumen = value * full + stream * (1 - full)
+            # No clot is darker than the blood by less than a reader could see.
+            dark = np.float32(min(value, blood - 45))
+            lumen = dark * full + stream * (1 - full)
             fresh = base + share * (lumen - base)
             touched = inside > 0.02
             # Where several clots meet, the darker one stays.
             hu[touched] = np.minimum(hu[touched], fresh[touched])
             labels[(inside > 0.45)] = CLOT
 
-    def _nodes(
-        self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]], blood: float
-    ) -> None:
-        """Lymph nodes beside vessels, never over them."""
+    def _nodes(self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]]) -> None:
+        """Lymph nodes beside vessels, never over them; old ones hold calcium."""
         rng = self.rng
         free = (labels == OTHER).astype(np.float32)
-        for _ in range(int(rng.choice([0, 1, 2, 4], p=[0.4, 0.25, 0.2, 0.15]))):
+        for _ in range(int(rng.choice([0, 1, 2, 4, 7], p=[0.3, 0.25, 0.2, 0.15, 0.1]))):
             tree = arteries[int(rng.integers(len(arteries)))]
             branch = tree[int(rng.integers(min(6, len(tree))))]
             at = branch.points[int(rng.integers(len(branch.points)))]
             away = rng.normal(size=3)
             away /= np.linalg.norm(away)
-            size = float(rng.uniform(2.5, 9))
+            size = float(rng.uniform(2.0, 11))
             depth = ellipsoid(rng, at + away * (branch.radii.mean() + 0.7 * size), 0.6 * size, size)
-            _blend(hu, filled(depth) * free, float(rng.uniform(15, 120)))
+            _blend(hu, filled(depth) * free, float(rng.uniform(10, 110)))
+            if rng.random() < 0.1:
+                _blend(hu, filled(depth - 0.35 * size) * free, float(rng.uniform(200, 900)))
 
 
 def scanned(scene: Scene, rng: np.random.Generator) -> tuple[Floats, NDArray[np.uint8]]:
@@ -309,14 +285,17 @@ def scanned(scene: Scene, rng: np.random.Generator) -> tuple[Floats, NDArray[np.
         ghost = np.roll(hu, shift, axis=(1, 2))
         when = np.clip(smooth(rng, 3)[:, :1, :1] + 0.3, 0, 0.55)
         hu += when * (ghost - hu)
-    if rng.random() < 0.2:
-        centre = rng.uniform(-1.6, 1.6, 2) * HALF
-        y, x = AXIS[:, None] - centre[0], AXIS[None, :] - centre[1]
-        wave = np.sin(np.arctan2(y, x) * rng.uniform(8, 40) + rng.uniform(0, 6))
-        fall = np.exp(-np.hypot(y, x) / rng.uniform(15, 50))
-        hu += (wave * fall * rng.uniform(20, 160)).astype(np.float32)[None]
+    if rng.random() < 0.12:
+        # A heart beat moved some slices against the others.
+        first = int(rng.integers(SIZE))
+        part = slice(first, first + int(rng.integers(2, 14)))
+        shift = tuple(int(v) for v in rng.integers(-1, 2, 2))
+        hu[part] = np.roll(hu[part], shift, axis=(1, 2))
+        labels[part] = np.roll(labels[part], shift, axis=(1, 2))
+    if rng.random() < 0.3:
+        hu += _streaks(rng)
     sharp = float(rng.uniform(0.25, 0.7))
-    along = float(rng.uniform(0.2, 0.9))
+    along = float(rng.uniform(0.2, 1.1))
     hu = gaussian_filter(hu, (along, sharp, sharp), mode="nearest", truncate=3)
     noise = rng.normal(size=hu.shape).astype(np.float32)
     grain = float(rng.uniform(0, 0.7))
@@ -325,3 +304,18 @@ def scanned(scene: Scene, rng: np.random.Generator) -> tuple[Floats, NDArray[np.
         noise /= noise.std()
     hu += noise * float(rng.uniform(4, 42))
     return hu, labels
+
+
+def _streaks(rng: np.random.Generator) -> Floats:
+    """Dark and bright rays from dense contrast medium in a vein, the same on all slices nearby."""
+    centre = rng.uniform(-1.6, 1.6, 2) * HALF
+    y, x = AXIS[:, None] - centre[0], AXIS[None, :] - centre[1]
+    angle = np.arctan2(y, x)
+    rays = int(rng.integers(16, 120))
+    wave = rng.normal(size=rays + 1)
+    wave[-1] = wave[0]
+    fan = np.interp(angle, np.linspace(-np.pi, np.pi, rays + 1), wave)
+    fall = np.exp(-np.hypot(y, x) / rng.uniform(12, 50))
+    along = np.clip(1 - np.abs(AXIS - rng.uniform(-40, 40)) / rng.uniform(15, 60), 0, 1)
+    plane = (fan * fall * rng.uniform(20, 140)).astype(np.float32)
+    return np.asarray(along.astype(np.float32)[:, None, None] * plane[None], np.float32)
