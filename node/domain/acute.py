@@ -31,7 +31,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcuteFinding:
-    """What `model.yaml` states of one acute finding. An alert names the place with the highest score.
+    """What `model.yaml` states of one acute finding; an alert names the place of the highest score.
 
     Attributes:
         code: (code value, coding scheme) of the finding.
