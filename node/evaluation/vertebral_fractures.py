@@ -160,10 +160,9 @@ def told(look: Look) -> str:
         for f in findings.findings
         if f.finding != say.MEASURED
     ]
-    names = [f.tracking_identifier.removeprefix("Vertebra ") for f in findings.findings]
     said = "; ".join(marked) or "no loss of height"
     reason = f" ({findings.reason})" if findings.reason else ""
-    return f"{head}{names[0]} to {names[-1]}, {len(names)} bodies: {said}{reason}"
+    return f"{head}{len(findings.findings)} bodies measured: {said}{reason}"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

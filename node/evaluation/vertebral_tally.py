@@ -104,7 +104,8 @@ def add(tally: Tally, phantom: Phantom, look: Look) -> None:
             level = found.tracking_identifier.removeprefix("Vertebra ")
             if level[:1] in "LT" and level[1:].isdecimal():
                 tally.named.append(level == truth.body.name)
-            tally.certainties.append((value_of(found, say.CERTAINTY) / 100, truth.grade >= 2))
+            if found.finding != say.UNGRADED:
+                tally.certainties.append((value_of(found, say.CERTAINTY) / 100, truth.grade >= 2))
         own.append(Pair(truth, found, phantom.options.slice_mm))
     tally.pairs += own
     false = [
