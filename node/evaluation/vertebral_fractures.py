@@ -68,7 +68,7 @@ class Evaluation:
             if time.monotonic() > end:
                 break
             seed = first + number
-            spine = draw_spine(seed, grades=GRADES[number % len(GRADES)], among=AMONG)
+            spine = draw_spine(seed, grades=grades_of(number), among=AMONG)
             phantom = simulate_trunk(seed, options_of(number, spine))
             look = self.look(array_of(phantom))
             add(tally, phantom, look)
@@ -125,6 +125,11 @@ def _alarm_rows(look: Look, data: str) -> Iterator[Row]:
         n=1,
     )
     yield Row(metric="product says", data=data, value=told(look), interval="", n=1)
+
+
+def grades_of(number: int) -> tuple[int, ...]:
+    """Grades of the fractures of a simulated spine: each of them on each slice distance."""
+    return GRADES[(number + number // len(SLICES_MM)) % len(GRADES)]
 
 
 def options_of(number: int, spine: SpineOptions) -> TrunkOptions:
