@@ -25,7 +25,7 @@ LEANS, OFF_MM = np.radians(1.5), 0.7
 STILL_LEANS = np.radians(4.0)
 #: From this tilt to a side on the middle plane is taken again.
 TILTS = np.radians(4.0)
-#: After that it may differ by so much; else the frame did not settle.
+#: At the end it may lean or be tilted by so much; else the frame did not settle.
 UNSETTLED = np.radians(10.0)
 #: A body that is tilted to a side, or turned about its axis, by more than this is not measured.
 MOST_TILT, MOST_TURN = np.radians(35.0), np.radians(40.0)
@@ -36,8 +36,8 @@ _MOST_LEAN, _ASKEW = 0.35, np.radians(45.0)
 BULGES = 1.15
 #: Words of the limits.
 TOO_BENT = "the spine is so bent or turned here that its middle plane is not certain"
-_ASKEW_WORDS = "it is seen askew: higher in its middle than in front and behind"
-_UNSETTLED_WORDS = "its tilt is not certain: both sides of it disagree with its middle"
+_ASKEW_WORDS = "it is seen askew: its form is that of no upright vertebral body"
+_UNSETTLED_WORDS = "how it stands is not certain: its endplates lean against its own frame"
 
 #: A frame, the strip in it and the outline on the strip.
 Seen = tuple[Own, Strip, Outline]
@@ -61,9 +61,9 @@ def standing(grid: Grid, owns: Mapping[int, Own], network: Network) -> dict[int,
     for k, one in _clear(found).items():
         if is_too_bent(one[0]):
             found[k] = TOO_BENT
-        elif bulges(one[2]):
+        elif bulges(one[2]) or is_taller_than_deep(one[2]):
             found[k] = _ASKEW_WORDS
-        elif abs(rest.get(k, 0.0)) > UNSETTLED:
+        elif max(abs(rest.get(k, 0.0)), abs(one[2].lean)) > UNSETTLED:
             found[k] = _UNSETTLED_WORDS
     return found
 
@@ -84,6 +84,11 @@ def bulges(outline: Outline) -> bool:
         return False
     front, middle, behind = (float(heights[part].mean()) for part in parts)
     return middle > BULGES * max(front, behind)
+
+
+def is_taller_than_deep(outline: Outline) -> bool:
+    """Is it higher than it is deep, as no body is that stands upright (usual: 0.6 to 0.85)?"""
+    return float((outline.upper - outline.lower).mean()) > outline.back - outline.front
 
 
 def outlines(grid: Grid, owns: Mapping[int, Own], network: Network) -> dict[int, Seen | str]:

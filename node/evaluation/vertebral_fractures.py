@@ -8,6 +8,7 @@ with spines that look normal. All go to disk as DICOM and through the product's 
 from __future__ import annotations
 
 import argparse
+import pickle
 import sys
 import tempfile
 import time
@@ -51,10 +52,11 @@ REACH_MM = (-115.0, 235.0)
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Where things are, and the loaded product."""
+    """Where things are, and the loaded product; `keep`: where simulated trunks are kept."""
 
     product: Product
     out: Path
+    keep: Path | None = None
 
     def look(self, array: CtArray) -> Look:
         """An array as files, through the product's path."""
@@ -68,8 +70,7 @@ class Evaluation:
             if time.monotonic() > end:
                 break
             seed = first + number
-            spine = draw_spine(seed, grades=grades_of(number), among=AMONG)
-            phantom = simulate_trunk(seed, options_of(number, spine))
+            phantom = trunk_of(seed, number, self.keep)
             look = self.look(array_of(phantom))
             add(tally, phantom, look)
             tell(f"phantom {seed}, {phantom.options.slice_mm:g} mm: {told(look)}")
@@ -127,6 +128,24 @@ def _alarm_rows(look: Look, data: str) -> Iterator[Row]:
     yield Row(metric="product says", data=data, value=told(look), interval="", n=1)
 
 
+def trunk_of(seed: int, number: int, keep: Path | None = None) -> Phantom:
+    """One simulated trunk; read from a folder where an earlier run has kept it."""
+    path = None if keep is None else keep / f"trunk-{seed}-{number}.pickle"
+    if path is not None and path.is_file():
+        with path.open("rb") as stream:
+            kept: Phantom = pickle.load(stream)  # noqa: S301 - a file of this very command
+        return kept
+    spine = draw_spine(seed, grades=grades_of(number), among=AMONG)
+    phantom = simulate_trunk(seed, options_of(number, spine))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        with unfinished.open("wb") as stream:
+            pickle.dump(phantom, stream, protocol=5)
+        unfinished.replace(path)
+    return phantom
+
+
 def grades_of(number: int) -> tuple[int, ...]:
     """Grades of the fractures of a simulated spine: each of them on each slice distance."""
     return GRADES[(number + number // len(SLICES_MM)) % len(GRADES)]
@@ -174,6 +193,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_for(PACKAGE)
     parser.add_argument("--phantoms", type=int, default=24, help="simulated trunks")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the trunks")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for simulated trunks; empty it when phantoms change"
+    )
     parser.add_argument("--minutes", type=float, help="begin no further case after so long")
     parser.add_argument("--no-real", action="store_true", help="leave the real images out")
     return parser.parse_args(arguments)
@@ -181,7 +203,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def evaluate(options: argparse.Namespace) -> list[Row]:
     """Measure everything that is at hand."""
-    run = Evaluation(open_product(PACKAGE), options.out / "vertebral_fractures")
+    out = options.out / "vertebral_fractures"
+    run = Evaluation(open_product(PACKAGE), out, options.keep)
     end = float("inf") if options.minutes is None else time.monotonic() + 60 * options.minutes
     rows: list[Row] = []
     data = options.shared / "data"

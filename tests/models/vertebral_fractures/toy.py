@@ -22,7 +22,16 @@ from node.domain.imaging import Network, Volume
 from node.domain.study import ClassUID, InstanceUID, Patient, Plane, Series, SeriesUID, StudyUID
 
 LEVELS = ("L4", "L3", "L2", "L1", "T12", "T11", "T10")
-_TILT = {"L4": 0.04, "L3": 0.02, "L2": 0.0, "L1": -0.04, "T12": -0.05, "T11": -0.05, "T10": -0.05}
+_TILT = {
+    "L4": 0.04,
+    "L3": 0.02,
+    "L2": 0.0,
+    "L1": -0.04,
+    "T12": -0.05,
+    "T11": -0.05,
+    "T10": -0.05,
+    "T9": -0.05,
+}
 #: Across: rows and columns of the image, and where the middles of the bodies lie, mm.
 WIDE_MM, MIDDLE_MM = 110.0, (50.0, 55.0)
 VALUE, CANAL, AORTA, DISC = 50, 6, 9, 4
