@@ -36,7 +36,7 @@ _MOST_LEAN, _ASKEW = 0.35, np.radians(45.0)
 BULGES = 1.15
 #: Words of the limits.
 TOO_BENT = "the spine is so bent or turned here that its middle plane is not certain"
-_ASKEW_WORDS = "it is seen askew: its form is that of no upright vertebral body"
+_ASKEW_WORDS = "it is seen askew: higher in its middle than in front and behind"
 _UNSETTLED_WORDS = "how it stands is not certain: its endplates lean against its own frame"
 
 #: A frame, the strip in it and the outline on the strip.
@@ -61,7 +61,7 @@ def standing(grid: Grid, owns: Mapping[int, Own], network: Network) -> dict[int,
     for k, one in _clear(found).items():
         if is_too_bent(one[0]):
             found[k] = TOO_BENT
-        elif bulges(one[2]) or is_taller_than_deep(one[2]):
+        elif bulges(one[2]):
             found[k] = _ASKEW_WORDS
         elif max(abs(rest.get(k, 0.0)), abs(one[2].lean)) > UNSETTLED:
             found[k] = _UNSETTLED_WORDS
@@ -84,11 +84,6 @@ def bulges(outline: Outline) -> bool:
         return False
     front, middle, behind = (float(heights[part].mean()) for part in parts)
     return middle > BULGES * max(front, behind)
-
-
-def is_taller_than_deep(outline: Outline) -> bool:
-    """Is it higher than it is deep, as no body is that stands upright (usual: 0.6 to 0.85)?"""
-    return float((outline.upper - outline.lower).mean()) > outline.back - outline.front
 
 
 def outlines(grid: Grid, owns: Mapping[int, Own], network: Network) -> dict[int, Seen | str]:
