@@ -244,6 +244,9 @@ class Canvas:
         self.image.paste(render(key, width, height), (x, y))
         covered = (x, y, x + width, y + height)
         self._marks(key, covered, letter_size)
+        # Beside the picture the page is black: a note may go on there, where no letter stands.
+        room = covered[2] if key.edges[1] else right
+        self._notes(key, covered, letter_size, room)
         self._letters(key, covered, letter_size)
         return covered
 
@@ -258,17 +261,15 @@ class Canvas:
             side = "lm" if x + 14 + text_width(label, size) < right else "rm"
             self.on_image((x + 14 if side == "lm" else x - 14, y), label, size, side)
 
-        self._notes(key, covered, size)
-
-    def _notes(self, key: KeyImage, covered: Box, size: int) -> None:
-        """Words from their place to the right: wrapped, not cut, and none on another."""
+    def _notes(self, key: KeyImage, covered: Box, size: int, room: int) -> None:
+        """Words from their place to the right, to `room`: wrapped, not cut, none on another."""
         left, top, right, bottom = covered
         rows, columns = key.pixels.shape
         line = size + NOTE_GAP
         free: dict[int, int] = {}
         for column, row, words in sorted(key.notes, key=lambda note: note[1]):
             x = left + round(column / columns * (right - left))
-            lines = wrapped(words, size, max(right - x, NARROWEST_NOTE))
+            lines = wrapped(words, size, max(room - x, NARROWEST_NOTE))
             middle = top + round(row / rows * (bottom - top)) - line * (len(lines) - 1) // 2
             y = max(min(middle, bottom - line * len(lines) + line // 2), free.get(x, 0))
             for number, text in enumerate(lines):
