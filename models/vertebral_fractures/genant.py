@@ -68,7 +68,8 @@ class Grading:
     Attributes:
         losses: anterior, middle, posterior: share of the expected height that is lost; below 0
             where it is higher than expected. by_form, by_size: the two that they are means of.
-        loss: the largest of the three. deformity: where it is, from grade 1 on.
+        loss: the largest of the three. deformity: where it is, if more is
+            lost than bodies differ anyway.
         grade: 0 to 3, of the loss as it is measured. certainty: probability that the true loss,
             with what blur hides of it, is of grade 2 or more, 0..1. lost: probability that it is
             more than bodies differ anyway.
@@ -168,7 +169,7 @@ def _graded(
         by_form=_three(by_form),
         by_size=_three(by_size),
         loss=loss,
-        deformity=_deformity(losses, grade),
+        deformity=_deformity(losses),
         grade=grade,
         certainty=_above((loss / shown - LIMITS[1]) * shown / spread),
         lost=_above((loss / shown - ANYWAY) * shown / spread),
@@ -210,8 +211,9 @@ def _weighted_median(values: Sequence[float], weights: Sequence[float]) -> float
     return float(np.interp(0.5, middle, ranked))
 
 
-def _deformity(losses: Sequence[float], grade: int) -> Deformity:
-    if not grade:
+def _deformity(losses: Sequence[float]) -> Deformity:
+    """Where the loss is, from what bodies differ anyway on."""
+    if max(losses) < ANYWAY:
         return Deformity.NONE
     front, middle, behind = losses
     if behind >= LIMITS[0] * 0.85:

@@ -30,6 +30,9 @@ METAL_HU, METAL_SHARE = 1100.0, 0.01
 MOST_DISAGREEMENT_MM = 2.2
 #: Words of bodies that go on beyond what the images show.
 CUT = "cut by the edge of"
+IS_CUT = f"it is {CUT} the images"
+#: Half the height and half the depth of the smallest body of an adult, mm.
+_LEAST_UP_MM, _LEAST_BACK_MM = 9.0, 12.0
 #: Two bodies whose middles are nearer than this are one, mm.
 SAME_MM = 10.0
 #: Less than this part of the usual fall at an endplate is faint; so much of it may be.
@@ -87,7 +90,8 @@ def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
     for number, result in _once(standing(grid, rest, network), rest).items():
         place = spine.places[number]
         if isinstance(result, str):
-            found[number] = Unmeasured(place=place, reason=result)
+            reason = IS_CUT if _goes_beyond(grid, place.own) else result
+            found[number] = Unmeasured(place=place, reason=reason)
         else:
             found[number] = _measured(grid, place, result)
     looked = [found[number] for number in range(len(spine.places))]
@@ -159,6 +163,13 @@ def _why_not(grid: Grid, own: Own) -> str:
     return ""
 
 
+def _goes_beyond(grid: Grid, own: Own) -> bool:
+    """Do the images end within the smallest body that could be at a place?"""
+    up, back = np.meshgrid([-_LEAST_UP_MM, _LEAST_UP_MM], [-_LEAST_BACK_MM, _LEAST_BACK_MM])
+    _, seen = values_at(grid, own.at(np.zeros_like(up), back, up))
+    return bool(seen.min() < 1.0)
+
+
 def metal_share(grid: Grid, own: Own) -> float:
     """Part of the box around a body that is denser than bone can be."""
     line = np.arange(-14.0, 14.5, 2.0)
@@ -211,7 +222,7 @@ def _unclear(strip: Strip, outline: Outline) -> str:
     hu = strip.pixels
     around = ndimage.binary_dilation(outline.mask, iterations=2)
     if seen[around].min() < 0.99 or (hu[outline.mask] < -900).any():
-        return f"it is {CUT} the images"
+        return IS_CUT
     rows, columns = (
         np.flatnonzero(outline.mask.any(axis=1)),
         np.flatnonzero(outline.mask.any(axis=0)),

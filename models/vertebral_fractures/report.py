@@ -239,10 +239,8 @@ class _Report:
         verdict, name = self.verdicts[index], self.names[index]
         if not verdict.is_abnormal:
             return name
-        grading = self.measured.gradings[index]
-        doubt = "?" if verdict.finding is say.DEFORMITY else ""
-        said = f"{grading.grade}{doubt} {verdict.shape}".strip()
-        return f"{name}: {said} -{100 * grading.loss:.0f} %"
+        said = f"{verdict.grade} {verdict.shape}".strip()
+        return f"{name}: {said} -{100 * self.measured.gradings[index].loss:.0f} %"
 
     def _close(self, index: int, body: Body) -> tuple[KeyImage, ...]:
         grid = self.measured.grid

@@ -17,13 +17,15 @@ class Verdict:
     """What is said of one body: a fracture, a possible one, or neither.
 
     Attributes:
-        words: grade and shape. shape: alone, "" where no height is lost.
+        words: grade and shape. shape: alone, "" where no height is lost. grade: alone, as it
+            stands beside a picture.
     """
 
     finding: CodedConcept
     colour: tuple[int, int, int]
     words: str
     shape: str = ""
+    grade: str = ""
     doubt: str = ""
 
     @property
@@ -47,12 +49,19 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
     """
     percent = 100 * grading.certainty
     shape = say.SHAPES[grading.deformity]
-    words = f"{grading.grade} ({say.GRADE_WORDS[grading.grade]}), {shape}"
+    grade = str(grading.grade)
+    words = f"{grade} ({say.GRADE_WORDS[grading.grade]}), {shape}"
     is_of_a_fracture = grading.agrees and not grading.is_behind_alone
     if is_of_a_fracture and percent >= present and grading.lost >= SURELY_LOST:
         if grading.grade < 2:
-            words = f"1 to 2 (mild to moderate), {shape}"
-        return Verdict(finding=say.FRACTURE, colour=say.FRACTURE_COLOUR, words=words, shape=shape)
+            grade, words = "1 to 2", f"1 to 2 (mild to moderate), {shape}"
+        return Verdict(
+            finding=say.FRACTURE,
+            colour=say.FRACTURE_COLOUR,
+            words=words,
+            shape=shape,
+            grade=grade,
+        )
     if grading.grade == 0 and percent < possible:
         return Verdict(finding=say.MEASURED, colour=say.SOUND_COLOUR, words="0")
     doubt = "a mild loss of height, within what can be usual"
@@ -64,5 +73,10 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
         doubt = f"grade 2 or more is only {percent:.0f} % certain"
     words = f"possible {words}" if grading.grade else "possible, below 1"
     return Verdict(
-        finding=say.DEFORMITY, colour=say.POSSIBLE_COLOUR, words=words, shape=shape, doubt=doubt
+        finding=say.DEFORMITY,
+        colour=say.POSSIBLE_COLOUR,
+        words=words,
+        shape=shape,
+        grade=f"{grade}?" if grading.grade else "below 1?",
+        doubt=doubt,
     )

@@ -11,8 +11,9 @@ from inference.engine import EngineOptions, open_network
 from models.grid import Grid, canonical
 from models.registry import load_manifest
 from models.vertebral_fractures.frames import Own
-from models.vertebral_fractures.measuring import BANDS
+from models.vertebral_fractures.measuring import BANDS, IS_CUT, Unmeasured, measure_bodies
 from models.vertebral_fractures.outlines import NETWORK
+from models.vertebral_fractures.spine import Place, Spine
 from models.vertebral_fractures.standing import (
     TOO_BENT,
     Seen,
@@ -101,3 +102,18 @@ def test_a_body_turned_beyond_the_limit_has_no_outline_but_the_reason(
     found = standing(grid, {0: frame(turn=44.0), 1: frame(turn=30.0)}, network)
     assert found[0] == TOO_BENT
     assert not isinstance(found[1], str)
+
+
+def test_a_body_without_a_certain_frame_that_the_images_end_in_is_cut_not_missing(
+    network: Network,
+) -> None:
+    middle = TOY.middles["L4"]
+    low = Toy(wrong={}, lean=0.0, levels=("L4", "L3", "L2"), bottom=float(middle[2]) - 5.0)
+    own = Own(
+        centre=middle, left=np.array([1.0, 0, 0]), back=np.array([0.0, 0, -1]),
+        up=np.array([0.0, 1, 0]), turned=True,
+    )  # fmt: skip
+    spine = Spine(places=(Place(number=0, level="L4", own=own),), anchors=(), doubts=(), rooms=())
+    (one,) = measure_bodies(canonical(low.volume()), spine, network)
+    assert isinstance(one, Unmeasured)
+    assert one.reason == IS_CUT
