@@ -100,6 +100,9 @@ def _pages_of(
 
 def heading(finding: Finding) -> str:
     """ "Nodule 1, right upper lobe"."""
+    # A name that is a place already says where it is.
+    if finding.is_named_by_place:
+        return sentence(finding.tracking_identifier)
     return sentence(f"{finding.tracking_identifier}: {finding.site_words}")
 
 
