@@ -19,6 +19,7 @@ OF_A_FINDING: Mapping[str, PatientData] = {
     "model": "none",
     "model_version": "none",
     "finding": "none",
+    "where": "none",
     "severity": "none",
     "score": "none",
     "threshold": "none",

@@ -31,6 +31,9 @@ BLUE: Final[Colour] = (124, 190, 255)
 FILL_ALPHA: Final = 0.34
 #: Between a picture and the letters at its sides, px.
 LETTER_GAP: Final = 6
+#: Between the lines of a note, and the room that one has at least before its words are broken, px.
+NOTE_GAP: Final = 4
+NARROWEST_NOTE: Final = 90
 #: 14 px when a page of 1024 px is shown at 512 px: no text anywhere is smaller.
 SMALLEST: Final = 28
 #: Stand-ins for raised digits while text is measured and wrapped (private use area).
@@ -241,6 +244,9 @@ class Canvas:
         self.image.paste(render(key, width, height), (x, y))
         covered = (x, y, x + width, y + height)
         self._marks(key, covered, letter_size)
+        # Beside the picture the page is black: a note may go on there, where no letter stands.
+        room = covered[2] if key.edges[1] else right
+        self._notes(key, covered, letter_size, room)
         self._letters(key, covered, letter_size)
         return covered
 
@@ -255,10 +261,20 @@ class Canvas:
             side = "lm" if x + 14 + text_width(label, size) < right else "rm"
             self.on_image((x + 14 if side == "lm" else x - 14, y), label, size, side)
 
-        for column, row, words in key.notes:
+    def _notes(self, key: KeyImage, covered: Box, size: int, room: int) -> None:
+        """Words from their place to the right, to `room`: wrapped, not cut, none on another."""
+        left, top, right, bottom = covered
+        rows, columns = key.pixels.shape
+        line = size + NOTE_GAP
+        free: dict[int, int] = {}
+        for column, row, words in sorted(key.notes, key=lambda note: note[1]):
             x = left + round(column / columns * (right - left))
-            y = top + round(row / rows * (bottom - top))
-            self.on_image((x, y), words, size, "lm")
+            lines = wrapped(words, size, max(room - x, NARROWEST_NOTE))
+            middle = top + round(row / rows * (bottom - top)) - line * (len(lines) - 1) // 2
+            y = max(min(middle, bottom - line * len(lines) + line // 2), free.get(x, 0))
+            for number, text in enumerate(lines):
+                self.on_image((x, y + line * number), text, size, "lm")
+            free[x] = y + line * len(lines)
 
     def _letters(self, key: KeyImage, covered: Box, size: int) -> None:
         left, top, right, bottom = covered

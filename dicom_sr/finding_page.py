@@ -21,7 +21,7 @@ from dicom_sr.drawing import (
     text_width,
     wrapped,
 )
-from dicom_sr.finding_table import MOST_PAGES, site_words
+from dicom_sr.finding_table import MOST_PAGES
 from dicom_sr.page import (
     BOTTOM,
     LARGE,
@@ -100,7 +100,10 @@ def _pages_of(
 
 def heading(finding: Finding) -> str:
     """ "Nodule 1, right upper lobe"."""
-    return sentence(f"{finding.tracking_identifier}: {site_words(finding)}")
+    # A name that is a place already says where it is.
+    if finding.is_named_by_place:
+        return sentence(finding.tracking_identifier)
+    return sentence(f"{finding.tracking_identifier}: {finding.site_words}")
 
 
 def _headed(frame: PageFrame, title: str, colour: Colour) -> Canvas:

@@ -43,30 +43,13 @@ class Table:
     lines: tuple[TableLine, ...]
 
 
-def site_words(finding: Finding) -> str:
-    """ "right upper lobe": side, then place, then what it is narrowed to."""
-    site = finding.site.meaning
-    side = finding.laterality.meaning if finding.laterality is not None else ""
-    # "Middle lobe of right lung" names its side itself.
-    said = site if not side or side.lower() in site.lower() else f"{side} {site}"
-    narrower = finding.topography.meaning if finding.topography is not None else ""
-    return _lowered(f"{said}, {narrower}" if narrower else said)
-
-
-def _lowered(text: str) -> str:
-    """In small letters, but for names with a number ("L1")."""
-    return " ".join(
-        word if any(c.isdigit() for c in word) else word.lower() for word in text.split(" ")
-    )
-
-
 def cell_of(finding: Finding, column: Column) -> str:
     """What a finding has of the concepts of a column; "-" for nothing."""
     found: list[str] = []
     for concept in column.concepts:
         key = (concept.value, concept.scheme)
         if key == (FINDING_SITE.value, FINDING_SITE.scheme):
-            found.append(site_words(finding))
+            found.append(finding.site_words)
         found += [
             text_of(item)
             for item in finding.measurements

@@ -103,9 +103,9 @@ class Templates(Section):
         description="Of a mail, and the heading elsewhere.",
     )
     finding_text: FindingText = Field(
-        default="Please look at this study: {finding}, {severity}, score {score} (counts from "
-        "{threshold}).\nStudy {study_uid}, {time}.\nFound by {model} {model_version} on {node}. "
-        "{label}.",
+        default="Please look at this study: {finding} ({where}), {severity}, score {score} (counts "
+        "from {threshold}).\nStudy {study_uid}, {time}.\nFound by {model} {model_version} on "
+        "{node}. {label}.",
         title="Text of an alert",
         description="The mark RESEARCH or UNVERIFIED is added where {label} is left out.",
     )

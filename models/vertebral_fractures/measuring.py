@@ -15,29 +15,24 @@ from models.vertebral_fractures.frames import (
     Own,
     Strip,
     Vector,
-    strip_of,
     values_at,
 )
-from models.vertebral_fractures.outlines import Outline, outline_of, shares_of
+from models.vertebral_fractures.outlines import Outline
 from models.vertebral_fractures.spine import Place, Spine
+from models.vertebral_fractures.standing import TOO_BENT, Seen, is_too_bent, standing
 from node.domain.imaging import Network
 
 #: Parts of the depth from front to back that the three heights are means over.
 BANDS = ((0.06, 0.20), (0.42, 0.58), (0.80, 0.94))
-#: How far from the middle plane the two strips beside it lie, mm.
-ASIDE_MM = 8.0
-#: A second look is taken where the first one leans, or lies off, by more than this.
-LEANS, OFF_MM = np.radians(1.5), 0.7
-#: From this tilt to a side on the middle plane is taken again.
-TILTS = np.radians(4.0)
-#: A body that leans or is turned by more than this is not measured.
-MOST_TILT, MOST_TURN = np.radians(35.0), np.radians(40.0)
 #: Denser than any bone, HU, and the share of the box around a body that makes it metal or cement.
 METAL_HU, METAL_SHARE = 1100.0, 0.01
 #: Both ways to find an endplate may differ by so much, mm.
 MOST_DISAGREEMENT_MM = 2.2
 #: Words of bodies that go on beyond what the images show.
 CUT = "cut by the edge of"
+IS_CUT = f"it is {CUT} the images"
+#: Half the height and half the depth of the smallest body of an adult, mm.
+_LEAST_UP_MM, _LEAST_BACK_MM = 9.0, 12.0
 #: Two bodies whose middles are nearer than this are one, mm.
 SAME_MM = 10.0
 #: Less than this part of the usual fall at an endplate is faint; so much of it may be.
@@ -82,8 +77,6 @@ class Unmeasured:
 
 
 Looked = Body | Unmeasured
-#: A frame, the strip in it and the outline on the strip.
-Seen = tuple[Own, Strip, Outline]
 
 
 def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
@@ -94,10 +87,11 @@ def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
         if reason:
             found[place.number] = Unmeasured(place=place, reason=reason)
     rest = {one.number: one.own for one in spine.places if one.number not in found}
-    for number, result in _once(_looked(grid, rest, network), rest).items():
+    for number, result in _once(standing(grid, rest, network), rest).items():
         place = spine.places[number]
         if isinstance(result, str):
-            found[number] = Unmeasured(place=place, reason=result)
+            reason = IS_CUT if _goes_beyond(grid, place.own) else result
+            found[number] = Unmeasured(place=place, reason=reason)
         else:
             found[number] = _measured(grid, place, result)
     looked = [found[number] for number in range(len(spine.places))]
@@ -161,14 +155,19 @@ def _why_not(grid: Grid, own: Own) -> str:
     """What speaks against measuring a body before anybody looked at it closely; or ""."""
     if not own.turned:
         return "the spinal canal behind it is not seen, so its middle plane is not certain"
-    tilt = float(np.arcsin(np.clip(abs(own.up[0]), 0.0, 1.0)))
-    turn = float(np.arcsin(np.clip(abs(own.back[0]), 0.0, 1.0)))
-    if tilt > MOST_TILT or turn > MOST_TURN:
-        return "the spine is so bent or turned here that its middle plane is not certain"
+    if is_too_bent(own):
+        return TOO_BENT
     share = metal_share(grid, own)
     if share > METAL_SHARE:
         return "metal or cement lies in it"
     return ""
+
+
+def _goes_beyond(grid: Grid, own: Own) -> bool:
+    """Do the images end within the smallest body that could be at a place?"""
+    up, back = np.meshgrid([-_LEAST_UP_MM, _LEAST_UP_MM], [-_LEAST_BACK_MM, _LEAST_BACK_MM])
+    _, seen = values_at(grid, own.at(np.zeros_like(up), back, up))
+    return bool(seen.min() < 1.0)
 
 
 def metal_share(grid: Grid, own: Own) -> float:
@@ -178,78 +177,6 @@ def metal_share(grid: Grid, own: Own) -> float:
     left, back, high = np.meshgrid(line, line, up, indexing="ij")
     hu, _ = values_at(grid, own.at(left, back, high))
     return float((hu > METAL_HU).mean())
-
-
-def _looked(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, Seen | str]:
-    """The outline of each body on its own middle plane, or why there is none."""
-    first = _outlines(grid, owns, network)
-    again = {k: _adjusted(own, first[k]) for k, own in owns.items()}
-    moved = {k: own for k, own in again.items() if own is not None}
-    first.update(_outlines(grid, moved, network))
-    tilted = {
-        k: own
-        for k, own in _upright(grid, first, network).items()
-        if own is not None
-    }  # fmt: skip
-    first.update(_outlines(grid, tilted, network))
-    return first
-
-
-def _outlines(grid: Grid, owns: dict[int, Own], network: Network) -> dict[int, Seen | str]:
-    strips = {k: strip_of(grid, own) for k, own in owns.items()}
-    shares = shares_of(list(strips.values()), network)
-    found: dict[int, Seen | str] = {}
-    for (k, strip), share in zip(strips.items(), shares, strict=True):
-        outline = outline_of(strip, share, grid.spacing_mm[0])
-        found[k] = outline if isinstance(outline, str) else (owns[k], strip, outline)
-    return found
-
-
-def _adjusted(own: Own, seen: Seen | str) -> Own | None:
-    """A frame that stands on the endplates, with the body in its middle; None: it does already."""
-    if isinstance(seen, str):
-        return None
-    outline = seen[2]
-    back = (outline.front + outline.back) / 2
-    up = float(outline.upper.mean() + outline.lower.mean()) / 2
-    lean = float(np.clip(outline.lean, -0.35, 0.35))
-    if abs(lean) < LEANS and max(abs(back), abs(up)) < OFF_MM:
-        return None
-    return own.moved(back, up, lean)
-
-
-def _upright(grid: Grid, seen: dict[int, Seen | str], network: Network) -> dict[int, Own | None]:
-    """Frames that are tilted to a side as their endplates are; None where they are."""
-    clear = {k: one for k, one in seen.items() if not isinstance(one, str)}
-    strips = [
-        strip_of(grid, own, side * ASIDE_MM) for own, _, _ in clear.values() for side in (-1, 1)
-    ]
-    shares = shares_of(strips, network)
-    found: dict[int, Own | None] = {}
-    for place, (k, (own, _, _)) in enumerate(clear.items()):
-        heights = []
-        for which in (2 * place, 2 * place + 1):
-            outline = outline_of(strips[which], shares[which], grid.spacing_mm[0])
-            if not isinstance(outline, str):
-                heights.append(float(outline.upper.mean() + outline.lower.mean()) / 2)
-        found[k] = None
-        if len(heights) == 2:
-            tilt = float(np.arctan2(heights[1] - heights[0], 2 * ASIDE_MM))
-            if TILTS < abs(tilt) < MOST_TILT:
-                found[k] = _tilted(own, tilt)
-    return found
-
-
-def _tilted(own: Own, tilt: float) -> Own:
-    """The frame with its left axis raised by an angle, radians."""
-    c, s = np.cos(tilt), np.sin(tilt)
-    return Own(
-        centre=own.centre,
-        left=c * own.left + s * own.up,
-        back=own.back,
-        up=c * own.up - s * own.left,
-        turned=own.turned,
-    )
 
 
 def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
@@ -295,7 +222,7 @@ def _unclear(strip: Strip, outline: Outline) -> str:
     hu = strip.pixels
     around = ndimage.binary_dilation(outline.mask, iterations=2)
     if seen[around].min() < 0.99 or (hu[outline.mask] < -900).any():
-        return f"it is {CUT} the images"
+        return IS_CUT
     rows, columns = (
         np.flatnonzero(outline.mask.any(axis=1)),
         np.flatnonzero(outline.mask.any(axis=0)),

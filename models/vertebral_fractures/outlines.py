@@ -35,6 +35,8 @@ EDGE_WEIGHT = 0.5
 OUTSIDE_MM, OUTSIDE_PER_MM = 0.25, 0.22
 #: What one step of 0.5 mm between neighbouring columns costs, of the steepest fall.
 _STEP_COST = 0.12
+#: Part of the depth in which an endplate is seen whatever the body leans.
+_PLAIN = (0.2, 0.8)
 #: A column of less bone than this part of the body's height is a spur, not the body.
 _SPUR = 0.35
 #: Smallest and largest depth of a body from front to back, mm.
@@ -85,7 +87,13 @@ class Outline:
     @property
     def lean(self) -> float:
         """By how much the axis must lean to the back to stand on the endplates, radians."""
-        slopes = [float(np.polyfit(self.columns, line, 1)[0]) for line in (self.upper, self.lower)]
+        depth = (self.columns - self.front) / (self.back - self.front)
+        # Near its corners a body that leans shows its walls, which rise against its endplates.
+        part = (depth >= _PLAIN[0]) & (depth <= _PLAIN[1])
+        slopes = [
+            float(np.polyfit(self.columns[part], line[part], 1)[0])
+            for line in (self.upper, self.lower)
+        ]
         # The mean direction of both plates is at right angles to the axis.
         return -float(np.mean(np.arctan(slopes)))
 

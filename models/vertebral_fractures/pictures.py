@@ -57,6 +57,7 @@ def _part(grid: Grid, bodies: Sequence[tuple[Body, str, Colour]], which: str) ->
         notes.append((columns + 8.0, row, words))
     labels = {
         say.SOUND_COLOUR: "height points",
+        say.UNGRADED_COLOUR: "height points, not graded",
         say.POSSIBLE_COLOUR: "possible loss of height",
         say.FRACTURE_COLOUR: "fracture",
     }

@@ -5,13 +5,19 @@ from __future__ import annotations
 from models.grid import Grid, canonical
 from models.stages import Stages, require
 from models.vertebral_fractures.density import contrast_of, densities_of
-from models.vertebral_fractures.genant import grade_bodies
+from models.vertebral_fractures.genant import Grading, grade_bodies
 from models.vertebral_fractures.masks import label_bodies
+from models.vertebral_fractures.measured import Measured
 from models.vertebral_fractures.measuring import Body, Unmeasured, measure_bodies
 from models.vertebral_fractures.outlines import NETWORK
-from models.vertebral_fractures.plausibility import refuse_spine, refuse_units
-from models.vertebral_fractures.report import Measured, findings_of
+from models.vertebral_fractures.plausibility import (
+    LEAST_BODIES,
+    refuse_spine,
+    refuse_units,
+)
+from models.vertebral_fractures.report import findings_of
 from models.vertebral_fractures.spine import find_spine
+from models.vertebral_fractures.verdicts import NOT_GRADED, Verdict, verdict_of
 from node.domain.analysis import AnalysisRequest
 from node.domain.errors import ModelError
 from node.domain.finding import Findings
@@ -22,7 +28,8 @@ def analyse(request: AnalysisRequest) -> Findings:
 
     Returns:
         FINDINGS where a body has lost height, or may have; NO_FINDINGS where none has; PARTIAL
-        where whole bodies in view could not be measured; NOT_ELIGIBLE with the reason where fewer
+        where whole bodies in view could not be measured or recognised, or fewer than four could
+        (their heights are told, no grade); NOT_ELIGIBLE with the reason where fewer
         than four are in view or the pixels are no adult's spine in HU.
 
     Raises:
@@ -64,7 +71,9 @@ class _Analysis:
             return self.stage.refused(refusal.reason)
         with self.stage("grade"):
             bodies = tuple(one for one in looked if isinstance(one, Body))
-            gradings = tuple(grade_bodies(bodies))
+            enough = len(bodies) >= LEAST_BODIES
+            gradings = tuple(grade_bodies(bodies, self.grid.spacing_mm[0])) if enough else ()
+            verdicts = tuple(self._verdict(one) for one in gradings) or (NOT_GRADED,) * len(bodies)
         with self.stage("measure attenuation"):
             densities = tuple(densities_of(self.grid, bodies))
             contrast = contrast_of(
@@ -80,9 +89,18 @@ class _Analysis:
                 bodies=bodies,
                 unmeasured=tuple(one for one in looked if isinstance(one, Unmeasured)),
                 gradings=gradings,
+                verdicts=verdicts,
                 densities=densities,
                 contrast=contrast,
                 labels=labels,
                 seconds=self.stage.seconds,
             ),
+        )
+
+    def _verdict(self, grading: Grading) -> Verdict:
+        limits = self.request.thresholds
+        return verdict_of(
+            grading,
+            present=limits["present"],
+            possible=limits["possible"],
         )

@@ -24,6 +24,11 @@ THICK_MM = 3.0
 SHALLOWEST_MM, DEEPEST_MM = 17.5, 46.0
 
 
+def is_thick(grid: Grid) -> bool:
+    """Do the slices lie further apart than heights can be measured on without loss?"""
+    return grid.spacing_mm[0] > THICK_MM + 0.05
+
+
 def refuse_units(grid: Grid) -> Refusal | None:
     """A reason where the values cannot be Hounsfield units of a trunk, or None."""
     indices = np.unique(np.linspace(0, grid.shape[0] - 1, SAMPLES).round().astype(int))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from models.grid import Grid, Mask
+from models.grid import Mask
 from models.importers.structures import structure_of
 from models.outline import outer_polygon
 from models.vertebral_fractures import vocabulary as say
-from models.vertebral_fractures.density import Contrast, Density, chosen, is_uneven
-from models.vertebral_fractures.genant import LIMITS, Deformity, Grading
-from models.vertebral_fractures.measuring import CUT, Body, Unmeasured
+from models.vertebral_fractures.answers import exam_evaluations, order_of, status_of
+from models.vertebral_fractures.density import is_uneven
+from models.vertebral_fractures.genant import LIMITS
+from models.vertebral_fractures.measured import Measured
+from models.vertebral_fractures.measuring import CUT, Body
 from models.vertebral_fractures.pictures import body_pictures, oval_picture, spine_pictures
-from models.vertebral_fractures.plausibility import THICK_MM
-from models.vertebral_fractures.spine import Spine
-from models.vertebral_fractures.verdicts import verdict_of
+from models.vertebral_fractures.plausibility import is_thick
 from node.domain.analysis import AnalysisRequest
 from node.domain.finding import (
     CodedConcept,
@@ -28,30 +26,9 @@ from node.domain.finding import (
     KeyImage,
     Measurement,
     Segment,
-    Status,
     derived_uid,
 )
 from node.domain.label_map import LabelMap, LabelMask
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Everything known about one series.
-
-    Attributes:
-        bodies: measured, from below, with a grading and a density each.
-        labels: (slice, row, column) canonical: 1 + index in `bodies`, or 0.
-    """
-
-    grid: Grid
-    spine: Spine
-    bodies: tuple[Body, ...]
-    unmeasured: tuple[Unmeasured, ...]
-    gradings: tuple[Grading, ...]
-    densities: tuple[Density, ...]
-    contrast: Contrast
-    labels: NDArray[np.uint8]
-    seconds: dict[str, float]
 
 
 def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
@@ -65,16 +42,7 @@ class _Report:
 
     def __init__(self, request: AnalysisRequest, measured: Measured) -> None:
         self.request, self.measured = request, measured
-        self.all_names = measured.spine.names
-        self.names = [self.all_names[body.place.number] for body in measured.bodies]
-        self.verdicts = [
-            verdict_of(
-                one,
-                present=request.thresholds["present"],
-                possible=request.thresholds["possible"],
-            )
-            for one in measured.gradings
-        ]
+        self.names, self.verdicts = measured.names, measured.verdicts
         used = np.flatnonzero(measured.labels.any(axis=(1, 2)))
         #: Canonical slices that hold a body, and the labels there in the order of the source.
         self.slices = sorted((int(k) for k in used), key=measured.grid.source_slice)
@@ -88,8 +56,8 @@ class _Report:
         """As `findings_of`."""
         measured = self.measured
         there = [k for k in range(len(measured.bodies)) if (self.map.values == k + 1).any()]
-        found = [self._finding(index, there) for index in range(len(measured.bodies))]
-        status, reason = self._status()
+        found = [self._finding(index, there) for index in order_of(measured)]
+        status, reason = status_of(measured)
         return Findings(
             model=self.request.model,
             status=status,
@@ -97,7 +65,7 @@ class _Report:
             findings=tuple(found),
             segments=tuple(self._segment(index, n) for n, index in enumerate(there, start=1)),
             segmented_planes=self.planes if there else (),
-            exam_evaluations=self._evaluations(),
+            exam_evaluations=tuple(exam_evaluations(measured)),
             exam_measurements=self._exam_measurements(),
             key_images=self._pictures(),
             columns=say.COLUMNS if found else (),
@@ -128,12 +96,13 @@ class _Report:
             tracking_identifier=f"Vertebra {self.names[index]}",
             tracking_uid=self.uids[index],
             finding=verdict.finding,
-            category=say.ANATOMICAL if verdict.finding is say.MEASURED else say.ABNORMAL,
+            category=say.ABNORMAL if verdict.is_abnormal else say.ANATOMICAL,
             site=_site(body),
             contours=self._contours(index),
             measurements=self._measurements(index),
             evaluations=self._about(index),
             segment_number=there.index(index) + 1 if index in there else None,
+            is_named_by_place=True,
         )
 
     def _contours(self, index: int) -> tuple[Contour, ...]:
@@ -170,11 +139,22 @@ class _Report:
         return Contour(plane=volume.planes[plane], points=place)
 
     def _measurements(self, index: int) -> tuple[Measurement, ...]:
-        body, grading = self.measured.bodies[index], self.measured.gradings[index]
+        body = self.measured.bodies[index]
         heights = [
             Measurement(name=say.HEIGHT, value=value, unit=say.MM, label=label, topography=place)
             for value, (place, label) in zip(body.heights_mm, say.PLACES, strict=True)
         ]
+        attenuation = Measurement(
+            name=say.ATTENUATION,
+            value=self.measured.densities[index].mean_hu,
+            unit=say.HU,
+            derivation=say.MEAN,
+            label="Spongy bone, mean attenuation",
+            decimals=0,
+        )
+        if not self.measured.is_graded:
+            return (*heights, attenuation)
+        grading = self.measured.gradings[index]
         loss = Measurement(
             name=say.LOSS,
             value=max(0.0, 100 * grading.loss),
@@ -189,21 +169,13 @@ class _Report:
             label="Certainty of grade 2 or more",
             decimals=0,
         )
-        attenuation = Measurement(
-            name=say.ATTENUATION,
-            value=self.measured.densities[index].mean_hu,
-            unit=say.HU,
-            derivation=say.MEAN,
-            label="Spongy bone, mean attenuation",
-            decimals=0,
-        )
         return (loss, *heights, certainty, attenuation)
 
     def _about(self, index: int) -> tuple[Evaluation, ...]:
-        verdict, grading = self.verdicts[index], self.measured.gradings[index]
+        verdict = self.verdicts[index]
         found = [Evaluation(say.GENANT, verdict.words)]
-        if grading.deformity is not Deformity.NONE:
-            found.append(Evaluation(say.SHAPE, say.SHAPES[grading.deformity]))
+        if verdict.shape:
+            found.append(Evaluation(say.SHAPE, verdict.shape))
         if verdict.doubt:
             found.append(Evaluation(say.DOUBT, verdict.doubt))
         if not self.measured.bodies[index].place.level:
@@ -226,64 +198,8 @@ class _Report:
             tracking_uid=self.uids[index],
         )
 
-    def _missing(self) -> list[str]:
-        """Whole bodies in view that were not measured, each with its reason."""
-        missing = [
-            f"{self.all_names[one.place.number]}: {one.reason}"
-            for one in self.measured.unmeasured
-            if CUT not in one.reason
-        ]
-        return missing + [
-            f"between {self.all_names[k]} and {self.all_names[k + 1]} there is room for another "
-            "vertebra, so the levels above may be wrong"
-            for k in self.measured.spine.rooms
-        ]
-
-    def _status(self) -> tuple[Status, str]:
-        missing = self._missing()
-        if missing:
-            return Status.PARTIAL, "not measured: " + "; ".join(missing)
-        if any(one.finding is not say.MEASURED for one in self.verdicts):
-            return Status.FINDINGS, ""
-        return Status.NO_FINDINGS, ""
-
-    def _evaluations(self) -> tuple[Evaluation, ...]:
-        kinds = [one.finding for one in self.verdicts]
-        answer = say.INDETERMINATE if self._missing() or say.DEFORMITY in kinds else say.ABSENT
-        if say.FRACTURE in kinds:
-            answer = say.PRESENT
-        found = [Evaluation(say.FRACTURE, answer)]
-        spine = self.measured.spine
-        if spine.anchors:
-            found.append(Evaluation(say.LEVELS_FIXED, " and ".join(spine.anchors)))
-        else:
-            doubts = "; ".join(spine.doubts) or "no anchor is in view"
-            told = f"nothing, so levels are uncertain and bodies are counted from below: {doubts}"
-            found.append(Evaluation(say.LEVELS_FIXED, told))
-        rest = [
-            f"{self.all_names[one.place.number]}: {one.reason}" for one in self.measured.unmeasured
-        ]
-        if rest:
-            found.append(Evaluation(say.NOT_MEASURED, "; ".join(rest)))
-        found.append(Evaluation(say.BONE, self._bone_words()))
-        return tuple(found)
-
-    def _chosen(self) -> int | None:
-        measured = self.measured
-        return chosen(measured.bodies, measured.densities, measured.gradings)
-
-    def _bone_words(self) -> str:
-        index = self._chosen()
-        phase = self.measured.contrast.words
-        if index is None:
-            return f"not stated for the exam: L1, T12 and L2 are not at hand; {phase}"
-        density = self.measured.densities[index]
-        return (
-            f"{self.names[index]} {density.mean_hu:.0f} HU (SD {density.deviation_hu:.0f}), {phase}"
-        )
-
     def _exam_measurements(self) -> tuple[Measurement, ...]:
-        index = self._chosen()
+        index = self.measured.bone()
         if index is None:
             return ()
         return (
@@ -307,9 +223,9 @@ class _Report:
         ]
         found = [*spine_pictures(measured.grid, listed)]
         for index, body in enumerate(measured.bodies):
-            if self.verdicts[index].finding is not say.MEASURED:
+            if self.verdicts[index].is_abnormal:
                 found += self._close(index, body)
-        index_of_bone = self._chosen()
+        index_of_bone = measured.bone()
         if index_of_bone is not None:
             density = measured.densities[index_of_bone]
             at = self._slice_through(density.centre.centre)
@@ -320,14 +236,11 @@ class _Report:
 
     def _beside(self, index: int) -> str:
         """What stands beside a body: its name, and its grade where there is one."""
-        grading, verdict = self.measured.gradings[index], self.verdicts[index]
-        name = self.names[index]
-        if verdict.finding is say.MEASURED:
+        verdict, name = self.verdicts[index], self.names[index]
+        if not verdict.is_abnormal:
             return name
-        doubt = "?" if verdict.finding is say.DEFORMITY else ""
-        shape = say.SHAPES[grading.deformity]
-        said = f"{grading.grade}{doubt} {shape}".strip()
-        return f"{name}: {said} -{100 * grading.loss:.0f} %"
+        said = f"{verdict.grade} {verdict.shape}".strip()
+        return f"{name}: {said} -{100 * self.measured.gradings[index].loss:.0f} %"
 
     def _close(self, index: int, body: Body) -> tuple[KeyImage, ...]:
         grid = self.measured.grid
@@ -340,7 +253,7 @@ class _Report:
     def _limits(self) -> tuple[str, ...]:
         found = list(say.LIMITS)
         spacing = self.measured.grid.spacing_mm[0]
-        if spacing > THICK_MM + 0.05:
+        if is_thick(self.measured.grid):
             found.insert(
                 0,
                 f"Slices lie {spacing:.1f} mm apart: heights are less exact than on slices of "

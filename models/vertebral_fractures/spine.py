@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.grid import Floats, Grid, Mask
+from models.vertebral_fractures.ends import goes_on, rooms_of
 from models.vertebral_fractures.frames import (
     COLUMN_BACK,
     EDGE_MM,
@@ -51,8 +52,6 @@ SACRUM_SHARE = 0.15
 NAMED_MM = 14.0
 #: Of the bodies that have one, this share must agree on one way to count.
 AGREED = 0.7
-#: Neighbours further apart than this, of the usual distance, have room for another between them.
-ROOM = 1.55
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +102,16 @@ class Spine:
     Attributes:
         anchors: what their levels rest on; () where they are uncertain. doubts: why, in words.
         rooms: numbers of bodies above which another one has room that nobody saw.
+        below, above: bone is seen beyond the lowest and the highest one, where another whole
+            vertebra would lie that nobody recognised.
     """
 
     places: tuple[Place, ...]
     anchors: tuple[str, ...]
     doubts: tuple[str, ...]
     rooms: tuple[int, ...]
+    below: bool = False
+    above: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -128,11 +131,14 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
         Place(number=number, level=level, own=own)
         for number, (own, level) in enumerate(zip(owns, levels, strict=True))
     )
+    below, above = goes_on(grid, anatomy, owns, levels)
     return Spine(
         places=places,
         anchors=anatomy.anchors if not doubts else (),
         doubts=doubts,
-        rooms=_rooms(owns),
+        rooms=rooms_of(owns),
+        below=below,
+        above=above,
     )
 
 
@@ -306,7 +312,7 @@ def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str
     nothing = [""] * len(owns)
     if not anatomy.anchors:
         return nothing, anatomy.doubts or ("nothing that fixes the levels is in view",)
-    if _rooms(owns):
+    if rooms_of(owns):
         return nothing, ("a vertebra between two others was not seen",)
     shifts: Counter[int] = Counter()
     for number, own in enumerate(owns):
@@ -324,15 +330,6 @@ def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str
     if not all(0 <= shift + number < len(LEVELS) for number in range(len(owns))):
         return nothing, ("there are more vertebrae below or above than levels have names",)
     return [LEVELS[shift + number] for number in range(len(owns))], ()
-
-
-def _rooms(owns: Sequence[Own]) -> tuple[int, ...]:
-    centres = np.array([own.centre for own in owns]).reshape(-1, 3)
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
-    if len(steps) < 3:
-        return ()
-    usual = float(np.median(steps))
-    return tuple(int(k) for k in np.flatnonzero(steps > ROOM * usual))
 
 
 def _counted(index: int) -> str:

@@ -1,7 +1,7 @@
 """Codes, colours and words of the results.
 
-Codes read in PS3.16 unless marked; RadElement's are declared by their scheme in each object; what
-has no code elsewhere is coded in our own scheme 99VIGIE.
+Codes read in PS3.16 unless marked; what has no code there is coded in our own scheme 99VIGIE
+rather than by a standard code of another meaning.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from models.vertebral_fractures.genant import Deformity
 from node.domain.finding import CodedConcept, Column
 
 #: From community code lists, not in PS3.16.
-FRACTURE = CodedConcept("207957008", "SCT", "Compression fracture of vertebra")
+FRACTURE = CodedConcept("42942008", "SCT", "Compression fracture of vertebral column")
 DEFORMITY = CodedConcept("VERT-DEFORMITY", "99VIGIE", "Possible fracture of vertebra")
 MEASURED = CodedConcept("VERTEBRAL-BODY", "99VIGIE", "Vertebral body without loss of height")
+UNGRADED = CodedConcept("VERTEBRAL-UNGRADED", "99VIGIE", "Vertebral body, not graded")
+FRACTURES = CodedConcept("FRACTURES", "99VIGIE", "Fractures found")
+POSSIBLE = CodedConcept("POSSIBLE-FRACTURES", "99VIGIE", "Possible fractures")
 BODY = CodedConcept("51282000", "SCT", "Vertebra")
 ABNORMAL = CodedConcept("49755003", "SCT", "Morphologically Abnormal Structure")
 ANATOMICAL = CodedConcept("91723000", "SCT", "Anatomical Structure")
@@ -30,10 +33,10 @@ PLACES = (
     (POSTERIOR, "Posterior height"),
 )
 LOSS = CodedConcept("HEIGHT-LOSS", "99VIGIE", "Largest loss of height")
-CERTAINTY = CodedConcept("111012", "DCM", "Certainty of Finding")
+CERTAINTY = CodedConcept("CERTAINTY-GRADE2", "99VIGIE", "Certainty of grade 2 or more")
 ATTENUATION = CodedConcept("112181", "DCM", "Mean Attenuation Coefficient")
 MEAN = CodedConcept("373098007", "SCT", "Mean")
-GENANT = CodedConcept("RDES150", "RADELEMENT", "Genant grade")
+GENANT = CodedConcept("GENANT-GRADE", "99VIGIE", "Genant grade")
 SHAPE = CodedConcept("VERTEBRAL-SHAPE", "99VIGIE", "Shape of the loss of height")
 DOUBT = CodedConcept("GENANT-DOUBT", "99VIGIE", "What is uncertain")
 LEVELS_FIXED = CodedConcept("LEVELS-FIXED", "99VIGIE", "What fixes the vertebral levels")
@@ -53,8 +56,9 @@ SHAPES = {
     Deformity.CRUSH: "crush",
 }
 
-#: sRGB of bodies that keep their height, that may be fractured, that are.
+#: sRGB of bodies that keep their height, that may be fractured, that are; that have no grade.
 SOUND_COLOUR, POSSIBLE_COLOUR, FRACTURE_COLOUR = (96, 214, 148), (255, 191, 64), (255, 84, 84)
+UNGRADED_COLOUR = (140, 190, 255)
 #: (centre, width), HU.
 BONE_WINDOW = (350.0, 1500.0)
 SPINE_WINDOW = (250.0, 1100.0)

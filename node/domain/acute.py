@@ -31,7 +31,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcuteFinding:
-    """What `model.yaml` states of one acute finding.
+    """What `model.yaml` states of one acute finding; an alert names the place of the highest score.
 
     Attributes:
         code: (code value, coding scheme) of the finding.
@@ -58,6 +58,8 @@ class Observation:
     Attributes:
         present: the result holds the finding.
         score: the highest of it; None where it is not present or carries no score.
+        where: the place that has this score, in words ("Vertebra L1", "right upper lobe"); ""
+            where the exam as a whole holds the finding.
         threshold: from which on it counts here: that of the package, or a higher one that the
             site set. A lower one of the site confirms nothing.
     """
@@ -66,6 +68,7 @@ class Observation:
     present: bool
     score: float | None
     threshold: float
+    where: str = ""
 
     @property
     def counts(self) -> bool:
@@ -104,12 +107,14 @@ def observe(
     observations = []
     for item in acute:
         scores = list(_scores(findings, item)) if looked else []
-        known = [score for score in scores if score is not None]
+        known = [(score, where) for score, where in scores if score is not None]
+        score, where = max(known, key=lambda one: one[0], default=(None, ""))
         observations.append(
             Observation(
                 acute=item,
                 present=bool(scores),
-                score=max(known, default=None),
+                score=score,
+                where=where,
                 threshold=max(
                     item.operating_threshold,
                     thresholds.get(item.threshold, item.operating_threshold),
@@ -119,16 +124,16 @@ def observe(
     return tuple(observations)
 
 
-def _scores(findings: Findings, acute: AcuteFinding) -> Iterator[float | None]:
-    """The score of each place that holds the finding; None where one has none."""
+def _scores(findings: Findings, acute: AcuteFinding) -> Iterator[tuple[float | None, str]]:
+    """The score of each place that holds the finding, None where one has none; and the place."""
     for finding in findings.findings:
         if _is(finding.finding, acute.code):
-            yield _score(finding.measurements, acute)
+            yield _score(finding.measurements, acute), finding.where
     for evaluation in findings.exam_evaluations:
         value = evaluation.value
         present = isinstance(value, CodedConcept) and (value.value, value.scheme) in PRESENT
         if present and _is(evaluation.name, acute.code):
-            yield _score(findings.exam_measurements, acute)
+            yield _score(findings.exam_measurements, acute), ""
 
 
 def _score(measurements: Iterable[Measurement], acute: AcuteFinding) -> float | None:

@@ -130,6 +130,25 @@ class Finding:
         """Is it a lesion, not a part of the body that was measured?"""
         return (self.category.value, self.category.scheme) == MORPHOLOGICALLY_ABNORMAL
 
+    @property
+    def site_words(self) -> str:
+        """ "right upper lobe": side, then place, then what it is narrowed to."""
+        site = self.site.meaning
+        side = self.laterality.meaning if self.laterality is not None else ""
+        # "Middle lobe of right lung" names its side itself.
+        said = site if not side or side.lower() in site.lower() else f"{side} {site}"
+        narrower = f", {self.topography.meaning}" if self.topography is not None else ""
+        # In small letters, but for names with a number ("L1").
+        return " ".join(
+            word if any(c.isdigit() for c in word) else word.lower()
+            for word in f"{said}{narrower}".split(" ")
+        )
+
+    @property
+    def where(self) -> str:
+        """Its place for a person: its own name where that is one ("Vertebra L1"), else its site."""
+        return self.tracking_identifier if self.is_named_by_place else self.site_words
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:

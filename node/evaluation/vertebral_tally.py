@@ -17,6 +17,12 @@ from node.evaluation.table import Row, mean_row, share_row
 
 #: Slice distances of the simulated series, in turn, mm.
 SLICES_MM = (1.5, 2.5, 3.0, 5.0)
+#: Together, and apart where the loss of accuracy is stated.
+_THICKNESSES = (
+    ("", SLICES_MM),
+    (", slices up to 3 mm", SLICES_MM[:3]),
+    (", slices 5 mm", SLICES_MM[3:]),
+)
 #: A finding belongs to the true body within this distance of its middle, mm.
 WITHIN_MM = 12.0
 SIMULATED = "simulated"
@@ -36,11 +42,15 @@ class Pair:
 
 @dataclass(slots=True)
 class Tally:
-    """What the simulated studies gave."""
+    """What the simulated studies gave.
+
+    Attributes:
+        false_marks: of each scan, slice distance and number of fractures where there is none.
+    """
 
     pairs: list[Pair] = field(default_factory=list)
     scans: int = 0
-    false_marks: list[float] = field(default_factory=list)
+    false_marks: list[tuple[float, float]] = field(default_factory=list)
     certainties: list[tuple[float, bool]] = field(default_factory=list)
     named: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -104,7 +114,8 @@ def add(tally: Tally, phantom: Phantom, look: Look) -> None:
             level = found.tracking_identifier.removeprefix("Vertebra ")
             if level[:1] in "LT" and level[1:].isdecimal():
                 tally.named.append(level == truth.body.name)
-            tally.certainties.append((value_of(found, say.CERTAINTY) / 100, truth.grade >= 2))
+            if found.finding != say.UNGRADED:
+                tally.certainties.append((value_of(found, say.CERTAINTY) / 100, truth.grade >= 2))
         own.append(Pair(truth, found, phantom.options.slice_mm))
     tally.pairs += own
     false = [
@@ -112,7 +123,7 @@ def add(tally: Tally, phantom: Phantom, look: Look) -> None:
         for f in findings.findings
         if f.finding == say.FRACTURE and not any(p.finding is f and p.truth.grade >= 1 for p in own)
     ]
-    tally.false_marks.append(float(len(false)))
+    tally.false_marks.append((phantom.options.slice_mm, float(len(false))))
 
 
 def rows_of(tally: Tally) -> Iterator[Row]:
@@ -120,11 +131,11 @@ def rows_of(tally: Tally) -> Iterator[Row]:
     seen = [p for p in tally.pairs if p.finding is not None]
     yield share_row("bodies in view that were measured", SIMULATED, len(seen), len(tally.pairs))
     for least in (2, 3):
-        asked = [p for p in tally.pairs if p.truth.grade >= least]
-        hits = sum(p.finding is not None and p.finding.finding == say.FRACTURE for p in asked)
-        yield share_row(
-            f"fractures of grade {least} or more that call", SIMULATED, hits, len(asked)
-        )
+        for name, slices in _THICKNESSES:
+            asked = [p for p in tally.pairs if p.truth.grade >= least and p.slice_mm in slices]
+            hits = sum(p.finding is not None and p.finding.finding == say.FRACTURE for p in asked)
+            title = f"fractures of grade {least} or more that call{name}"
+            yield share_row(title, SIMULATED, hits, len(asked))
     asked = [p for p in tally.pairs if p.truth.grade >= 2]
     marked = sum(
         p.finding is not None and p.finding.finding in (say.FRACTURE, say.DEFORMITY) for p in asked
@@ -135,17 +146,21 @@ def rows_of(tally: Tally) -> Iterator[Row]:
     yield share_row("losses of grade 1 called or possible", SIMULATED, marked, len(mild))
     calls = sum(p.finding is not None and p.finding.finding == say.FRACTURE for p in mild)
     yield share_row("losses of grade 1 that call", SIMULATED, calls, len(mild))
-    yield mean_row("false fractures a scan", SIMULATED, tally.false_marks, "{:.2f}")
+    for name, slices in _THICKNESSES:
+        own = [count for slice_mm, count in tally.false_marks if slice_mm in slices]
+        yield mean_row(f"false fractures a scan{name}", SIMULATED, own, "{:.2f}")
     sound = [p for p in seen if p.truth.grade == 0]
     doubts = sum(p.finding is not None and p.finding.finding == say.DEFORMITY for p in sound)
     yield share_row("sound bodies called possible", SIMULATED, doubts, len(sound))
     yield share_row("level right, of those stated", SIMULATED, sum(tally.named), len(tally.named))
     yield share_row("level stated, of bodies measured", SIMULATED, len(tally.named), len(seen))
     yield from _height_rows(seen)
+    partly = len(tally.told)
+    yield share_row("scans done in part or not eligible", SIMULATED, partly, tally.scans)
     for low, high in ((0.0, 0.05), (0.05, 0.2), (0.2, 0.6), (0.6, 0.9), (0.9, 1.001)):
-        own = [right for certainty, right in tally.certainties if low <= certainty < high]
+        within = [right for certainty, right in tally.certainties if low <= certainty < high]
         name = f"truly grade 2 or more, of certainty {low:.2f} to {min(high, 1.0):.2f}"
-        yield share_row(name, SIMULATED, sum(own), len(own))
+        yield share_row(name, SIMULATED, sum(within), len(within))
     yield mean_row("seconds a series, files to findings", SIMULATED, tally.seconds, "{:.1f}")
     for reason in sorted(set(tally.told)):
         yield Row(

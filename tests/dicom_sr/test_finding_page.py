@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dicom_sr import drawing, finding_page
-from dicom_sr.finding_page import MOST_PAGES, SMALL_TOP, words_of
-from dicom_sr.finding_table import cell_of, site_words, table_of
+from dicom_sr.finding_page import MOST_PAGES, SMALL_TOP, heading, words_of
+from dicom_sr.finding_table import cell_of, table_of
 from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE
 from dicom_sr.pages import draw_pages
 from node.domain.finding import Evaluation, Measurement
@@ -52,7 +52,9 @@ def test_the_table_says_what_the_report_says(tmp_path: Path) -> None:
 def test_the_side_is_told_once(tmp_path: Path) -> None:
     one = case_with_lesions(tmp_path, 1).findings.findings[0]
     middle = replace(one.site, meaning="Middle lobe of right lung")
-    assert site_words(replace(one, site=middle)) == "middle lobe of right lung"
+    assert replace(one, site=middle).site_words == "middle lobe of right lung"
+    named = replace(one, tracking_identifier="Vertebra L1", is_named_by_place=True)
+    assert heading(named) == named.where == "Vertebra L1"
 
 
 def test_no_word_of_a_table_with_many_columns_is_broken(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydicom import Dataset
 
-from dicom_sr.drawing import Canvas, cropped
+from dicom_sr.drawing import Canvas, cropped, text_width
 from dicom_sr.report_rules import groups, named, walk
 from dicom_sr.validation import validate
 from node.domain.finding import CodedConcept, Contour, KeyImage, Measurement, Overlay
@@ -89,3 +91,30 @@ def test_notes_stand_on_the_picture_without_a_cross_and_move_with_a_cropped_one(
         canvas.picture(key, (0, 0, 256, 256), 28)
         pages.append(np.asarray(canvas.image))
     assert (pages[0] != pages[1]).any()
+
+
+def test_a_long_note_is_wrapped_within_the_picture_and_lies_on_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long = "4th from below: 2? biconcave -31 %"
+    key = KeyImage(
+        pixels=np.zeros((200, 200), np.float32),
+        window=(0, 400),
+        pixel_mm=(1.0, 1.0),
+        caption="",
+        notes=((120.0, 60.0, long), (120.0, 75.0, "L2"), (120.0, 196.0, long)),
+    )
+    drawn: list[tuple[int, int, str]] = []
+
+    def on_image(_: Canvas, at: tuple[int, int], text: str, size: int, anchor: str) -> None:
+        assert (size, anchor) == (28, "lm")
+        drawn.append((*at, text))
+
+    monkeypatch.setattr(Canvas, "on_image", on_image)
+    Canvas.blank(600).whole_picture(key, (0, 0, 600, 600), 28)
+    assert " ".join(text for _, _, text in drawn) == f"{long} L2 {long}"
+    assert all(x + text_width(text, 28) <= 600 for x, _, text in drawn)
+    heights = [y for _, y, _ in drawn]
+    assert len(drawn) == 5
+    assert all(b - a >= 28 for a, b in pairwise(heights))
+    assert max(heights) <= 600

@@ -130,6 +130,7 @@ class FindingAlerts:
         acute = observation.acute
         assert observation.score is not None
         yield "title", acute.title
+        yield "where", observation.where
         yield "severity", acute.severity.value
         yield "score", in_words(observation.score, acute.unit)
         yield "threshold", in_words(observation.threshold, acute.unit)

@@ -19,6 +19,8 @@ from node.ledger.alerts import AlertKind, AlertRow
 log = structlog.get_logger(__name__)
 
 UNKNOWN = "not known"
+#: Of a finding that the exam as a whole holds, or whose alert was queued without its place.
+NO_PLACE = "place not stated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,7 @@ def _values(row: AlertRow, wording: Wording, identity: Identity, at: datetime) -
         "label": wording.label,
         "model": row.model,
         "finding": row.facts.get("title", row.finding),
+        "where": row.facts.get("where") or NO_PLACE,
         "study_uid": row.study_uid,
         "time": at.astimezone().strftime("%Y-%m-%d %H:%M"),
         "accession_number": identity.accession_number or UNKNOWN,

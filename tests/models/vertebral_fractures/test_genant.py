@@ -112,3 +112,31 @@ def test_without_levels_a_severe_loss_is_still_seen_and_usual_forms_are_not() ->
     assert graded({"T12": (0.55, 0.8, 1.0)}, "T12", named=False).grade == 3
     for grading in grade_bodies(bodies({}, named=False)):
         assert grading.grade == 0
+
+
+def test_what_blur_hides_makes_a_loss_surer_and_thick_slices_make_none_surer() -> None:
+    wrong = {"L2": (0.95, 0.79, 0.99)}
+    sure = [
+        grade_bodies(bodies(wrong), slice_mm)[LEVELS.index("L2")] for slice_mm in (0, 1.5, 3, 5)
+    ]
+    assert [one.grade for one in sure] == [sure[0].grade] * 4
+    assert sure[0].certainty < sure[1].certainty < sure[2].certainty
+    assert sure[3].certainty == sure[0].certainty
+    # A body without loss gains nothing by it.
+    for grading in grade_bodies(bodies({}), 3.0):
+        assert grading.certainty < 0.001
+
+
+def test_height_lost_behind_alone_is_no_fracture_and_a_called_one_names_its_shape() -> None:
+    behind = Grading(
+        losses=(0.2, 0.1, 0.4), by_form=(0.2, 0.1, 0.4), by_size=(0.2, 0.1, 0.4),
+        loss=0.4, deformity=Deformity.CRUSH, grade=3, certainty=0.99, lost=1.0,
+    )  # fmt: skip
+    verdict = verdict_of(behind, present=SHIPPED["present"], possible=SHIPPED["possible"])
+    assert verdict.finding == say.DEFORMITY
+    assert "behind alone" in verdict.doubt
+    (called,) = [
+        verdict_of(one, present=SHIPPED["present"], possible=SHIPPED["possible"])
+        for one in grade_bodies(bodies({"L2": (0.95, 0.8, 0.99)}), 3.0)[3:4]
+    ]
+    assert (called.finding, called.shape, called.grade) == (say.FRACTURE, "biconcave", "1 to 2")

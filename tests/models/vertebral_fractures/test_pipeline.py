@@ -20,7 +20,7 @@ from node.domain.acute import observe
 from node.domain.errors import ModelError
 from node.domain.finding import Finding, Findings, Status
 from node.domain.imaging import Network
-from tests.models.vertebral_fractures.toy import LEVELS, Toy, change, request
+from tests.models.vertebral_fractures.toy import LEVELS, Toy, change, known_between, request
 
 PACKAGE = Path(__file__).resolve().parents[3] / "models" / "vertebral_fractures"
 WEDGE = {"T12": change(Deformity.WEDGE, 0.42)}
@@ -156,6 +156,88 @@ def test_metal_and_cuts_are_named_with_the_body_that_they_hide(
     told = str(answer(found, say.NOT_MEASURED))
     assert "L4: it is cut by the edge of the images" in told
     assert answer(found, say.FRACTURE) == say.INDETERMINATE
+
+
+@pytest.mark.parametrize(("known", "where"), [((0.0, 158.0), "above"), ((128.0, 400.0), "below")])
+def test_vertebrae_that_nobody_recognised_leave_the_answer_open(
+    known: tuple[float, float],
+    where: str,
+    manifest: ModelManifest,
+    networks: Mapping[str, Network],
+) -> None:
+    toy = Toy(wrong={}, levels=(*LEVELS, "T9"), named=False)
+    anatomy = known_between(toy.anatomy(), *known)
+    found = analyse(request(toy, manifest, networks, anatomy=anatomy))
+    assert 4 <= len(found.findings) < 8
+    assert found.status is Status.PARTIAL
+    assert f"{where} " in found.reason
+    assert "none was recognised" in found.reason
+    assert answer(found, say.FRACTURE) == say.INDETERMINATE
+    assert "none was recognised" in str(answer(found, say.NOT_MEASURED))
+
+
+def test_three_measured_bodies_have_heights_and_neither_grade_nor_answer(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={"L2": change(Deformity.WEDGE, 0.5)}, levels=LEVELS[:4], metal=("L3",))
+    found = analyse(request(toy, manifest, networks))
+    assert found.status is Status.PARTIAL
+    assert "only 3 vertebral bodies could be measured; at least 4" in found.reason
+    assert "L3: metal or cement" in found.reason
+    assert [f.finding for f in found.findings] == [say.UNGRADED] * 3
+    for finding in found.findings:
+        assert len(heights(finding)) == 3
+        names = {m.name for m in finding.measurements}
+        assert not names & {say.LOSS, say.CERTAINTY}
+        assert next(e.value for e in finding.evaluations if e.name == say.GENANT) == "not graded"
+    assert answer(found, say.FRACTURE) == say.INDETERMINATE
+    (seen,) = observe(found, manifest.acute, manifest.thresholds)
+    assert not seen.present
+
+
+@pytest.mark.parametrize("turn", [36.0, 46.0])
+def test_a_bent_and_turned_spine_is_measured_in_its_own_planes_or_named(
+    turn: float, manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={}, levels=LEVELS[:5], bend=0.25, turn=float(np.radians(turn)))
+    found = analyse(request(toy, manifest, networks))
+    if turn > 40:
+        assert found.findings == ()
+        assert found.status is Status.PARTIAL
+        assert found.reason.count("so bent or turned") >= 4
+        assert answer(found, say.FRACTURE) == say.INDETERMINATE
+        return
+    assert len(found.findings) == 5
+    for finding in found.findings:
+        level = finding.tracking_identifier.removeprefix("Vertebra ")
+        assert heights(finding) == pytest.approx(toy.shapes[level].heights(), abs=1.8)
+
+
+def test_fractures_come_first_and_are_named_before_all_else(
+    wedge: Findings, manifest: ModelManifest
+) -> None:
+    assert wedge.findings[0].tracking_identifier == "Vertebra T12"
+    assert [f.tracking_identifier for f in wedge.findings[1:3]] == ["Vertebra L4", "Vertebra L3"]
+    first, second = wedge.exam_evaluations[:2]
+    assert (first.name, first.value) == (say.FRACTURE, say.PRESENT)
+    assert second.name == say.FRACTURES
+    assert str(second.value).startswith("T12: ")
+    assert "wedge" in str(second.value)
+    # The segment and the picture of a fracture are still its own.
+    segment = next(s for s in wedge.segments if s.number == wedge.findings[0].segment_number)
+    assert segment.label == "Vertebral body T12"
+    assert segment.colour == say.FRACTURE_COLOUR
+
+
+def test_an_alert_names_the_level_that_calls_or_its_place(
+    wedge: Findings, manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    (seen,) = observe(wedge, manifest.acute, manifest.thresholds)
+    assert seen.where == "Vertebra T12"
+    unnamed = analyse(request(Toy(wrong=WEDGE, named=False), manifest, networks))
+    (seen,) = observe(unnamed, manifest.acute, manifest.thresholds)
+    assert seen.counts
+    assert seen.where == "Vertebra 5th from below"
 
 
 def test_three_vertebrae_are_too_few(

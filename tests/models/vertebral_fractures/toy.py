@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,16 @@ from node.domain.imaging import Network, Volume
 from node.domain.study import ClassUID, InstanceUID, Patient, Plane, Series, SeriesUID, StudyUID
 
 LEVELS = ("L4", "L3", "L2", "L1", "T12", "T11", "T10")
-_TILT = {"L4": 0.04, "L3": 0.02, "L2": 0.0, "L1": -0.04, "T12": -0.05, "T11": -0.05, "T10": -0.05}
+_TILT = {
+    "L4": 0.04,
+    "L3": 0.02,
+    "L2": 0.0,
+    "L1": -0.04,
+    "T12": -0.05,
+    "T11": -0.05,
+    "T10": -0.05,
+    "T9": -0.05,
+}
 #: Across: rows and columns of the image, and where the middles of the bodies lie, mm.
 WIDE_MM, MIDDLE_MM = 110.0, (50.0, 55.0)
 VALUE, CANAL, AORTA, DISC = 50, 6, 9, 4
@@ -39,7 +48,8 @@ class Toy:
 
     Attributes:
         wrong: changes by level. named: levels are stated.
-        lean: of the spine to the back, mm a mm. bend: to the left.
+        lean: of the spine to the back, mm a mm. bend: to the left. turn: of the bodies about
+            the course, radians, their backs to the left.
         bottom: height of the lowest slice, mm; it may cut a body.
         metal: levels with a screw. aorta_hu: of the vessel in front.
     """
@@ -53,6 +63,7 @@ class Toy:
     noise_hu: float = 10.0
     lean: float = 0.1
     bend: float = 0.0
+    turn: float = 0.0
     metal: tuple[str, ...] = ()
     bottom: float = 0.0
     aorta_hu: float = 40.0
@@ -94,7 +105,8 @@ class Toy:
         """(x, y, z) in the frame of a body, whose axis is the course."""
         away = [axis - middle for axis, middle in zip(points, self.middles[level], strict=True)]
         up = self.up
-        back = np.array([0.0, 1.0, 0.0]) - up[1] * up
+        way = np.array([np.sin(self.turn), np.cos(self.turn), 0.0])
+        back = way - (way @ up) * up
         back /= np.linalg.norm(back)
         left = np.cross(back, up)
         return tuple(
@@ -261,4 +273,17 @@ def request(
         networks=networks,
         thresholds=manifest.thresholds,
         anatomy=lambda: seen,
+    )
+
+
+def known_between(anatomy: Anatomy, lowest_mm: float, highest_mm: float) -> Anatomy:
+    """The anatomy as a network gives it that sees the spine only between two heights, mm."""
+    heights = anatomy.affine[2, 3] + anatomy.affine[2, 0] * np.arange(len(anatomy.labels))
+    seen = (heights >= lowest_mm) & (heights <= highest_mm)
+    return replace(
+        anatomy,
+        labels=np.where(seen[:, None, None], anatomy.labels, 0).astype(np.uint8),
+        vertebrae=tuple(
+            one for one in anatomy.vertebrae if lowest_mm <= one.centre_mm[2] <= highest_mm
+        ),
     )

@@ -224,6 +224,16 @@ def test_the_mark_stands_in_every_text_also_where_the_template_leaves_it_out() -
     assert message.text == "RESEARCH, UNVERIFIED: Pulmonary embolism"
 
 
+def test_a_text_names_the_place_that_calls_or_says_that_none_is_stated() -> None:
+    words_of = wording(text="{finding}, {where}. {label}")
+    facts = FACTS | {"where": "Vertebra 3rd from below"}
+    message = compose(AlertRow(**{**_fields(ROW), "facts": facts}), words_of, lambda _job: [])
+    assert message.text.startswith("Pulmonary embolism, Vertebra 3rd from below. ")
+    for none in (FACTS, FACTS | {"where": ""}):
+        message = compose(AlertRow(**{**_fields(ROW), "facts": none}), words_of, lambda _job: [])
+        assert message.text.startswith("Pulmonary embolism, place not stated. ")
+
+
 def test_a_value_cannot_break_out_of_its_line_or_be_read_as_a_text() -> None:
     facts = FACTS | {"title": "a\r\nBcc: x@y {patient_name}"}
     message = compose(AlertRow(**{**_fields(ROW), "facts": facts}), wording(), lambda _job: [])

@@ -6,11 +6,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from node.domain.acute import AcuteFinding, Observation, Severity, observe
-from node.domain.finding import CodedConcept, Evaluation, Findings, Measurement, Status
-from node.domain.study import SeriesUID, StackID
+from node.domain.extent import Extent
+from node.domain.finding import (
+    CodedConcept,
+    Contour,
+    Evaluation,
+    Finding,
+    Findings,
+    Measurement,
+    Status,
+)
+from node.domain.study import InstanceUID, Plane, SeriesUID, StackID
 from node.domain.verdict import ModelName
 from node.ledger import Ledger
 from node.ledger.alerts import AlertKind, AlertRow, AlertState
@@ -35,6 +45,13 @@ CERTAINTY = CodedConcept("111012", "DCM", "Certainty of Finding")
 PRESENT = CodedConcept("52101004", "SCT", "Present")
 ABSENT = CodedConcept("272519000", "SCT", "Absent")
 PERCENT = CodedConcept("%", "UCUM", "percent")
+PLANE = Plane(
+    sop_instance_uid=InstanceUID("1.2.3.1"),
+    frame_number=None,
+    position_mm=(0.0, 0.0, 0.0),
+    extent=Extent(Path("1.dcm")),
+    instance_number=1,
+)
 RULE = FindingRule(
     name="acute",
     models=frozenset(),
@@ -153,6 +170,46 @@ def test_what_is_absent_or_was_not_looked_at_is_not_found() -> None:
     ):
         (observation,) = observe(found, [EMBOLISM], {})
         assert observation.why_not == "not found"
+
+
+def embolus(identifier: str, score: float | None, *, is_named_by_place: bool = False) -> Finding:
+    measured = (
+        (Measurement(name=CERTAINTY, value=score, unit=PERCENT, label="Certainty"),)
+        if score is not None
+        else ()
+    )
+    return Finding(
+        tracking_identifier=identifier,
+        tracking_uid=f"2.25.{len(identifier)}",
+        finding=CodedConcept("59282003", "SCT", "PE"),
+        category=CodedConcept("49755003", "SCT", "Morphologically Abnormal Structure"),
+        site=CodedConcept("266005", "SCT", "Lower lobe artery"),
+        laterality=CodedConcept("24028007", "SCT", "Right"),
+        contours=(Contour(plane=PLANE, points=np.array([[1, 1]], np.float32)),),
+        measurements=measured,
+        is_named_by_place=is_named_by_place,
+    )
+
+
+def test_the_place_with_the_highest_score_is_the_one_that_calls() -> None:
+    places = (
+        embolus("1", 83.0),
+        embolus("Vertebra 3rd from below", 96.0, is_named_by_place=True),
+        embolus("Vertebra L1", None, is_named_by_place=True),
+    )
+    found = replace(findings(None), findings=places, exam_evaluations=())
+    (observation,) = observe(found, [EMBOLISM], {})
+    assert (observation.score, observation.where) == (96.0, "Vertebra 3rd from below")
+    # A lesion that only has a number is named by its site.
+    (observation,) = observe(replace(found, findings=places[:1]), [EMBOLISM], {})
+    assert observation.where == "right lower lobe artery"
+    assert seen(90.0).where == ""
+
+
+def test_the_alert_is_queued_with_the_place_that_calls(ledger: Ledger) -> None:
+    found = replace(findings(None), findings=(embolus("1", 95.0),), exam_evaluations=())
+    judged(ledger).settled(job(), result(*observe(found, [EMBOLISM], {})))
+    assert {row.facts["where"] for row in rows(ledger)} == {"right lower lobe artery"}
 
 
 def test_each_channel_is_called_once_however_many_rules_and_reruns_ask(ledger: Ledger) -> None:
