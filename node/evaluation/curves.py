@@ -55,15 +55,33 @@ FROC_AXIS: Final = Axis(
 
 def draw_roc(path: Path, title: str, curves: Sequence[Curve]) -> None:
     """ROC curves of at most seven groups, (name, 1 - specificity, sensitivity)."""
-    _draw(path, title, curves, ROC_AXIS, steps=False)
+    _draw(path, title, curves, ROC_AXIS)
 
 
-def draw_froc(path: Path, title: str, curves: Sequence[Curve]) -> None:
-    """Free-response curves of at most seven groups, (name, false positives, sensitivity)."""
-    _draw(path, title, curves, FROC_AXIS, steps=True)
+def draw_froc(
+    path: Path,
+    title: str,
+    curves: Sequence[Curve],
+    *,
+    operating: tuple[float, float] | None = None,
+) -> None:
+    """Free-response curves of at most seven groups, (name, false positives, sensitivity).
+
+    Args:
+        operating: the point at which the shipped threshold stands; a ring is drawn there.
+    """
+    _draw(path, title, curves, FROC_AXIS, operating=operating)
 
 
-def _draw(path: Path, title: str, curves: Sequence[Curve], axis: Axis, *, steps: bool) -> None:
+def _draw(
+    path: Path,
+    title: str,
+    curves: Sequence[Curve],
+    axis: Axis,
+    *,
+    operating: tuple[float, float] | None = None,
+) -> None:
+    steps = axis is FROC_AXIS
     image = Image.new("RGB", (SIZE, SIZE), _PAPER)
     draw = ImageDraw.Draw(image)
     large, small = ImageFont.load_default(34), ImageFont.load_default(26)
@@ -87,7 +105,10 @@ def _draw(path: Path, title: str, curves: Sequence[Curve], axis: Axis, *, steps:
         line = _BOTTOM - 40 - 40 * (len(curves[: len(COLOURS)]) - 1 - number)
         draw.line([(_RIGHT - 520, line), (_RIGHT - 470, line)], fill=colour, width=5)
         draw.text((_RIGHT - 456, line), name[:36], fill=_INK, font=small, anchor="lm")
-    image.save(path)
+    if operating is not None:
+        x, y = _x(axis, operating[0]), _y(operating[1])
+        draw.ellipse((x - 14, y - 14, x + 14, y + 14), outline=_INK, width=4)
+    image.save(path, optimize=True)
 
 
 def _path(
