@@ -30,6 +30,9 @@ MARGIN_MM = 6.0
 LEAST_LUNG = 0.004
 #: Candidates lie in the room of a lung, or so near to it, mm.
 BESIDE_MM = 3.0
+#: A mass that is joined to the mediastinum or the chest wall has its middle outside of the room by
+#: up to this part of its diameter.
+MASS_BESIDE = 0.2
 #: Diameters that the detector may state, mm.
 SMALLEST_MM, LARGEST_MM = 2.0, 130.0
 
@@ -75,7 +78,8 @@ def find_candidates(
 ) -> list[Candidate]:
     """Places of nodules and masses, the surest first."""
     fine = candidates_of(heat_of(grid, lungs, network), lungs, least_logit)
-    wide = candidates_of(heat_of(grid, lungs, network, COARSE_STEP_MM), lungs, least_logit)
+    coarse = heat_of(grid, lungs, network, COARSE_STEP_MM)
+    wide = candidates_of(coarse, lungs, least_logit, beside=MASS_BESIDE)
     masses = [candidate for candidate in wide if candidate.diameter_mm >= MASS_FROM_MM]
     return sorted([*fine, *masses], key=lambda candidate: -candidate.logit)
 
@@ -99,23 +103,29 @@ def heat_of(grid: Grid, lungs: Lungs, network: Network, step_mm: float = STEP_MM
     return Heat(logit=logit, size=size, axes=axes, step_mm=step_mm)
 
 
-def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidate]:
-    """Peaks of the heat in the lungs, the surest first; none within another's nodule."""
+def candidates_of(
+    heat: Heat, lungs: Lungs, least_logit: float, beside: float = 0.0
+) -> list[Candidate]:
+    """Peaks of the heat in the lungs, the surest first; none within another's nodule.
+
+    Args:
+        beside: the middle of a nodule lies outside of the lungs by at most this part of its
+            diameter, or by `BESIDE_MM`.
+    """
     smooth = ndimage.gaussian_filter(heat.logit, 0.6)
     peaks = (smooth == ndimage.maximum_filter(smooth, 3)) & (smooth > least_logit)
     cells = np.argwhere(peaks)
     if not len(cells):
         return []
-    near = ndimage.distance_transform_edt(~lungs.both) * lungs.volume.step_mm <= BESIDE_MM
     places = heat.to_grid(cells.astype(np.float64))
-    inside = lungs.volume.at(np.asarray(near, np.bool_), places)
+    outside_mm = _outside_mm(lungs, places)
     found: list[Candidate] = []
     steps = np.array([axis.step for axis in heat.axes])
     for index in np.argsort(-smooth[tuple(cells.T)]):
-        if not inside[index]:
-            continue
         cell = tuple(cells[index])
         diameter = float(np.clip(2.0 ** heat.size[cell] * heat.step_mm, SMALLEST_MM, LARGEST_MM))
+        if outside_mm[index] > max(BESIDE_MM, beside * diameter):
+            continue
         away = [
             float(np.linalg.norm((places[index] - other.centre) / steps)) * heat.step_mm
             for other in found
@@ -129,6 +139,15 @@ def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidat
             Candidate(centre=places[index], diameter_mm=diameter, logit=float(smooth[cell]))
         )
     return found
+
+
+def _outside_mm(lungs: Lungs, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far (n, 3) positions of the grid lie outside of the room of the lungs, mm."""
+    away = ndimage.distance_transform_edt(~lungs.both) * lungs.volume.step_mm
+    index = np.rint(lungs.volume.from_grid(places)).astype(np.int64)
+    inside = np.clip(index, 0, np.array(away.shape) - 1)
+    beyond = np.abs(index - inside).max(axis=1) * lungs.volume.step_mm
+    return np.asarray(away[tuple(inside.T)] + beyond, np.float64)
 
 
 def _frame(grid: Grid, lungs: Lungs, step_mm: float) -> tuple[Axes, NDArray[np.bool_]]:

@@ -28,7 +28,7 @@ from node.domain.finding import Findings
 from node.domain.imaging import Network, Volume
 
 #: Candidates that are looked at closely.
-MOST_CANDIDATES = 60
+MOST_CANDIDATES = 80
 #: Of the certainty from which a nodule is reported: enough where the earlier scan is expected to
 #: show it.
 EXPECTED = 0.5
@@ -169,18 +169,21 @@ class Scan:
 
     def nodules(self, looks: Sequence[Look]) -> list[Nodule]:
         """Every look that is large enough, the surest first; each nodule once."""
-        found: list[Nodule] = []
-        for look in sorted(looks, key=lambda one: -certainty_of(one, self._thresholds)):
+        measured = []
+        for look in looks:
             shape = shape_of(self._grid, look)
-            if shape is None or shape.mean_mm < self._thresholds["smallest_mm"]:
-                continue
+            if shape is not None and shape.mean_mm >= self._thresholds["smallest_mm"]:
+                certainty = certainty_of(look, shape.mean_mm, self._thresholds)
+                measured.append((certainty, look, shape))
+        found: list[Nodule] = []
+        for certainty, look, shape in sorted(measured, key=lambda one: -one[0]):
             if any(_overlap(shape, other.shape) > SAME for other in found):
                 continue
             found.append(
                 Nodule(
                     shape=shape,
                     attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
-                    certainty=certainty_of(look, self._thresholds),
+                    certainty=certainty,
                     side=self._side(look),
                 )
             )

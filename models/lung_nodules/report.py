@@ -318,7 +318,10 @@ def _exam(measured: Measured) -> tuple[Evaluation, ...]:
     ]
     whole = not _not_looked_at(measured)
     nothing = say.ABSENT if whole else say.INDETERMINATE
-    found = [Evaluation(say.NODULE, say.PRESENT if nodules else nothing)]
+    if any(nodule.is_possible for nodule in nodules):
+        nothing = say.INDETERMINATE
+    seen = any(not nodule.is_possible for nodule in nodules)
+    found = [Evaluation(say.NODULE, say.PRESENT if seen else nothing)]
     if any(nodule.is_mass for nodule in nodules):
         found.append(Evaluation(say.MASS, say.PRESENT))
     if whole:
