@@ -8,7 +8,7 @@ lung falls on thick tissue of the other side, and the heart and the diaphragm ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cc3d
 import numpy as np
@@ -25,6 +25,8 @@ from models.thorax.lungs import Lungs
 TISSUE_HU = (-30.0, 130.0)
 #: The mirrored lung counts so far inside its border, for the two sides are never quite alike, mm.
 INSIDE_MM = 7.0
+#: So much round the lungs is looked at, mm.
+MARGIN_MM = 16.0
 #: Air of the own lung ends so far from the tissue, mm.
 CLEAR_MM = 3.0
 #: Radius of the ball that must fit into the tissue, mm: thicker than vessels and fissures.
@@ -48,17 +50,21 @@ class Bulge:
     """A body of tissue in the place of lung.
 
     Attributes:
-        mask: (slice, row, column) on the coarse grid. side: "right" or "left".
-        volume_ml: of the mask.
+        mask: (slice, row, column) on `volume`, a part of the coarse grid.
+        side: "right" or "left". volume_ml: of the mask.
     """
 
     mask: Mask
+    volume: Coarse
     side: str
     volume_ml: float
 
 
 def find_bulges(lungs: Lungs) -> list[Bulge]:
     """Bodies of tissue in the place of lung, the largest first; at most one a side."""
+    if not lungs.right.any() or not lungs.left.any():
+        return []
+    lungs = _near(lungs)
     volume = lungs.volume
     mirror = _mirror(volume, lungs)
     smooth = ndimage.gaussian_filter(volume.hu, 1.0)
@@ -72,12 +78,36 @@ def find_bulges(lungs: Lungs) -> list[Bulge]:
         mask = _body(lungs, tissue & _expected(other, mirror, volume), own)
         millilitres = float(mask.sum()) * volume.voxel_ml
         if millilitres >= LEAST_ML:
-            found.append(Bulge(mask=mask, side=side, volume_ml=millilitres))
+            found.append(Bulge(mask=mask, volume=volume, side=side, volume_ml=millilitres))
     return sorted(found, key=lambda bulge: -bulge.volume_ml)
 
 
-def look_of(bulge: Bulge, volume: Coarse) -> Look:
+def _near(lungs: Lungs) -> Lungs:
+    """The rows and columns that the lungs reach, with a margin; all slices."""
+    volume = lungs.volume
+    margin = int(MARGIN_MM / volume.step_mm)
+    box, axes = [slice(None)], [volume.axes[0]]
+    for number in (1, 2):
+        used = np.flatnonzero(lungs.both.any(axis=(0, 3 - number)))
+        first = max(0, int(used[0]) - margin)
+        last = min(volume.shape[number], int(used[-1]) + 1 + margin)
+        axis = volume.axes[number]
+        box.append(slice(first, last))
+        axes.append(replace(axis, start=axis.start + axis.step * first, count=last - first))
+    part = tuple(box)
+    return replace(
+        lungs,
+        volume=replace(volume, hu=volume.hu[part], axes=(axes[0], axes[1], axes[2])),
+        right=lungs.right[part],
+        left=lungs.left[part],
+        aerated=lungs.aerated[part],
+        airways=lungs.airways[part],
+    )
+
+
+def look_of(bulge: Bulge) -> Look:
     """The body as something to be measured; its border is as fine as the coarse grid."""
+    volume = bulge.volume
     share = ndimage.gaussian_filter(bulge.mask.astype(np.float32), _SOFT)
     middle = volume.to_grid(np.argwhere(bulge.mask).mean(axis=0)[None])[0]
     size = 2.0 * (3.0 * bulge.volume_ml * 1000.0 / (4.0 * np.pi)) ** (1 / 3)
@@ -117,8 +147,6 @@ def _mirror(volume: Coarse, lungs: Lungs) -> NDArray[np.float64]:
 def _expected(other: Mask, mirror: NDArray[np.float64], volume: Coarse) -> Mask:
     """The other lung, well inside its border, mirrored slice by slice."""
     out = np.zeros_like(other)
-    if not other.any():
-        return out
     # The ends of the series cut the lung; they are no border.
     padded = np.pad(other, ((1, 1), (0, 0), (0, 0)), mode="edge")
     depth = ndimage.distance_transform_edt(padded)[1:-1] * volume.step_mm
@@ -140,6 +168,8 @@ def _body(lungs: Lungs, tissue: Mask, own: Mask) -> Mask:
     above_lung = np.cumsum(air, axis=0) >= reach
     above_lung[_divided(lungs) :] = True
     beside &= above_lung
+    if beside.sum() * volume.voxel_ml < LEAST_ML:
+        return np.zeros_like(beside)
     radius = BALL_MM / volume.step_mm
     padded = np.pad(beside, ((1, 1), (0, 0), (0, 0)), mode="edge")
     cores = (ndimage.distance_transform_edt(padded) > radius)[1:-1]

@@ -195,7 +195,7 @@ class Scan:
         masses = [one for one in nodules if one.is_mass and one.certainty >= least]
         found = list(nodules)
         for bulge in find_bulges(self._lungs):
-            shape = shape_of(self._grid, look_of(bulge, self._lungs.volume))
+            shape = shape_of(self._grid, look_of(bulge))
             if shape is None or any(_overlap(shape, one.shape) > SAME for one in masses):
                 continue
             found.append(

@@ -55,6 +55,7 @@ APART = {Kind.NODULES: 0, Kind.FINDINGS: 10_000, Kind.MASS: 20_000}
 #: Certainty from which candidates count in the curve, per cent, and how many are asked for.
 LEAST_PERCENT, MOST = 2.0, 60
 REAL = ("lower", "upper")
+_REAL_SITE = "real"
 #: Slice distances of the simulated series, in turn, mm.
 SLICES_MM = {
     Kind.NODULES: (1.0, 1.5, 2.5), Kind.FINDINGS: (1.5, 2.5, 1.0), Kind.MASS: (1.5, 2.5)
@@ -82,8 +83,10 @@ class Evaluation:
         if look.findings.reason:
             tally.refusals.append(f"{case.array.name}: {look.findings.reason}")
         counted, aside = _counted(one, look.findings)
-        tally.granulomas += sum(certainty_of(f) >= self.threshold for f in aside)
-        tally.possible += sum(_is_possible(finding) for finding in counted)
+        tally.possible += sum(_is_possible(finding) for finding in look.findings.findings)
+        tally.granulomas += sum(
+            certainty_of(f) >= self.threshold and not _is_possible(f) for f in aside
+        )
         hits, marks = matched(case, look.findings, counted)
         tally.hits += hits
         asked = [hit for hit in hits if hit.truth.mean_mm >= ASKED_MM]
@@ -159,19 +162,24 @@ def _is_possible(finding: Finding) -> bool:
 
 
 def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Finding]]:
-    """Findings that are right or wrong, and those at a granuloma, which are neither."""
+    """Findings that are right or wrong, and those that are neither.
+
+    Those at a granuloma are neither, and a possible mass in the real scans, in whose right upper
+    lobe there is one or a collapse.
+    """
     affine = one.case.array.affine
     middles = one.granulomas @ affine[:3, :3].T + affine[:3, 3]
     counted, aside = [], []
     for finding in findings.findings:
         place = place_mm(one.case, findings, finding)
         near = len(middles) and float(np.linalg.norm(middles - place, axis=1).min()) < WITHIN_MM
-        (aside if near and truth_at(one.case, place) is None else counted).append(finding)
+        neither = near or (one.site == _REAL_SITE and _is_possible(finding))
+        (aside if neither and truth_at(one.case, place) is None else counted).append(finding)
     return counted, aside
 
 
 def _plain(case: Case) -> Chest:
-    return Chest(case=case, granulomas=np.zeros((0, 3)), site="")
+    return Chest(case=case, granulomas=np.zeros((0, 3)), site=_REAL_SITE)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -240,7 +248,7 @@ def _real(
         float(sum(score is not None and score >= run.threshold for score, _ in reading.marks))
         for reading in plain.readings
     ]
-    yield mean_row("findings a block as it is, possible masses among them", data, false, "{:.2f}")
+    yield mean_row("nodules reported in a block as it is", data, false, "{:.2f}")
     told_of = [float(plain.possible) / len(volumes)]
     yield mean_row("possible masses a block as it is", data, told_of * len(volumes), "{:.2f}")
     tallies[f"{data} with inserted nodules"] = inserted

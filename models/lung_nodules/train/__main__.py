@@ -26,7 +26,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="models.lung_nodules.train", description=__doc__)
     parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
     parser.add_argument("--minutes", type=float, default=40.0, help="for each network")
-    parser.add_argument("--first", type=int, default=0, help="seed of the first samples")
     parser.add_argument("--cubes", type=int, default=215, help="simulated cubes of lung")
     parser.add_argument("--chests", type=int, default=40, help="simulated chests")
     parser.add_argument("--wide", type=int, default=20, help="simulated chests for masses")

@@ -30,7 +30,7 @@ def test_a_mass_joined_to_the_mediastinum_is_seen_on_its_side(side: str, sign: f
     assert isinstance(lungs, Lungs)
     (bulge,) = find_bulges(lungs)
     assert bulge.side == side
-    shape = shape_of(grid, look_of(bulge, lungs.volume))
+    shape = shape_of(grid, look_of(bulge))
     assert shape is not None
     # Its border to the mediastinum is not seen: what is measured is part of it.
     assert 0.6 * 2 * RADIUS < shape.mean_mm < 1.05 * 2 * RADIUS
