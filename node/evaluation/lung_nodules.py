@@ -169,7 +169,8 @@ def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Findin
     """
     affine = one.case.array.affine
     middles = one.granulomas @ affine[:3, :3].T + affine[:3, 3]
-    counted, aside = [], []
+    counted: list[Finding] = []
+    aside: list[Finding] = []
     for finding in findings.findings:
         place = place_mm(one.case, findings, finding)
         near = len(middles) and float(np.linalg.norm(middles - place, axis=1).min()) < WITHIN_MM
