@@ -137,14 +137,8 @@ def rows_of(tally: Tally, data: str, threshold: float) -> Iterator[Row]:
     yield from _found_rows(tally, data, threshold)
     yield from _measure_rows(tally, data, threshold)
     yield mean_row("seconds a series, files to findings", data, tally.seconds, "{:.1f}")
-    for reason in tally.refusals:
-        yield Row(
-            metric="not looked at as a whole, or refused",
-            data=data,
-            value=reason,
-            interval="",
-            n=1,
-        )
+    partly = len(tally.refusals)
+    yield share_row("done in part, or refused", data, partly, len(tally.readings))
 
 
 def mass_rows(tally: Tally, data: str) -> Iterator[Row]:
