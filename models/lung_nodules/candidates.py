@@ -30,6 +30,9 @@ MARGIN_MM = 6.0
 LEAST_LUNG = 0.004
 #: Candidates lie in the room of a lung, or so near to it, mm.
 BESIDE_MM = 3.0
+#: What is joined to the pleura or the mediastinum has its middle outside of the room of a lung by
+#: up to this part of its diameter: its border still touches the lung.
+BESIDE_SHARE = 0.5
 #: Diameters that the detector may state, mm.
 SMALLEST_MM, LARGEST_MM = 2.0, 130.0
 
@@ -106,16 +109,15 @@ def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidat
     cells = np.argwhere(peaks)
     if not len(cells):
         return []
-    near = ndimage.distance_transform_edt(~lungs.both) * lungs.volume.step_mm <= BESIDE_MM
     places = heat.to_grid(cells.astype(np.float64))
-    inside = lungs.volume.at(np.asarray(near, np.bool_), places)
+    outside_mm = _outside_mm(lungs, places)
     found: list[Candidate] = []
     steps = np.array([axis.step for axis in heat.axes])
     for index in np.argsort(-smooth[tuple(cells.T)]):
-        if not inside[index]:
-            continue
         cell = tuple(cells[index])
         diameter = float(np.clip(2.0 ** heat.size[cell] * heat.step_mm, SMALLEST_MM, LARGEST_MM))
+        if outside_mm[index] > max(BESIDE_MM, BESIDE_SHARE * diameter):
+            continue
         away = [
             float(np.linalg.norm((places[index] - other.centre) / steps)) * heat.step_mm
             for other in found
@@ -129,6 +131,15 @@ def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidat
             Candidate(centre=places[index], diameter_mm=diameter, logit=float(smooth[cell]))
         )
     return found
+
+
+def _outside_mm(lungs: Lungs, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far (n, 3) positions of the grid lie outside of the room of the lungs, mm."""
+    away = ndimage.distance_transform_edt(~lungs.both) * lungs.volume.step_mm
+    index = np.rint(lungs.volume.from_grid(places)).astype(np.int64)
+    inside = np.clip(index, 0, np.array(away.shape) - 1)
+    beyond = np.abs(index - inside).max(axis=1) * lungs.volume.step_mm
+    return np.asarray(away[tuple(inside.T)] + beyond, np.float64)
 
 
 def _frame(grid: Grid, lungs: Lungs, step_mm: float) -> tuple[Axes, NDArray[np.bool_]]:

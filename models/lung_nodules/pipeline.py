@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.grid import Grid, canonical
+from models.lung_nodules.bulge import find_bulges, look_of
 from models.lung_nodules.candidates import NETWORK as DETECTOR
 from models.lung_nodules.candidates import find_candidates
 from models.lung_nodules.certainty import certainty_of
@@ -27,7 +28,7 @@ from node.domain.finding import Findings
 from node.domain.imaging import Network, Volume
 
 #: Candidates that are looked at closely.
-MOST_CANDIDATES = 60
+MOST_CANDIDATES = 80
 #: Of the certainty from which a nodule is reported: enough where the earlier scan is expected to
 #: show it.
 EXPECTED = 0.5
@@ -89,7 +90,9 @@ class _Analysis:
         with self.stage("measure"):
             everything = scan.nodules(looks)
         least = self.request.thresholds["reported_percent"] / 100.0
-        nodules = [nodule for nodule in everything if nodule.certainty >= least]
+        sure = [nodule for nodule in everything if nodule.certainty >= least]
+        with self.stage("compare sides"):
+            nodules = scan.with_possible_masses(sure)
         most = int(self.request.thresholds["most_listed"])
         with self.stage("compare"):
             comparison = compare(
@@ -106,7 +109,7 @@ class _Analysis:
                 nodules=nodules[:most],
                 unlisted=nodules[most:],
                 comparison=comparison,
-                less_certain=len(everything) - len(nodules),
+                less_certain=len(everything) - len(sure),
                 overlooked=max(0, len(candidates) - MOST_CANDIDATES),
                 unseen=unseen_side(lungs),
                 parameters=(
@@ -142,7 +145,8 @@ class _Analysis:
             self.request.thresholds["candidate_logit"],
         )
         looks = looks_of(grid, candidates[:MOST_CANDIDATES], self.request.networks[REFINER])
-        found = Scan(grid, lungs, self.request).nodules(looks)
+        scan = Scan(grid, lungs, self.request)
+        found = scan.with_possible_masses(scan.nodules(looks))
         # Where something is expected, less certainty is enough, but not any vessel.
         least = self.request.thresholds["reported_percent"] / 100.0
         expected = np.array(places, np.float64).reshape(-1, 3)
@@ -165,22 +169,45 @@ class Scan:
 
     def nodules(self, looks: Sequence[Look]) -> list[Nodule]:
         """Every look that is large enough, the surest first; each nodule once."""
-        found: list[Nodule] = []
-        for look in sorted(looks, key=lambda one: -certainty_of(one, self._thresholds)):
+        measured = []
+        for look in looks:
             shape = shape_of(self._grid, look)
-            if shape is None or shape.mean_mm < self._thresholds["smallest_mm"]:
-                continue
+            if shape is not None and shape.mean_mm >= self._thresholds["smallest_mm"]:
+                certainty = certainty_of(look, shape.mean_mm, self._thresholds)
+                measured.append((certainty, look, shape))
+        found: list[Nodule] = []
+        for certainty, look, shape in sorted(measured, key=lambda one: -one[0]):
             if any(_overlap(shape, other.shape) > SAME for other in found):
                 continue
             found.append(
                 Nodule(
                     shape=shape,
                     attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
-                    certainty=certainty_of(look, self._thresholds),
+                    certainty=certainty,
                     side=self._side(look),
                 )
             )
         return found
+
+    def with_possible_masses(self, nodules: Sequence[Nodule]) -> list[Nodule]:
+        """Also bodies of tissue in the place of lung, unless a mass was found there."""
+        least = self._thresholds["reported_percent"] / 100.0
+        masses = [one for one in nodules if one.is_mass and one.certainty >= least]
+        found = list(nodules)
+        for bulge in find_bulges(self._lungs):
+            shape = shape_of(self._grid, look_of(bulge))
+            if shape is None or any(_overlap(shape, one.shape) > SAME for one in masses):
+                continue
+            found.append(
+                Nodule(
+                    shape=shape,
+                    attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
+                    certainty=self._thresholds["possible_mass_percent"] / 100.0,
+                    side=bulge.side,
+                    is_possible=True,
+                )
+            )
+        return sorted(found, key=lambda nodule: -nodule.certainty)
 
     def _side(self, look: Look) -> str:
         own = self._lungs.side_at(look.centre)

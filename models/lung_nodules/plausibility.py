@@ -56,7 +56,7 @@ def unseen_side(lungs: Lungs) -> str:
     """What is to be told of a lung that holds hardly any air beside the other; "" where both do.
 
     A tumour that is joined to the mediastinum, a collapsed lobe and a large effusion take its
-    place, and none of them is looked at.
+    place, and nothing within them is seen.
     """
     air = {
         side: float((mask & lungs.aerated).sum()) * lungs.volume.voxel_ml
@@ -69,7 +69,7 @@ def unseen_side(lungs: Lungs) -> str:
     return (
         f"the {less} lung holds much less air than the {more} one ({air[less]:.0f} against "
         f"{air[more]:.0f} ml in view): a large tumour, a collapsed lobe or an effusion may take "
-        "its place and was not assessed"
+        "its place, and no nodule within it would be seen"
     )
 
 

@@ -39,17 +39,31 @@ MASS_MM = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nodule:
-    """One nodule, measured. `certainty`: 0..1; side: "right", "left" or ""."""
+    """One nodule, measured.
+
+    Attributes:
+        certainty: 0..1. side: "right", "left" or "".
+        is_possible: tissue in the place of lung, found by comparing the two sides: a mass or
+            airless lung, and its border towards the middle of the chest is not seen.
+    """
 
     shape: Shape
     attenuation: Attenuation
     certainty: float
     side: str
+    is_possible: bool = False
 
     @property
     def is_mass(self) -> bool:
         """Larger than 30 mm."""
-        return self.shape.mean_mm > MASS_MM
+        return self.shape.mean_mm > MASS_MM or self.is_possible
+
+    @property
+    def noun(self) -> str:
+        """What it is called."""
+        if self.is_possible:
+            return "Possible mass"
+        return "Mass" if self.is_mass else "Nodule"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +157,7 @@ def _finding(
     nodule, change = measured.nodules[index], measured.comparison.changes[index]
     number = index + 1
     colour = say.COLOURS[index % len(say.COLOURS)]
-    noun = "Mass" if nodule.is_mass else "Nodule"
-    identifier = change.identifier or f"{noun} {_free_number(measured, request, index)}"
+    identifier = change.identifier or f"{nodule.noun} {_free_number(measured, request, index)}"
     uid = change.tracking_uid or derived_uid(
         "tracking",
         request.volume.study_uid,
@@ -276,9 +289,11 @@ def _evaluations(nodule: Nodule, change: Change) -> tuple[Evaluation, ...]:
         Evaluation(say.TREND, change.word, is_short_form=True),
         Evaluation(say.CHANGE, change.sentence),
     ]
+    doubt = [Evaluation(say.BASIS, say.POSSIBLE_MASS)] if nodule.is_possible else []
     return (
         # First: what does not fit beside the picture goes to another page.
         *(changed if change.sentence else ()),
+        *doubt,
         Evaluation(say.LUNG_RADS, told(category)),
         Evaluation(say.COMPOSITION, say.COMPOSITIONS[nodule.attenuation.density]),
         Evaluation(say.CALCIFICATION, nodule.attenuation.calcification.value),
@@ -303,7 +318,10 @@ def _exam(measured: Measured) -> tuple[Evaluation, ...]:
     ]
     whole = not _not_looked_at(measured)
     nothing = say.ABSENT if whole else say.INDETERMINATE
-    found = [Evaluation(say.NODULE, say.PRESENT if nodules else nothing)]
+    if any(nodule.is_possible for nodule in nodules):
+        nothing = say.INDETERMINATE
+    seen = any(not nodule.is_possible for nodule in nodules)
+    found = [Evaluation(say.NODULE, say.PRESENT if seen else nothing)]
     if any(nodule.is_mass for nodule in nodules):
         found.append(Evaluation(say.MASS, say.PRESENT))
     if whole:

@@ -32,6 +32,7 @@ SOLID_PART = CodedConcept("SOLID-PART", "99VIGIE", "Diameter of the solid part")
 COMPOSITION = CodedConcept("RDE1301", "RADELEMENT", "Composition")
 LUNG_RADS = CodedConcept("RDES267", "RADELEMENT", "Lung-RADS")
 CALCIFICATION = CodedConcept("CALCIFICATION", "99VIGIE", "Calcification")
+BASIS = CodedConcept("BASIS", "99VIGIE", "How it was found")
 LOBE = CodedConcept("LOBE", "99VIGIE", "Lobe")
 GROUND_GLASS = CodedConcept("112120", "DCM", "Ground glass opacity")
 CHANGE = CodedConcept("CHANGE", "99VIGIE", "Change against the earlier scan")
@@ -72,6 +73,12 @@ COLUMNS = (
 #: Beside the others where an earlier scan was compared.
 CHANGE_COLUMN = Column("Change", (TREND,))
 
+#: Of a possible mass.
+POSSIBLE_MASS = (
+    "tissue where the other side has lung: a mass, a collapsed lobe or consolidation; its border "
+    "towards the mediastinum is not seen, so that size and volume are rough"
+)
+
 LIMITS = (
     "Only nodules and masses of the lungs were looked for; lymph nodes, airways, pleura, bones "
     "and everything else were not assessed.",
@@ -80,6 +87,8 @@ LIMITS = (
     "Lung-RADS is told by size, density and calcification alone; it was made for screening, and "
     "juxtapleural shape, cysts and airway nodules are not judged, and a category is never stepped "
     "down because a nodule stayed as it was.",
-    "Masses joined to the mediastinum, consolidation and collapsed lobes were not assessed.",
+    "A large mass that is joined to the mediastinum is told as a possible mass where the two lungs "
+    "differ; it may be a collapsed lobe or consolidation. Beside the heart and above the diaphragm "
+    "it may be missed.",
     "The lobe is not determined.",
 )

@@ -13,7 +13,6 @@ from scipy import ndimage
 from inference.series import describe_with_facts
 from inference.volume import load_volume
 from models.grid import Grid, canonical
-from models.phantoms.chest import ChestOptions, simulate_chest
 from models.phantoms.insertion import Inserted, Scan, insert_nodule, measure_physics
 from models.phantoms.nodules import draw_nodule
 from models.thorax.lungs import Lungs, find_lungs
@@ -62,7 +61,13 @@ def real_volume(folder: Path) -> Volume:
     return load_volume(max(study.series, key=lambda one: len(one.planes)))
 
 
-def with_nodules(volume: Volume, name: str, seed: int, nodules: int = NODULES) -> Case | None:
+def with_nodules(
+    volume: Volume,
+    name: str,
+    seed: int,
+    nodules: int = NODULES,
+    diameters_mm: tuple[float, float] = DIAMETERS_MM,
+) -> Case | None:
     """A volume with nodules at places drawn from a seed; None where it shows no lung."""
     grid = canonical(volume)
     lungs = find_lungs(grid)
@@ -71,7 +76,7 @@ def with_nodules(volume: Volume, name: str, seed: int, nodules: int = NODULES) -
     hu = np.ascontiguousarray(grid.hu, dtype=np.float32)
     rng = np.random.default_rng([seed, 31])
     scan = Scan(hu=hu, spacing_mm=grid.spacing_mm, physics=measure_physics(hu, grid.spacing_mm))
-    low, high = np.log(DIAMETERS_MM)
+    low, high = np.log(diameters_mm)
     sizes = [float(np.exp(rng.uniform(low, high))) for _ in range(nodules)]
     truth = tuple(_inserted(scan, lungs, sizes, rng))
     voxels = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
@@ -114,20 +119,6 @@ def _too_near(scan: Scan, centre: NDArray[np.float64], size: float, found: list[
         np.linalg.norm((centre - other.centre) * spacing) < (size + other.mean_mm) / 2 + APART_MM
         for other in found
     )
-
-
-def simulated(seed: int, slice_mm: float, reach_mm: tuple[float, float] | None = None) -> Case:
-    """A simulated chest with nodules put in after the scanner, as into a real one.
-
-    Without the other findings of the simulation: its granulomas are nodules that nobody counted.
-    """
-    phantom = simulate_chest(
-        seed, ChestOptions(slice_mm=slice_mm, matrix=448, reach_mm=reach_mm, findings=False)
-    )
-    case = with_nodules(phantom.volume, "simulated", seed)
-    if case is None:
-        raise RuntimeError(f"the simulated chest {seed} shows no lung")
-    return Case(data="simulated", patient=str(seed), array=case.array, truth=case.truth)
 
 
 def untouched(volume: Volume, name: str) -> Case:

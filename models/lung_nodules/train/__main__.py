@@ -31,15 +31,27 @@ def main() -> None:
     parser.add_argument("--wide", type=int, default=20, help="simulated chests for masses")
     parser.add_argument("--mined", type=int, default=150, help="cubes with the detector's mistakes")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--resume", action="store_true", help="start from train-out/*.raw.pt")
+    parser.add_argument(
+        "--start", type=Path, help="folder with weights to go on from: NAME.raw.pt or NAME.onnx"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     OUT.mkdir(exist_ok=True)
-    starts = {n: OUT / f"{n}.raw.pt" if asked.resume else None for n in ("detector", "refiner")}
+    starts = {name: _start(asked.start, name) for name in ("detector", "refiner")}
     for stage in asked.stages:
         if stage not in STAGES:
             parser.error(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
         _run(stage, asked, starts)
+
+
+def _start(folder: Path | None, name: str) -> Path | None:
+    """Weights to go on from, the trainable form first."""
+    if folder is None:
+        return None
+    for path in (folder / f"{name}.raw.pt", folder / f"{name}.onnx"):
+        if path.exists():
+            return path
+    raise SystemExit(f"no weights of the {name} in {folder}")
 
 
 def _run(stage: str, asked: argparse.Namespace, starts: dict[str, Path | None]) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from models.lung_nodules.train.networks import Refiner
 from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
+from models.lung_nodules.train.warm import begin
 from models.recipe.ahead import Ahead
 from models.recipe.averaging import Average
 from models.recipe.fitting import fit
@@ -20,6 +21,8 @@ from models.recipe.precision import fast
 BATCH = 12
 RATE = 2e-3
 KEPT = 8000
+#: Nodules up to this size are drawn so many times as often, mm.
+SMALL_MM, SMALL_WEIGHT = 7.0, 2.0
 
 
 def loss_of(
@@ -44,29 +47,37 @@ def loss_of(
     return (each + empty).sum() / is_nodule.sum().clamp(min=1), kind
 
 
-def _rows(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Half nodules, half others."""
+def _rows(label: np.ndarray, diameter: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Half nodules, small ones among them more often than they were drawn, half others."""
     nodules, others = np.flatnonzero(label), np.flatnonzero(label == 0)
-    return np.concatenate([rng.choice(nodules, BATCH // 2), rng.choice(others, BATCH // 2)])
+    weight = np.where(diameter[nodules] < SMALL_MM, SMALL_WEIGHT, 1.0)
+    drawn = rng.choice(nodules, BATCH // 2, p=weight / weight.sum())
+    return np.concatenate([drawn, rng.choice(others, BATCH // 2)])
 
 
 def train(minutes: float, out: Path, folders: list[Path], start: Path | None = None) -> None:
-    """Train for some minutes of wall clock and write `refiner.pt` (and `refiner.raw.pt`)."""
+    """Train for some minutes of wall clock and write `refiner.pt` (and `refiner.raw.pt`).
+
+    Args:
+        start: weights to go on from, `refiner.raw.pt` or an exported `refiner.onnx`.
+    """
     torch.manual_seed(12)
     rng = np.random.default_rng(12)
-    pool = Pool(folders, ("patch", "mask", "label"), KEPT)
+    pool = Pool(folders, ("patch", "mask", "label", "diameter"), KEPT)
     while pool.refresh() < 150:
         time.sleep(5)
     network = Refiner().to(memory_format=torch.channels_last_3d)
     if start is not None:
-        network.load_state_dict(torch.load(start, weights_only=True))
+        rows = np.linspace(0, len(pool) - 1, 48).astype(int)
+        begin(network, start, toned(pool.draw(rows, rng)[0], rng))
     average = Average(network, Refiner(), memory=0.995)
     steps = count()
 
     def batch() -> list[torch.Tensor]:
         if next(steps) % REFRESHED_EVERY == 0:
             pool.refresh()
-        image, share, label = pool.draw(_rows(pool.arrays["label"], rng), rng)
+        rows = _rows(pool.arrays["label"], pool.arrays["diameter"], rng)
+        image, share, label, _ = pool.draw(rows, rng)
         return [toned(image, rng).to(memory_format=torch.channels_last_3d), share, label]
 
     batches = Ahead(batch)
@@ -78,7 +89,8 @@ def train(minutes: float, out: Path, folders: list[Path], start: Path | None = N
         shape, kind = loss_of(mask.float(), score.float(), share.float() / 255, label)
         return shape + kind
 
-    fit(network, average, plan_of("refiner", minutes, RATE), out, loss)
+    rate = RATE if start is None else RATE / 2
+    fit(network, average, plan_of("refiner", minutes, rate), out, loss)
     average.settle(lambda: batches()[0])
     batches.close()
     torch.save(average.twin.state_dict(), out / "refiner.pt")

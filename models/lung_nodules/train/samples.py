@@ -24,7 +24,7 @@ from scipy.ndimage import (
 from models.grid import Axis, sample_volume
 from models.lung_nodules.train.parenchyma import SIZE, STEP_MM, Cube, Field, Mask, draw_cube
 from models.phantoms.insertion import Inserted, Physics, Scan, insert_nodule
-from models.phantoms.nodules import draw_nodule
+from models.phantoms.nodules import Density, draw_nodule
 
 FOLDER = Path("train-out") / "nodule-samples"
 #: HU that the networks see, mapped to 0..1 (kept as 0..255 here).
@@ -37,6 +37,11 @@ PATCH, PATCH_MM, WIDE_MM = 48, 0.7, 1.4
 WIDE_FROM, WIDE_ONLY = 14.0, 24.0
 #: A target: nothing, nodule, neither (not learned from).
 NOTHING, NODULE, NEITHER = 0, 1, 2
+#: Up to this size so many more are ground glass or part-solid.
+SMALL_MM, VEILED_SHARE = 9.0, 0.25
+#: Of the masses so many have their middle outside of the lung that they bulge into, at most this
+#: part of their radius away.
+CENTRAL_SHARE, CENTRAL_DEPTH = 0.3, 0.35
 #: Smaller ones are not learned from.
 LEAST_MM = 3.2
 DRAWS = 4
@@ -98,7 +103,7 @@ def add_draws(
         _detector(shard, seen, nodules, (noise, rng))
         if turned.doubtful is not None:
             _leave_out(shard.target[-1], turned.doubtful)
-        mined = [] if finder is None else _mined(finder(shard.window[-1]), nodules)
+        mined = [] if finder is None else _mined(finder(shard.window[-1]), nodules, turned.doubtful)
         _refiner(shard, seen, turned, nodules, (noise, rng, mined))
 
 
@@ -143,10 +148,17 @@ def _put_nodules(scan: Scan, cube: Cube, rng: np.random.Generator) -> list[Inser
             for n in found
         ):
             continue
-        put = insert_nodule(scan, draw_nodule(rng, diameter), centre, rng)
+        put = insert_nodule(scan, draw_nodule(rng, diameter, _density(rng, diameter)), centre, rng)
         if put is not None:
             found.append(put)
     return found
+
+
+def _density(rng: np.random.Generator, diameter: float) -> Density | None:
+    """Small ones are veiled more often than nature has it: they are what is missed."""
+    if diameter > SMALL_MM or rng.random() > VEILED_SHARE:
+        return None
+    return Density.GROUND_GLASS if rng.random() < 0.7 else Density.PART_SOLID
 
 
 def _place(
@@ -158,7 +170,10 @@ def _place(
     edge = 6
     inner[edge:-edge, edge:-edge, edge:-edge] = True
     allowed = cube.lung & inner
-    if how < 0.3:
+    if cube.scale > 1 and rng.random() < CENTRAL_SHARE:
+        away = distance_transform_edt(~cube.lung) * STEP_MM
+        allowed = inner & ~cube.lung & (away < CENTRAL_DEPTH * radius)
+    elif how < 0.3:
         allowed &= (wall > 0.1 * radius) & (wall < 1.05 * radius + 0.7)
     elif how < 0.55:
         allowed &= cube.vessel
@@ -168,7 +183,7 @@ def _place(
     if not where.size:
         return None
     at = np.array(np.unravel_index(int(rng.choice(where)), allowed.shape), np.float64)
-    if 0.3 <= how < 0.55:
+    if 0.3 <= how < 0.55 and cube.vessel[tuple(at.astype(int))]:
         offset = rng.normal(size=3)
         at += offset / np.linalg.norm(offset) * radius * rng.uniform(0.3, 1.0) / STEP_MM
     return at + rng.uniform(-0.5, 0.5, 3)
@@ -294,12 +309,17 @@ def _refiner(
         shard.diameter.append(diameter)
 
 
-def _mined(places: list[NDArray[np.float64]], nodules: list[Inserted]) -> list[NDArray[np.float64]]:
+def _mined(
+    places: list[NDArray[np.float64]], nodules: list[Inserted], doubtful: Mask | None
+) -> list[NDArray[np.float64]]:
     """At most three places, as voxels of the cube, that lie at no nodule."""
+    near = None if doubtful is None else binary_dilation(doubtful, iterations=6)
     found = []
     for place in places:
         at = (SIZE - 1) / 2 + (place - (WINDOW - 1) / 2) * WINDOW_MM / STEP_MM
         clear = all(np.linalg.norm(at - n.centre) * STEP_MM > n.mean_mm * 0.75 + 3 for n in nodules)
+        if clear and near is not None:
+            clear = not near[tuple(np.clip(np.rint(at).astype(int), 0, SIZE - 1))]
         if clear:
             found.append(at)
     return found[:3]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.lung_nodules.train import certainty, detector, refiner, samples
+from models.lung_nodules.train import detector, refiner, samples
 from models.lung_nodules.train.networks import Detector, Refiner
 from models.lung_nodules.train.parenchyma import draw_cube
+from models.lung_nodules.train.warm import begin
 from models.recipe.export import export
 
 
@@ -62,15 +63,27 @@ def test_export_agrees_with_torch_for_any_batch(
     assert path.stat().st_size < 8e6
 
 
-def test_a_certainty_that_promises_too_much_is_put_right() -> None:
-    rng = np.random.default_rng(0)
-    odds = rng.normal(0, 2.5, 3000)
-    true = rng.random(3000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))
-    marks = [(float(1 / (1 + np.exp(-o))), bool(t)) for o, t in zip(odds, true, strict=True)]
-    names = dict.fromkeys(certainty.NAMES, 0.5)
-    fitted = certainty.calibrated(names, marks)
-    assert fitted["certainty_detector"] == pytest.approx(0.25, abs=0.04)
-    assert fitted["certainty_constant"] == pytest.approx(-1 + 0.25, abs=0.2)
+def test_exported_weights_are_gone_on_from_where_they_stand(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    images = torch.rand(4, 1, 64, 64, 64)
+    old = Detector()
+    old.train()
+    old(images)
+    path = tmp_path / "detector.onnx"
+    export(old, (64, 64, 64), path, ("heat",))
+    fresh = Detector()
+    begin(fresh, path, images)
+    with torch.no_grad():
+        expected = old.eval()(images)
+        assert torch.allclose(fresh.eval()(images), expected, atol=1e-3)
+        # Its normalisations hold the statistics of the images: the first step starts there too.
+        assert torch.allclose(fresh.train()(images), expected, atol=1e-2)
+
+
+def test_cells_of_a_large_nodule_count_less_than_those_of_a_small_one() -> None:
+    small, large = detector.weight_of(torch.tensor([6 * 5, 6 * 30]))
+    assert float(small) == 1.0
+    assert 0.05 < float(large) < 0.2
 
 
 def test_wide_cubes_hold_masses_and_what_may_be_a_nodule_teaches_nothing() -> None:

@@ -135,6 +135,22 @@ def test_a_collapsed_lung_is_never_called_clear(
     assert "1 (v2022)" not in str(answers.get(say.LUNG_RADS, ""))
 
 
+def test_a_mass_joined_to_the_mediastinum_is_told_as_a_possible_mass_with_its_doubts(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    joined = lesion((35.0, 5.0, -55.0), 34.0)
+    findings = run(manifest, networks, Chest(slice_mm=2.5, paint=(joined,)).volume())
+    masses = [one for one in findings.findings if one.finding == say.MASS]
+    assert len(masses) == 1
+    assert masses[0].laterality == say.RIGHT
+    assert number(masses[0], say.DIAMETER) > 30
+    answers = {e.name: e.value for e in findings.exam_evaluations}
+    assert answers[say.MASS] == say.PRESENT
+    if masses[0].tracking_identifier.startswith("Possible"):
+        basis = next(e.value for e in masses[0].evaluations if e.name == say.BASIS)
+        assert "a collapsed lobe or consolidation" in str(basis)
+
+
 def test_clean_lungs_give_absent(manifest: ModelManifest, networks: Mapping[str, Network]) -> None:
     findings = run(manifest, networks, Chest(slice_mm=2.5).volume())
     assert findings.status is Status.NO_FINDINGS
