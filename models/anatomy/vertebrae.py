@@ -266,7 +266,8 @@ def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine
     if ribbed is not None and 0 <= twelfth < len(spine.bodies):
         if ribbed == twelfth:
             anchors.append("lowest ribs")
-        elif not anchors:
+        else:
+            # Also where the sacrum agrees: then one too few or too many was parted between.
             doubts.append("the lowest ribs do not lie at the vertebra that looks like T12")
     return replace(spine, anchors=tuple(anchors), doubts=tuple(doubts))
 

@@ -31,8 +31,8 @@ from node.evaluation.product import Look, Product, open_product
 from node.evaluation.table import Row, mean_row, share_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "anatomy"
-#: Seeds from 1,000,000 on test; the first hundreds were looked at while the package was made.
-FIRST_TEST_SEED = 1_000_400
+#: Seeds from 1,000,000 on test; the first six hundred were looked at while the package was made.
+FIRST_TEST_SEED = 1_000_600
 #: Slice distances of the simulated series, and stretches of the trunk, in turn.
 SLICES_MM = (5.0, 3.0, 1.0)
 REACHES_MM = ((-290.0, 262.0), (-150.0, 165.0), (-20.0, 240.0))
