@@ -88,6 +88,7 @@ def encoded(anatomy: Anatomy) -> bytes:
         "anchors": anatomy.anchors,
         "doubts": anatomy.doubts,
         "model_digest": anatomy.model_digest,
+        "cut": anatomy.cut,
     }
     stream = io.BytesIO()
     text = np.frombuffer(json.dumps(told).encode(), np.uint8)
@@ -106,7 +107,6 @@ def decoded(stored: bytes) -> Anatomy:
             vertebrae=tuple(
                 Vertebra(
                     level=one["level"],
-                    likely=one["likely"],
                     value=one["value"],
                     centre_mm=(one["centre_mm"][0], one["centre_mm"][1], one["centre_mm"][2]),
                 )
@@ -115,6 +115,7 @@ def decoded(stored: bytes) -> Anatomy:
             anchors=tuple(told["anchors"]),
             doubts=tuple(told["doubts"]),
             model_digest=told["model_digest"],
+            cut=tuple(told["cut"]),
         )
 
 

@@ -17,7 +17,7 @@ SOFT_TISSUE_WINDOW = (40.0, 400.0)
 BONE_WINDOW = (250.0, 1200.0)
 _SLAB_MM = 3.0
 #: What the axial picture should show, in the order of wish.
-_WISHED = ("liver", "kidney_left", "kidney_right", "spleen", "aorta", "lung_left", "lung_right")
+_WISHED = ("Liver", "Kidney left", "Kidney right", "Spleen", "Aorta", "Lung left", "Lung right")
 
 Numbers = NDArray[np.uint8]
 Named = Mapping[int, tuple[str, tuple[int, int, int]]]
@@ -30,7 +30,7 @@ def pictures(
 
     Args:
         planes: source images in canonical order. numbers: structures on the canonical grid.
-        named: number -> name and colour.
+        named: number -> how a person reads it, and colour.
     """
     at = _middle(grid, anatomy)
     return (
@@ -59,7 +59,7 @@ def _overlays(plane: Numbers, named: Named) -> tuple[Overlay, ...]:
         if int(number) in named:
             name, colour = named[int(number)]
             mask = np.ascontiguousarray(plane == number)
-            found.append(Overlay(mask=mask, colour=colour, label=words.label(name)))
+            found.append(Overlay(mask=mask, colour=colour, label=name))
     return tuple(found)
 
 
@@ -89,9 +89,9 @@ def _sagittal(grid: Grid, numbers: Numbers, named: Named, anatomy: Anatomy) -> K
     column = _middle(grid, anatomy)[1]
     back = np.linalg.inv(grid.affine)
     marks = []
-    for one in anatomy.vertebrae:
+    for number, one in enumerate(anatomy.vertebrae, start=1):
         at = back @ np.array([*one.centre_mm, 1.0])
-        text = one.level or f"{one.likely}?"
+        text = one.level or str(number)
         marks.append((float(at[1]), grid.shape[0] - 1 - float(at[0]), text))
     if anatomy.anchors:
         told = f"levels counted from {' and '.join(anatomy.anchors)}"
@@ -112,7 +112,7 @@ def _axial(grid: Grid, planes: tuple[Plane, ...], numbers: Numbers, named: Named
     """The slice that shows most of the organs."""
     scores = np.zeros(grid.shape[0])
     for number, (name, _) in named.items():
-        if name in _WISHED:
+        if name.removesuffix(words.IN_VIEW) in _WISHED:
             area = (numbers == number).sum(axis=(1, 2)).astype(np.float64)
             scores += area / max(1.0, float(area.max()))
     index = int(scores.argmax()) if scores.any() else grid.shape[0] // 2

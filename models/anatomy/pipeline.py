@@ -21,7 +21,8 @@ def see(request: AnalysisRequest) -> Anatomy:
         ModelError: the network is missing, or the volume is not in HU.
     """
     require(request, NETWORK)
-    return anatomy_of(canonical(request.volume), request.networks[NETWORK], request.model.digest)
+    volume, network = request.volume, request.networks[NETWORK]
+    return anatomy_of(canonical(volume), network, request.model.digest, volume.padding)
 
 
 def analyse(request: AnalysisRequest) -> Findings:

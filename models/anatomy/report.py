@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from models.anatomy import words
 from models.anatomy.on_source import on_source
 from models.anatomy.pictures import pictures
+from models.anatomy.view import view_of
 from models.grid import Grid
 from models.outline import outer_polygon
 from node.domain.analysis import AnalysisRequest
@@ -31,6 +32,8 @@ def findings_of(
     """The result; structures that leave no voxel on the source grid are not in it."""
     reported = {v: n for v, n in anatomy.names.items() if n not in words.NOT_REPORTED}
     canonical = on_source(anatomy, grid, tuple(reported))
+    # Interpolated borders may reach beyond what was imaged.
+    canonical[~view_of(grid, request.volume.padding).on_images()] = 0
     counts = np.bincount(canonical.ravel(), minlength=len(reported) + 1)
     there = [k for k in range(1, len(reported) + 1) if counts[k]]
     renumbered = np.zeros(len(reported) + 1, np.uint8)
@@ -39,13 +42,13 @@ def findings_of(
     names = [list(reported.items())[k - 1] for k in there]
     shared = LabelMap(_in_source_order(canonical, grid))
     pairs = [
-        _structure(request, shared, (number, value, name), int(counts[old]))
+        _structure(request, shared, (number, value, name, name in anatomy.cut), int(counts[old]))
         for number, ((value, name), old) in enumerate(zip(names, there, strict=True), start=1)
     ]
     planes = request.volume.planes
     in_order = tuple(planes[grid.source_slice(k)] for k in range(grid.shape[0]))
     named = {
-        number: (name, words.colour(name, value))
+        number: (words.label(name, cut=name in anatomy.cut), words.colour(name, value))
         for number, (value, name) in enumerate(names, start=1)
     }
     return Findings(
@@ -56,7 +59,7 @@ def findings_of(
         segmented_planes=planes if pairs else (),
         exam_evaluations=_evaluations(anatomy),
         key_images=pictures(grid, in_order, canonical, named, anatomy),
-        limits=_limits(anatomy, shared),
+        limits=_limits(anatomy),
         parameters=(("voxels of the labels", "2 mm"), ("voxels of the network", "4 mm")),
         seconds=seconds,
     )
@@ -68,11 +71,11 @@ def _in_source_order(canonical: NDArray[np.uint8], grid: Grid) -> NDArray[np.uin
 
 
 def _structure(
-    request: AnalysisRequest, shared: LabelMap, item: tuple[int, int, str], voxels: int
+    request: AnalysisRequest, shared: LabelMap, item: tuple[int, int, str, bool], voxels: int
 ) -> tuple[Finding, Segment]:
-    number, value, name = item
+    number, value, name, cut = item
     volume = request.volume
-    identifier = words.label(name)
+    identifier = words.label(name, cut=cut)
     uid = derived_uid("tracking", volume.study_uid, volume.series_uid, request.model.name, name)
     areas = np.array(
         [(plane == number).sum() if there else 0
@@ -91,10 +94,10 @@ def _structure(
         contours=(Contour(plane=volume.planes[plane], points=points),),
         measurements=(
             Measurement(
-                name=words.VOLUME,
+                name=words.VOLUME_IN_VIEW if cut else words.VOLUME,
                 value=ml,
                 unit=words.CM3,
-                label=f"{identifier} volume",
+                label=f"{words.label(name)} {'volume in view' if cut else 'volume'}",
                 decimals=0 if ml >= 100 else 1,
             ),
         ),
@@ -119,11 +122,10 @@ def _evaluations(anatomy: Anatomy) -> tuple[Evaluation, ...]:
     return tuple(Evaluation(words.LEVEL_DOUBT, doubt) for doubt in anatomy.doubts)
 
 
-def _limits(anatomy: Anatomy, shared: LabelMap) -> tuple[str, ...]:
+def _limits(anatomy: Anatomy) -> tuple[str, ...]:
     found = list(words.LIMITS)
     if anatomy.vertebrae and not anatomy.anchors:
         found.append("The levels of the vertebrae could not be fixed, so they are only numbered.")
-    ends = np.flatnonzero(shared.planes[[0, -1]].any(axis=0))
-    if (ends > 0).any():
-        found.append("Structures that reach the first or the last image are larger than stated.")
+    if set(anatomy.cut) - words.NOT_REPORTED:
+        found.append(words.CUT)
     return tuple(found)

@@ -76,7 +76,8 @@ class Spine:
     """The bodies from below, and what they are called.
 
     Attributes:
-        first: index in `LEVELS` of the lowest body, as the network says; None where there is none.
+        first: index in `LEVELS` of the lowest body in the run that agrees best with the network;
+            None where there is no body. A name follows only where `is_certain`.
         anchors: what agrees with it. doubts: what does not, or what makes it unclear.
     """
 
@@ -91,7 +92,7 @@ class Spine:
         return bool(self.anchors) and not self.doubts
 
     def level(self, index: int) -> str:
-        """What the network calls the body; "" beyond the table."""
+        """The body's place in the run; "" beyond the table. A name only where `is_certain`."""
         if self.first is None or not 0 <= self.first + index < len(LEVELS):
             return ""
         return LEVELS[self.first + index]
@@ -254,22 +255,20 @@ def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine
     if len(spine.bodies) < LEAST_BODIES:
         doubts.append(f"fewer than {LEAST_BODIES} vertebrae are in view")
     if _is_beside_lung(lowest, sight) and spine.first < LEVELS.index("L2"):
-        doubts.append(f"lung lies beside the vertebra that looks like {spine.level(0)}")
+        doubts.append("lung lies beside a vertebra that is counted as a lumbar one")
     if _is_on_sacrum(lowest, sight):
         if spine.first == 0:
             anchors.append("sacrum")
         else:
-            doubts.append(
-                f"the vertebra on the sacrum looks like {LEVELS[spine.first]}, not like L5"
-            )
+            doubts.append("the vertebra on the sacrum does not look like L5")
     ribbed = _lowest_ribbed(spine, course, sight)
     twelfth = LEVELS.index("T12") - spine.first
     if ribbed is not None and 0 <= twelfth < len(spine.bodies):
         if ribbed == twelfth:
             anchors.append("lowest ribs")
-        elif not anchors:
-            doubts.append(f"the lowest ribs lie at the vertebra that looks like "
-                          f"{spine.level(ribbed)}, not like T12")  # fmt: skip
+        else:
+            # Also where the sacrum agrees: then one too few or too many was parted between.
+            doubts.append("the lowest ribs do not lie at the vertebra that looks like T12")
     return replace(spine, anchors=tuple(anchors), doubts=tuple(doubts))
 
 

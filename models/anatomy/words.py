@@ -7,6 +7,7 @@ from node.domain.anatomy import LEVELS
 from node.domain.finding import CodedConcept
 
 VOLUME = CodedConcept("118565006", "SCT", "Volume")
+VOLUME_IN_VIEW = CodedConcept("VOLUME-IN-VIEW", "99VIGIE", "Volume in view")
 CM3 = CodedConcept("cm3", "UCUM", "cm3")
 CATEGORY = CodedConcept(*STRUCTURE)
 LEVEL_ANCHOR = CodedConcept("LEVEL-ANCHOR", "99VIGIE", "Vertebral level counted from")
@@ -22,6 +23,13 @@ LIMITS = (
     "in part.",
     "Diseased organs were not simulated: a tumour, a cyst or fluid may be left out of its organ.",
     "Only what is named here was looked for; nothing else was assessed.",
+)
+
+IN_VIEW = " in view"
+#: Said where a structure reaches the edge of what was imaged.
+CUT = (
+    'What is named "in view" is cut by the first or last image or by the field of view: its '
+    "volume and its contour are of the part in view, not of the whole."
 )
 
 _COLOURS: dict[str, tuple[int, int, int]] = {
@@ -54,10 +62,10 @@ def laterality(name: str) -> CodedConcept | None:
     return None if side is None else CodedConcept(*side)
 
 
-def label(name: str) -> str:
-    """As people read it: "Kidney left", "Vertebra L3"."""
+def label(name: str, *, cut: bool = False) -> str:
+    """As people read it: "Kidney left", "Vertebra L3"; "Liver in view" of one that is cut."""
     words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return f"{words[:1].upper()}{words[1:]}{IN_VIEW if cut else ''}"
 
 
 def colour(name: str, value: int) -> tuple[int, int, int]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.phantoms import envelope as wrap
-from models.phantoms import muscles, organs, skeleton, surroundings
+from models.phantoms import muscles, organs, skeleton, surroundings, varied_organs
 from models.phantoms.fractures import SpineOptions
 from models.phantoms.frame import Frame, build_frame
 from models.phantoms.person import Person, draw_person
 from models.phantoms.shapes import Canvas
 from models.phantoms.tissue import Labels
+from models.phantoms.variety import NONE, draw_variety, leaning
 from models.phantoms.vertebral_bodies import detailed
 from models.phantoms.vertebral_shape import Shape
 
@@ -44,12 +45,15 @@ def paint_trunk(
     steps_mm: tuple[float, float, float],
     reach_mm: tuple[float, float] = (-1000.0, 1000.0),
     spine: SpineOptions | None = None,
+    *,
+    varied: bool = False,
 ) -> Trunk:
     """The anatomy of `seed` on a grid of (z, y, x) `steps_mm`.
 
     The same seed is the same person; details of texture follow the grid. `reach_mm` limits the
-    grid along z (mm from mid-L3). With `spine`, vertebral bodies are in detail; without it every
-    label is as if that did not exist.
+    grid along z (mm from mid-L3). With `spine`, vertebral bodies are in detail; `varied` lets
+    organs, ribs and sacrum depart more from the usual (`variety`); without them every label is as
+    if that did not exist.
     """
     rng = np.random.default_rng([seed, 1])
     person = draw_person(rng)
@@ -59,6 +63,9 @@ def paint_trunk(
     low, high = max(BOTTOM_MM * s, reach_mm[0]), min(TOP_MM * s, reach_mm[1])
     z = np.arange(low, high, steps_mm[0]).astype(np.float32)
     frame = build_frame(z, person, np.random.default_rng([seed, 2]))
+    variety = draw_variety(seed) if varied else NONE
+    if varied:
+        frame = leaning(frame, variety, z)
     shapes: tuple[Shape, ...] = ()
     if spine is not None:
         frame, shapes = detailed(frame, spine, skeleton.HALVES, seed)
@@ -75,11 +82,16 @@ def paint_trunk(
     organs.paint_thorax(canvas, frame, parts[1])
     muscles.paint_pelvic_muscles(canvas, frame, envelope)
     muscles.paint_back(canvas, frame, envelope, parts[2])
-    skeleton.paint_spine(canvas, frame, parts[3], shapes)
-    ribs = skeleton.paint_ribs(canvas, frame, envelope, parts[3])
-    skeleton.paint_pelvis(canvas, frame, parts[4])
-    organs.paint_solid(canvas, frame, parts[5])
+    skeleton.paint_spine(canvas, frame, parts[3], shapes, variety)
+    ribs = skeleton.paint_ribs(canvas, frame, envelope, parts[3], variety)
+    skeleton.paint_pelvis(canvas, frame, parts[4], variety)
+    if varied:
+        organs.paint_solid_varied(canvas, frame, parts[5])
+    else:
+        organs.paint_solid(canvas, frame, parts[5])
+    kept = canvas.labels == varied_organs.KEPT
     organs.paint_bowel(canvas, frame, parts[6])
+    varied_organs.release(canvas, kept)
     organs.paint_ascites(canvas, envelope, parts[6])
     muscles.paint_marbling(canvas, frame, parts[7])
     surroundings.paint_breasts(canvas, frame, parts[8])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.phantoms import varied_organs as varied
 from models.phantoms.envelope import CAVITY, Envelope, diaphragm_height
 from models.phantoms.frame import Frame
 from models.phantoms.muscles import smooth_noise
@@ -83,8 +84,27 @@ def _blob(
 
 def paint_solid(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     """Kidneys, great vessels, liver, spleen, pancreas, gallbladder, pelvic organs."""
-    s = frame.person.scale
     paint_vessels(canvas, frame, rng)
+    _paint_kidneys(canvas, frame, rng)
+    _paint_liver_and_spleen(canvas, frame, rng)
+    _paint_small_organs(canvas, frame, rng)
+
+
+def paint_solid_varied(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
+    """The same organs, with kidneys, liver and spleen of more varied places and forms."""
+    paint_vessels(canvas, frame, rng)
+    varied.paint_kidneys(canvas, frame, rng)
+    if rng.random() < 0.5:
+        varied.paint_spleen(canvas, frame, rng)
+        varied.paint_liver(canvas, frame, rng)
+    else:
+        varied.paint_liver(canvas, frame, rng)
+        varied.paint_spleen(canvas, frame, rng)
+    _paint_small_organs(canvas, frame, rng)
+
+
+def _paint_kidneys(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
+    s = frame.person.scale
     side_shift = 0.15 * frame.person.belly_mm[1]
     for sign in (-1, 1):
         if rng.random() < 0.02:
@@ -99,6 +119,10 @@ def paint_solid(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
         hilum = [centre[0], centre[1] - 7 * s, centre[2] - sign * 15 * size]
         box, q = ellipsoid(canvas, hilum, [24 * size, 11 * size, 17 * size], lean)
         canvas.paint((box, q < 1), Tissue.KIDNEY_SINUS, table([Tissue.KIDNEY]))
+
+
+def _paint_liver_and_spleen(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
+    s = frame.person.scale
     big = float(rng.normal(1, 0.1)) * s
     front = float(np.interp(110 * s, canvas.z, frame.front))
     _blob(canvas, [118 * s, -8 * s, -78 * s], [90 * big, 92 * big, 74 * big], 0.25, Tissue.LIVER)
@@ -113,6 +137,11 @@ def paint_solid(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     _blob(
         canvas, [112 * s, 30 * s, 108 * s], [46 * size, 44 * size, 27 * size], -0.3, Tissue.SPLEEN
     )
+
+
+def _paint_small_organs(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
+    s = frame.person.scale
+    front = float(np.interp(110 * s, canvas.z, frame.front))
     if rng.random() < 0.8:
         _blob(
             canvas,

@@ -11,6 +11,7 @@ from models.phantoms.envelope import Envelope, latissimus
 from models.phantoms.frame import Body, Frame
 from models.phantoms.shapes import Box, Canvas, Field, Sweep, ellipsoid, tube
 from models.phantoms.tissue import BODIES, Labels, Tissue
+from models.phantoms.variety import NONE, Variety
 from models.phantoms.vertebral_bodies import paint_labels
 from models.phantoms.vertebral_shape import Shape
 
@@ -118,12 +119,17 @@ def _arch_of(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) -> 
 
 
 def paint_spine(
-    canvas: Canvas, frame: Frame, rng: np.random.Generator, shapes: tuple[Shape, ...] = ()
+    canvas: Canvas,
+    frame: Frame,
+    rng: np.random.Generator,
+    shapes: tuple[Shape, ...] = (),
+    variety: Variety = NONE,
 ) -> None:
     """Discs, sacrum, arches, bodies and the canal.
 
     Args:
         shapes: of the bodies, where they are painted in detail; () for plain ones.
+        variety: of the sacrum.
     """
     s = frame.person.scale
     heights = [b.z for b in frame.bodies]
@@ -136,7 +142,7 @@ def paint_spine(
     )
     box, q = disc.on(canvas, frame.spine)
     canvas.paint((box, q < 1), Tissue.DISC)
-    _paint_sacrum(canvas, frame, rng)
+    _paint_sacrum(canvas, frame, rng, variety)
     for k in range(len(frame.bodies)):
         _arch_of(canvas, frame, k, rng)
     for k in range(len(frame.bodies)):
@@ -160,9 +166,10 @@ def paint_spine(
     canvas.paint((box, q < 1), Tissue.CANAL)
 
 
-def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
+def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator, variety: Variety) -> None:
     s = frame.person.scale
     wide = s * (1.04 if frame.person.sex == "F" else 1.0) * float(rng.normal(1, 0.04))
+    wide *= variety.sacrum_wide
     lowest = frame.bodies[0]
     gap = (2.0 if frame.person.sacralised else 10.0) * s
     top = lowest.z - lowest.height / 2 - gap
@@ -245,7 +252,11 @@ def _paint_rib_necks(
 
 
 def paint_ribs(
-    canvas: Canvas, frame: Frame, envelope: Envelope, rng: np.random.Generator
+    canvas: Canvas,
+    frame: Frame,
+    envelope: Envelope,
+    rng: np.random.Generator,
+    variety: Variety = NONE,
 ) -> Labels:
     """Ribs 4 to 12 with their cartilages, and the sternum, in the wall of the chest.
 
@@ -258,10 +269,11 @@ def paint_ribs(
     phi = np.float32(np.pi) - envelope.bearing[lowest:]
     depth = envelope.base[lowest:]
     labels = canvas.labels[lowest:]
-    inward = np.interp(phi, [0.2, 0.35, 0.6, 3.2], [24, 14, 5.6, 5.6]).astype(np.float32) * s
+    inset = variety.rib_inset_mm
+    inward = np.interp(phi, [0.2, 0.35, 0.6, 3.2], [24, 14, inset, inset]).astype(np.float32) * s
     inward += latissimus(canvas, frame, envelope.bearing)[lowest:]
     shell = np.abs(depth - inward)
-    near = np.nonzero((shell < 5.2 * s) & (phi > 0.2) & (depth > 0))
+    near = np.nonzero((shell < 5.2 * s * max(1.0, variety.rib_thick)) & (phi > 0.2) & (depth > 0))
     chest = _Shell(canvas.z[lowest:][near[0]], phi[near], shell[near])
     painted = labels[near]
     which = np.zeros(painted.shape, np.uint8)
@@ -274,8 +286,8 @@ def paint_ribs(
         tip = {12: 0.95 * frame.person.last_rib, 11: 1.55, 10: 2.2, 9: 2.35, 8: 2.5}.get(rib, 2.6)
         tip *= spread if rib < 12 else 1.0
         fall = total * (0.75 if rib == 12 else 0.92 if rib == 11 else 1.0)
-        course = head - fall * (np.clip(chest.phi, 0, tip) / 2.3) ** 1.15
-        thick = (5.8 if rib < 11 else 4.6) * s
+        course = head - fall * variety.rib_fall * (np.clip(chest.phi, 0, tip) / 2.3) ** 1.15
+        thick = (5.8 if rib < 11 else 4.6) * s * variety.rib_thick
         away = chest.shell / (0.5 * thick + 0.4)
         bone = ((chest.z - course) / (1.25 * thick)) ** 2 + away**2 < 1
         painted[bone & (chest.phi < tip)] = Tissue.RIB
@@ -316,10 +328,13 @@ _WING = (
 )
 
 
-def paint_pelvis(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
+def paint_pelvis(
+    canvas: Canvas, frame: Frame, rng: np.random.Generator, variety: Variety = NONE
+) -> None:
     """Both hip bones, the pubis and the proximal femora."""
     s = frame.person.scale
     wide = s * float(rng.normal(1.02 if frame.person.sex == "F" else 0.99, 0.03))
+    wide *= variety.hip_wide
     lift = float(rng.normal(0, 9)) * s
     table = np.asarray(_WING, np.float32)
     heights = table[::-1, 0] * s + lift * np.linspace(0, 1, len(table), dtype=np.float32)
@@ -331,6 +346,7 @@ def paint_pelvis(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None
     if rows.any():
         _, y, x = canvas.coordinates(box)
         ax, ay, bx, by, r = (c[first:last, None, None] * s for c in columns)
+        ay = ay + np.float32(variety.hip_back_mm * s)
         ax, bx = ax * wide / s, bx * wide / s
         px, py = np.abs(x) - ax, y - ay
         dx, dy = bx - ax, by - ay

@@ -40,6 +40,7 @@ class TrunkOptions:
         working_mm: (between slices, in-plane) of the grid on which anatomy is painted.
         posed: turned, shifted and bent a little. truncated: the field cuts the patient.
         spine: vertebral bodies in detail; None leaves them plain.
+        varied: organs, ribs and sacrum depart more from the usual.
     """
 
     matrix: int = 512
@@ -52,6 +53,7 @@ class TrunkOptions:
     posed: bool = True
     truncated: bool = False
     spine: SpineOptions | None = None
+    varied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +137,8 @@ def simulate_trunk(seed: int, options: TrunkOptions | None = None) -> Phantom:
     working = asked.working_mm or _working(asked)
     margin = 3 * asked.slice_mm + 45
     reach = (asked.reach_mm[0] - margin, asked.reach_mm[1] + margin)
-    trunk = paint_trunk(seed, (working[0], working[1], working[1]), reach, asked.spine)
+    steps = (working[0], working[1], working[1])
+    trunk = paint_trunk(seed, steps, reach, asked.spine, varied=asked.varied)
     pixel = asked.pixel_mm or _pixel(trunk, asked, rng)
     pose = _pose(trunk, asked.posed, rng)
     scale = trunk.person.scale
@@ -154,7 +157,7 @@ def simulate_trunk(seed: int, options: TrunkOptions | None = None) -> Phantom:
     done = TrunkOptions(
         matrix=asked.matrix, pixel_mm=pixel, slice_mm=asked.slice_mm, reach_mm=(low, high),
         phase=phase, noise_hu=noise, working_mm=working, posed=asked.posed,
-        truncated=asked.truncated, spine=asked.spine,
+        truncated=asked.truncated, spine=asked.spine, varied=asked.varied,
     )  # fmt: skip
     return Phantom(
         seed=seed,

@@ -25,13 +25,11 @@ class Vertebra:
 
     Attributes:
         level: e.g. "L3"; "" where no anchor in view fixes it. A level is never guessed.
-        likely: what the network calls it; for a tie-break by a person, not for a result.
         value: its label in `Anatomy.labels`.
         centre_mm: (3,) LPS mm, its centroid.
     """
 
     level: str
-    likely: str
     value: int
     centre_mm: tuple[float, float, float]
 
@@ -47,6 +45,8 @@ class Anatomy:
         vertebrae: from below.
         anchors: what the levels rest on, in words; () where nothing fixes them.
         doubts: what speaks against the levels, in words.
+        cut: names of the structures that reach the edge of what was imaged (first or last slice,
+            field of view): they go on beyond it.
         model_digest: of the package that made it.
     """
 
@@ -57,6 +57,7 @@ class Anatomy:
     anchors: tuple[str, ...]
     doubts: tuple[str, ...]
     model_digest: str
+    cut: tuple[str, ...] = ()
 
     @property
     def voxel_ml(self) -> float:

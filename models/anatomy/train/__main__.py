@@ -18,29 +18,39 @@ from models.anatomy.train import cache, networks, training
 from models.recipe.export import export
 
 OUT = Path("train-out")
+FIRST_VARIED = 1000
 WEIGHTS = Path(__file__).parents[1] / "weights"
-STAGES = ("cache", "train", "export")
+STAGES = ("cache", "train", "vary", "refine", "export")
 
 
 def main() -> None:
     """Run the stages that were asked for, in order."""
     parser = argparse.ArgumentParser(prog="models.anatomy.train", description=__doc__)
     parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
-    parser.add_argument("--minutes", type=float, default=50.0)
-    parser.add_argument("--trunks", type=int, default=260, help="simulated patients in the cache")
+    parser.add_argument("--minutes", type=float, default=50.0, help="of each training")
+    parser.add_argument("--trunks", type=int, default=260, help="simulated patients in a cache")
+    parser.add_argument("--processes", type=int, default=2, help="that paint them")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=17)
-    parser.add_argument("--resume", action="store_true", help="start from train-out/anatomy.raw.pt")
+    parser.add_argument(
+        "--start", type=Path, default=OUT / "anatomy.pt", help="what `refine` goes on from"
+    )
     asked = parser.parse_args()
     os.nice(5)
     torch.set_num_threads(asked.threads)
     OUT.mkdir(exist_ok=True)
     for stage in asked.stages:
         if stage == "cache":
-            cache.fill(range(asked.trunks), processes=2)
+            cache.fill(cache.PLAIN, range(asked.trunks), asked.processes)
         elif stage == "train":
-            start = OUT / "anatomy.raw.pt" if asked.resume else None
-            training.train(asked.minutes, OUT, seed=asked.seed, start=start)
+            training.train(asked.minutes, cache.PLAIN, OUT, seed=asked.seed)
+        elif stage == "vary":
+            # Other people than those of the first training.
+            seeds = range(FIRST_VARIED, FIRST_VARIED + asked.trunks)
+            cache.fill(cache.VARIED, seeds, asked.processes)
+        elif stage == "refine":
+            seed, start = asked.seed + 1, asked.start
+            training.train(asked.minutes, cache.VARIED, OUT, seed=seed, start=start)
         elif stage == "export":
             write()
         else:

@@ -1,15 +1,15 @@
 """Simulated trunks for training, painted once and kept on disk.
 
-`python -m models.anatomy.train.cache --count 300` writes `train-out/anatomy/<seed>.npz`: codes
-(z, y, x) uint8 at 3 x 2 x 2 mm. A code is a `Tissue`, or one of the finer codes below where the
-phantom paints two structures with one label.
+A file `<seed>.npz` holds codes (z, y, x) uint8 at 3 x 2 x 2 mm. A code is a `Tissue`, or one of the
+finer codes below where the phantom paints two structures with one label. `PLAIN` holds trunks of
+usual proportions, `VARIED` such whose organs, ribs and sacrum depart from them, but for every
+fourth.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
-import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from models.phantoms.anatomy import Trunk, paint_trunk
 from models.phantoms.tissue import Labels, Tissue
 
 STEPS_MM = (3.0, 2.0, 2.0)
-FOLDER = Path("train-out") / "anatomy"
+PLAIN = Path("train-out") / "anatomy"
+VARIED = Path("train-out") / "anatomy-varied"
 RIB_11, RIB_12, THORACIC_AORTA, FEMORAL_ARTERY = 64, 65, 66, 67
 CODES = 68
 TISSUE_OF = np.array(
@@ -75,12 +76,12 @@ STRUCTURE_OF = _structures()
 """(68,) int64: `STRUCTURE_OF[codes]` gives the classes of the network."""
 
 
-def write(seed: int) -> str:
+def write(folder: Path, seed: int) -> str:
     """Paint one trunk and file it, unless it is there."""
-    path = FOLDER / f"{seed:07d}.npz"
+    path = folder / f"{seed:07d}.npz"
     if path.exists():
         return str(path)
-    trunk = paint_trunk(seed, STEPS_MM)
+    trunk = paint_trunk(seed, STEPS_MM, varied=folder.name == VARIED.name and seed % 4 > 0)
     part = path.with_suffix(".part.npz")
     low = np.float32(trunk.canvas.z[0])
     np.savez_compressed(part, codes=codes_of(trunk), low=low)
@@ -88,24 +89,9 @@ def write(seed: int) -> str:
     return str(path)
 
 
-def fill(seeds: range, processes: int) -> None:
+def fill(folder: Path, seeds: range, processes: int) -> None:
     """Paint and file the trunks of `seeds` with a pool of processes."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for _ in pool.imap_unordered(write, seeds):
+        for _ in pool.imap_unordered(partial(write, folder), seeds):
             pass
-
-
-def main() -> None:
-    """Fill the cache."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--processes", type=int, default=1)
-    asked = parser.parse_args()
-    os.nice(5)
-    fill(range(asked.first, asked.first + asked.count), asked.processes)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from torch.nn import functional as nnf
 from torch.utils.data import IterableDataset
 
 from models.anatomy.intensity import scale
-from models.anatomy.train.cache import FOLDER, STEPS_MM, STRUCTURE_OF, TISSUE_OF
+from models.anatomy.train.cache import STEPS_MM, STRUCTURE_OF, TISSUE_OF
+from models.anatomy.train.densities import densities, rim
 from models.anatomy.train.networks import PATCH, STEP_MM
-from models.body_composition.train.render import draw_table, field, gaussian
+from models.body_composition.train.render import field, gaussian
 from models.phantoms.tissue import BONES, Tissue
 
 _KEPT = 120
@@ -48,15 +50,16 @@ def normal(generator: torch.Generator, sigma: float) -> float:
 class TrunkPool:
     """Codes of cached trunks; files that the cache writer adds are picked up as they come."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._folder = folder
         self._rng = np.random.default_rng(seed)
         self._kept: list[tuple[torch.Tensor, float]] = []
         self._drawn = 0
 
     def _load(self) -> tuple[torch.Tensor, float]:
-        files = sorted(p for p in FOLDER.glob("*.npz") if "part" not in p.name)
+        files = sorted(p for p in self._folder.glob("*.npz") if "part" not in p.name)
         if not files:
-            raise SystemExit(f"{FOLDER} is empty; run models.anatomy.train.cache first")
+            raise SystemExit(f"{self._folder} is empty; fill the cache first")
         with np.load(files[int(self._rng.integers(len(files)))]) as stored:
             return torch.from_numpy(stored["codes"]), float(stored["low"])
 
@@ -128,7 +131,7 @@ def _render(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(HU (1, 1, *PATCH) without noise, codes at the voxels' middles (*PATCH))."""
     g = generator
-    table = draw_table(g)
+    table = densities(g)
     source = codes[None, None].float()
     total = torch.zeros(PATCH)
     middle = torch.zeros(PATCH, dtype=torch.long)
@@ -144,6 +147,7 @@ def _render(
     bone = _BONE[tissue].float()[None, None]
     inner = 1 - nnf.max_pool3d(1 - bone, (1, 3, 3), 1, (0, 1, 1))
     hu = hu + (bone - inner)[0, 0] * uniform(g, 40, 380)
+    hu = hu + rim(tissue == Tissue.KIDNEY, g)
     hu = _seams(hu, tissue, g)
     soft = _SOFT[tissue].float()
     hu = hu + field((1, 1, *PATCH), 4, g)[0, 0] * uniform(g, 0, 9)
@@ -154,15 +158,16 @@ def _render(
 class Examples(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
     """Endless examples of one seed; drawn in a process of its own beside the training."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         super().__init__()
+        self._folder = folder
         self._seed = seed
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(image (1, 1, *PATCH), structures (1, *PATCH)), as `draw` gives them."""
         torch.set_num_threads(1)
         generator = torch.Generator().manual_seed(self._seed)
-        pool = TrunkPool(self._seed)
+        pool = TrunkPool(self._folder, self._seed)
         while True:
             yield draw(pool, generator)
 

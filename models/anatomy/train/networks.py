@@ -63,6 +63,18 @@ def anatomy_network() -> AnatomyUNet:
 
 
 @torch.no_grad()
+def start_from_export(network: AnatomyUNet, path: Path) -> None:
+    """Take over all weights of an exported anatomy network.
+
+    Raises:
+        KeyError: the file lacks one of them.
+    """
+    stored = {i.name: i for i in onnx.load(str(path)).graph.initializer}
+    for name, mine in network.state_dict().items():
+        mine.copy_(torch.from_numpy(numpy_helper.to_array(stored[name]).copy()))
+
+
+@torch.no_grad()
 def start_from_levels(network: AnatomyUNet, path: Path = LEVELS) -> None:
     """Take over the features and the class weights of the network of vertebral levels."""
     stored = {

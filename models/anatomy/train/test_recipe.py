@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +16,17 @@ from models.anatomy.names import PAIRED, SINGLE
 from models.anatomy.structures import BODIES, Structure
 from models.anatomy.train import cache, examples, networks, training
 from models.anatomy.train.__main__ import WINDOW
+from models.anatomy.train.densities import densities
 from models.body_composition.train.regions import loss_of
+from models.phantoms.tissue import Tissue
 from models.recipe.export import export
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[examples.TrunkPool]:
+def pool(tmp_path_factory: pytest.TempPathFactory) -> examples.TrunkPool:
     folder = tmp_path_factory.mktemp("trunks")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "FOLDER", folder)
-        patch.setattr(examples, "FOLDER", folder)
-        cache.write(0)
-        yield examples.TrunkPool(0)
+    cache.write(folder, 0)
+    return examples.TrunkPool(folder, 0)
 
 
 def test_examples_are_in_range_repeat_with_their_seed_and_hold_many_classes(
@@ -65,6 +63,40 @@ def test_training_starts_from_the_features_of_the_levels() -> None:
     above = slice(8 * Structure.UPPER_THORACIC, 8 * Structure.UPPER_THORACIC + 8)
     kept = networks.WIDTHS[0]
     assert torch.equal(started.head.weight[rows, :kept], started.head.weight[above, :kept])
+
+
+def test_a_second_training_starts_from_what_the_first_exported(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first, second = networks.anatomy_network(), networks.anatomy_network()
+    for value in first.parameters():
+        # Equal weights share one place in the file.
+        torch.nn.init.normal_(value, std=0.1)
+    path = tmp_path / "anatomy.onnx"
+    export(first, WINDOW, path)
+    networks.start_from_export(second, path)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_varied_trunks_put_kidneys_where_plain_ones_do_not(tmp_path: Path) -> None:
+    (varied := tmp_path / cache.VARIED.name).mkdir()
+    low, places = [], []
+    for folder in (tmp_path, varied):
+        cache.write(folder, 1001)
+        codes, start = examples.TrunkPool(folder, 0).trunk()
+        low.append(start)
+        places.append(np.argwhere(codes.numpy() == Tissue.KIDNEY).mean(axis=0))
+    assert low[0] == low[1]
+    assert np.abs(places[0] - places[1]).max() > 2
+
+
+def test_densities_spread_where_organs_are_told_apart() -> None:
+    drawn = [densities(torch.Generator().manual_seed(k)) for k in range(60)]
+    ratio = torch.stack([hu[Tissue.SACRUM] / hu[Tissue.L3] for hu in drawn])
+    assert float(ratio.min()) < 0.4
+    assert float(ratio.max()) > 0.9
+    alike = [bool((hu[Tissue.LIVER] - hu[Tissue.SPLEEN]).abs() <= 8) for hu in drawn]
+    assert 0.15 < sum(alike) / len(alike) < 0.7
 
 
 def test_perfect_answer_has_the_smallest_loss(pool: examples.TrunkPool) -> None:

@@ -36,6 +36,22 @@ def test_the_row_is_found_also_where_marrow_is_nearly_as_dark(
     assert [disc.middle for disc in found] == pytest.approx(MIDDLES, abs=2)
 
 
+def test_middles_of_bodies_that_look_a_little_like_discs_do_not_halve_them() -> None:
+    middles = tuple(range(15, 205, 37))
+    hu, disc = np.full(220, 200.0), np.zeros(220)
+    for middle in middles:
+        hu[middle - 5 : middle + 6] = 300.0
+        hu[middle - 3 : middle + 4] = 110.0
+        disc[middle - 4 : middle + 5] = 1.0
+    for low, high in pairwise(middles):
+        at = (low + high) // 2
+        hu[at - 3 : at + 4] = 175.0
+        # The network calls a part of it disc, as it may in thick slices.
+        disc[at - 4 : at + 5] = 0.4
+    found = discs_of(hu, disc, 1 - disc, np.arange(220.0))
+    assert [one.middle for one in found] == pytest.approx(middles, abs=2)
+
+
 def test_a_worn_disc_that_nothing_shows_is_where_its_neighbours_leave_room() -> None:
     hu = profile(200.0)
     hu[111:132] = 200.0

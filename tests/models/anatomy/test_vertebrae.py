@@ -57,6 +57,13 @@ def test_ribs_at_another_vertebra_than_t12_are_a_doubt() -> None:
     assert any("lowest ribs" in doubt for doubt in found.doubts)
 
 
+def test_ribs_that_contradict_a_count_from_the_sacrum_are_a_doubt() -> None:
+    assert find_spine(*spine(LUMBAR, ribs_at=(5, 6))).anchors == ("sacrum", "lowest ribs")
+    found = find_spine(*spine(LUMBAR, ribs_at=(4, 5, 6)))
+    assert not found.is_certain
+    assert any("lowest ribs" in doubt for doubt in found.doubts)
+
+
 def test_a_low_piece_of_sacrum_is_no_vertebra() -> None:
     grid, sight = spine(LUMBAR, first=40)
     sight.labels[22:26, 32:48, 38:58] = S.L5

@@ -228,7 +228,6 @@ class Toy:
             vertebrae.append(
                 Vertebra(
                     level=level if self.named else "",
-                    likely=level,
                     value=value,
                     centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
                 )

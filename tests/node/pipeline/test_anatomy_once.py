@@ -44,12 +44,13 @@ def anatomy(seed: int = 0) -> Anatomy:
         names={1: "body", 2: "liver", 3: "vertebra_L3"},
         vertebrae=(
             Vertebra(
-                level="L3", likely="L3", value=3, centre_mm=(0.1, 0.2, 1 / 3),
+                level="L3", value=3, centre_mm=(0.1, 0.2, 1 / 3),
             ),
         ),
         anchors=("sacrum",),
         doubts=(),
         model_digest="ab" * 32,
+        cut=("liver",),
     )  # fmt: skip
 
 

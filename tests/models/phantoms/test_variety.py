@@ -1,0 +1,48 @@
+"""Varied trunks: organs elsewhere, the same spine, nothing left over of how they are painted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.phantoms.anatomy import Trunk, paint_trunk
+from models.phantoms.tissue import BODIES, Tissue
+
+STEPS = (4.0, 4.0, 4.0)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[Trunk, Trunk]]:
+    seeds = (3, 5)
+    return [(paint_trunk(s, STEPS), paint_trunk(s, STEPS, varied=True)) for s in seeds]
+
+
+def test_vertebrae_stay_where_they_are(pairs: list[tuple[Trunk, Trunk]]) -> None:
+    for plain, varied in pairs:
+        for body in BODIES:
+            before, after = (np.argwhere(t.canvas.labels == body) for t in (plain, varied))
+            assert np.abs(before.mean(axis=0) - after.mean(axis=0)).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("organ", "ml"),
+    [(Tissue.KIDNEY, (80, 600)), (Tissue.LIVER, (500, 2600)), (Tissue.SPLEEN, (40, 700))],
+)
+def test_organs_are_of_a_patients_size(
+    organ: Tissue, ml: tuple[float, float], pairs: list[tuple[Trunk, Trunk]]
+) -> None:
+    for _, varied in pairs:
+        volume = float((varied.canvas.labels == organ).sum()) * np.prod(STEPS) / 1000
+        assert ml[0] < volume < ml[1]
+
+
+def test_fat_kept_free_round_a_kidney_is_fat_in_the_end(pairs: list[tuple[Trunk, Trunk]]) -> None:
+    # Breast tissue holds the place of that fat for a while; it lies in the chest's front only.
+    for plain, varied in pairs:
+        before, after = (t.canvas.labels == Tissue.BREAST for t in (plain, varied))
+        assert np.array_equal(before, after)
+
+
+def test_the_same_seed_varies_in_the_same_way() -> None:
+    first, second = (paint_trunk(9, STEPS, varied=True).canvas.labels for _ in range(2))
+    assert np.array_equal(first, second)
