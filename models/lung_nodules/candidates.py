@@ -30,9 +30,9 @@ MARGIN_MM = 6.0
 LEAST_LUNG = 0.004
 #: Candidates lie in the room of a lung, or so near to it, mm.
 BESIDE_MM = 3.0
-#: What is joined to the pleura or the mediastinum has its middle outside of the room of a lung by
-#: up to this part of its diameter: its border still touches the lung.
-BESIDE_SHARE = 0.5
+#: A mass that is joined to the mediastinum or the chest wall has its middle outside of the room by
+#: up to this part of its diameter.
+MASS_BESIDE = 0.2
 #: Diameters that the detector may state, mm.
 SMALLEST_MM, LARGEST_MM = 2.0, 130.0
 
@@ -78,7 +78,8 @@ def find_candidates(
 ) -> list[Candidate]:
     """Places of nodules and masses, the surest first."""
     fine = candidates_of(heat_of(grid, lungs, network), lungs, least_logit)
-    wide = candidates_of(heat_of(grid, lungs, network, COARSE_STEP_MM), lungs, least_logit)
+    coarse = heat_of(grid, lungs, network, COARSE_STEP_MM)
+    wide = candidates_of(coarse, lungs, least_logit, beside=MASS_BESIDE)
     masses = [candidate for candidate in wide if candidate.diameter_mm >= MASS_FROM_MM]
     return sorted([*fine, *masses], key=lambda candidate: -candidate.logit)
 
@@ -102,8 +103,15 @@ def heat_of(grid: Grid, lungs: Lungs, network: Network, step_mm: float = STEP_MM
     return Heat(logit=logit, size=size, axes=axes, step_mm=step_mm)
 
 
-def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidate]:
-    """Peaks of the heat in the lungs, the surest first; none within another's nodule."""
+def candidates_of(
+    heat: Heat, lungs: Lungs, least_logit: float, beside: float = 0.0
+) -> list[Candidate]:
+    """Peaks of the heat in the lungs, the surest first; none within another's nodule.
+
+    Args:
+        beside: the middle of a nodule lies outside of the lungs by at most this part of its
+            diameter, or by `BESIDE_MM`.
+    """
     smooth = ndimage.gaussian_filter(heat.logit, 0.6)
     peaks = (smooth == ndimage.maximum_filter(smooth, 3)) & (smooth > least_logit)
     cells = np.argwhere(peaks)
@@ -116,7 +124,7 @@ def candidates_of(heat: Heat, lungs: Lungs, least_logit: float) -> list[Candidat
     for index in np.argsort(-smooth[tuple(cells.T)]):
         cell = tuple(cells[index])
         diameter = float(np.clip(2.0 ** heat.size[cell] * heat.step_mm, SMALLEST_MM, LARGEST_MM))
-        if outside_mm[index] > max(BESIDE_MM, BESIDE_SHARE * diameter):
+        if outside_mm[index] > max(BESIDE_MM, beside * diameter):
             continue
         away = [
             float(np.linalg.norm((places[index] - other.centre) / steps)) * heat.step_mm
