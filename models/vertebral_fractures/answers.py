@@ -26,7 +26,8 @@ def status_of(measured: Measured) -> tuple[Status, str]:
 def _reasons(measured: Measured) -> Iterator[str]:
     if not measured.is_graded:
         count = len(measured.bodies)
-        told = f"only {count} vertebral bod{'y' if count == 1 else 'ies'} could be measured"
+        counted = f"only {count} vertebral bod{'y' if count == 1 else 'ies'}"
+        told = f"{counted if count else 'no vertebral body'} could be measured"
         yield f"{told}; at least {LEAST_BODIES} are needed to grade losses of height, so none is"
     missing = _missing(measured)
     if missing:

@@ -195,6 +195,16 @@ def test_three_measured_bodies_have_heights_and_neither_grade_nor_answer(
     assert not seen.present
 
 
+def test_a_spine_full_of_metal_has_no_answer(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={}, levels=LEVELS[:4], metal=LEVELS[:4])
+    found = analyse(request(toy, manifest, networks))
+    assert found.status is Status.PARTIAL
+    assert found.reason.startswith("no vertebral body could be measured")
+    assert answer(found, say.FRACTURE) == say.INDETERMINATE
+
+
 @pytest.mark.parametrize("turn", [36.0, 46.0])
 def test_a_bent_and_turned_spine_is_measured_in_its_own_planes_or_named(
     turn: float, manifest: ModelManifest, networks: Mapping[str, Network]
