@@ -26,8 +26,7 @@ def status_of(measured: Measured) -> tuple[Status, str]:
 def _reasons(measured: Measured) -> Iterator[str]:
     if not measured.is_graded:
         count = len(measured.bodies)
-        counted = f"only {count} vertebral bod{'y' if count == 1 else 'ies'}"
-        told = f"{counted if count else 'no vertebral body'} could be measured"
+        told = f"only {count} vertebral bod{'y' if count == 1 else 'ies'} could be measured"
         yield f"{told}; at least {LEAST_BODIES} are needed to grade losses of height, so none is"
     missing = _missing(measured)
     if missing:

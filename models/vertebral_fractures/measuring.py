@@ -26,6 +26,7 @@ from node.domain.imaging import Network
 BANDS = ((0.06, 0.20), (0.42, 0.58), (0.80, 0.94))
 #: Denser than any bone, HU, and the share of the box around a body that makes it metal or cement.
 METAL_HU, METAL_SHARE = 1100.0, 0.01
+DENSE = "metal or cement lies in it, or a bone kernel makes it look so"
 #: Both ways to find an endplate may differ by so much, mm.
 MOST_DISAGREEMENT_MM = 2.2
 #: Words of bodies that go on beyond what the images show.
@@ -159,7 +160,7 @@ def _why_not(grid: Grid, own: Own) -> str:
         return TOO_BENT
     share = metal_share(grid, own)
     if share > METAL_SHARE:
-        return "metal or cement lies in it"
+        return DENSE
     return ""
 
 
@@ -235,7 +236,7 @@ def _unclear(strip: Strip, outline: Outline) -> str:
     ):
         return "it is not told apart from what lies beside it"
     if (hu[outline.mask] > METAL_HU).mean() > METAL_SHARE:
-        return "metal or cement lies in it"
+        return DENSE
     if outline.disagreement_mm > MOST_DISAGREEMENT_MM:
         return (
             f"its endplates are not clear: two ways to find them differ by "

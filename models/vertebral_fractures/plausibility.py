@@ -50,7 +50,7 @@ def refuse_units(grid: Grid) -> Refusal | None:
 
 
 def refuse_spine(looked: Sequence[Looked]) -> Refusal | None:
-    """A reason where too few vertebrae are in view, or of a size that no adult's are."""
+    """A reason where too few vertebrae are in view, none is clear, or no adult's are so large."""
     whole = [one for one in looked if isinstance(one, Body) or CUT not in one.reason]
     if len(whole) < LEAST_BODIES:
         seen = {0: "no whole vertebral body was", 1: "one whole vertebral body was"}.get(
@@ -60,7 +60,13 @@ def refuse_spine(looked: Sequence[Looked]) -> Refusal | None:
             f"{seen} recognised in view; at least {LEAST_BODIES} are needed to compare heights"
         )
     depths = [one.depth_mm for one in whole if isinstance(one, Body)]
-    if depths and not SHALLOWEST_MM <= float(np.median(depths)) <= DEEPEST_MM:
+    if not depths:
+        reasons = dict.fromkeys(one.reason for one in whole if not isinstance(one, Body))
+        return Refusal(
+            f"none of the {len(whole)} vertebral bodies in view could be measured: "
+            + "; ".join(reasons)
+        )
+    if not SHALLOWEST_MM <= float(np.median(depths)) <= DEEPEST_MM:
         return Refusal(
             f"the vertebral bodies are {float(np.median(depths)):.0f} mm deep, which no adult's "
             "are: a child, or the distances in the headers are wrong"

@@ -36,7 +36,7 @@ def _is_coded(item: Evaluation) -> bool:
 
 def _in_words(item: Finding) -> str:
     name, what = item.tracking_identifier, item.finding.meaning
-    named = name if name.lower().startswith(what.lower()) else f"{name}, {what.lower()}"
+    named = name if what.lower() in name.lower() else f"{name}, {what.lower()}"
     side = f" ({item.laterality.meaning.lower()})" if item.laterality else ""
     return f"{named}{side}: {_number(item.measurements[0])}" if item.measurements else named + side
 

@@ -65,11 +65,11 @@ def test_a_lesion_is_named_with_its_side_and_its_first_number_only() -> None:
 
 
 def test_parts_of_the_body_do_not_stand_beside_lesions() -> None:
-    both = (finding("Liver", TISSUE), finding("Mass 1", LESION))
+    both = (finding("Liver", TISSUE), finding("Mass 1", LESION), finding("Possible nodule", LESION))
 
     said = summarise(replace(EMPTY, status=Status.FINDINGS, findings=both))
 
-    assert said == "Mass 1, nodule (right): Size 0 8.0 mm"
+    assert said == "Mass 1, nodule (right): Size 0 8.0 mm; Possible nodule (right): Size 0 8.0 mm"
 
 
 @pytest.mark.parametrize(
