@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.anatomy.density import by_density
 from models.anatomy.names import FIRST_UNNAMED, LEFT, PAIRED, RIGHT, sided, vertebra_value
-from models.anatomy.organs import rejoined
+from models.anatomy.organs import above_the_abdomen, rejoined
 from models.anatomy.sampling import Axes, Sight, see
 from models.anatomy.structures import BODIES, Structure
 from models.anatomy.tidy import tidy
@@ -28,7 +28,7 @@ def anatomy_of(
     """
     sight = see(grid, network)
     seen = view_of(grid, padding).on(sight.fine)
-    sight = within(rejoined(by_density(sight)), seen)
+    sight = above_the_abdomen(within(rejoined(by_density(sight)), seen))
     spine = find_spine(grid, sight)
     cleaned = tidy(sight, midline(sight))
     labels, names = cleaned.labels, dict(cleaned.names)

@@ -2,7 +2,8 @@
 
 The network places organs by where they usually lie; the back of a liver or the inner side of a
 spleen is then called kidney. Fat parts a kidney from both. So a part of a kidney that is one piece
-with a liver or spleen, with nothing in between, and has its density, is theirs.
+with a liver or spleen, with nothing in between, and has its density, is theirs. And what lies
+below the diaphragm is nothing of a chest whose lungs go on beyond the lowest image.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.anatomy.sampling import Sight
+from models.anatomy.sampling import FINE_MM, Sight
 from models.anatomy.structures import Structure as S
 from models.grid import Floats, Mask
 
 _HOSTS: Final = (S.LIVER, S.SPLEEN)
+#: None of them lies beside so much lung, cm2 of both, as the lowest images (so many) show.
+_BELOW_LUNGS: Final = (
+    S.SACRUM, S.HIP_BONE, S.FEMUR,
+    S.KIDNEY, S.BLADDER, S.PSOAS, S.QUADRATUS, S.PELVIC_MUSCLE,
+)  # fmt: skip
+_WIDE_LUNG_CM2: Final = 60.0
+_LOWEST: Final = 5
 #: Density is compared in the mean of a cube of so many fine voxels (1 cm), free of noise.
 _CUBE: Final = 5
 #: Like the host's: so many times the spread of its own density from its median; the spread is
@@ -43,6 +51,20 @@ def rejoined(sight: Sight) -> Sight:
     for host in _HOSTS:
         _give_back(part, smooth, host)
     return replace(sight, labels=labels)
+
+
+def above_the_abdomen(sight: Sight) -> Sight:
+    """The sight without what lies below the diaphragm, where the images end above it.
+
+    At the upper poles of the kidneys the recesses of both lungs together are far smaller than
+    `_WIDE_LUNG_CM2`; shoulders and neck otherwise get pieces of kidney and psoas.
+    """
+    labels = sight.labels
+    slices = np.flatnonzero((labels != S.OUTSIDE).any(axis=(1, 2)))[:_LOWEST]
+    areas = (labels[slices] == S.LUNG).sum(axis=(1, 2)) * (FINE_MM / 10.0) ** 2
+    if not len(areas) or float(np.median(areas)) < _WIDE_LUNG_CM2:
+        return sight
+    return replace(sight, labels=np.where(np.isin(labels, _BELOW_LUNGS), S.BODY, labels))
 
 
 def _box(mask: Mask) -> tuple[slice, slice, slice] | None:

@@ -1,10 +1,11 @@
-"""A kidney keeps what looks like a kidney, and gives back what is liver or spleen."""
+"""A kidney keeps what looks like one, gives back liver and spleen; a shoulder has none."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from models.anatomy.organs import rejoined
+from models.anatomy.organs import above_the_abdomen, rejoined
 from models.anatomy.structures import Structure as S
 from tests.models.anatomy.scene import sight_of
 
@@ -32,3 +33,15 @@ def test_a_kidney_as_dense_as_the_spleen_but_apart_from_it_stays() -> None:
         labels[4:40, start:stop, 4:40] = structure
     sight = sight_of(labels, hu)
     assert np.array_equal(rejoined(sight).labels, labels)
+
+
+@pytest.mark.parametrize(("rows", "stays"), [(50, False), (20, True)])
+def test_no_kidney_is_beside_lungs_that_go_on_below_the_images(rows: int, stays: bool) -> None:
+    labels = np.full(SHAPE, S.BODY, np.uint8)
+    labels[:, 4 : 4 + rows, 10:50] = S.LUNG  # 80 or 32 cm2
+    labels[20:40, 56:62, 20:40] = S.KIDNEY
+    labels[20:40, 56:62, 4:8] = S.T12
+    found = above_the_abdomen(sight_of(labels, np.zeros(SHAPE, np.float32))).labels
+    assert (found == S.KIDNEY).any() == stays
+    assert (found == S.T12).any()
+    assert (found == S.LUNG).sum() == (labels == S.LUNG).sum()
