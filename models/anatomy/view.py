@@ -49,7 +49,8 @@ class View:
 
     def on_images(self) -> Mask:
         """(slice, row, column) on the canonical grid, True where something was imaged."""
-        return self.on(tuple(Axis(start=0.0, step=1.0, count=n) for n in self.shape))  # type: ignore[arg-type]
+        slices, rows, columns = (Axis(start=0.0, step=1.0, count=n) for n in self.shape)
+        return self.on((slices, rows, columns))
 
     def on(self, axes: Axes) -> Mask:
         """(slice, row, column) on another grid, True where something was imaged."""

@@ -83,7 +83,7 @@ LIMITS = (
     "Only nodules and masses of the lungs were looked for; lymph nodes, airways, pleura, bones "
     "and everything else were not assessed.",
     "The networks learned from simulated lungs; look at every contour before using a number. "
-    "Nodules below 4 mm are often missed.",
+    "Nodules below 6 mm are often missed, ground glass of that size mostly.",
     "Lung-RADS is told by size, density and calcification alone; it was made for screening, and "
     "juxtapleural shape, cysts and airway nodules are not judged, and a category is never stepped "
     "down because a nodule stayed as it was.",

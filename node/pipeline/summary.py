@@ -14,7 +14,7 @@ MOST_NUMBERS: Final = 6
 
 
 def summarise(findings: Findings) -> str:
-    """Answers, abnormal findings, else numbers; without identifiers, "" where there is nothing.
+    """Answers, abnormal findings, else numbers; without identifiers; "" where there is no result.
 
     What makes a result one of a part, or none, is its `reason` and not repeated here.
     """
@@ -26,7 +26,7 @@ def summarise(findings: Findings) -> str:
         said += _cut([_in_words(item) for item in abnormal], MOST_FINDINGS)
     elif not said or findings.findings:
         said += _cut([_number(item) for item in _numbers(findings)], MOST_NUMBERS)
-    return "; ".join(said)
+    return "; ".join(said) or findings.status.value
 
 
 def _is_coded(item: Evaluation) -> bool:

@@ -103,6 +103,10 @@ def test_a_result_of_a_part_says_what_it_found() -> None:
     assert summarise(part) == "Nodule 1 (right): Size 0 8.0 mm"
 
 
+def test_a_result_without_answer_and_number_says_how_it_ended() -> None:
+    assert summarise(EMPTY) == Status.NO_FINDINGS.value
+
+
 def test_no_result_has_no_summary() -> None:
     failed = replace(
         EMPTY, status=Status.FAILED, reason="broken", exam_measurements=(number("S", 1),)
