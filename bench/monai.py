@@ -109,14 +109,14 @@ def main() -> int:
         "--providers", nargs="+", default=["cpu", "openvino"], choices=["cpu", "openvino"]
     )
     options = parser.parse_args()
-    missing = _missing(NEEDED)
-    if missing:
-        print(f"not measured: {', '.join(missing)} not installed here")
+    lacks = missing(NEEDED)
+    if lacks:
+        print(f"not measured: {', '.join(lacks)} not installed here")
         return 0
     for case in CASES:
         if not case.name.startswith(options.only):
             continue
-        if case.needs and _missing((case.needs,)):
+        if case.needs and missing((case.needs,)):
             print(f"not measured: {case.name}: {case.needs} not installed here")
             continue
         with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
@@ -124,7 +124,7 @@ def main() -> int:
     return 0
 
 
-def _missing(names: tuple[str, ...]) -> list[str]:
+def missing(names: tuple[str, ...]) -> list[str]:
     return [name for name in names if importlib.util.find_spec(name) is None]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,17 @@ from node.domain.errors import ImportFault, ImportRefused
 
 REQUEST = "request.json"
 REPORT = "report.json"
+#: How the libraries of the frameworks say that memory is out, besides MemoryError.
+_NO_MEMORY = ("allocate memory", "not enough memory", "bad_alloc", "out of memory")
 
 Json = Mapping[str, Any]
+
+
+_NEEDS_MEMORY = {
+    "where": "memory",
+    "why": "the framework needed more than it may take here",
+    "remedy": "raise --memory-mb if this computer has more, else import on one that has",
+}
 
 
 def write_request(folder: Path, request: Json) -> None:
@@ -53,7 +62,8 @@ def read_report(folder: Path) -> Json | None:
 def answer(program: Callable[[Json, Path], Json]) -> int:
     """Main function of a sandboxed program: `program(request, folder)` gives the report.
 
-    A fault is reported as such; anything else leaves its traceback on standard error.
+    A fault is reported as such, and so is memory that does not suffice; anything else leaves its
+    traceback on standard error, the first cause last.
     """
     folder = Path(sys.argv[1])
     request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
@@ -66,8 +76,27 @@ def answer(program: Callable[[Json, Path], Json]) -> int:
                 for fault in error.faults
             ]
         }
-    except Exception:
+    except Exception as error:
+        causes = tuple(_causes(error))
         traceback.print_exc()
-        return 1
+        if not any(map(_of_memory, causes)):
+            sys.stderr.write(f"cause: {type(causes[-1]).__name__}: {causes[-1]}\n")
+            return 1
+        report = {"faults": [_NEEDS_MEMORY]}
     (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
     return 0
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and those behind it, the first that happened last."""
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:
+        seen.add(id(behind))
+        yield behind
+        behind = behind.__cause__ or behind.__context__
+
+
+def _of_memory(error: BaseException) -> bool:
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or any(word in told for word in _NO_MEMORY)

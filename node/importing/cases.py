@@ -17,6 +17,9 @@ from scipy import ndimage
 _OBLIQUE = (8.6, 5.2)
 #: Air and soft tissue, HU.
 _AIR, _TISSUE = -1000.0, 40.0
+#: Scores of all classes on the grid of one volume, at most: the frameworks keep several copies of
+#: them there, some in double precision.
+_SCORES = 60e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +56,17 @@ def load_case(path: Path, name: str, description: str) -> GeneratedImage:
 
 
 def generate_cases(
-    extent_mm: tuple[float, float, float], *, seed: int = 5, unit: str = "HU"
+    extent_mm: tuple[float, float, float],
+    *,
+    classes: int = 2,
+    seed: int = 5,
+    unit: str = "HU",
 ) -> tuple[GeneratedImage, ...]:
     """Four volumes of about that extent (right to left, back to front, foot to head).
 
     Args:
+        classes: that the network tells apart. Where there are many, voxels are larger, so that
+            the frameworks have memory for the scores of all.
         unit: "HU" gives values as of a CT, anything else positive values as of MR.
     """
     # No round numbers: where a voxel lies exactly between two others, or an axis needs no
@@ -74,8 +83,9 @@ def generate_cases(
         ("oblique", "oblique stack, turned by 8.6 and 5.2 degrees", oblique, 1),
         ("sagittal", "sagittal stack: axes in another order", sagittal, 1),
     )
+    coarser = max(_coarser(extent_mm, draft[2], classes) for draft in drafts)
     return tuple(
-        _volume(name, text, directions, (extent_mm, odd), (seed + number, unit))
+        _volume(name, text, coarser * directions, (extent_mm, odd), (seed + number, unit))
         for number, (name, text, directions, odd) in enumerate(drafts)
     )
 
@@ -98,6 +108,14 @@ def generate_pictures(
             )
         )
     return tuple(pictures)
+
+
+def _coarser(
+    extent_mm: tuple[float, float, float], directions: NDArray[np.float64], classes: int
+) -> float:
+    """By how much voxels of these directions must grow along each axis; at least 1."""
+    voxels = float(np.prod(extent_mm) / abs(np.linalg.det(directions)))
+    return float(max(1.0, np.cbrt(voxels * classes / _SCORES)))
 
 
 def _volume(

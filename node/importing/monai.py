@@ -149,8 +149,9 @@ def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImag
         side * (mm or 1.5) * more for side, mm, more in zip(patch, spacing, beyond, strict=True)
     ]
     unit = "HU" if bundle.metadata.modality in ("CT", "") else "MR"
-    volumes = generate_cases((extent[0], extent[1], extent[2]), unit=unit)
-    heavy = bundle.detector or len(bundle.metadata.output_channels) > _MANY_CLASSES
+    classes = len(bundle.metadata.output_channels)
+    volumes = generate_cases((extent[0], extent[1], extent[2]), classes=classes, unit=unit)
+    heavy = bundle.detector or classes > _MANY_CLASSES
     # The LPS one and the oblique one show all there is to show.
     return (volumes[1], volumes[2]) if heavy else volumes
 

@@ -184,7 +184,8 @@ def _cases(recipe: Recipe, exported: Exported) -> Sequence[GeneratedImage]:
     if plan.dimensions == 2:
         extent[0] *= 1.3
     unit = "HU" if recipe.modality == "CT" else "units"
-    cases = generate_cases((extent[0], extent[1], extent[2]), unit=unit)
+    heads = plan.labels.heads
+    cases = generate_cases((extent[0], extent[1], extent[2]), classes=heads, unit=unit)
     if weights > _HUGE:
         return cases[1:2]
     return cases[1:3] if weights > _LARGE else cases

@@ -28,6 +28,8 @@ _PROGRAM = "models.importers.framework.onnx_program"
 _NEEDED = ("onnx", "onnxruntime", "numpy")
 _NEEDED_FOR_PARITY = ("torch", "monai", "nibabel")
 _BEYOND = 1.2
+#: Weights from which a network is run on fewer images.
+_LARGE = 3_000_000
 #: What no form may leave out.
 _ASKED = {
     "modality": "modality: CT",
@@ -68,7 +70,7 @@ def draft_package(request: ImportRequest) -> PackageDraft:
     task = _task(form, facts)
     steps = steps_of_form(form, patch, task)
     model = _model(request, form, steps)
-    images = _images(form, patch, steps, task)
+    images = _images(form, patch, steps, task, int(facts["parameters"]))
     request.tell("run MONAI's transforms and windows around it on generated images")
     sandbox = _sandbox(request, (*_NEEDED, *_NEEDED_FOR_PARITY), readable)
     plan = {
@@ -238,8 +240,9 @@ def _model(request: ImportRequest, form: ImportForm, steps: FormSteps) -> Foreig
 
 
 def _images(
-    form: ImportForm, patch: tuple[int, ...], steps: FormSteps, task: str
+    form: ImportForm, patch: tuple[int, ...], steps: FormSteps, task: str, weights: int
 ) -> tuple[GeneratedImage, ...]:
+    """Images of a little more than one window; large networks see fewer."""
     if form.modality == "SM":
         return generate_pictures((patch[0], patch[1]), len(form.channels or ()))
     spacing = list(form.spacing_mm or (1.5,) * len(patch))
@@ -255,7 +258,11 @@ def _images(
     patient = [0.0, 0.0, 0.0]
     for axis, length in zip(along, extent, strict=True):
         patient[axis] = length
-    images = generate_cases((patient[0], patient[1], patient[2]), unit=unit)
+    classes = len(form.labels or ()) + 1
+    images = generate_cases((patient[0], patient[1], patient[2]), classes=classes, unit=unit)
+    if len(patch) == 3 and weights > _LARGE:
+        # The LPS one and the oblique one show all there is to show.
+        return images[1:3]
     return images[:3] if task == "classification" or steps.kind == "planes" else images
 
 

@@ -75,11 +75,29 @@ def end_silently(request: Json, folder: Path) -> Json:
     os._exit(3)
 
 
+def starve(request: Json, folder: Path) -> Json:
+    """Runs out of memory inside a library that wraps the exception."""
+    try:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 20 bytes")
+    except RuntimeError as error:
+        raise RuntimeError("applying a transform") from error
+
+
+def stumble(request: Json, folder: Path) -> Json:
+    """Fails for a reason that a library wraps."""
+    try:
+        raise TypeError("the first cause")
+    except TypeError as error:
+        raise RuntimeError("applying a transform") from error
+
+
 DEEDS: dict[str, Callable[[Json, Path], Json]] = {
     "everything": try_everything,
     "memory": fill_memory,
     "outlive": outlive,
     "silent": end_silently,
+    "starve": starve,
+    "stumble": stumble,
 }
 
 

@@ -80,6 +80,16 @@ def test_generated_volumes_have_the_geometries_that_importers_get_wrong() -> Non
         assert case.voxels.std() > 50
 
 
+def test_many_classes_get_volumes_whose_scores_fit_into_memory() -> None:
+    extent = (340.0, 340.0, 400.0)
+    few, many = generate_cases(extent), generate_cases(extent, classes=118)
+    for fine, coarse in zip(few, many, strict=True):
+        assert coarse.voxels.size * 118 < 7e7
+        spans = np.array(coarse.voxels.shape) * np.linalg.norm(coarse.affine[:3, :3], axis=0)
+        before = np.array(fine.voxels.shape) * np.linalg.norm(fine.affine[:3, :3], axis=0)
+        np.testing.assert_allclose(spans, before, atol=15)
+
+
 def test_generated_images_are_the_same_each_time() -> None:
     one, other = generate_cases((40.0, 40.0, 40.0)), generate_cases((40.0, 40.0, 40.0))
     np.testing.assert_array_equal(one[2].voxels, other[2].voxels)

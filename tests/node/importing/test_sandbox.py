@@ -86,6 +86,16 @@ def test_a_crash_is_told_with_its_last_words(tmp_path: Path) -> None:
         _run(tmp_path, "silent")
 
 
+def test_memory_that_does_not_suffice_is_a_fault_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ImportRefused, match="--memory-mb"):
+        _run(tmp_path, "starve")
+
+
+def test_the_first_cause_of_a_failure_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match=r"cause: TypeError: the first cause"):
+        _run(tmp_path, "stumble")
+
+
 def test_without_an_import_environment_the_message_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="make import-env"):
         find_environment(tmp_path / "nowhere", ("torch",))
