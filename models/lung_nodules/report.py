@@ -150,6 +150,16 @@ def _segmented_slices(measured: Measured) -> list[int]:
     return sorted(found)
 
 
+def _drawn(stack: Mask, key: int) -> list[int]:
+    """Rows of the stack that get a contour: the key slice, and the larger one beside it.
+
+    The second shows at a glance that it is no vessel that runs on; and PixelMed's validator takes
+    a report with one contour only for one of a whole volume.
+    """
+    beside = [row for row in (key - 1, key + 1) if 0 <= row < len(stack) and stack[row].any()]
+    return [key, *sorted(beside, key=lambda row: -int(stack[row].sum()))[:1]]
+
+
 def _finding(
     request: AnalysisRequest, measured: Measured, which: tuple[int, list[int]]
 ) -> tuple[Finding, Segment, tuple[KeyImage, ...]]:
@@ -167,8 +177,9 @@ def _finding(
     )
     key = measured.grid.source_slice(nodule.shape.key)
     stack = _on_source(measured.grid, nodule.shape, planes)
-    contour = Contour(
-        plane=request.volume.planes[key], points=outer_polygon(stack[planes.index(key)])
+    contours = tuple(
+        Contour(plane=request.volume.planes[planes[row]], points=outer_polygon(stack[row]))
+        for row in _drawn(stack, planes.index(key))
     )
     concept = say.MASS if nodule.is_mass else say.NODULE
     finding = Finding(
@@ -178,7 +189,7 @@ def _finding(
         category=say.ABNORMAL,
         site=say.LUNG,
         laterality=say.SIDES.get(nodule.side),
-        contours=(contour,),
+        contours=contours,
         measurements=(*_measurements(nodule), *change.measurements),
         evaluations=_evaluations(nodule, change),
         segment_number=number,
