@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from inference.labels import label_type
 from inference.steps import intensity, interest, labels, spatial
+from inference.steps.best_class import best_class
 from inference.steps.image import Image, Values
 from models.manifest_boxes import Boxes
 from models.manifest_steps import (
@@ -98,21 +97,7 @@ def _best_undone(image: Image, step: Invert, *, certainty: bool) -> Image:
     """
     moves, kept = spatial.undone(image.trace, step)
     last = max((at for at, move in enumerate(moves) if move.interpolates), default=-1)
-    best: Any = None
-    number_of: Any = None
-    better: Any = None
-    for number in range(len(image.values)):
-        values = image.values[number : number + 1]
-        for move in moves[: last + 1]:
-            values = move.undo(values, step.interpolation)
-        if best is None:
-            best = np.array(values, order="C")
-            better = np.empty(values.shape, np.bool_)
-            number_of = np.zeros(values.shape, label_type(len(image.values)))
-            continue
-        np.greater(values, best, out=better)
-        np.copyto(number_of, number_of.dtype.type(number), where=better)
-        np.maximum(best, values, out=best)
+    number_of, best = best_class(image.values, moves[: last + 1], step.interpolation)
     sure = best if certainty else None
     for move in moves[last + 1 :]:
         number_of = move.undo(number_of, "nearest")

@@ -112,10 +112,16 @@ class Resampled:
         """Resampled to the source's grid; see `Invert.interpolation`."""
         if interpolation == "per_class_linear":
             return _per_class_linear(values, self.source.shape)
-        back = self._maps_back()
+        back = self.maps_back()
         return read(values, back, interpolation, self)
 
-    def _maps_back(self) -> tuple[AxisMap, AxisMap, AxisMap]:
+    @property
+    def is_plain(self) -> bool:
+        """Every axis by the same rule, each sample from the two beside its position."""
+        return not self.corners and self.alone is None
+
+    def maps_back(self) -> tuple[AxisMap, AxisMap, AxisMap]:
+        """From the axes of the source to the new ones."""
         i, j, k = (
             along.inverse(count) for along, count in zip(self.maps, self.source.shape, strict=True)
         )
