@@ -14,6 +14,7 @@ from models.lung_nodules.candidates import find_candidates
 from models.lung_nodules.certainty import certainty_of
 from models.lung_nodules.density import attenuation_of
 from models.lung_nodules.edge import sharpened
+from models.lung_nodules.place import third_of
 from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units, unseen_side
 from models.lung_nodules.refining import NETWORK as REFINER
 from models.lung_nodules.refining import Look, looks_of
@@ -183,12 +184,14 @@ class Scan:
                 continue
             # What nobody is told of need not be measured well.
             shape = self._well_measured(look, drawn) if certainty >= least else drawn
+            side = self._side(look)
             found.append(
                 Nodule(
                     shape=shape,
                     attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
                     certainty=certainty,
-                    side=self._side(look),
+                    side=side,
+                    third=third_of(self._lungs, look.centre, side),
                 )
             )
         return found
