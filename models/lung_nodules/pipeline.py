@@ -178,11 +178,11 @@ class Scan:
                 certainty = certainty_of(look, shape.mean_mm, self._thresholds)
                 measured.append((certainty, look, shape))
         found: list[Nodule] = []
-        least = EXPECTED * self._thresholds["reported_percent"] / 100.0
+        least = self._thresholds["measured_percent"] / 100.0
         for certainty, look, drawn in sorted(measured, key=lambda one: -one[0]):
             if any(_overlap(drawn, other.shape) > SAME for other in found):
                 continue
-            # What nobody is told of need not be measured well.
+            # It takes a second for each, and most are what nobody is told of.
             shape = self._well_measured(look, drawn) if certainty >= least else drawn
             side = self._side(look)
             found.append(
