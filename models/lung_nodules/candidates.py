@@ -30,9 +30,10 @@ MARGIN_MM = 6.0
 LEAST_LUNG = 0.004
 #: Candidates lie in the room of a lung, or so near to it, mm.
 BESIDE_MM = 3.0
-#: A mass that is joined to the mediastinum or the chest wall has its middle outside of the room by
-#: up to this part of its diameter.
-MASS_BESIDE = 0.2
+#: What is joined to the pleura or the mediastinum has its middle outside of the room by up to this
+#: part of its diameter: half of it where the border of a nodule still touches the lung; less for
+#: masses, which else are told in the heart and the liver.
+NODULE_BESIDE, MASS_BESIDE = 0.5, 0.2
 #: Diameters that the detector may state, mm.
 SMALLEST_MM, LARGEST_MM = 2.0, 130.0
 
@@ -77,7 +78,8 @@ def find_candidates(
     grid: Grid, lungs: Lungs, network: Network, least_logit: float
 ) -> list[Candidate]:
     """Places of nodules and masses, the surest first."""
-    fine = candidates_of(heat_of(grid, lungs, network), lungs, least_logit)
+    near = heat_of(grid, lungs, network)
+    fine = candidates_of(near, lungs, least_logit, beside=NODULE_BESIDE)
     coarse = heat_of(grid, lungs, network, COARSE_STEP_MM)
     wide = candidates_of(coarse, lungs, least_logit, beside=MASS_BESIDE)
     masses = [candidate for candidate in wide if candidate.diameter_mm >= MASS_FROM_MM]
@@ -110,7 +112,8 @@ def candidates_of(
 
     Args:
         beside: the middle of a nodule lies outside of the lungs by at most this part of its
-            diameter, or by `BESIDE_MM`.
+            diameter (of `MASS_FROM_MM`, where it is that of a mass seen from too near), or by
+            `BESIDE_MM`.
     """
     smooth = ndimage.gaussian_filter(heat.logit, 0.6)
     peaks = (smooth == ndimage.maximum_filter(smooth, 3)) & (smooth > least_logit)
@@ -124,7 +127,8 @@ def candidates_of(
     for index in np.argsort(-smooth[tuple(cells.T)]):
         cell = tuple(cells[index])
         diameter = float(np.clip(2.0 ** heat.size[cell] * heat.step_mm, SMALLEST_MM, LARGEST_MM))
-        if outside_mm[index] > max(BESIDE_MM, beside * diameter):
+        size = diameter if heat.step_mm > STEP_MM else min(diameter, MASS_FROM_MM)
+        if outside_mm[index] > max(BESIDE_MM, beside * size):
             continue
         away = [
             float(np.linalg.norm((places[index] - other.centre) / steps)) * heat.step_mm

@@ -13,6 +13,8 @@ from models.lung_nodules.candidates import NETWORK as DETECTOR
 from models.lung_nodules.candidates import find_candidates
 from models.lung_nodules.certainty import certainty_of
 from models.lung_nodules.density import attenuation_of
+from models.lung_nodules.edge import sharpened
+from models.lung_nodules.place import third_of
 from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units, unseen_side
 from models.lung_nodules.refining import NETWORK as REFINER
 from models.lung_nodules.refining import Look, looks_of
@@ -176,18 +178,28 @@ class Scan:
                 certainty = certainty_of(look, shape.mean_mm, self._thresholds)
                 measured.append((certainty, look, shape))
         found: list[Nodule] = []
-        for certainty, look, shape in sorted(measured, key=lambda one: -one[0]):
-            if any(_overlap(shape, other.shape) > SAME for other in found):
+        least = self._thresholds["measured_percent"] / 100.0
+        for certainty, look, drawn in sorted(measured, key=lambda one: -one[0]):
+            if any(_overlap(drawn, other.shape) > SAME for other in found):
                 continue
+            # It takes a second for each, and most are what nobody is told of.
+            shape = self._well_measured(look, drawn) if certainty >= least else drawn
+            side = self._side(look)
             found.append(
                 Nodule(
                     shape=shape,
                     attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
                     certainty=certainty,
-                    side=self._side(look),
+                    side=side,
+                    third=third_of(self._lungs, look.centre, side),
                 )
             )
         return found
+
+    def _well_measured(self, look: Look, drawn: Shape) -> Shape:
+        """The shape with its edge where the density says it is."""
+        sharp = sharpened(self._grid, look)
+        return drawn if sharp is look else shape_of(self._grid, sharp) or drawn
 
     def with_possible_masses(self, nodules: Sequence[Nodule]) -> list[Nodule]:
         """Also bodies of tissue in the place of lung, unless a mass was found there."""

@@ -9,6 +9,7 @@ from itertools import count, islice
 import numpy as np
 
 from models.grid import Grid, Mask
+from models.lung_nodules import place
 from models.lung_nodules import vocabulary as say
 from models.lung_nodules.density import Attenuation, Density
 from models.lung_nodules.lung_rads import Size, category_of, exam_category, told
@@ -42,7 +43,7 @@ class Nodule:
     """One nodule, measured.
 
     Attributes:
-        certainty: 0..1. side: "right", "left" or "".
+        certainty: 0..1. side: "right", "left" or "". third: as of `place.third_of`.
         is_possible: tissue in the place of lung, found by comparing the two sides: a mass or
             airless lung, and its border towards the middle of the chest is not seen.
     """
@@ -51,6 +52,7 @@ class Nodule:
     attenuation: Attenuation
     certainty: float
     side: str
+    third: str = ""
     is_possible: bool = False
 
     @property
@@ -308,7 +310,7 @@ def _evaluations(nodule: Nodule, change: Change) -> tuple[Evaluation, ...]:
         Evaluation(say.LUNG_RADS, told(category)),
         Evaluation(say.COMPOSITION, say.COMPOSITIONS[nodule.attenuation.density]),
         Evaluation(say.CALCIFICATION, nodule.attenuation.calcification.value),
-        Evaluation(say.LOBE, "not determined"),
+        Evaluation(say.LOBE, place.said(nodule.third, nodule.side)),
     )
 
 

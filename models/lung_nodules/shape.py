@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -51,7 +52,7 @@ def shape_of(grid: Grid, look: Look) -> Shape | None:
     if box is None:
         return None
     lines = [np.arange(part.start, part.stop, dtype=np.float64) for part in box]
-    share = _sampled(look, lines)
+    share = sampled(look, lines)
     mask = _largest(share > 0.5)
     if not mask.any():
         # Thinner than the slices: the voxel with the largest share stands for it.
@@ -95,7 +96,7 @@ def _box(grid: Grid, look: Look) -> tuple[slice, slice, slice] | None:
     return parts[0], parts[1], parts[2]
 
 
-def _sampled(look: Look, lines: list[NDArray[np.float64]]) -> Floats:
+def sampled(look: Look, lines: Sequence[NDArray[np.float64]]) -> Floats:
     """The share at positions of the grid, linear between the patch's voxels."""
     out = look.share
     for number, (axis, line) in enumerate(zip(look.axes, lines, strict=True)):
@@ -116,7 +117,7 @@ def _drawn(
         step = min(FINE_MM, grid.spacing_mm[axis]) / grid.spacing_mm[axis]
         lines.append(np.arange(box[axis].start - 0.5, box[axis].stop - 0.5, step))
         fine.append(step * grid.spacing_mm[axis])
-    plane = _largest(_sampled(look, lines)[0] > 0.5)
+    plane = _largest(sampled(look, lines)[0] > 0.5)
     if not plane.any():
         return grid.spacing_mm[2], grid.spacing_mm[2]
     return axes_of(plane, (fine[0], fine[1]))

@@ -110,6 +110,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m node.evaluation.lung_nodules_certainty")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--chests", type=int, default=6)
+    parser.add_argument(
+        "--matrix", type=int, default=MATRIX, help="rows and columns; fewer only to try it out"
+    )
     asked = parser.parse_args()
     product = open_product(PACKAGE, golden=False)
     features: list[tuple[float, ...]] = []
@@ -117,7 +120,9 @@ def main() -> int:
     scans = 0
     for number in range(asked.chests):
         place, ill = divmod(number, 2)
-        options = ChestOptions(slice_mm=SLICES_MM[place % 3], matrix=MATRIX, findings=bool(ill))
+        options = ChestOptions(
+            slice_mm=SLICES_MM[place % 3], matrix=asked.matrix, findings=bool(ill)
+        )
         phantom = simulate_chest(asked.first_seed + place + WITH_FINDINGS * ill, options)
         for case in cases_of(phantom):
             scans += 1
