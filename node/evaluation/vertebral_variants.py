@@ -40,13 +40,13 @@ FRACTURES, AREAS = "vertebral_fractures", "body_composition"
 #: Not looked at while packages were developed; those from 1,750,000 on were.
 FIRST_SEED = 1_950_000
 #: Slice distances in turn, mm.
-SLICES_MM = (1.5, 2.5, 3.0)
-WHOLE_MM = (-150.0, 235.0)
+SLICES_MM = (3.0, 2.0, 2.5)
+WHOLE_MM = (-140.0, 205.0)
 #: What is in view of a person with a transitional vertebra, mm from mid-L3: words and range.
 VIEWS = {
     "": WHOLE_MM,
-    ", no ribs in view": (-150.0, 98.0),
-    ", no sacrum in view": (-62.0, 235.0),
+    ", no ribs in view": (-140.0, 98.0),
+    ", no sacrum in view": (-62.0, 205.0),
 }
 TRANSITIONAL = (Variant.SIX_LUMBAR, Variant.FOUR_LUMBAR)
 MARKS = ("<!-- variants: begin -->", "<!-- variants: end -->")

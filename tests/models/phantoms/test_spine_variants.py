@@ -123,9 +123,7 @@ def test_bridges_join_two_rims_and_spare_bodies_and_canal() -> None:
 
 @pytest.mark.parametrize("lesion", Lesion)
 def test_metastases_are_denser_or_less_dense_and_take_no_height(lesion: Lesion) -> None:
-    drawn = [
-        (seed, draw_variant(Variant.METASTASES, seed)) for seed in range(SEED, SEED + 60)
-    ]
+    drawn = [(seed, draw_variant(Variant.METASTASES, seed)) for seed in range(SEED, SEED + 60)]
     spine = next(
         one
         for _, one in drawn
