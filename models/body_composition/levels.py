@@ -52,9 +52,6 @@ CLASSES = (
 #: Bodies with a name of their own, from below.
 NAMED = ("L5", "L4", "L3", "L2", "L1", "T12", "T11")
 _SACRUM = CLASSES.index("sacrum")
-#: Where the heads of ribs lie from the middle of their body: to a side, to the back, mm. The least
-#: of them that is one, ml. As the anatomy package has them.
-RIB_HEAD_MM, RIB_HEAD_BEHIND_MM, RIB_HEADS_ML = (16.0, 50.0), (-15.0, 45.0), 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +85,6 @@ class LevelMap:
         ml: volume seen of each structure.
         kidney_hu: median HU of the kidneys, None where there are none.
         unsure: the named middles lie on discs that the image shows.
-        ribbed: the lowest body with the heads of ribs beside it; "" where none is seen.
     """
 
     labels: NDArray[np.uint8]
@@ -97,7 +93,6 @@ class LevelMap:
     ml: Mapping[str, float]
     kidney_hu: float | None
     unsure: bool = False
-    ribbed: str = ""
 
     @property
     def named(self) -> list[Body]:
@@ -138,31 +133,7 @@ def find_levels(grid: Grid, network: Network, body_ml: float) -> LevelMap:
         ml=ml,
         kidney_hu=float(np.median(kidneys)) if kidneys.size * voxel_ml > 20.0 else None,
         unsure=unsure,
-        ribbed=_lowest_ribbed(grid, axes, labels, bodies),
     )
-
-
-def _lowest_ribbed(
-    grid: Grid,
-    axes: tuple[Axis, Axis, Axis],
-    labels: NDArray[np.uint8],
-    bodies: Mapping[str, Body],
-) -> str:
-    """Name of the lowest body with ribs beside it where their heads lie; "" where there is none."""
-    where = np.argwhere(labels == CLASSES.index("ribs"))
-    index = [axis.start + axis.step * where[:, k] for k, axis in enumerate(axes)]
-    for name in NAMED:
-        if name not in bodies:
-            continue
-        body = bodies[name]
-        behind = (index[1] - body.centre[1]) * grid.spacing_mm[1]
-        aside = np.abs(index[2] - body.centre[2]) * grid.spacing_mm[2]
-        head = (index[0] >= body.lowest) & (index[0] <= body.highest)
-        head &= (aside > RIB_HEAD_MM[0]) & (aside < RIB_HEAD_MM[1])
-        head &= (behind > RIB_HEAD_BEHIND_MM[0]) & (behind < RIB_HEAD_BEHIND_MM[1])
-        if head.sum() * SPACING_MM**3 / 1000.0 >= RIB_HEADS_ML:
-            return name
-    return ""
 
 
 def _between_discs(

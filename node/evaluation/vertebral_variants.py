@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,13 @@ from node.evaluation.filing import CtArray, file_series
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
 from node.evaluation.table import write_into_card
+from node.evaluation.vertebral_agreement import area_table, draw, level_table, of_heights, of_silver
 from node.evaluation.vertebral_fractures import kept
 from node.evaluation.vertebral_fractures import told as fractures_told
+from node.evaluation.vertebral_planes import save_planes
+from node.evaluation.vertebral_silver import read_silver
 from node.evaluation.vertebral_variants_tally import (
+    TISSUES,
     AreaTally,
     SpineTally,
     add_areas,
@@ -44,8 +49,7 @@ SLICES_MM = (3.0, 2.0, 2.5)
 WHOLE_MM = (-140.0, 205.0)
 #: What is in view of a person with a transitional vertebra, mm from mid-L3: words and range.
 VIEWS = {
-    "": WHOLE_MM,
-    ", no ribs in view": (-140.0, 98.0),
+    ", no ribs in view": (-140.0, 78.0),
     ", no sacrum in view": (-62.0, 205.0),
 }
 TRANSITIONAL = (Variant.SIX_LUMBAR, Variant.FOUR_LUMBAR)
@@ -110,52 +114,106 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, help="folder for simulated trunks; empty it when phantoms change"
     )
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="begin no further person after so long"
+    )
     parser.add_argument("--out", type=Path, default=Path("evaluate-out"))
     parser.add_argument("--write-card", action="store_true")
     return parser.parse_args(arguments)
 
 
-def evaluate(options: argparse.Namespace) -> dict[str, str]:
-    """Measure every variant: for each package its table."""
-    names = (FRACTURES, AREAS) if options.model == "both" else (options.model,)
-    products = {name: open_product(MODELS / name) for name in names}
-    spines: dict[str, SpineTally] = {}
-    areas: dict[str, AreaTally] = {}
-    for place, variant in enumerate(Variant):
-        if options.only and variant.name.lower() not in options.only:
-            continue
-        for number in range(options.phantoms):
-            seed = options.first_seed + 100 * place + number
-            whole = phantom_of(variant, seed, number, options.keep)
-            for words, reach in VIEWS.items():
-                if words and variant not in TRANSITIONAL:
+@dataclass(slots=True)
+class Variants:
+    """Both packages on all variants, under way."""
+
+    options: argparse.Namespace
+    products: dict[str, Product]
+    spines: dict[str, SpineTally] = field(default_factory=dict)
+    areas: dict[str, AreaTally] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """One person of each variant in turn, until the last round or the end of the time."""
+        end = time.monotonic() + 60 * self.options.minutes
+        for number in range(self.options.phantoms):
+            for place, variant in enumerate(Variant):
+                if self.options.only and variant.name.lower() not in self.options.only:
                     continue
-                phantom = part_of(whole, reach) if words else whole
-                name = f"{variant}{words}"
-                for package, product in products.items():
-                    look = _look(product, phantom)
-                    if package == FRACTURES:
-                        add_spine(spines.setdefault(name, SpineTally()), phantom, look)
-                        said = fractures_told(look)
-                    else:
-                        add_areas(areas.setdefault(name, AreaTally()), phantom, look)
-                        said = areas_told(look)
-                    tell(f"{name}, phantom {seed}, {package}: {said}")
-                    if number == 0 and not words:
-                        file = f"{variant.name.lower()}-{seed}"
-                        save_pictures(look.findings, options.out / "variants" / package, file)
-    return {
-        name: spine_table(spines) if name == FRACTURES else areas_table(areas) for name in names
-    }
+                if time.monotonic() > end:
+                    return
+                self._person(variant, self.options.first_seed + 100 * place + number, number)
+
+    def _person(self, variant: Variant, seed: int, number: int) -> None:
+        whole = phantom_of(variant, seed, number, self.options.keep)
+        self._study(str(variant), whole)
+        if number == 0:
+            out = self.options.out / "variants"
+            save_planes(whole, out / f"{variant.name.lower()}-{seed}.png")
+        if variant in TRANSITIONAL:
+            for words, reach in VIEWS.items():
+                self._study(f"{variant}{words}", part_of(whole, reach))
+
+    def _study(self, name: str, phantom: Phantom) -> None:
+        for package, product in self.products.items():
+            look = _look(product, phantom)
+            if package == FRACTURES:
+                add_spine(self.spines.setdefault(name, SpineTally()), phantom, look)
+                said = fractures_told(look)
+            else:
+                add_areas(self.areas.setdefault(name, AreaTally()), phantom, look)
+                said = areas_told(look)
+            tell(f"{name}, phantom {phantom.seed}, {package}: {said}")
+            file = f"{name.replace(' ', '-').replace(',', '')}-{phantom.seed}"
+            save_pictures(look.findings, self.options.out / "variants" / package, file)
+
+    def of_spines(self) -> tuple[str, list[Path]]:
+        """The text for the card, and the plots that it shows."""
+        silver = self._silver()
+        pairs = [pair for tally in self.spines.values() for pair in tally.seen.pairs]
+        text = f"{spine_table(self.spines)}\n\n{level_table(pairs, silver)}"
+        plots = {
+            "heights-variants.png": ("Heights, all simulated variants, mm", of_heights(pairs)),
+            "heights-silver.png": ("Heights of abdomen_ct_totalseg against silver, mm", silver),
+        }
+        return text, list(draw(self.options.out / "variants", plots))
+
+    def _silver(self) -> list[tuple[float, float]]:
+        folder = self.options.shared / "data" / "abdomen_ct_totalseg"
+        if not folder.is_dir():
+            tell(f"no real images: {folder} is not there")
+            return []
+        silver = read_silver(folder)
+        array = CtArray(name="whole", voxels=silver.hu, affine=silver.affine)
+        with tempfile.TemporaryDirectory(prefix="vigie-evaluate-") as files:
+            look = self.products[FRACTURES].look(file_series(array, Path(files)))
+        tell(f"{folder.name}: {fractures_told(look)}")
+        return of_silver(silver, look)
+
+    def of_areas(self) -> tuple[str, list[Path]]:
+        """As `of_spines`; what carries a warning for metal is left out of the agreement."""
+        sound = [tally for name, tally in self.areas.items() if name != Variant.METAL]
+        both = {tissue: [one for t in sound for one in t.areas[tissue]] for tissue in TISSUES}
+        plots = {
+            f"area-{tissue.replace(' ', '-')}.png": (f"{tissue} at L3, simulated, cm2", pairs)
+            for tissue, pairs in both.items()
+        }
+        text = f"{areas_table(self.areas)}\n\n{area_table(both)}"
+        return text, list(draw(self.options.out / "variants", plots))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Evaluate, print the tables, and write each into its card when asked."""
+    """Evaluate, print the tables, and write each into its card, with its plots, when asked."""
     options = _options(arguments)
-    for name, text in evaluate(options).items():
+    names = (FRACTURES, AREAS) if options.model == "both" else (options.model,)
+    variants = Variants(options, {name: open_product(MODELS / name) for name in names})
+    variants.run()
+    for name in names:
+        text, plots = variants.of_spines() if name == FRACTURES else variants.of_areas()
         tell(text)
         if options.write_card:
             write_into_card(MODELS / name / "CARD.md", text, MARKS)
+            for plot in plots:
+                (MODELS / name / plot.name).write_bytes(plot.read_bytes())
     return 0
 
 

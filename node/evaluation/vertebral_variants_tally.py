@@ -19,7 +19,7 @@ from node.evaluation.vertebral_tally import HEIGHT_MM, Tally, add, heights_of
 WITHIN_MM = 10.0
 #: Names of bodies in a reason, which do not matter when reasons are counted.
 _NAME = re.compile(r"\b(?:[LT]\d{1,2}|lowest seen|\d+(?:st|nd|rd|th) from below): ")
-_TISSUES = {
+TISSUES = {
     "muscle": "L3 skeletal muscle",
     "subcutaneous fat": "L3 subcutaneous fat",
     "visceral fat": "L3 visceral fat",
@@ -44,11 +44,13 @@ class SpineTally:
 
 @dataclass(slots=True)
 class AreaTally:
-    """Body composition of one variant; percents are of the true area, where L3 is right."""
+    """Body composition of one variant; areas: true and measured, cm2, where L3 is right."""
 
     scans: int = 0
     off_mm: list[float] = field(default_factory=list)
-    percent: dict[str, list[float]] = field(default_factory=lambda: {t: [] for t in _TISSUES})
+    areas: dict[str, list[tuple[float, float]]] = field(
+        default_factory=lambda: {tissue: [] for tissue in TISSUES}
+    )
     partial: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -93,10 +95,10 @@ def add_areas(tally: AreaTally, phantom: Phantom, look: Look) -> None:
         "subcutaneous fat": truth.areas.subcutaneous_fat,
         "visceral fat": truth.areas.visceral_fat,
     }
-    for tissue, name in _TISSUES.items():
+    for tissue, name in TISSUES.items():
         named = [f for f in findings.findings if f.tracking_identifier == name]
         found = named[0].measurements[0].value if named else 0.0
-        tally.percent[tissue].append(100 * (found - true[tissue]) / true[tissue])
+        tally.areas[tissue].append((true[tissue], found))
 
 
 def areas_told(look: Look) -> str:
@@ -168,7 +170,7 @@ def areas_table(tallies: Mapping[str, AreaTally]) -> str:
             _of(len(tally.off_mm), tally.scans),
             _of(right, len(tally.off_mm)),
             ", ".join(f"{off:+.0f}" for off in tally.off_mm) or "-",
-            *[_errors(tally.percent[tissue]) for tissue in _TISSUES],
+            *[_errors(tally.areas[tissue]) for tissue in TISSUES],
             str(tally.partial),
             _counts(tally.reasons) or "none",
         ]
@@ -176,9 +178,10 @@ def areas_table(tallies: Mapping[str, AreaTally]) -> str:
     return "\n".join(lines)
 
 
-def _errors(percent: list[float]) -> str:
-    if not percent:
+def _errors(areas: list[tuple[float, float]]) -> str:
+    if not areas:
         return "-"
+    percent = [100 * (found - true) / true for true, found in areas]
     most = percent[int(np.abs(percent).argmax())]
     return f"{np.mean(percent):+.1f} ({most:+.1f})"
 
