@@ -74,9 +74,9 @@ class Grading:
             with what blur hides of it, is of grade 2 or more, 0..1. lost: probability that it is
             more than bodies differ anyway.
         is_extrapolated: height is lost behind as well and its own form shows no grade, so that only
-            the neighbours tell; these lie on one side, and the level is not known. A transitional
-            vertebra is so, and so is the last one in view of a person whose heights change more
-            from level to level than usual.
+            the neighbours tell; of these fewer than two lie on one side, and the level is not known.
+            A transitional vertebra and the one above it are so, and so are the last ones in view of
+            a person whose heights change more from level to level than usual.
     """
 
     losses: tuple[float, float, float]
@@ -179,16 +179,18 @@ def _graded(
         grade=grade,
         certainty=_above((loss / shown - LIMITS[1]) * shown / spread),
         lost=_above((loss / shown - ANYWAY) * shown / spread),
-        is_extrapolated=by_size[2] >= _BEHIND and alone < LIMITS[0] and _is_last(bodies, index),
+        is_extrapolated=by_size[2] >= _BEHIND
+        and alone < LIMITS[0]
+        and _is_near_an_end(bodies, index),
     )
 
 
-def _is_last(bodies: Sequence[Body], index: int) -> bool:
-    """Is it without a level, and are all its neighbours on one side?"""
+def _is_near_an_end(bodies: Sequence[Body], index: int) -> bool:
+    """Is it without a level, and are there fewer than two measured bodies on one side of it?"""
     own = bodies[index].place
-    others = [other.place.number for other in bodies if other.place.number != own.number]
-    sides = {number > own.number for number in others}
-    return not own.level and len(sides) == 1
+    above = sum(other.place.number > own.number for other in bodies)
+    below = sum(other.place.number < own.number for other in bodies)
+    return not own.level and min(above, below) < 2
 
 
 def _by_neighbours(

@@ -73,8 +73,8 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
         doubt = "height is lost behind alone, which no usual form of a fracture is"
     elif grading.is_extrapolated:
         doubt = (
-            "it is low as a whole beside neighbours on one side, and its level is not known: it "
-            "may be a transitional vertebra, or usual for this person"
+            "it is low as a whole, nearly all its neighbours lie on one side, and its level is not "
+            "known: it may be usual for this person, or a transitional vertebra may be near"
         )
     elif grading.grade >= 2 or percent >= present:
         doubt = f"grade 2 or more is only {percent:.0f} % certain"

@@ -54,9 +54,7 @@ def level_table(pairs: Sequence[Pair], silver: Both) -> str:
         both = [one for k, one in enumerate(of_heights(known)) if k % len(PLACES) == place]
         lines.append(f"| simulated, {name} | | | {_agreed(both)} |")
     if silver:
-        lines.append(
-            f"| abdomen_ct_totalseg (silver) | | | {_agreed(silver)} |"
-        )
+        lines.append(f"| abdomen_ct_totalseg (silver) | | | {_agreed(silver)} |")
     return "\n".join(lines)
 
 

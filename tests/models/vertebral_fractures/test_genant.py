@@ -142,15 +142,15 @@ def test_height_lost_behind_alone_is_no_fracture_and_a_called_one_names_its_shap
     assert (called.finding, called.shape, called.grade) == (say.FRACTURE, "biconcave", "1 to 2")
 
 
-@pytest.mark.parametrize("level", [LEVELS[0], LEVELS[-1]])
-def test_the_last_body_without_a_level_is_no_fracture_for_its_size_alone(level: str) -> None:
+@pytest.mark.parametrize("level", [LEVELS[0], LEVELS[1], LEVELS[-2], LEVELS[-1]])
+def test_a_body_near_an_end_without_a_level_is_no_fracture_for_its_size_alone(level: str) -> None:
     low = {level: (0.72, 0.72, 0.72)}
     grading = graded(low, level, named=False)
     assert grading.grade >= 1
     verdict = verdict_of(grading, present=0.0, possible=0.0)
     assert verdict.finding == say.DEFORMITY
-    assert "may be a transitional vertebra" in verdict.doubt
-    # Its own form, its level, or neighbours on both sides make it one.
+    assert "a transitional vertebra may be near" in verdict.doubt
+    # Its own form, its level, or two neighbours on both sides make it one.
     wedge = graded({level: (0.6, 0.85, 1.0)}, level, named=False)
     assert not wedge.is_extrapolated
     assert not graded(low, level).is_extrapolated
