@@ -69,8 +69,8 @@ def paint_screws(
         own = own_frame(canvas, frame, body)
         for side in (-1, 1):
             # Through the pedicle, towards the middle, to the front quarter of the body.
-            tip = own.outward(np.array([side * 7 * s, -0.45 * shape.half_depth, 2.0]))
-            head = own.outward(np.array([side * 17 * s, shape.half_depth + 24 * s, 3.0]))
+            tip = own.outward(np.array([side * 9 * s, -0.45 * shape.half_depth, 2.0]))
+            head = own.outward(np.array([side * 20 * s, shape.half_depth + 24 * s, 3.0]))
             _metal(canvas, [head, tip], _SCREW_MM)
             heads[side].append(head)
     for path in heads.values():

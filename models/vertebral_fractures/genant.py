@@ -74,7 +74,7 @@ class Grading:
             with what blur hides of it, is of grade 2 or more, 0..1. lost: probability that it is
             more than bodies differ anyway.
         is_extrapolated: height is lost behind as well and its own form shows no grade, so that only
-            the neighbours tell; of these fewer than two lie on one side, and the level is not known.
+            the neighbours tell; fewer than two of these lie on one side, and no level is known.
             A transitional vertebra and the one above it are so, and so are the last ones in view of
             a person whose heights change more from level to level than usual.
     """

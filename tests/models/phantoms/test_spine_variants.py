@@ -13,7 +13,7 @@ from models.phantoms.tissue import BODIES, Tissue
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 
 SEED = 1_000_011
-STEPS = (3.0, 2.0, 2.0)
+STEPS = (3.0, 3.0, 3.0)
 REACH = (-190.0, 160.0)
 
 
@@ -37,7 +37,7 @@ def test_a_variant_follows_from_its_seed(variant: Variant) -> None:
 @pytest.mark.parametrize("cobb", [15.0, -40.0])
 def test_a_scoliosis_leans_by_its_angle_and_turns_its_bodies(cobb: float) -> None:
     spine = SpineOptions(cobb_degrees=cobb, turn_degrees=0.45 * abs(cobb))
-    frame = paint_trunk(SEED, STEPS, spine=spine).frame
+    frame = paint_trunk(SEED, (6.0, 6.0, 6.0), spine=spine).frame
     lean = np.degrees(np.arctan(frame.slope_x))
     assert lean.max() - lean.min() == pytest.approx(abs(cobb), abs=1.0)
     assert frame.turn is not None
