@@ -11,6 +11,7 @@ from models.anatomy.pictures import pictures
 from models.anatomy.view import view_of
 from models.grid import Grid
 from models.outline import outer_polygon
+from models.trunk.anchors import counted_from
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy
 from node.domain.finding import (
@@ -118,7 +119,7 @@ def _structure(
 
 def _evaluations(anatomy: Anatomy) -> tuple[Evaluation, ...]:
     if anatomy.anchors:
-        return (Evaluation(words.LEVEL_ANCHOR, " and ".join(anatomy.anchors)),)
+        return (Evaluation(words.LEVEL_ANCHOR, counted_from(anatomy.anchors)),)
     return tuple(Evaluation(words.LEVEL_DOUBT, doubt) for doubt in anatomy.doubts)
 
 

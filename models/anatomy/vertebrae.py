@@ -39,6 +39,8 @@ RIB_HEAD_MM = (16.0, 50.0)
 _FLOOR = 0.02
 #: With fewer bodies no level is stated.
 LEAST_BODIES = 3
+#: Vertebrae between the sacrum and the lowest ribs.
+LUMBAR = 5
 #: Of the slices through a lumbar body less than this share is lung.
 LUNG_SHARE = 0.05
 #: A lowest body of less than this share of the next one's height or volume is none.
@@ -256,7 +258,8 @@ def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine
         doubts.append(f"fewer than {LEAST_BODIES} vertebrae are in view")
     if _is_beside_lung(lowest, sight) and spine.first < LEVELS.index("L2"):
         doubts.append("lung lies beside a vertebra that is counted as a lumbar one")
-    if _is_on_sacrum(lowest, sight):
+    on_sacrum = _is_on_sacrum(lowest, sight)
+    if on_sacrum:
         if spine.first == 0:
             anchors.append("sacrum")
         else:
@@ -269,6 +272,11 @@ def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine
         else:
             # Also where the sacrum agrees: then one too few or too many was parted between.
             doubts.append("the lowest ribs do not lie at the vertebra that looks like T12")
+    if on_sacrum and ribbed is not None and ribbed != LUMBAR:
+        doubts.append(
+            f"{ribbed} vertebrae lie between the sacrum and the lowest ribs, where {LUMBAR} are "
+            "usual: a transitional vertebra, another number of ribs, or bodies parted wrongly"
+        )
     return replace(spine, anchors=tuple(anchors), doubts=tuple(doubts))
 
 

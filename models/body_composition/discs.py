@@ -13,11 +13,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.trunk.course import STEP_MM, Course
 
 #: A disc is at least so much darker than the brighter of both endplates beside it, HU.
 LEAST_DEPTH_HU = 20.0
+#: A disc is narrower than this part of the distance of vertebrae. Spongy bone of the old can be as
+#: dark as a disc between two endplates, but is wider.
+WIDEST = 0.5
 #: The chosen row must be nearer than the next one by this part of the distance of vertebrae.
 CLEARLY = 0.15
 
@@ -30,7 +34,7 @@ def disc_heights(course: Course, pitch_mm: float) -> list[float]:
         if hu[k] < hu[k - 1] and hu[k] <= hu[k + 1]:
             below, above = hu[max(k - reach, 0) : k + 1].max(), hu[k : k + reach + 1].max()
             depth = float(min(below, above) - hu[k])
-            if depth >= LEAST_DEPTH_HU:
+            if depth >= LEAST_DEPTH_HU and _width_mm(hu, k, depth) <= WIDEST * pitch_mm:
                 # The darkest minima are discs; the middle of a body is a shallow one.
                 candidates.append((float(course.height_mm[k]), depth))
     best: list[tuple[float, list[float]]] = []
@@ -41,6 +45,15 @@ def disc_heights(course: Course, pitch_mm: float) -> list[float]:
                 score, row = other + depth, [*before, height]
         best.append((score, row))
     return max(best, default=(0.0, []), key=lambda item: item[0])[1]
+
+
+def _width_mm(hu: NDArray[np.float64], middle: int, depth: float) -> float:
+    """How wide a dark band is at half of its depth, mm."""
+    bright = hu > hu[middle] + depth / 2
+    below, above = np.flatnonzero(bright[:middle]), np.flatnonzero(bright[middle:])
+    first = below[-1] if below.size else -1
+    last = middle + (above[0] if above.size else hu.size - middle)
+    return float(last - first - 1) * STEP_MM
 
 
 def moved(heights_mm: Sequence[float], discs_mm: Sequence[float], pitch_mm: float) -> list[float]:

@@ -16,6 +16,7 @@ from models.body_composition.sarcopenia import MuscleIndex
 from models.body_composition.tissues import RULES, Tissue
 from models.grid import Grid, Mask
 from models.outline import outer_polygon
+from models.trunk.anchors import counted_from
 from node.domain.analysis import AnalysisRequest
 from node.domain.finding import (
     Contour,
@@ -177,7 +178,7 @@ def _exam_measurements(measured: Measured) -> tuple[Measurement, ...]:
 
 
 def _evaluations(measured: Measured) -> tuple[Evaluation, ...]:
-    found = [Evaluation(say.LEVEL_ANCHOR, " and ".join(measured.l3.anchors))]
+    found = [Evaluation(say.LEVEL_ANCHOR, counted_from(measured.l3.anchors))]
     kidneys = measured.levels.kidney_hu
     if kidneys is not None:
         seen = "yes" if kidneys > ENHANCED_KIDNEY_HU else "no"

@@ -115,6 +115,8 @@ def attenuation(trunk: Trunk, phase: Phase, rng: np.random.Generator) -> Field:
     hu[bone & ~binary_erosion(bone, cross)] += np.float32(rng.uniform(250, 450))
     if trunk.shapes:
         render(hu, trunk.canvas, (trunk.frame, trunk.shapes), table, np.random.default_rng(42))
+    if trunk.has_screws:
+        hu[labels == Tissue.METAL] = table[Tissue.METAL]
     dz, dy, dx = trunk.canvas.steps
     shading = smooth_noise(labels.shape, (60 / dz, 60 / dy, 60 / dx), rng)
     grain = smooth_noise(labels.shape, (8 / dz, 5 / dy, 5 / dx), rng)

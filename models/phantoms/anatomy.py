@@ -7,9 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.phantoms import envelope as wrap
-from models.phantoms import muscles, organs, skeleton, surroundings, varied_organs
+from models.phantoms import (
+    lumbosacral,
+    muscles,
+    organs,
+    skeleton,
+    spine_additions,
+    surroundings,
+    varied_organs,
+)
 from models.phantoms.fractures import SpineOptions
 from models.phantoms.frame import Frame, build_frame
+from models.phantoms.lateral_curve import curved, excursion_mm
 from models.phantoms.person import Person, draw_person
 from models.phantoms.shapes import Canvas
 from models.phantoms.tissue import Labels
@@ -30,7 +39,9 @@ class Trunk:
         person: who. frame: course of the spine and outlines.
         ribs: on the canvas' grid, the number of the rib where the label is `RIB`, 0 for the
             sternum; without meaning elsewhere.
-        shapes: of the vertebral bodies, L5 to T6, where these are in detail; else ().
+        shapes: of the vertebral bodies, L5 to T6, where these are in detail; else (). With a
+            transitional vertebra both these and the frame's bodies are one more or one less below.
+        has_screws: with metal in vertebral bodies that are in detail.
     """
 
     canvas: Canvas
@@ -38,6 +49,7 @@ class Trunk:
     frame: Frame
     ribs: Labels
     shapes: tuple[Shape, ...] = ()
+    has_screws: bool = False
 
 
 def paint_trunk(
@@ -68,7 +80,9 @@ def paint_trunk(
         frame = leaning(frame, variety, z)
     shapes: tuple[Shape, ...] = ()
     if spine is not None:
+        frame = lumbosacral.lowered(curved(frame, spine, z), spine, z)
         frame, shapes = detailed(frame, spine, skeleton.HALVES, seed)
+        frame = lumbosacral.counted(frame, spine)
     fat = 1.5 * max(person.fat_mm)
     wide = float(frame.half_width.max()) + 1.5 * person.fat_mm[1] + 16 + 85 * s
     canvas = Canvas.empty(
@@ -83,6 +97,10 @@ def paint_trunk(
     muscles.paint_pelvic_muscles(canvas, frame, envelope)
     muscles.paint_back(canvas, frame, envelope, parts[2])
     skeleton.paint_spine(canvas, frame, parts[3], shapes, variety)
+    apart = frame, shapes
+    if spine is not None:
+        apart = lumbosacral.joined(canvas, frame, shapes, spine)
+        spine_additions.paint_bridges(canvas, frame, shapes, spine, seed)
     ribs = skeleton.paint_ribs(canvas, frame, envelope, parts[3], variety)
     skeleton.paint_pelvis(canvas, frame, parts[4], variety)
     if varied:
@@ -96,9 +114,12 @@ def paint_trunk(
     muscles.paint_marbling(canvas, frame, parts[7])
     surroundings.paint_breasts(canvas, frame, parts[8])
     surroundings.paint_metal(canvas, frame, parts[8])
+    has_screws = spine is not None and bool(spine.screws)
+    if spine is not None and has_screws:
+        spine_additions.paint_screws(canvas, frame, shapes, spine)
     surroundings.paint_arms(canvas, frame, parts[8])
     surroundings.paint_table(canvas, envelope.skin, parts[8])
-    return Trunk(canvas, person, frame, ribs, shapes)
+    return Trunk(canvas, person, apart[0], ribs, apart[1], has_screws)
 
 
 def _with_spine(person: Person, spine: SpineOptions) -> Person:
@@ -106,4 +127,6 @@ def _with_spine(person: Person, spine: SpineOptions) -> Person:
     return replace(
         person,
         bone_hu=person.bone_hu if spine.marrow_hu is None else spine.marrow_hu,
+        scoliosis_mm=excursion_mm(person, spine) if spine.cobb_degrees else person.scoliosis_mm,
+        sacralised=person.sacralised if spine.junction is None else False,
     )

@@ -1,4 +1,4 @@
-"""What can be wrong with a simulated spine: fractures, spurs, nodes, lesions, cement, metal."""
+"""What can be wrong with a simulated spine: its course, its number, fractures, lesions, metal."""
 
 from __future__ import annotations
 
@@ -25,6 +25,31 @@ class Lesion(StrEnum):
     LYTIC = "lytic"
 
 
+class Junction(StrEnum):
+    """A transitional vertebra between the lumbar spine and the sacrum.
+
+    Levels are those that counting from the ribs gives: a lumbarised S1 is a sixth body below L5,
+    a sacralised L5 is a part of the sacrum.
+    """
+
+    SIX = "lumbarised S1"
+    FOUR = "sacralised L5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A metastasis: a ball that is denser or less dense, and spares no wall that it reaches.
+
+    Attributes:
+        middle: (x, y, z) in the body's own frame, as parts of its half width, depth and height.
+        radius_mm: of the ball.
+    """
+
+    lesion: Lesion
+    middle: tuple[float, float, float]
+    radius_mm: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One body that is not as it was.
@@ -34,7 +59,7 @@ class Change:
         deformity: None: it keeps its height. loss: of its height, 0..1, where it is lowest.
         acute: with a band of denser bone below the broken endplate and a step of its front.
         spur_mm: osteophytes in front, at both rims. node_mm: depth of a Schmorl's node above.
-        lesion: in its middle. cement: fills a part of it.
+        lesion: in its middle. cement: fills a part of it. spots: metastases.
     """
 
     body: Tissue
@@ -45,6 +70,7 @@ class Change:
     node_mm: float = 0.0
     lesion: Lesion | None = None
     cement: bool = False
+    spots: tuple[Spot, ...] = ()
 
     def lost(self, depth: np.ndarray) -> np.ndarray:
         """Share of the height that is lost at each depth, 0 in front to 1 behind."""
@@ -64,10 +90,20 @@ class SpineOptions:
     Attributes:
         changes: at most one for each body.
         marrow_hu: mean of trabecular bone, in place of the person's; None leaves it.
+        cobb_degrees: of a scoliosis, convex to the left where positive; 0 leaves the person's own
+            course. turn_degrees: how far the bodies at its apex are turned to the convex side.
+        junction: a transitional vertebra.
+        screws: bodies that hold a pedicle screw on each side, joined by rods.
+        bridged: bodies whose spurs meet those of the body above, across the disc.
     """
 
     changes: tuple[Change, ...] = ()
     marrow_hu: float | None = None
+    cobb_degrees: float = 0.0
+    turn_degrees: float = 0.0
+    junction: Junction | None = None
+    screws: tuple[Tissue, ...] = ()
+    bridged: tuple[Tissue, ...] = ()
 
     def of(self, body: Tissue) -> Change | None:
         """What is wrong with one body."""

@@ -43,6 +43,9 @@ class Frame:
         slope_x, slope_y: d(spine)/dz for each slice.
         half_width, front, back: of the muscular outline (superellipse), mm; front < 0 < back.
         widest: y of the greatest width. power: of the superellipse.
+        turn: by how much a vertebra is turned about z there, radians, its front to the left where
+            positive; None: nowhere.
+        below: a lumbar body more than usual, between L5 and the sacrum.
     """
 
     person: Person
@@ -56,6 +59,12 @@ class Frame:
     back: Field
     widest: Field
     power: float
+    turn: Field | None = None
+    below: Body | None = None
+
+    def turned_at(self, slice_index: int) -> float:
+        """`turn` on one slice of the canvas, radians."""
+        return 0.0 if self.turn is None else float(self.turn[slice_index])
 
     @property
     def spine(self) -> tuple[Field, Field]:

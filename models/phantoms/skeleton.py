@@ -61,7 +61,12 @@ def _local(canvas: Canvas, frame: Frame, body: Body) -> _Local:
     sy = float(np.clip(sy, -0.7, 0.7))
     dx, dy, dz = x - cx, y - cy, z - np.float32(body.z)
     norm = np.float32(np.sqrt(1 + sx * sx + sy * sy))
-    return _Local(box, np.abs(dx - sx * dz), dy - sy * dz, (dz + sx * dx + sy * dy) / norm)
+    left, back = dx - sx * dz, dy - sy * dz
+    turn = frame.turned_at(middle)
+    if turn:
+        c, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        left, back = c * left + sine * back, c * back - sine * left
+    return _Local(box, np.abs(left), back, (dz + sx * dx + sy * dy) / norm)
 
 
 def _worn(frame: Frame, rng: np.random.Generator) -> tuple[float, float]:
@@ -83,8 +88,11 @@ def _paint_body(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) 
     canvas.paint((at.box, inside), body.tissue)
 
 
-def _arch_of(canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator) -> None:
-    body, s = frame.bodies[k], frame.person.scale
+def _arch_of(
+    canvas: Canvas, frame: Frame, k: int, rng: np.random.Generator, other: Body | None = None
+) -> None:
+    """Pedicles, laminae and processes of the body of index `k`, or of another one of its form."""
+    body, s = other or frame.bodies[k], frame.person.scale
     at = _local(canvas, frame, body)
     ry, reach = _HALF_DEPTH[k] * s, _PROCESS[k] * s * float(rng.normal(1, 0.08))
     lumbar = k < _LUMBAR
@@ -134,7 +142,7 @@ def paint_spine(
     s = frame.person.scale
     heights = [b.z for b in frame.bodies]
     disc = Sweep(
-        [heights[0] - 24 * s, *heights],
+        [(frame.below.z if frame.below else heights[0]) - 24 * s, *heights],
         [0.0] * 13,
         [0.0] * 13,
         [s * 0.96 * v for v in (_HALF_WIDTH[0], *_HALF_WIDTH)],
@@ -143,6 +151,8 @@ def paint_spine(
     box, q = disc.on(canvas, frame.spine)
     canvas.paint((box, q < 1), Tissue.DISC)
     _paint_sacrum(canvas, frame, rng, variety)
+    if frame.below is not None:
+        _arch_of(canvas, frame, 0, np.random.default_rng(43), frame.below)
     for k in range(len(frame.bodies)):
         _arch_of(canvas, frame, k, rng)
     for k in range(len(frame.bodies)):
@@ -162,15 +172,26 @@ def paint_spine(
         [width * v for v in (5, 9, 12, 12, 11, 10.5, 8.5, 8)],
         [width * v for v in (3, 5, 7, 8, 7.5, 7.5, 7, 7)],
     )
-    box, q = canal.on(canvas, frame.spine)
+    box, q = canal.on(canvas, _behind(frame, 24.0 * s))
     canvas.paint((box, q < 1), Tissue.CANAL)
+
+
+def _behind(frame: Frame, mm: float) -> tuple[Field, Field]:
+    """Offsets for a sweep that lies `mm` behind vertebrae that may be turned."""
+    if frame.turn is None:
+        return frame.spine
+    aside, ahead = np.sin(frame.turn) * mm, (1 - np.cos(frame.turn)) * mm
+    return (
+        np.asarray(frame.spine_x - aside, np.float32),
+        np.asarray(frame.spine_y - ahead, np.float32),
+    )
 
 
 def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator, variety: Variety) -> None:
     s = frame.person.scale
     wide = s * (1.04 if frame.person.sex == "F" else 1.0) * float(rng.normal(1, 0.04))
     wide *= variety.sacrum_wide
-    lowest = frame.bodies[0]
+    lowest = frame.below or frame.bodies[0]
     gap = (2.0 if frame.person.sacralised else 10.0) * s
     top = lowest.z - lowest.height / 2 - gap
     middle = int(np.clip(np.searchsorted(canvas.z, top), 0, canvas.z.size - 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.phantoms.fractures import Deformity, Lesion, SpineOptions
+from models.phantoms.fractures import Deformity, Lesion, SpineOptions, Spot
 from models.phantoms.frame import Body, Frame
 from models.phantoms.shapes import Box, Canvas, Field
 from models.phantoms.tissue import BODIES, Tissue
@@ -15,7 +15,9 @@ from models.phantoms.vertebral_shape import BACK, Shape
 
 #: Higher in front than behind, as a part of the height, L5 to T6: the physiological form.
 _TILT = (0.10, 0.04, 0.02, 0.0, -0.03, -0.05, -0.05, -0.04, -0.04, -0.04, -0.04, -0.03)
-_ENHANCED_METAL_HU, _CEMENT_HU = 3000.0, 1700.0
+_CEMENT_HU = 1700.0
+#: Of metastases: dense bone, and soft tissue in the place of bone.
+_SPOT_HU = {Lesion.SCLEROTIC: 620.0, Lesion.LYTIC: 45.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Own:
 
     Attributes:
         x, y, z: to the left, to posterior, along the spine. slope: (x, y) of the spine there.
-        centre: (x, y, z) in the patient's frame.
+        centre: (x, y, z) in the patient's frame. turn: about z, radians.
     """
 
     box: Box
@@ -33,12 +35,15 @@ class Own:
     z: Field
     slope: tuple[float, float]
     centre: tuple[float, float, float]
+    turn: float = 0.0
 
     def outward(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 3) own (x, y, z) as the patient's (x, y, z), mm."""
         sx, sy = self.slope
         norm = np.sqrt(1 + sx * sx + sy * sy)
         x, y, z = np.moveaxis(points, -1, 0)
+        c, s = np.cos(self.turn), np.sin(self.turn)
+        x, y = c * x - s * y, s * x + c * y
         dz = (z * norm - sx * x - sy * y) / norm**2
         found = np.stack([x + sx * dz, y + sy * dz, dz], axis=-1)
         return np.asarray(found + np.array(self.centre), np.float64)
@@ -57,13 +62,19 @@ def own_frame(canvas: Canvas, frame: Frame, body: Body) -> Own:
     sy = float(np.clip(frame.slope_y[middle], -0.7, 0.7))
     dx, dy, dz = x - np.float32(cx), y - np.float32(cy), z - np.float32(body.z)
     norm = np.float32(np.sqrt(1 + sx * sx + sy * sy))
+    left, back = dx - sx * dz + 0 * dy, dy - sy * dz + 0 * dx
+    turn = frame.turned_at(middle)
+    if turn:
+        c, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+        left, back = c * left + sine * back, c * back - sine * left
     return Own(
         box=box,
-        x=np.asarray(dx - sx * dz + 0 * dy, np.float32),
-        y=np.asarray(dy - sy * dz + 0 * dx, np.float32),
+        x=np.asarray(left, np.float32),
+        y=np.asarray(back, np.float32),
         z=np.asarray((dz + sx * dx + sy * dy) / norm, np.float32),
         slope=(sx, sy),
         centre=(cx, cy, body.z),
+        turn=turn,
     )
 
 
@@ -166,9 +177,23 @@ def render(
         inner = _share(ends - thick, dz) * _share(walls - 0.7 * thick, (dy + dx) / 2)
         inside = _inside(shape, own, trabecular, top)
         mixed = base * (1 - outer) + cortex * (outer - inner) + inside * inner
+        for spot in shape.change.spots if shape.change else ():
+            # Where it reaches a wall or an endplate the cortex is gone too.
+            ball = _in_spot(spot, shape, own)
+            mixed[ball] = (base * (1 - outer) + np.float32(_SPOT_HU[spot.lesion]) * outer)[ball]
         touched = (outer > 0) | beside
         part[touched] = mixed[touched]
     return found
+
+
+def _in_spot(spot: Spot, shape: Shape, own: Own) -> NDArray[np.bool_]:
+    x, y, z = spot.middle
+    away = (
+        (own.x - x * shape.half_width) ** 2
+        + (own.y - y * shape.half_depth) ** 2
+        + (own.z - z * shape.height / 2) ** 2
+    )
+    return np.asarray(away < spot.radius_mm**2, np.bool_)
 
 
 def _share(distance: Field, step: float) -> Field:

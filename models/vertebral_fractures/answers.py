@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from models.trunk.anchors import counted_from
 from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.measured import Measured
 from models.vertebral_fractures.measuring import CUT
@@ -70,7 +71,7 @@ def exam_evaluations(measured: Measured) -> Iterator[Evaluation]:
             yield Evaluation(concept, "; ".join(named))
     spine = measured.spine
     if spine.anchors:
-        yield Evaluation(say.LEVELS_FIXED, " and ".join(spine.anchors))
+        yield Evaluation(say.LEVELS_FIXED, counted_from(spine.anchors))
     else:
         doubts = "; ".join(spine.doubts) or "no anchor is in view"
         told = f"nothing, so levels are uncertain and bodies are counted from below: {doubts}"

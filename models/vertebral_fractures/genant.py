@@ -73,6 +73,10 @@ class Grading:
         grade: 0 to 3, of the loss as it is measured. certainty: probability that the true loss,
             with what blur hides of it, is of grade 2 or more, 0..1. lost: probability that it is
             more than bodies differ anyway.
+        is_extrapolated: height is lost behind as well and its own form shows no grade, so that only
+            the neighbours tell; fewer than two of these lie on one side, and no level is known.
+            A transitional vertebra and the one above it are so, and so are the last ones in view of
+            a person whose heights change more from level to level than usual.
     """
 
     losses: tuple[float, float, float]
@@ -83,6 +87,7 @@ class Grading:
     grade: int
     certainty: float
     lost: float
+    is_extrapolated: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -155,6 +160,7 @@ def _graded(
     # A body that is crushed behind as well is no measure of itself.
     base = heights[2] if by_size[2] < _BEHIND else size
     by_form = tuple(1 - h / (base * f) for h, f in zip(heights, form, strict=True))
+    alone = max(1 - h / (heights[2] * f) for h, f in zip(heights, form, strict=True))
     losses = tuple((a + b) / 2 for a, b in zip(by_form, by_size, strict=True))
     at = int(np.argmax(losses))
     loss = losses[at]
@@ -173,7 +179,18 @@ def _graded(
         grade=grade,
         certainty=_above((loss / shown - LIMITS[1]) * shown / spread),
         lost=_above((loss / shown - ANYWAY) * shown / spread),
+        is_extrapolated=by_size[2] >= _BEHIND
+        and alone < LIMITS[0]
+        and _is_near_an_end(bodies, index),
     )
+
+
+def _is_near_an_end(bodies: Sequence[Body], index: int) -> bool:
+    """Is it without a level, and are there fewer than two measured bodies on one side of it?"""
+    own = bodies[index].place
+    above = sum(other.place.number > own.number for other in bodies)
+    below = sum(other.place.number < own.number for other in bodies)
+    return not own.level and min(above, below) < 2
 
 
 def _by_neighbours(

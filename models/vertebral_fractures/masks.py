@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from models.grid import Grid, Mask
 from models.vertebral_fractures.frames import Vector
@@ -16,8 +15,6 @@ from node.domain.anatomy import Anatomy
 
 #: Half the edge of the box that is looked at around a body, mm.
 _HALF_MM = 32.0
-#: How far beyond the anatomy's own border a body may reach, in its voxels.
-_GROWN = 1
 #: How far to the sides a body reaches at most, as a part of its depth.
 _WIDE = 0.85
 
@@ -26,7 +23,7 @@ def label_bodies(grid: Grid, anatomy: Anatomy, bodies: Sequence[Body]) -> NDArra
     """(slice, row, column) canonical: 1 + index of the body that a voxel belongs to; else 0."""
     out = np.zeros(grid.shape, np.uint8)
     inverse = np.linalg.inv(grid.affine)
-    grown = ndimage.binary_dilation(column_of(anatomy), iterations=_GROWN)
+    column = column_of(anatomy)
     for number, body in enumerate(bodies, start=1):
         middle = inverse[:3, :3] @ body.own.centre + inverse[:3, 3]
         spans = []
@@ -40,7 +37,7 @@ def label_bodies(grid: Grid, anatomy: Anatomy, bodies: Sequence[Body]) -> NDArra
             np.meshgrid(*[np.arange(s.start, s.stop) for s in spans], indexing="ij"), axis=-1
         )
         points = index.reshape(-1, 3) @ grid.affine[:3, :3].T + grid.affine[:3, 3]
-        inside = _inside(body, points) & _near(anatomy, grown, body, points)
+        inside = _inside(body, points) & _near(anatomy, column, body, points)
         out[box][inside.reshape(index.shape[:3])] = number
     return out
 

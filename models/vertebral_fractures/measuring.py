@@ -17,6 +17,7 @@ from models.vertebral_fractures.frames import (
     Vector,
     values_at,
 )
+from models.vertebral_fractures.metal import DENSE, METAL_HU, SMOOTH_MM, metal_near
 from models.vertebral_fractures.outlines import Outline
 from models.vertebral_fractures.spine import Place, Spine
 from models.vertebral_fractures.standing import TOO_BENT, Seen, is_too_bent, standing
@@ -24,9 +25,8 @@ from node.domain.imaging import Network
 
 #: Parts of the depth from front to back that the three heights are means over.
 BANDS = ((0.06, 0.20), (0.42, 0.58), (0.80, 0.94))
-#: Denser than any bone, HU, and the share of the box around a body that makes it metal or cement.
-METAL_HU, METAL_SHARE = 1100.0, 0.01
-DENSE = "metal or cement lies in it, or a bone kernel makes it look so"
+#: So much of a body on its middle plane is metal or cement.
+METAL_SHARE = 0.01
 #: Both ways to find an endplate may differ by so much, mm.
 MOST_DISAGREEMENT_MM = 2.2
 #: Words of bodies that go on beyond what the images show.
@@ -158,10 +158,7 @@ def _why_not(grid: Grid, own: Own) -> str:
         return "the spinal canal behind it is not seen, so its middle plane is not certain"
     if is_too_bent(own):
         return TOO_BENT
-    share = metal_share(grid, own)
-    if share > METAL_SHARE:
-        return DENSE
-    return ""
+    return metal_near(grid, own)
 
 
 def _goes_beyond(grid: Grid, own: Own) -> bool:
@@ -169,15 +166,6 @@ def _goes_beyond(grid: Grid, own: Own) -> bool:
     up, back = np.meshgrid([-_LEAST_UP_MM, _LEAST_UP_MM], [-_LEAST_BACK_MM, _LEAST_BACK_MM])
     _, seen = values_at(grid, own.at(np.zeros_like(up), back, up))
     return bool(seen.min() < 1.0)
-
-
-def metal_share(grid: Grid, own: Own) -> float:
-    """Part of the box around a body that is denser than bone can be."""
-    line = np.arange(-14.0, 14.5, 2.0)
-    up = np.arange(-12.0, 12.5, 2.0)
-    left, back, high = np.meshgrid(line, line, up, indexing="ij")
-    hu, _ = values_at(grid, own.at(left, back, high))
-    return float((hu > METAL_HU).mean())
 
 
 def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
@@ -235,7 +223,8 @@ def _unclear(strip: Strip, outline: Outline) -> str:
         or (columns[-1] == len(COLUMN_BACK) - 1)
     ):
         return "it is not told apart from what lies beside it"
-    if (hu[outline.mask] > METAL_HU).mean() > METAL_SHARE:
+    smooth = ndimage.gaussian_filter(hu, SMOOTH_MM, mode="nearest")
+    if (smooth[outline.mask] > METAL_HU).mean() > METAL_SHARE:
         return DENSE
     if outline.disagreement_mm > MOST_DISAGREEMENT_MM:
         return (

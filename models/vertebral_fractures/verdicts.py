@@ -51,7 +51,9 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
     shape = say.SHAPES[grading.deformity]
     grade = str(grading.grade)
     words = f"{grade} ({say.GRADE_WORDS[grading.grade]}), {shape}"
-    is_of_a_fracture = grading.agrees and not grading.is_behind_alone
+    is_of_a_fracture = (
+        grading.agrees and not grading.is_behind_alone and not grading.is_extrapolated
+    )
     if is_of_a_fracture and percent >= present and grading.lost >= SURELY_LOST:
         if grading.grade < 2:
             grade, words = "1 to 2", f"1 to 2 (mild to moderate), {shape}"
@@ -69,6 +71,11 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
         doubt = "form and size of the body do not agree on the loss"
     elif grading.is_behind_alone:
         doubt = "height is lost behind alone, which no usual form of a fracture is"
+    elif grading.is_extrapolated:
+        doubt = (
+            "it is low as a whole, nearly all its neighbours lie on one side, and its level is not "
+            "known: it may be usual for this person, or a transitional vertebra may be near"
+        )
     elif grading.grade >= 2 or percent >= present:
         doubt = f"grade 2 or more is only {percent:.0f} % certain"
     words = f"possible {words}" if grading.grade else "possible, below 1"

@@ -69,14 +69,15 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_into_card(card: Path, text: str) -> None:
+def write_into_card(card: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Replace what stands between the two markers of a card.
 
     Raises:
-        ValueError: the card has no markers.
+        ValueError: the card has no such markers.
     """
+    begin, end = marks
     old = card.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(old):
-        raise ValueError(f"{card} has no markers {BEGIN} and {END}")
-    card.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", old), encoding="utf-8")
+        raise ValueError(f"{card} has no markers {begin} and {end}")
+    card.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", old), encoding="utf-8")

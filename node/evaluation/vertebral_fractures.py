@@ -12,7 +12,7 @@ import pickle
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,19 +130,25 @@ def _alarm_rows(look: Look, data: str) -> Iterator[Row]:
 
 def trunk_of(seed: int, number: int, keep: Path | None = None) -> Phantom:
     """One simulated trunk; read from a folder where an earlier run has kept it."""
-    path = None if keep is None else keep / f"trunk-{seed}-{number}.pickle"
-    if path is not None and path.is_file():
-        with path.open("rb") as stream:
-            kept: Phantom = pickle.load(stream)  # noqa: S301 - a file of this very command
-        return kept
     spine = draw_spine(seed, grades=grades_of(number), among=AMONG)
-    phantom = simulate_trunk(seed, options_of(number, spine))
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        with unfinished.open("wb") as stream:
-            pickle.dump(phantom, stream, protocol=5)
-        unfinished.replace(path)
+    path = None if keep is None else keep / f"trunk-{seed}-{number}.pickle"
+    return kept(path, lambda: simulate_trunk(seed, options_of(number, spine)))
+
+
+def kept(path: Path | None, make: Callable[[], Phantom]) -> Phantom:
+    """A trunk read from the file of an earlier run; made, and kept there, where it is not."""
+    if path is None:
+        return make()
+    if path.is_file():
+        with path.open("rb") as stream:
+            found: Phantom = pickle.load(stream)  # noqa: S301 - a file of this very command
+        return found
+    phantom = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as stream:
+        pickle.dump(phantom, stream, protocol=5)
+    unfinished.replace(path)
     return phantom
 
 

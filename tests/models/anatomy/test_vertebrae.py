@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from models.anatomy.structures import Structure as S
 from models.anatomy.vertebrae import find_spine
@@ -90,3 +91,19 @@ def test_nothing_is_found_of_nothing() -> None:
     grid, sight = spine([], sacrum=False)
     assert find_spine(grid, sight).bodies == ()
     assert np.all(sight.labels == S.BODY)
+
+
+@pytest.mark.parametrize(("levels", "ribbed", "count"), [
+    ([S.L5, S.L5, S.L4, S.L3, S.L2, S.L1, S.T12, S.T11], (6, 7), "6"),
+    ([S.L5, S.L4, S.L3, S.L2, S.T12, S.T11, S.T10], (4, 5, 6), "4"),
+])  # fmt: skip
+def test_six_or_four_vertebrae_between_sacrum_and_ribs_are_told_and_not_named(
+    levels: list[S], ribbed: tuple[int, ...], count: str
+) -> None:
+    found = find_spine(*spine(levels, ribs_at=ribbed))
+    assert not found.is_certain
+    assert any(
+        doubt.startswith(f"{count} vertebrae lie between the sacrum and the lowest ribs")
+        and "transitional vertebra" in doubt
+        for doubt in found.doubts
+    )

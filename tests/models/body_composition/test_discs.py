@@ -23,6 +23,20 @@ def test_discs_are_the_dark_bands_between_bright_endplates() -> None:
     assert disc_heights(_course(discs), 34.0) == pytest.approx(discs, abs=1.0)
 
 
+def test_spongy_bone_as_dark_as_discs_is_no_disc() -> None:
+    discs = [20.0, 56.0, 92.0, 128.0, 164.0]
+    at = np.arange(0.0, 220.0)
+    hu = np.full(at.size, 75.0)
+    for disc in discs:
+        hu += 60 * np.exp(-(((np.abs(at - disc) - 6) / 2.5) ** 2))
+        # The middle of the body above, darker than any disc.
+        hu -= 12 * np.exp(-(((at - disc - 18) / 9) ** 2))
+    course = Course(at, at, at, at, hu)
+    assert disc_heights(course, 36.0) == pytest.approx(discs, abs=1.0)
+    given = [38.0, 74.0, 110.0]
+    assert moved(given, disc_heights(course, 36.0), 36.0) == pytest.approx(given, abs=1.0)
+
+
 def test_middles_half_a_body_too_low_move_to_the_bodies() -> None:
     assert moved([30.0, 66.0, 101.0], [20.0, 56.0, 92.0, 128.0], 36.0) == [38.0, 74.0, 110.0]
 

@@ -140,3 +140,20 @@ def test_height_lost_behind_alone_is_no_fracture_and_a_called_one_names_its_shap
         for one in grade_bodies(bodies({"L2": (0.95, 0.8, 0.99)}), 3.0)[3:4]
     ]
     assert (called.finding, called.shape, called.grade) == (say.FRACTURE, "biconcave", "1 to 2")
+
+
+@pytest.mark.parametrize("level", [LEVELS[0], LEVELS[1], LEVELS[-2], LEVELS[-1]])
+def test_a_body_near_an_end_without_a_level_is_no_fracture_for_its_size_alone(level: str) -> None:
+    low = {level: (0.72, 0.72, 0.72)}
+    grading = graded(low, level, named=False)
+    assert grading.grade >= 1
+    verdict = verdict_of(grading, present=0.0, possible=0.0)
+    assert verdict.finding == say.DEFORMITY
+    assert "a transitional vertebra may be near" in verdict.doubt
+    # Its own form, its level, or two neighbours on both sides make it one.
+    wedge = graded({level: (0.6, 0.85, 1.0)}, level, named=False)
+    assert not wedge.is_extrapolated
+    assert not graded(low, level).is_extrapolated
+    middle = graded({"L1": (0.72, 0.72, 0.72)}, "L1", named=False)
+    assert not middle.is_extrapolated
+    assert verdict_of(middle, present=0.0, possible=0.0).finding == say.FRACTURE
