@@ -106,8 +106,13 @@ def _settle(
 def _convolutions(path: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Weights and offsets in the order in which they are computed."""
     graph = onnx.load(str(path)).graph
-    stored = {one.name: torch.from_numpy(numpy_helper.to_array(one).copy())
-              for one in graph.initializer}  # fmt: skip
+    stored = {
+        one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in graph.initializer
+    }
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in stored:
+            # Equal ones are stored once.
+            stored[node.output[0]] = stored[node.input[0]]
     for node in graph.node:
         if node.op_type == "Conv":
             yield stored[node.input[1]], stored[node.input[2]]
