@@ -16,8 +16,9 @@ TISSUE_HU, LEAST_TISSUE = (-200.0, 250.0), 0.08
 BONE_HU = 200.0
 #: The heart is wider than the upper mediastinum by more than this, whichever way up.
 HEART_FACTOR = 1.6
-#: Both tests need so much of the lungs, mm from the lowest to the highest slice with lung.
-LEAST_REACH_MM = 140.0
+#: The second test needs so many slices with both lungs, mm, and nearly all between their ends: a
+#: lung that is missing on some, or was not found there, tells nothing about head and feet.
+LEAST_REACH_MM, _UNBROKEN = 140.0, 0.9
 
 
 def refuse_implausible(grid: Grid) -> Refusal | None:
@@ -52,10 +53,14 @@ def refuse_turned(hu: Floats, region: Region) -> Refusal | None:
             "the spine lies in front of the lungs: front and back of the patient are exchanged in "
             "the header"
         )
-    reach = float(slices[-1] - slices[0]) * COARSE_MM
-    if reach < LEAST_REACH_MM:
+    # Only slices with both lungs tell how wide the mediastinum is; bowel may pass for lung below.
+    area = region.between.sum(axis=(1, 2)).astype(np.float64)
+    both = np.flatnonzero(area)
+    if not both.size or len(both) < _UNBROKEN * (both[-1] - both[0] + 1):
         return None
-    area = region.between[slices[0] : slices[-1] + 1].sum(axis=(1, 2)).astype(np.float64)
+    area = area[both]
+    if len(area) * COARSE_MM < LEAST_REACH_MM:
+        return None
     part = len(area) * 2 // 5
     lower, upper = float(np.median(area[:part])), float(np.median(area[-part:]))
     if upper > HEART_FACTOR * max(lower, 1.0):

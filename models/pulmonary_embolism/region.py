@@ -77,6 +77,7 @@ def _lung_air(hu: Floats) -> Mask:
             for number, value in zip(border, medians, strict=True):
                 if not LEAST_LUNG_HU < value < MOST_LUNG_HU:
                     here &= parts != number
+                    here |= _beside_outside(hu[index], parts == number)
         kept[index] = here
     # A wall of bowel or of the trachea is thinner than a voxel.
     gas = ndimage.binary_opening(hu < GAS_HU, iterations=1)
@@ -94,6 +95,27 @@ def _lung_air(hu: Floats) -> Mask:
     medians = np.atleast_1d(ndimage.median(hu, parts, large))
     lungs = large[(medians > LEAST_LUNG_HU) & (medians < MOST_LUNG_HU)]
     return np.asarray(np.isin(parts, lungs), np.bool_)
+
+
+def _beside_outside(hu: Floats, part: Mask) -> Mask:
+    """What is left of a part of a slice without the air around the patient.
+
+    Where the field of view ends in the wall of the chest, or the wall is thin, lung and the air
+    outside are one: they are told apart by their attenuation.
+    """
+    smooth = ndimage.uniform_filter(hu, 3)
+    outside = cc3d.connected_components(
+        np.ascontiguousarray(part & (smooth < GAS_HU)), connectivity=4
+    )
+    border = np.unique(np.concatenate([outside[0], outside[-1], outside[:, 0], outside[:, -1]]))
+    around = np.isin(outside, border[border > 0])
+    # The skin, the table and blankets are no lung either.
+    rest = part & ~ndimage.binary_dilation(around, iterations=_RIM)
+    return np.asarray(ndimage.binary_opening(rest, iterations=_RIM) & rest, np.bool_)
+
+
+#: Voxels beside the air around a patient that are partly something else.
+_RIM = 2
 
 
 def _tissue_around(hu: Floats, gas: Mask) -> Mask:

@@ -12,7 +12,8 @@ from models.pulmonary_embolism.candidates import Candidate, find_candidates
 from models.pulmonary_embolism.certainty import certainty_of
 from models.pulmonary_embolism.clots import level_of
 from models.pulmonary_embolism.gate import Contrast, refuse, refuse_trunk
-from models.pulmonary_embolism.region import Region
+from models.pulmonary_embolism.plausibility import refuse_turned
+from models.pulmonary_embolism.region import Region, find_region
 from models.pulmonary_embolism.space import COARSE_MM
 from models.pulmonary_embolism.ventricles import measure_ventricles
 from models.pulmonary_embolism.vocabulary import Level
@@ -63,6 +64,55 @@ def test_a_dark_trunk_is_refused_although_the_hila_are_bright() -> None:
     assert "88 HU" in refusal.reason
     assert refuse_trunk(None, THRESHOLDS) is None
     assert refuse_trunk(200.0, THRESHOLDS) is None
+
+
+def chest(*, wall: int = 6) -> np.ndarray:
+    """(slice, row, column) HU at 2.5 mm: two lungs, a wide heart below, air around the patient.
+
+    Args:
+        wall: voxels of tissue behind the right lung; 0 where the field of view ends in it.
+    """
+    hu = np.full((90, 90, 120), -1000.0, np.float32)
+    hu[:, 10:84, 6:114] = 40.0
+    for index in range(90):
+        half = 24 if index < 45 else 11
+        hu[index, 18:78, 14 : 60 - half] = -850.0
+        hu[index, 18:78, 60 + half : 106] = -850.0
+    if wall == 0:
+        hu[30:60, 70:84, 30:34] = -850.0
+    return hu
+
+
+@pytest.mark.parametrize("wall", [6, 0])
+def test_a_lung_that_meets_the_air_outside_on_some_slices_is_still_lung(wall: int) -> None:
+    found = find_region(chest(wall=wall))
+    right, left = found.sides_ml()
+    assert right == pytest.approx(left, rel=0.05)
+    assert not found.air[:, 86:].any()
+    assert not found.air[:, :, :4].any()
+
+
+@pytest.mark.parametrize("wall", [6, 0])
+def test_a_sound_chest_is_the_right_way_up_and_one_that_is_turned_is_not(wall: int) -> None:
+    sound = chest(wall=wall)
+    assert refuse_turned(sound, find_region(sound)) is None
+    turned = np.ascontiguousarray(sound[::-1])
+    refusal = refuse_turned(turned, find_region(turned))
+    assert refusal is not None
+    assert "head and feet" in refusal.reason
+
+
+def test_slices_on_which_a_lung_is_missing_tell_nothing_about_head_and_feet() -> None:
+    sound = chest()
+    found = find_region(sound)
+    between = found.between.copy()
+    # As if one lung were not found where the heart is: the narrow part alone is measured.
+    between[8:45] = False
+    holed = replace(found, between=between)
+    assert refuse_turned(sound, holed) is None
+    between = found.between.copy()
+    between[3:45:2] = False
+    assert refuse_turned(sound, replace(found, between=between)) is None
 
 
 def anatomy_with_ventricles(right_mm: float, left_mm: float) -> Anatomy:
