@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -37,6 +37,7 @@ class EngineOptions:
         barred: labels of choices ("tensorrt/fp16") that failed here before.
         builds: False passes over an engine that would have to be built first.
         triton: the server that "triton" is.
+        provider_options: options of ONNX Runtime that the site adds, by configured word.
     """
 
     providers: tuple[str, ...] = ("cpu",)
@@ -45,6 +46,7 @@ class EngineOptions:
     barred: frozenset[str] = frozenset()
     builds: bool = True
     triton: TritonSettings | None = None
+    provider_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def open_network(spec: NetworkSpec, options: EngineOptions, package: str = "") -> LoadedNetwork:
@@ -86,7 +88,8 @@ def choices_of(spec: NetworkSpec, options: EngineOptions) -> tuple[Choice, ...]:
     Raises:
         ModelError: nothing that is configured works here.
     """
-    choices = choose(options.providers, probe(), spec, options.cache_folder, options.barred)
+    found = choose(options.providers, probe(), spec, options.cache_folder, options.barred)
+    choices = tuple(one.with_site(options.provider_options.get(one.word, {})) for one in found)
     if options.builds:
         return choices
     ready = tuple(choice for choice in choices if not choice.is_to_be_built)

@@ -42,6 +42,8 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "triton": ("tritonclient", "tritonclient[grpc]>=2.73,<3"),
 }
 _ON_GPU = frozenset({"tensorrt", "cuda"})
+#: What computes around the networks: steps before and behind them rest on it.
+_COMPUTES = ("numpy", "scipy", "connected-components-3d")
 #: Precisions that a provider can lower to by itself; others run what the file says.
 LOWERED: Mapping[str, frozenset[str]] = {
     "tensorrt": frozenset({"fp16", "bf16"}),
@@ -65,6 +67,7 @@ class Probe:
         runtime: version of ONNX Runtime. tensorrt, cuda: versions, "" when absent.
         gpu: name and compute capability of the first GPU, "" without one.
         packages: optional packages that are installed, by configured word, with their versions.
+        computes: packages that compute around the networks, with their versions.
         processor: model name of the CPU.
     """
 
@@ -75,13 +78,15 @@ class Probe:
     cuda: str = ""
     gpu: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
+    computes: Mapping[str, str] = field(default_factory=dict)
     processor: str = ""
 
     @property
     def fingerprint(self) -> str:
         """Everything here that can change what a network computes; another text, another proof."""
         parts = [f"onnxruntime {self.runtime}", f"processor {self.processor}"]
-        parts += [f"{word} {version}" for word, version in sorted(self.packages.items())]
+        for versions in (self.packages, self.computes):
+            parts += [f"{name} {version}" for name, version in sorted(versions.items())]
         if self.gpu:
             parts += [f"gpu {self.gpu}", f"driver {self.cuda}", f"tensorrt {self.tensorrt}"]
         return "; ".join(parts)
@@ -135,6 +140,17 @@ class Choice:
         """True while the engine that it needs is not there."""
         return self.engines is not None and not self.engines.is_dir()
 
+    def with_site(self, site: Mapping[str, str]) -> Choice:
+        """The same with options that the site adds; an engine for other ones lies elsewhere."""
+        if not site:
+            return self
+        changed = replace(self, options={**site, **self.options})
+        if self.engines is None:
+            return changed
+        told = " ".join(f"{name}={site[name]}" for name in sorted(site))
+        digest = hashlib.sha256(told.encode()).hexdigest()[:8]
+        return changed.built_in(self.engines.with_name(f"{self.engines.name}-{digest}"))
+
     def built_in(self, folder: Path) -> Choice:
         """The same with its engines in another folder."""
         options = {
@@ -164,6 +180,7 @@ def probe() -> Probe:
         cuda=_driver_version(driver),
         gpu=_gpu(driver),
         packages=dict(_installed_packages()),
+        computes=dict(_versions_of(_COMPUTES)),
         processor=_processor(),
     )
 
@@ -173,6 +190,12 @@ def _installed_packages() -> Iterator[tuple[str, str]]:
     for word, (distribution, _) in PACKAGES.items():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             yield word, importlib.metadata.version(distribution)
+
+
+def _versions_of(distributions: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for name in distributions:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield name, importlib.metadata.version(name)
 
 
 def _processor() -> str:

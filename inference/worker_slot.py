@@ -223,6 +223,8 @@ class Slot:
         # A matrix product that waits for a second thread on a busy computer takes ten times as
         # long; what can use several threads here (networks, resampling) has its own.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # Else TensorRT, cuDNN and cuBLAS multiply float32 with 10 bits of mantissa.
+        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
         try:
             self._pipe, theirs = _spawn.Pipe()
             # Only the child may keep this end, or its death would not be seen.

@@ -298,6 +298,7 @@ def engine_options(appliance: Appliance) -> EngineOptions:
         threads=workers.threads or threads_of(len(os.sched_getaffinity(0)), sessions),
         cache_folder=appliance.storage.path / "engines",
         triton=_triton(appliance),
+        provider_options={word: dict(own) for word, own in workers.provider_options.items()},
     )
 
 

@@ -5,12 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from config.fields import Host, Port, ReadableFile
+from config.messages import refusal
 from config.schema.base import Section
 
 Provider = Literal["tensorrt", "cuda", "cpu", "openvino", "triton"]
+#: What the node sets itself: engines are kept by their content, precision is gated by the golden
+#: case, and the proof of a GPU names the first one.
+_OWN_OPTIONS = (
+    "trt_engine_cache",
+    "trt_timing_cache",
+    "trt_profile",
+    "trt_fp16",
+    "trt_bf16",
+    "trt_int8",
+    "use_tf32",
+    "user_compute_stream",
+    "has_user_compute_stream",
+)
+
+
+def _as_text(value: object) -> object:
+    """YAML's numbers and truth values as ONNX Runtime takes them."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _left_to_the_site(name: str) -> str:
+    if name == "device_id":
+        raise refusal(
+            "the GPU is not chosen here",
+            "take this option out and start the node with CUDA_VISIBLE_DEVICES=<number of the GPU>",
+        )
+    if name.startswith(_OWN_OPTIONS):
+        raise refusal("the node sets this option itself", "take it out")
+    return name
+
+
+#: An option of an execution provider, in ONNX Runtime's words.
+OptionName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_left_to_the_site)
+]
+OptionText = Annotated[str, BeforeValidator(_as_text), Field(max_length=200)]
 #: `package/network`, as `models list` and `models check` name them.
 NetworkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*/[a-z][a-z0-9_]*$")]
 
@@ -92,6 +131,15 @@ class Workers(Section):
         description="Tried in this order; those that this computer lacks are passed over.",
         min_length=1,
         examples=["[cpu]"],
+    )
+    provider_options: Mapping[Literal["tensorrt", "cuda"], Mapping[OptionName, OptionText]] = Field(
+        default_factory=dict,
+        title="Options of execution providers",
+        description="Handed to ONNX Runtime as they are. An engine is built anew for other options "
+        "of TensorRT.",
+        examples=[
+            "{cuda: {gpu_mem_limit: 8000000000}, tensorrt: {trt_builder_optimization_level: 5}}"
+        ],
     )
     threads: int | None = Field(
         default=None,

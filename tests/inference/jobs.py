@@ -76,6 +76,10 @@ def pid(_: object) -> int:
     return os.getpid()
 
 
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
 def double(number: int) -> int:
     return 2 * number
 

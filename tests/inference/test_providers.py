@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from inference import engine
+from inference.engine import EngineOptions, choices_of
 from inference.providers import Probe, asked_in_vain, choose, engine_folder, none_works, probe
 from models.manifest import Axes, Windows
 from node.domain.errors import ModelError
@@ -96,6 +98,35 @@ def test_an_engine_is_never_reused_when_anything_it_depends_on_changes(tmp_path:
     assert engine_folder(tmp_path, WORKSTATION, spec) == folders[0]
 
 
+def test_options_of_the_site_are_handed_on_and_build_another_engine(tmp_path: Path) -> None:
+    choice = choose(("tensorrt",), WORKSTATION, network_spec(), tmp_path)[0]
+    quick = choice.with_site({"trt_builder_optimization_level": "1"})
+    thorough = choice.with_site({"trt_builder_optimization_level": "5"})
+    assert quick.options["trt_builder_optimization_level"] == "1"
+    assert quick.options["trt_fp16_enable"] == choice.options["trt_fp16_enable"]
+    assert quick.options["trt_engine_cache_path"] == str(quick.engines)
+    assert len({choice.engines, quick.engines, thorough.engines}) == 3
+    assert choice.with_site({}) == choice
+
+
+def test_an_option_of_the_site_never_replaces_one_of_the_node() -> None:
+    cuda = choose(("cuda",), WORKSTATION, network_spec(), None)[0]
+    changed = cuda.with_site({"use_tf32": "1", "gpu_mem_limit": "8000000000"})
+    assert changed.options == {"use_tf32": "0", "gpu_mem_limit": "8000000000"}
+
+
+def test_the_options_of_the_site_reach_the_choices_of_an_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "probe", lambda: WORKSTATION)
+    options = EngineOptions(
+        providers=("cuda", "cpu"), provider_options={"cuda": {"gpu_mem_limit": "1"}}
+    )
+    cuda, cpu = choices_of(network_spec(), options)
+    assert cuda.options["gpu_mem_limit"] == "1"
+    assert "gpu_mem_limit" not in cpu.options
+
+
 def test_cuda_computes_in_full_float32() -> None:
     assert choose(("cuda",), WORKSTATION, network_spec(), None)[0].options["use_tf32"] == "0"
 
@@ -138,6 +169,7 @@ def test_an_optional_runtime_that_is_asked_for_and_absent_is_told_and_a_gpu_is_n
     [
         {"runtime": "2"},
         {"packages": {"openvino": "1"}},
+        {"computes": {"numpy": "3.0"}},
         {"gpu": "Y sm80"},
         {"cuda": "13010"},
         {"tensorrt": "1"},

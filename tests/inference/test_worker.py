@@ -61,6 +61,11 @@ def test_a_worker_keeps_what_it_loaded_and_its_process_between_jobs(
     assert shared_pool.run(jobs.pid, None, **LIMITS) == first != os.getpid()
 
 
+def test_a_worker_computes_in_full_float32_on_one_thread_of_blas(shared_pool: WorkerPool) -> None:
+    assert shared_pool.run(jobs.variable, "NVIDIA_TF32_OVERRIDE", **LIMITS) == "0"
+    assert shared_pool.run(jobs.variable, "OPENBLAS_NUM_THREADS", **LIMITS) == "1"
+
+
 @pytest.mark.parametrize("hang", [jobs.sleep, jobs.sleep_in_c])
 def test_a_hung_job_is_killed_at_its_time_limit_and_the_next_job_runs(
     shared_pool: WorkerPool, hang: Callable[[Any], Any]

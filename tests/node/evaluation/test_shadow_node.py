@@ -176,7 +176,7 @@ def test_the_shipped_model_agrees_with_itself_under_another_name(
     stated = yaml.safe_load((copy / "model.yaml").read_text())
     stated["name"] = copy.name
     stated["pipeline"] = f"models.{copy.name}.pipeline"
-    stated["version"] = "0.3.0"
+    own, stated["version"] = stated["version"], "99.0.0"
     stated["thresholds"]["metal_cm2"] = 5.0
     (copy / "model.yaml").write_text(yaml.safe_dump(stated))
     two = Two(
@@ -204,5 +204,6 @@ def test_the_shipped_model_agrees_with_itself_under_another_name(
     assert measured["L3 skeletal muscle: Area"]["pairs"] == 1
     assert all(one["bias"] == 0 for one in measured.values())
     names = {dcmread(path).SeriesDescription for path in pacs.files()}
-    assert any("v0.2.0" in name for name in names)
+    assert any(f"v{own}" in name for name in names)
+    assert not any("v99.0.0" in name for name in names), "a shadow sends nothing"
     assert not any("v0.3.0" in name for name in names)
