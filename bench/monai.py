@@ -6,7 +6,8 @@ Needs PyTorch, MONAI, onnx and onnxscript, and dynamic-network-architectures for
 `nnunet` (the import environment); says so where they are missing. Weights are random. MONAI's
 `sliding_window_inference` runs the PyTorch module; ours runs the same module as ONNX through
 the node's own engine, with MONAI's settings of windows, on each runtime for the CPU that is
-installed. All give labels. How much of the time was the network's alone is told for each.
+installed. All give labels. How much of the time was the network's alone is told for each, and
+that against the calls of PyTorch: the bare session.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ def main() -> int:
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
+    """Those packages that are not installed here; none is imported."""
     return [name for name in names if importlib.util.find_spec(name) is None]
 
 
@@ -173,8 +175,14 @@ def _measure(case: Case, options: argparse.Namespace, scratch: Path) -> None:
         share = statistics.median(
             100 * one / whole for one, whole in zip(alone[name], values, strict=True)
         )
+        to_torch = statistics.median(
+            one / other for one, other in zip(alone[name], alone[REFERENCE], strict=True)
+        )
         same = float(np.mean(labels[name] == labels[REFERENCE]))
-        print(f"  {name:24} network alone {share:.0f} % of it; equal labels {same:.6f}")
+        print(
+            f"  {name:24} network alone {share:.0f} % of it, {to_torch:.2f} x PyTorch's calls; "
+            f"equal labels {same:.6f}"
+        )
     print(flush=True)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.ratios import as_in_a_worker
 from bench.volume import rows_of
 from dicom_sr.context import ResultContext
 from dicom_sr.validation import validate
@@ -43,8 +43,6 @@ from node.pipeline.writing import write_folder
 
 MODEL = "body_composition"
 TARGET = 0.25
-#: As every worker has it (`inference/worker_slot.py`).
-BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 #: What a worker says it did, in `AnalysisResult.seconds`.
 WORK = ("describe", "load", "open", "analyse", "write")
 CONTEXT = ResultContext(
@@ -84,10 +82,7 @@ class _Recorder:
 
 def main() -> None:
     """Read the command line, measure, print."""
-    if BLAS_THREADS not in os.environ:
-        # It counts only from the start of a process on.
-        command = [sys.executable, "-m", "bench.overhead", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, BLAS_THREADS: "1"})
+    as_in_a_worker("bench.overhead")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=MODEL, help="an installed package")
     parser.add_argument("--folder", type=Path, help="one series; default: a simulated abdomen CT")

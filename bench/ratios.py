@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -53,3 +57,13 @@ def told(seconds: Mapping[str, list[float]], *, reference: str, target: str = ""
     if target:
         lines.append(f"  target: {target}")
     return "\n".join(lines)
+
+
+def as_in_a_worker(module: str) -> None:
+    """Start the program anew with BLAS on one thread, as a worker is (`inference/worker_slot.py`).
+
+    It counts only from the start of a process on.
+    """
+    if _BLAS_THREADS not in os.environ:
+        command = [sys.executable, "-m", module, *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, _BLAS_THREADS: "1"})

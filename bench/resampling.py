@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from bench.ratios import interleaved, told
+from bench.ratios import as_in_a_worker, interleaved, told
 from inference.resampling import resample, zoom
 
 ROUNDS = 3
@@ -19,6 +19,7 @@ ROUNDS = 3
 
 def main() -> None:
     """Print the ratios and the largest difference."""
+    as_in_a_worker("bench.resampling")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=300, help="of 512 x 512")
     slices = parser.parse_args().slices
