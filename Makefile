@@ -8,12 +8,13 @@ TRAIN_STAMP := $(TRAIN_VENV)/.installed
 IMPORT_VENV := .venv-import
 IMPORT_STAMP := $(IMPORT_VENV)/.installed
 FUZZ_VENV := .venv-fuzz
+GPU_VENV := .venv-gpu
 FUZZ_STAMP := $(FUZZ_VENV)/.installed
 MODEL ?= body_composition
 STUDIES ?=
 ARGS ?=
 
-.PHONY: help setup check lint test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
+.PHONY: help setup check lint test gpu-test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -38,6 +39,12 @@ lint: setup ## style, types, import contracts
 
 test: setup ## the whole test suite, under 20 minutes on 2 cores
 	$(RUN) -m pytest -q -n 2 --dist worksteal $(ARGS)
+
+gpu-test: ## the shipped networks on CUDA and TensorRT, in an environment of its own (several GB)
+	@test -x $(GPU_VENV)/bin/python || $(PYTHON) -m venv $(GPU_VENV)
+	@$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/serve-gpu.lock
+	@$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check pytest pytest-timeout
+	$(GPU_VENV)/bin/python -m pytest -q tests/inference/test_gpu.py $(ARGS)
 
 demo: setup ## everything once, with a small PACS beside it; STUDIES=folder adds your own
 	@$(RUN) -m node demo $(if $(STUDIES),--studies $(STUDIES)) $(ARGS)
