@@ -14,7 +14,7 @@ MODEL ?= body_composition
 STUDIES ?=
 ARGS ?=
 
-.PHONY: help setup check lint test gpu-test demo bench evaluate train soak schema lock train-test import-env import-test fuzz clean
+.PHONY: help setup check lint test gpu-test demo bench evaluate train soak schema lock train-test import-env import-test import-proof fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -83,6 +83,9 @@ import-env: $(IMPORT_STAMP) ## the environment of `models import` (PyTorch, MONA
 
 import-test: $(IMPORT_STAMP) ## the importers against the frameworks themselves
 	$(IMPORT_VENV)/bin/python -m pytest -q tests/framework $(ARGS)
+
+import-proof: $(IMPORT_STAMP) ## the published architectures in their true sizes: parity, seconds, memory
+	$(IMPORT_VENV)/bin/python -m tests.framework.true_sizes $(ARGS)
 
 $(IMPORT_STAMP): requirements/import.txt requirements/import-nnunet.txt requirements/import-nnunet-bare.txt requirements/dev.lock
 	@test -x $(IMPORT_VENV)/bin/python || $(PYTHON) -m venv $(IMPORT_VENV)
