@@ -17,7 +17,7 @@ from models.vertebral_fractures.frames import Own, values_at
 #: Denser than any bone is in a mean over some mm, HU; standard deviation of the mean, mm.
 METAL_HU, SMOOTH_MM = 1100.0, 1.5
 #: Denser than the densest joint or arch behind a body, HU: only metal.
-BESIDE_HU = 2000.0
+BESIDE_HU = 1500.0
 #: In one piece so large it is metal or cement, mm3.
 METAL_MM3 = 150.0
 DENSE = "metal or cement lies in it"
