@@ -16,11 +16,11 @@ from pathlib import Path
 
 import structlog
 
+from config.runtimes import FP32
 from inference.builtin.pipeline import built_in
 from inference.device import DeviceServer, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, choices_of, open_network
 from inference.golden import NetworkProof, Speeds, check_golden
-from inference.providers import FP32
 from inference.worker_process import MEGABYTE, status_bytes
 from models.manifest import ModelManifest
 from models.package_code import load_code
