@@ -164,7 +164,7 @@ def _network(
         "inputs": [{"name": exported.input_name, "dtype": "float32", "channels": channels}],
         "outputs": [_output(name, shape, exported, bundle) for name, shape in exported.outputs],
         "patch": list(exported.patch),
-        "spacing_mm": _spacing(bundle, form, len(exported.patch), notes),
+        "spacing_mm": spacing_of(bundle.before, form, len(exported.patch), notes),
         "value_range": _value_range(bundle),
         "windows": windows,
         "tolerance": dict(TOLERANCE),
@@ -189,10 +189,12 @@ def _output(
     return output
 
 
-def _spacing(bundle: ForeignModel, form: ImportForm, axes: int, notes: list[str]) -> list[float]:
-    """What the steps make of each axis, then what the form says, then a nominal size."""
+def spacing_of(
+    before: Sequence[Mapping[str, Any]], form: ImportForm, axes: int, notes: list[str]
+) -> list[float]:
+    """`spacing_mm` of a network of `axes`: what the steps make, else the form, else nominal, mm."""
     made: list[float | None] = [None, None, None]
-    for step in bundle.before:
+    for step in before:
         if step["step"] == "spacing":
             made = [new or before for new, before in zip(step["spacing_mm"], made, strict=True)]
     # A network of two axes sees planes along axis 0, so its axes are the last ones.
