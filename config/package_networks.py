@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.messages import refusal
+from config.package_tolerance import tolerance_faults
 from config.package_words import Name, PackageFile, Positive, Sha256, Text
 from config.schema.base import Section
 
@@ -123,6 +124,9 @@ class NetworkSection(Section):
                 "every network must be provable on the CPU: add it",
                 at="tolerance",
             )
+        fault = next(tolerance_faults(self.precisions, self.tolerance), None)
+        if fault is not None:
+            raise fault
         return self
 
     @model_validator(mode="after")

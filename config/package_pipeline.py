@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from config.messages import listed, refusal
+from config.package_agreement import agreement_faults
 from config.package_networks import NetworkSection
 from config.package_region import region_faults
 from config.package_results import ResultsSection
@@ -51,6 +52,7 @@ def fault_of(
         _tensors(pipeline, networks, results),
         _raster(pipeline, networks, steps[1]),
         region_faults(pipeline, _channels_out(networks[0]), steps, SPATIAL),
+        agreement_faults(pipeline, networks, _channels_out(networks[0]), steps, results),
     )
     return next(faults, None)
 

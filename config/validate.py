@@ -122,8 +122,11 @@ def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) 
         return _unknown(document, schema, steps)
     if kind == "union_tag_invalid":
         steps = (*steps, _discriminator(context))
+    in_list = False
     if kind == "vigie" and context.get("at"):
-        steps = (*steps, *str(context["at"]).split("."))
+        # A rule over several entries says itself what stands there.
+        in_list = any(part.isdigit() for part in str(context["at"]).split("."))
+        steps = _below(document, steps, str(context["at"]))
     key = str(steps[-1]) if steps else ""
     node = document.node(steps)
     field = field_at(schema, steps)
@@ -135,8 +138,16 @@ def _fault(document: Document, schema: type[BaseModel], detail: dict[str, Any]) 
             document.key_place(steps), steps, wording.why, wording.remedy, got=f"'{key}'"
         )
     of_a_rule = isinstance(node, MappingNode) and kind in ("vigie", "value_error")
-    got = "" if of_a_rule else shown(node, key)
+    got = "" if of_a_rule or in_list else shown(node, key)
     return document.fault(steps, wording.why, wording.remedy, got=got)
+
+
+def _below(document: Document, steps: tuple[Step, ...], at: str) -> tuple[Step, ...]:
+    """The path of `networks.0.patch` below a section; entries of lists are numbers."""
+    for part in at.split("."):
+        listed = part.isdigit() and isinstance(document.node(steps), SequenceNode)
+        steps = (*steps, int(part) if listed else part)
+    return steps
 
 
 def _is_key_of_entry(schema: type[BaseModel], steps: tuple[Step, ...]) -> bool:

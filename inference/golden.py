@@ -6,8 +6,10 @@ as well: the first call of a network allocates, plans and, on TensorRT, builds.
 
 from __future__ import annotations
 
+import math
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,17 @@ Speeds = Mapping[tuple[str, str], float]
 _UNKNOWN: Speeds = {}
 #: A network this slow is not run a second time only to measure its speed.
 _LONG_S = 5.0
+#: What a damaged or foreign file makes NumPy and zipfile raise.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,32 +165,130 @@ def _key(spec: NetworkSpec, tensors: Sequence[TensorSpec], one: TensorSpec) -> s
     return spec.name if len(tensors) == 1 else f"{spec.name}.{one.name}"
 
 
+def check_arrays(manifest: ModelManifest) -> None:
+    """The golden case against what the manifest states of inputs and outputs; runs no network.
+
+    Raises:
+        ModelError: an array cannot be read, is missing, or is of another shape than its tensor.
+    """
+    if manifest.golden is None:
+        return
+    for spec in manifest.networks:
+        given = {
+            one.name: _array(manifest.golden.inputs, _key(spec, spec.inputs, one), spec.name)
+            for one in spec.inputs
+        }
+        number = next(iter(given.values())).shape[:1]
+        for one in spec.inputs:
+            wanted = (*number, *one.shape(spec.patch))
+            if not number or not _fits(given[one.name].shape, wanted):
+                raise _misshapen(spec, one, manifest.golden.inputs, given[one.name], wanted)
+        for one in spec.outputs:
+            _check_expected(spec, one, manifest.golden.expected, number)
+
+
+def _check_expected(
+    spec: NetworkSpec, one: TensorSpec, path: Path, number: tuple[int, ...]
+) -> None:
+    key = _key(spec, spec.outputs, one)
+    expected = _array(path, key, spec.name)
+    wanted = (*number, *one.shape(spec.patch))
+    at = _positions(path, key)
+    if at is None:
+        if not _fits(expected.shape, wanted):
+            raise _misshapen(spec, one, path, expected, wanted)
+        return
+    sizes = [size for size in wanted if size is not None]
+    end = math.prod(sizes) if len(sizes) == len(wanted) else None
+    if expected.shape != at.shape or (end is not None and at.max() >= end):
+        raise _no_sample(key, path)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        size is None or size == own for own, size in zip(shape, wanted, strict=True)
+    )
+
+
+def _misshapen(
+    spec: NetworkSpec,
+    one: TensorSpec,
+    path: Path,
+    found: NDArray[Any],
+    wanted: tuple[int | None, ...],
+) -> ModelError:
+    sizes = ", ".join("any" if size is None else str(size) for size in wanted[1:])
+    return ModelError(
+        f"golden case of network {spec.name}: {path.name} holds shape {found.shape} for "
+        f"'{one.name}', model.yaml says (batch, {sizes}), the same batch for all; make the golden "
+        "case again"
+    )
+
+
 def _sampled(output: NDArray[Any], path: Path, key: str) -> NDArray[Any]:
     """The part of an output that the golden case holds.
 
     A large output is proved by a fixed sample, so that the package stays small: flat positions
     stand under "<key>_at". Without that key the golden case holds all of it.
     """
-    with np.load(path, allow_pickle=False) as arrays:
-        if f"{key}_at" not in arrays:
-            return output
-        at: NDArray[np.int64] = arrays[f"{key}_at"].astype(np.int64)
-    if at.ndim != 1 or at.size == 0 or at.min() < 0 or at.max() >= output.size:
-        raise ModelError(
-            f"golden case of network {key}: {path.name} names values that the network does not "
-            "give; seal the package again"
-        )
+    at = _positions(path, key)
+    if at is None:
+        return output
+    if at.max() >= output.size:
+        raise _no_sample(key, path)
     return output.reshape(-1)[at]
 
 
+def _positions(path: Path, key: str) -> NDArray[np.int64] | None:
+    """Flat positions in the output of what the golden case holds of it; None where it is all."""
+    found = _read(path, f"{key}_at")
+    if found is None:
+        return None
+    if found.dtype.kind not in "iu" or found.ndim != 1 or found.size == 0 or found.min() < 0:
+        raise _no_sample(key, path)
+    return found.astype(np.int64)
+
+
+def _no_sample(key: str, path: Path) -> ModelError:
+    return ModelError(
+        f"golden case of network {key}: {path.name} names values that the network does not "
+        "give; seal the package again"
+    )
+
+
 def _array(path: Path, key: str, name: str) -> NDArray[np.float32]:
+    found = _read(path, key)
+    if found is None:
+        raise ModelError(f"{path} holds no golden array of network {name} ('{key}')")
+    if found.dtype.kind not in "fiub":
+        raise ModelError(
+            f"golden case {path}: the array '{key}' holds {found.dtype.name}, no real numbers; "
+            "make it again"
+        )
+    if found.size == 0:
+        raise ModelError(f"{path} holds an empty golden array of network {name}")
+    return found.astype(np.float32)
+
+
+def _read(path: Path, key: str) -> NDArray[Any] | None:
+    """One array; None where the file holds none of that name. Nothing stored is ever run.
+
+    Raises:
+        ModelError: the file or the array cannot be read, or it holds Python objects.
+    """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            array: NDArray[np.float32] = arrays[key].astype(np.float32)
-    except KeyError as error:
-        raise ModelError(f"{path} holds no golden array of network {name}") from error
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            if key not in arrays:
+                return None
+            found = arrays[key]
+    except _UNREADABLE as error:
+        # NumPy tells objects apart only by its words.
+        if isinstance(error, ValueError) and str(error).startswith("Object arrays"):
+            raise ModelError(
+                f"golden case {path}: '{key}' holds Python objects, which are not read (reading "
+                "them could run code); store plain numbers"
+            ) from error
         raise ModelError(f"golden case {path} cannot be read ({type(error).__name__})") from error
-    if array.size == 0:
-        raise ModelError(f"{path} holds an empty golden array of network {name}")
-    return array
+    if not isinstance(found, np.ndarray):
+        raise ModelError(f"golden case {path} cannot be read ('{key}' is no array)")
+    return found

@@ -20,17 +20,10 @@ from pathlib import Path
 
 import onnxruntime
 
+from config.runtimes import FP32, LOWERED, PROVIDERS
 from models.manifest import NetworkSpec
 from node.domain.errors import ModelError
 
-#: Configured word -> what is reported as running a network, and the key of its tolerance.
-PROVIDERS = {
-    "tensorrt": "TensorrtExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "cpu": "CPUExecutionProvider",
-    "openvino": "OpenVINO",
-    "triton": "Triton",
-}
 #: What must load before a provider can; the versions ONNX Runtime 1.31-1.32 is linked to.
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("libcuda.so.1", "libnvinfer.so.10", "libnvonnxparser.so.10"),
@@ -44,14 +37,8 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
 _ON_GPU = frozenset({"tensorrt", "cuda"})
 #: What computes around the networks: steps before and behind them rest on it.
 _COMPUTES = ("numpy", "scipy", "connected-components-3d")
-#: Precisions that a provider can lower to by itself; others run what the file says.
-LOWERED: Mapping[str, frozenset[str]] = {
-    "tensorrt": frozenset({"fp16", "bf16"}),
-    "openvino": frozenset({"fp16", "bf16"}),
-}
 #: Import name of the wheel that holds libnvinfer.
 TENSORRT_WHEEL = "tensorrt_libs"
-FP32 = "fp32"
 #: Items of a bag that a TensorRT engine is built for.
 _USUAL_BAG = 1024
 _LARGEST_BAG = 16384

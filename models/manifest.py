@@ -133,8 +133,9 @@ class NetworkSpec:
         value_range: range of the stored unit (HU) that the input was scaled from.
         windows: how an image is cut.
         precisions: what it may be run in, first choice first: "fp32", "fp16", "bf16".
-        tolerance: largest |difference| / max|golden| accepted, by execution provider; a key
-            "CUDAExecutionProvider/fp16" holds for that precision only.
+        tolerance: largest |difference| / max|golden| accepted, by what runs it
+            (config/RUNTIMES.md); a key "TensorrtExecutionProvider/fp16" or "OpenVINO/bf16" holds
+            for that precision only, and only these two lower by themselves.
     """
 
     name: str

@@ -5,8 +5,9 @@ For whoever makes or retrains a package; the node itself never seals, it only ve
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.registry import MANIFEST_NAME, file_sha256
@@ -35,6 +36,25 @@ def seal(folder: Path) -> str:
     return text
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Seal every folder that is named; exit code 2 where one is no package."""
+    parser = argparse.ArgumentParser(prog="python -m models.seal", description=seal.__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="models/NAME")
+    for folder in parser.parse_args(arguments).folders:
+        if not (folder / MANIFEST_NAME).is_file():
+            parser.error(
+                f"{folder} holds no {MANIFEST_NAME}; name the folder of a package, for example "
+                "models/NAME"
+            )
+        try:
+            seal(folder)
+        except UnicodeDecodeError:
+            parser.error(f"{folder / MANIFEST_NAME} is not text in UTF-8; write it anew")
+        except OSError as error:
+            parser.error(
+                f"{error.filename} cannot be read or written ({error.strerror}); mend its rights"
+            )
+
+
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        seal(Path(argument))
+    main()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from inference.engine import EngineOptions, open_network
+from inference.golden import check_arrays
 from inference.worker import WorkerPool
 from models.manifest import ModelManifest
 from models.package_code import require_own_code
@@ -47,9 +48,11 @@ def try_package(manifest: ModelManifest, trust: Trust, settings: HoldingSettings
 def check_networks(manifest: ModelManifest, settings: HoldingSettings) -> None:
     """Open every network of a package on the CPU, within the limits of a worker; runs no code.
 
+    The golden case is read and compared with what the manifest states; it is not run.
+
     Raises:
-        ModelError: one of them is not as the package states, hangs, or eats memory; or the
-            pipeline is no code of this package.
+        ModelError: one of them or the golden case is not as the package states, hangs, or eats
+            memory; or the pipeline is no code of this package.
     """
     require_own_code(manifest)
     memory_mb = memory_to_open_mb(ModelSetup(manifest=manifest))
@@ -67,3 +70,4 @@ def open_networks(manifest: ModelManifest) -> None:
     """Runs in the process of the trial."""
     for spec in manifest.networks:
         open_network(spec, EngineOptions())
+    check_arrays(manifest)

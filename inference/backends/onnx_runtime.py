@@ -20,8 +20,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from config.runtimes import PROVIDERS
 from inference.backends.base import Arrays, Opening, Session, Tensor, failure
-from inference.providers import PROVIDERS, Choice
+from inference.providers import Choice
 from node.domain.errors import ModelError
 
 #: Everything ONNX Runtime raises; its exceptions have no base of their own.

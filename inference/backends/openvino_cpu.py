@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from config.runtimes import PROVIDERS
 from inference.backends.base import Arrays, Opening, Session, Tensor, failure
-from inference.providers import PROVIDERS
 from models.manifest import NetworkSpec
 
 # Its converter, which is imported with it, would report its use; without this module it cannot.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
+from config.runtimes import PROVIDERS
 from inference.backends.base import Backend
-from inference.providers import PACKAGES, PROVIDERS
+from inference.providers import PACKAGES
 from node.domain.errors import ModelError
 
 #: Configured word -> module that holds `BACKEND`.

@@ -15,8 +15,8 @@ import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype, triton_to_np_dtype
 
+from config.runtimes import PROVIDERS
 from inference.backends.base import Arrays, Opening, Session, Tensor, TritonSettings
-from inference.providers import PROVIDERS
 from node.domain.errors import ModelError, WorkerError
 
 #: gRPC status codes that say nothing about the network: the server or the way to it.
@@ -30,7 +30,9 @@ class _Triton:
         """Ask the server for a network and its tensors."""
         settings = opening.triton
         if settings is None:
-            raise ModelError("Triton: no server is configured; add workers.triton.url")
+            raise ModelError(
+                "Triton: no server is configured; add 'triton: {host: ...}' below 'workers:'"
+            )
         if settings.ca_file is None and settings.tls:
             client = triton.InferenceServerClient(url=settings.url, ssl=True)
         elif settings.ca_file is not None:

@@ -21,6 +21,15 @@ OF_SLIDES: Mapping[str, Callable[[SlideRequest, ModelManifest], Findings]] = {
     "tiles": tiles.analyse,
     "attention_mil": attention_mil.analyse,
 }
+#: What is told of their packages wherever somebody could count on them.
+NO_SLIDES = (
+    "the node does not yet analyse slides (their pipeline is tested, a reader of slides is missing)"
+)
+
+
+def looks_at_slides(manifest: ModelManifest) -> bool:
+    """True of a package that this version of the node does not run."""
+    return manifest.pipeline in OF_SLIDES
 
 
 def built_in(manifest: ModelManifest) -> Analyse | None:
@@ -29,7 +38,7 @@ def built_in(manifest: ModelManifest) -> Analyse | None:
     Raises:
         ModelError: it looks at slides, which this version of the node receives but does not open.
     """
-    if manifest.pipeline in OF_SLIDES:
+    if looks_at_slides(manifest):
         raise ModelError(
             f"package {manifest.identity.name} looks at slides, which this version of the node "
             "does not open yet; set 'enabled: false' for it in appliance.yaml"

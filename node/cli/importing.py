@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from inference.builtin.pipeline import NO_SLIDES, looks_at_slides
 from node.cli.command import Exit, print_rows
 from node.importing.form_template import print_form
 from node.importing.identity import package_name
@@ -81,7 +82,9 @@ def run_import(options: argparse.Namespace) -> int:
     _tell(f"done in {time.monotonic() - started:.0f} s")
     identity = imported.manifest.identity
     rows = [_row(row) for row in imported.draft.parity]
-    notes = imported.draft.card.notes
+    notes = list(imported.draft.card.notes)
+    if looks_at_slides(imported.manifest):
+        notes.append(NO_SLIDES)
     if options.json:
         told = {"package": str(out), "digest": identity.digest, "parity": rows, "notes": notes}
         print(json.dumps(told, indent=2))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.load import load_appliance
+from config.runtimes import FP32, lowered_keys
+from inference.builtin.pipeline import NO_SLIDES, looks_at_slides
 from models.manifest import ModelManifest
 from models.registry import MANIFEST_NAME, load_manifest
 from models.signature import Trust, verify
@@ -26,6 +30,8 @@ from node.pipeline.proofs import (
 from node.settings import holding_settings, trust_of
 from node.trying import check_networks, try_package
 
+_UNSIGNED = "unsigned: would be refused unless appliance.yaml says so"
+_AS_STATED = "good: files, graph, names, shapes and golden arrays are as stated"
 _UNKNOWN = {
     "version": "-", "class": "-", "digest": "-", "signature": "-", "networks": "-", **NOT_IN_USE
 }  # fmt: skip
@@ -33,7 +39,7 @@ _UNKNOWN = {
 
 def run(options: argparse.Namespace) -> int:
     """List, check or prove every package, or those that are named."""
-    trust = _trust(options.config)
+    judged = _judged(options.config)
     folders = {path.parent.name: path.parent for path in MODELS_FOLDER.glob(f"*/{MANIFEST_NAME}")}
     unknown = sorted(set(options.names) - folders.keys())
     if unknown:
@@ -50,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             manifest = load_manifest(folders[name])
             row |= _described(manifest)
-            row["signature"] = _signature(manifest, trust)
+            row["signature"] = _signature(manifest, judged, by_hand=options.action == "golden")
             row |= in_use(known.get(name), when)
             row |= _state(manifest, options)
             good.append(name)
@@ -66,12 +72,22 @@ def run(options: argparse.Namespace) -> int:
     return Exit.FAILURES if failures else Exit.GOOD
 
 
-def _trust(config: Path) -> Trust | None:
-    """Whose packages may run by the configuration; None where there is none to ask."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What the configuration says: whose packages may run, and which of them are to run."""
+
+    trust: Trust
+    enabled: frozenset[str]
+
+
+def _judged(config: Path) -> _Judged | None:
+    """By the configuration; None where there is none to ask."""
     if not config.is_file():
         return None
     try:
-        return trust_of(load_appliance(config, installed_models()))
+        appliance = load_appliance(config, installed_models())
+        enabled = frozenset(name for name, model in appliance.models.items() if model.enabled)
+        return _Judged(trust=trust_of(appliance), enabled=enabled)
     except ConfigError as error:
         complain(f"signatures are not judged, because the configuration has faults:\n{error}")
         return None
@@ -86,23 +102,33 @@ def _described(manifest: ModelManifest) -> dict[str, object]:
     }
 
 
-def _signature(manifest: ModelManifest, trust: Trust | None) -> str:
-    """Whose it is. A package that is not in use may lack one; a wrong one is a fault."""
+def _signature(manifest: ModelManifest, judged: _Judged | None, *, by_hand: bool) -> str:
+    """Whose it is; a wrong one is a fault, as is none where the node would have to run it.
+
+    Args:
+        by_hand: somebody looks at it: whether the node would run it unsigned is not asked.
+    """
+    name = manifest.identity.name
     if not signing.is_signed(manifest):
-        return "none"
-    if trust is None:
+        if judged is None or (name not in judged.trust.unsigned and name not in judged.enabled):
+            return _UNSIGNED
+        if not by_hand:
+            verify(manifest, judged.trust)
+        return "none" if name not in judged.trust.unsigned else "none, as appliance.yaml allows"
+    if judged is None:
         return "not judged"
-    signer = verify(manifest, trust)
+    signer = verify(manifest, judged.trust)
     return f"of {signer}" if signer else "of a stranger"
 
 
 def _state(manifest: ModelManifest, options: argparse.Namespace) -> dict[str, object]:
     """What the action says of a package; a golden case tells provider and speed as well."""
+    told = tuple(_told_beside(manifest))
     if options.action == "list":
-        return {"state": "good"}
+        return {"state": "; ".join(("good", *told))}
     if options.action == "check":
         check_networks(manifest, _holding(options.config))
-        return {"state": "good: files, graph, names and shapes are as stated"}
+        return {"state": "; ".join((_AS_STATED, *told))}
     # The configuration says whose packages may run; here somebody looks at them by hand.
     trust = Trust(unsigned=frozenset({manifest.identity.name}))
     values = proof_values(try_package(manifest, trust, _holding(options.config)))
@@ -112,6 +138,16 @@ def _state(manifest: ModelManifest, options: argparse.Namespace) -> dict[str, ob
         "speed": speed_in_words(values),
         "state": f"golden case {golden_in_words(values)} on {providers_in_words(values)}",
     }
+
+
+def _told_beside(manifest: ModelManifest) -> Iterator[str]:
+    """What is no fault, and yet would disappoint."""
+    if looks_at_slides(manifest):
+        yield NO_SLIDES
+    for spec in manifest.networks:
+        for precision in spec.precisions:
+            if precision != FP32 and not set(lowered_keys(precision)) & set(spec.tolerance):
+                yield f"{spec.name} is never run in {precision}: no tolerance is for it"
 
 
 def _holding(config: Path) -> HoldingSettings:

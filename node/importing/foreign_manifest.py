@@ -164,7 +164,7 @@ def _network(
         "inputs": [{"name": exported.input_name, "dtype": "float32", "channels": channels}],
         "outputs": [_output(name, shape, exported, bundle) for name, shape in exported.outputs],
         "patch": list(exported.patch),
-        "spacing_mm": _spacing(bundle, form, len(exported.patch), notes),
+        "spacing_mm": spacing_of(bundle.before, form, len(exported.patch), notes),
         "value_range": _value_range(bundle),
         "windows": windows,
         "tolerance": dict(TOLERANCE),
@@ -189,16 +189,24 @@ def _output(
     return output
 
 
-def _spacing(bundle: ForeignModel, form: ImportForm, axes: int, notes: list[str]) -> list[float]:
+def spacing_of(
+    before: Sequence[Mapping[str, Any]], form: ImportForm, axes: int, notes: list[str]
+) -> list[float]:
+    """`spacing_mm` of a network of `axes`: what the steps make, else the form, else nominal, mm."""
+    made: list[float | None] = [None, None, None]
+    for step in before:
+        if step["step"] == "spacing":
+            made = [new or before for new, before in zip(step["spacing_mm"], made, strict=True)]
+    # A network of two axes sees planes along axis 0, so its axes are the last ones.
+    sides = made[-axes:] if axes else []
     if form.spacing_mm is not None and len(form.spacing_mm) == axes:
-        return list(form.spacing_mm)
-    steps = [step["spacing_mm"] for step in bundle.before if step["step"] == "spacing"]
-    if steps and len(steps[-1]) == axes and all(steps[-1]):
-        return [float(side) for side in steps[-1]]
-    if axes == 2:
-        return [(form.mpp_um or _MPP_UM) / 1000.0] * axes
-    notes.append("the configuration sets no voxel size; `spacing_mm` of the network is nominal")
-    return [1.0] * axes
+        sides = [own or said for own, said in zip(sides, form.spacing_mm, strict=True)]
+    nominal = 1.0
+    if axes == 2 and not any(sides):
+        nominal = (form.mpp_um or _MPP_UM) / 1000.0
+    elif not all(sides):
+        notes.append("the configuration sets no voxel size; `spacing_mm` of the network is nominal")
+    return [float(side or nominal) for side in sides]
 
 
 def _value_range(bundle: ForeignModel) -> list[float]:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import structlog
 
+from config.runtimes import FP32
 from inference.builtin.pipeline import built_in
 from inference.device import DeviceServer, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, choices_of, open_network
-from inference.golden import NetworkProof, Speeds, check_golden
-from inference.providers import FP32
+from inference.golden import NetworkProof, Speeds, check_arrays, check_golden
 from inference.worker_process import MEGABYTE, status_bytes
 from models.manifest import ModelManifest
 from models.package_code import load_code
@@ -201,6 +201,8 @@ def prove_model(setup: ModelSetup) -> ModelProof:
     try:
         _verify(setup)
         model = residents.get(setup)
+        # No provider is to blame for what the files themselves hold.
+        check_arrays(setup.manifest)
         started = time.perf_counter()
         networks = _golden(setup.manifest, model.networks)
     except ModelError:
@@ -267,6 +269,8 @@ def _proved(
 ) -> tuple[dict[str, LoadedNetwork], tuple[NetworkProof, ...], dict[str, str]]:
     """The networks on the best providers on which the golden case is reproduced."""
     manifest, engine = setup.manifest, setup.engine
+    # Before any provider: none of them is to blame for what the files themselves hold.
+    check_arrays(manifest)
     passed_over = _unprovable(setup)
     engine = replace(engine, barred=engine.barred | passed_over.keys())
     last = ModelError("; ".join(passed_over.values())) if passed_over else None

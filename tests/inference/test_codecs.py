@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from numpy.typing import NDArray
+from pydicom.encaps import encapsulate
+from pydicom.uid import HTJ2K, UID, HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from inference.attributes import quiet_pydicom
 from inference.codecs import PixelFile, code_stream_size
@@ -46,6 +49,42 @@ def test_frames_are_decoded_in_the_order_asked_for(tmp_path: Path, syntax: str) 
     (path,) = write(images, tmp_path)
     (values,) = PixelFile(Extent(path), syntax).frames([0])
     np.testing.assert_array_equal(values, images[0].pixel_array)
+
+
+#: `steps()`, reversible, as OpenJPH 0.26.3 (BSD-2-Clause) writes it behind imagecodecs.
+_HTJ2K = base64.b64decode(
+    b"/0//UQApQAAAAAAgAAAAGAAAAAAAAAAAAAAAIAAAABgAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUE"
+    b"BEAB/1wAEyCIkJCQkJCQkJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAnQAAf+TwAAl"
+    b"FQUHdADAABLAABKAqAGHdAC8AQd0AMAAFRAABICVC9r8AIK0AJkSMwDAABaEAAFoQAATAGU5uSwJbZeThfY/c+RR"
+    b"tgCBDjnkkE6Hcf4CT3Mk0LcAIwd4FnUAwAAXYQAAXXQAAWuAAFC/BrK+EBO35iIA72so8eswa6swQwAAb4wg7+sw"
+    b"bYswQ/AAg7OJg7OJ5i3Isr0AhCNhPAKEG2CA8Y1ZZplmllpmkYYEIIQQQhABgCBC/AJLriS7P3Xd2ckxCROfACQP"
+    b"WDEIfkuCdQJcZguxr3GHRuUombwAwAAvo2AAF9KwAAvWQAZF+QEQlNOEcFkJEiUIyi8giEAIyjIQAoIIvjIIAiEE"
+    b"i3KMkI4T37gIhMEwhKUAEAFwnkAgAEQZDgMQSM4Ihq8kgEAIgPIUAgIIhDIMBiEAJCjGECAAoJwGAAIAxjEoAMBy"
+    b"rU7GyJLfOJwnCdqNo8dvG32N2f2854m/iX/PE4ThnS6hEESNAip3hC3sAoQQgpAQMlLhhAPSYCRxwgEpjFQ44YA0"
+    b"KGAQ4ycG+GCQ8ZEBPhhkfGKADwYIA4QQxAgDhBDECAOEEMQIAwiJEhIFDBASJZACBgikhEQBAUgQEAQEwWMqnYzr"
+    b"1ZNkAALg4AAXXAABPuAAAPL0ORoMCgAAD8AAAKgAAFkAAHwsAAF9wAAB7gAAungABd3pvzgfWhN7n7EEyEpaGVpZ"
+    b"SkeVRkUHGWUYZRhlIGJ1rYpUa14qLzUvFSlI4ghJNAqSOHgmjZJ8pKv7JDYNJxdcNpcPQvHc96Xx5OK7198M0HQL"
+    b"r0/7d+40+uXnaOuvfnR0UQP/2Q=="
+)
+
+
+def steps() -> NDArray[np.uint16]:
+    """(24, 32): blocks with a little texture."""
+    row, column = np.mgrid[:24, :32]
+    values: NDArray[np.uint16] = (column // 8 * 100 + row // 6 * 37 + column * row % 5).astype("u2")
+    return values
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2K])
+def test_high_throughput_jpeg_2000_is_decoded_to_the_last_bit(tmp_path: Path, syntax: UID) -> None:
+    assert code_stream_size(_HTJ2K) == (24, 32, 1)
+    (image,) = ct_series(slices=1, rows=24, columns=32, stored_bits=16)
+    image.PixelData = encapsulate([_HTJ2K])
+    image["PixelData"].is_undefined_length = True
+    image.file_meta.TransferSyntaxUID = syntax
+    (path,) = write([image], tmp_path)
+    (values,) = PixelFile(Extent(path), syntax).frames([0])
+    np.testing.assert_array_equal(values, steps())
 
 
 def test_a_frame_that_is_not_there_fails(tmp_path: Path) -> None:

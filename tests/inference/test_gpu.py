@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from config.runtimes import PROVIDERS
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
-from inference.providers import PROVIDERS, probe
+from inference.providers import probe
 from models.manifest import ModelManifest, NetworkSpec
 from models.registry import load_manifest
 from node.packages import MODELS_FOLDER, installed_models

@@ -47,3 +47,15 @@ def test_the_commands_of_the_page_are_real(tmp_path: Path) -> None:
     seal = [sys.executable, "-m", "models.seal", str(folder)]
     subprocess.run(seal, cwd=ROOT, check=True)
     assert load_manifest(folder).networks[0].path.name == "gone.onnx"
+
+
+def test_seal_says_plainly_where_there_is_no_package(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "model.yaml").write_bytes(b"\xff\xfe")
+    for name, told in (("gone", "holds no model.yaml; name the folder"), ("odd", "is not text")):
+        run = [sys.executable, "-m", "models.seal", str(tmp_path / name)]
+        ended = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ended.returncode == 2
+        assert f"{tmp_path / name}" in ended.stderr
+        assert told in ended.stderr
+        assert "Traceback" not in ended.stderr

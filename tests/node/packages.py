@@ -90,12 +90,18 @@ def tamper(folder: Path) -> None:
 
 def change_golden(folder: Path, factor: float) -> None:
     """The golden case wants other numbers, sealed as if they were right."""
-    path = folder / "golden" / "expected.npz"
-    with np.load(path) as arrays:
-        np.savez(path, **{key: arrays[key] * factor for key in arrays})  # type: ignore[arg-type]
+    with np.load(folder / "golden" / "expected.npz") as arrays:
+        changed = {key: arrays[key] * factor for key in arrays}
+    store_golden(folder, "expected", **changed)
+
+
+def store_golden(folder: Path, role: str, **arrays: Any) -> None:
+    """Other arrays in a golden case ("inputs" or "expected"), sealed as if they were right."""
+    path = folder / "golden" / f"{role}.npz"
+    np.savez(path, **arrays)
     manifest = folder / "model.yaml"
     document = yaml.safe_load(manifest.read_text())
-    document["golden"]["expected_sha256"] = digest(path)
+    document["golden"][f"{role}_sha256"] = digest(path)
     manifest.write_text(yaml.safe_dump(document, sort_keys=False))
 
 

@@ -15,6 +15,7 @@ from node.domain.serving import ModelState
 from node.ledger import Ledger
 from node.ledger.service import ModelRow
 from node.pipeline.wording import in_short
+from tests.inference.builtin.examples import package
 from tests.node.packages import build_package, tamper
 
 PROOF = {
@@ -149,3 +150,77 @@ def test_check_names_every_package_that_may_not_run(
     told = capsys.readouterr().err
     assert "package good: " in told
     assert "package other: " in told
+
+
+def configured(site: Path, **models: dict[str, bool]) -> None:
+    """What stands below `models:`; the routes name what is enabled."""
+    document = yaml.safe_load(site.read_text())
+    document["models"] = models
+    enabled = [name for name, said in models.items() if said.get("enabled", True)]
+    document["routes"]["all"]["models"] = enabled
+    site.write_text(yaml.safe_dump(document))
+
+
+@pytest.mark.parametrize("action", ["check", "list"])
+@pytest.mark.parametrize("said", [{}, {"unsigned": False}])
+def test_a_package_in_use_that_nobody_signed_is_a_fault_with_its_remedy(
+    site: Path, capsys: pytest.CaptureFixture[str], action: str, said: dict[str, bool]
+) -> None:
+    configured(site, good={"unsigned": True}, other=said)
+    assert main(["models", action, "--config", str(site)]) == 1
+    told = capsys.readouterr()
+    assert "other: package other carries no signature (signature.json)" in told.err
+    assert "write 'unsigned: true' below models.other in appliance.yaml" in told.err
+    _, good, other = told.out.splitlines()
+    assert "none, as appliance.yaml allows" in good
+    assert "good: files" in good or action == "list"
+    assert other.rstrip().endswith("faulty")
+
+
+def test_of_a_package_that_is_not_in_use_it_is_told_that_it_would_be_refused(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured(site, good={"unsigned": True}, other={"enabled": False})
+    assert main(["models", "check", "--config", str(site)]) == 0
+    _, good, other = capsys.readouterr().out.splitlines()
+    assert "unsigned: would be refused unless appliance.yaml says so" in other
+    assert "would be refused" not in good
+    missing = str(site.parent / "none.yaml")
+    assert main(["models", "list", "good", "--config", missing]) == 0
+    assert "unsigned: would be refused unless" in capsys.readouterr().out
+
+
+def test_a_golden_case_is_run_by_hand_also_of_a_package_that_nobody_signed(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured(site, good={"unsigned": True}, other={})
+    assert main(["models", "golden", "other", "--config", str(site)]) == 0
+    assert "golden case reproduced" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["tiles", "attention_mil"])
+def test_check_and_list_say_that_slides_are_not_analysed_yet(
+    site: Path, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    package(word, site.parent / "models")
+    for action in ("check", "list"):
+        assert main(["models", action, "--config", str(site)]) == 0
+        _, slides, *others = capsys.readouterr().out.splitlines()
+        assert slides.startswith(f"example_{word}")
+        assert "the node does not yet analyse slides" in slides
+        assert not any("slides" in line for line in others)
+
+
+def test_a_precision_that_no_tolerance_allows_is_told(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = site.parent / "models" / "good" / "model.yaml"
+    document = yaml.safe_load(manifest.read_text())
+    document["networks"][0]["precisions"] = ["fp32", "bf16"]
+    manifest.write_text(yaml.safe_dump(document))
+    assert main(["models", "check", "good", "--config", str(site)]) == 0
+    assert "net is never run in bf16: no tolerance is for it" in capsys.readouterr().out
+    document["networks"][0]["tolerance"]["OpenVINO/bf16"] = 0.01
+    manifest.write_text(yaml.safe_dump(document))
+    assert main(["models", "check", "good", "--config", str(site)]) == 0
+    assert "never run" not in capsys.readouterr().out

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from models.registry import load_manifest
 from node.cli import importing
 from node.cli.command import Exit
 from node.cli.main import main
 from node.importing import importer
-from node.importing.importer import ImportRequest
+from node.importing.importer import Imported, ImportRequest
+from tests.inference.builtin.examples import package
 from tests.node.importing.drafts import draft
 
 
@@ -66,6 +68,23 @@ def test_the_table_is_json_when_asked(
     told = json.loads(capsys.readouterr().out)
     assert told["parity"][0]["generated volume"] == "plain volume"
     assert told["notes"] == ["something was assumed"]
+
+
+def test_the_last_line_says_that_slides_are_not_analysed_yet(
+    tmp_path: Path,
+    source: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stated = load_manifest(package("tiles", tmp_path))
+    imported = Imported(manifest=stated, draft=draft())
+    monkeypatch.setattr(importing, "import_model", lambda *_: imported)
+    arguments = ["models", "import", str(source), "--kind", "onnx", "--out", str(tmp_path / "o")]
+    assert main(arguments) == Exit.GOOD
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("note: the node does not yet analyse slides")
+    assert main([*arguments, "--json"]) == Exit.GOOD
+    assert "not yet analyse slides" in json.loads(capsys.readouterr().out)["notes"][-1]
 
 
 @pytest.mark.parametrize("kind", ["monai", "onnx"])

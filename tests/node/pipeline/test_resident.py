@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,7 +18,7 @@ from node.domain.errors import GoldenMismatch, ModelError
 from node.pipeline import resident
 from node.pipeline.resident import ModelSetup, Residents, open_model, prove_model
 from tests.inference.specs import FOLDER as NETWORKS
-from tests.node.packages import build_package, change_golden, tamper
+from tests.node.packages import build_package, change_golden, store_golden, tamper
 
 
 def setup_of(folder: Path, **changes: object) -> ModelSetup:
@@ -88,6 +89,15 @@ def test_numbers_that_differ_from_the_golden_case_are_refused(tmp_path: Path) ->
     change_golden(folder, 1.01)
     with pytest.raises(GoldenMismatch, match="net on CPUExecutionProvider differs"):
         open_model(setup_of(folder))
+
+
+def test_a_golden_case_that_cannot_be_used_is_blamed_on_no_provider(tmp_path: Path) -> None:
+    folder = build_package(tmp_path, "bad")
+    store_golden(folder, "inputs", net=np.array([{}], dtype=object))
+    with pytest.raises(ModelError, match="holds Python objects, which are not read") as caught:
+        open_model(setup_of(folder))
+    assert caught.value.provider == ""
+    assert "CPUExecutionProvider" not in str(caught.value)
 
 
 @pytest.mark.parametrize("golden", [True, False])
