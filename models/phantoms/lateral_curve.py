@@ -30,3 +30,14 @@ def curved(frame: Frame, spine: SpineOptions, z: Field) -> Frame:
     most = float(np.abs(bend[2:-2]).max())
     turn = np.radians(spine.turn_degrees) * np.clip(bend / most, -1, 1)
     return replace(frame, turn=np.asarray(turn, np.float32))
+
+
+def behind(frame: Frame, mm: float) -> tuple[Field, Field]:
+    """Offsets for a sweep that lies `mm` behind vertebrae that may be turned."""
+    if frame.turn is None:
+        return frame.spine
+    aside, ahead = np.sin(frame.turn) * mm, (1 - np.cos(frame.turn)) * mm
+    return (
+        np.asarray(frame.spine_x - aside, np.float32),
+        np.asarray(frame.spine_y - ahead, np.float32),
+    )

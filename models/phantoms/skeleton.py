@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.phantoms.envelope import Envelope, latissimus
 from models.phantoms.frame import Body, Frame
+from models.phantoms.lateral_curve import behind
 from models.phantoms.shapes import Box, Canvas, Field, Sweep, ellipsoid, tube
 from models.phantoms.tissue import BODIES, Labels, Tissue
 from models.phantoms.variety import NONE, Variety
@@ -172,19 +173,8 @@ def paint_spine(
         [width * v for v in (5, 9, 12, 12, 11, 10.5, 8.5, 8)],
         [width * v for v in (3, 5, 7, 8, 7.5, 7.5, 7, 7)],
     )
-    box, q = canal.on(canvas, _behind(frame, 24.0 * s))
+    box, q = canal.on(canvas, behind(frame, 24.0 * s))
     canvas.paint((box, q < 1), Tissue.CANAL)
-
-
-def _behind(frame: Frame, mm: float) -> tuple[Field, Field]:
-    """Offsets for a sweep that lies `mm` behind vertebrae that may be turned."""
-    if frame.turn is None:
-        return frame.spine
-    aside, ahead = np.sin(frame.turn) * mm, (1 - np.cos(frame.turn)) * mm
-    return (
-        np.asarray(frame.spine_x - aside, np.float32),
-        np.asarray(frame.spine_y - ahead, np.float32),
-    )
 
 
 def _paint_sacrum(canvas: Canvas, frame: Frame, rng: np.random.Generator, variety: Variety) -> None:
