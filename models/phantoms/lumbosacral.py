@@ -33,12 +33,12 @@ def lowered(frame: Frame, spine: SpineOptions, z: Field) -> Frame:
 
 
 def counted(frame: Frame, spine: SpineOptions) -> Frame:
-    """The frame with the sixth body in its place, where there is one."""
+    """The frame with the sixth body, a sacral one by its name, in its place; where there is one."""
     if spine.junction is not Junction.SIX:
         return frame
     s, lowest = frame.person.scale, frame.bodies[0]
     z = lowest.z - lowest.height / 2 - (_DISC_MM + _HEIGHT_MM / 2) * s
-    own = Body(Tissue.LUMBARISED, z, _HEIGHT_MM * s, _DISC_MM * s)
+    own = Body(Tissue.SACRUM, z, _HEIGHT_MM * s, _DISC_MM * s)
     return replace(frame, below=own)
 
 

@@ -26,7 +26,7 @@ def paint_bridges(
     rng = np.random.default_rng([seed, 44])
     s = frame.person.scale
     free = np.ones(256, np.bool_)
-    free[[*BODIES, Tissue.CANAL, Tissue.LUMBARISED]] = False
+    free[[*BODIES, Tissue.CANAL, Tissue.SACRUM]] = False
     owns = [own_frame(canvas, frame, body) for body in frame.bodies]
     for k in range(len(owns) - 1):
         if frame.bodies[k].tissue not in spine.bridged:

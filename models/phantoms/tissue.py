@@ -77,7 +77,6 @@ class Tissue(IntEnum):
     BREAST = 61
     THORACIC_VESSEL = 62  # great vessels above the diaphragm
     INTERCOSTAL = 63  # muscle between two ribs, counted with the rib cage
-    LUMBARISED = 64  # a first sacral vertebra that is a body of its own below L5
 
 
 class Compartment(IntEnum):
@@ -146,7 +145,6 @@ BONES = (
     Tissue.FEMUR,
     Tissue.ARCH,
     Tissue.SACRUM,
-    Tissue.LUMBARISED,
     Tissue.ARM_BONE,
     *BODIES,
 )

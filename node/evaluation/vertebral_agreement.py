@@ -48,7 +48,7 @@ def level_table(pairs: Sequence[Pair], silver: Both) -> str:
         own = [p for p in pairs if p.truth.body is body]
         if own:
             lines.append(_row(f"simulated {body.name}", own))
-    known = [p for p in pairs if p.truth.body is not Tissue.LUMBARISED]
+    known = [p for p in pairs if p.truth.body is not Tissue.SACRUM]
     lines.append(_row("simulated, all", known))
     for place, name in enumerate(PLACES):
         both = [one for k, one in enumerate(of_heights(known)) if k % len(PLACES) == place]
