@@ -1,4 +1,4 @@
-"""The shipped networks on a real GPU: `make gpu-test`. Without one, each test says what it lacks."""
+"""The shipped networks on a real GPU (`make gpu-test`); each test says what it lacks."""
 
 from __future__ import annotations
 
