@@ -9,14 +9,12 @@ from models.pulmonary_embolism.candidates import Candidate
 #: Order of `Candidate.features`.
 NAMES = ("peak", "mean", "size", "ratio", "blood", "lung", "round", "enclosed", "radius")
 #: Fitted by `models.pulmonary_embolism.train`, stage "certainty", on candidates of whole simulated
-#: chests of training seeds that no network saw, as the network of 0.2.0 found them. A fit on those
-#: of the present one told clots and others apart less well in chests left out of it.
+#: chests of training seeds that no network saw.
 WEIGHTS = np.array([4.990, 5.806, -0.010, -5.284, 1.118, 0.082, 1.988, -2.704, 0.886])
 OFFSET = -7.205
 
-#: An acute or old clot is 30 to 90 HU; with noise and blood in its pores, and, where it is thin and
-#: floats, with the blood beside it in the same voxels, up to so much.
-HARDEST_HU, SOFTEST_HU = 170.0, -20.0
+#: An acute or old clot is 30 to 90 HU; with noise and blood in its pores up to so much.
+HARDEST_HU, SOFTEST_HU = 130.0, -20.0
 #: And always darker than this share of the blood: veins that fill later than arteries are darker
 #: too, though less.
 MOST_RATIO = 0.5
