@@ -41,6 +41,7 @@ class Candidate:
         ml: volume. peak, mean: of the network's probability in it.
         hu: mean of its inner voxels. ratio: the same over the attenuation of the blood.
         blood: share of the surroundings that is opacified blood. lung: that is lung.
+        around_ml: volume of the surroundings.
         round: share of the candidate that balls of nearly its own radius fill: a cast of a vessel
             is round, tissue in the gaps between vessels and bronchi is not.
         enclosed: share of the candidate itself that gaps of the blood stream hold (closing of
@@ -57,11 +58,17 @@ class Candidate:
     hu: float
     ratio: float
     blood: float
+    around_ml: float
     lung: float
     round: float
     enclosed: float
     radius_mm: float
     centre: tuple[int, int, int]
+
+    @property
+    def blood_ml(self) -> float:
+        """Volume of the opacified blood in its surroundings."""
+        return self.blood * self.around_ml
 
     @property
     def features(self) -> NDArray[np.float64]:
@@ -139,6 +146,7 @@ def _candidate(
         hu=float(here[inner].mean()),
         ratio=float(here[inner].mean()) / blood_hu,
         blood=float(blood[ring].mean()),
+        around_ml=float(ring.sum()) * VOXEL_ML,
         lung=float((here[ring] < _LUNG_HU).mean()),
         round=_roundness(mask, depth),
         enclosed=float(stream[mask].mean()),

@@ -18,8 +18,9 @@ HARDEST_HU, SOFTEST_HU = 130.0, -20.0
 #: And always darker than this share of the blood: veins that fill later than arteries are darker
 #: too, though less.
 MOST_RATIO = 0.5
-#: Blood must touch it somewhere: what no opacified vessel meets is no clot that can be seen.
-LEAST_BLOOD = 0.04
+#: Blood must touch it somewhere: what no opacified vessel meets is no clot that can be seen. Share
+#: of its surroundings, or, where a long one meets blood only at its ends, ml.
+LEAST_BLOOD, LEAST_BLOOD_ML = 0.04, 0.007
 
 
 def allowed(candidate: Candidate) -> bool:
@@ -27,7 +28,7 @@ def allowed(candidate: Candidate) -> bool:
     return (
         SOFTEST_HU <= candidate.hu <= HARDEST_HU
         and candidate.ratio <= MOST_RATIO
-        and candidate.blood >= LEAST_BLOOD
+        and (candidate.blood >= LEAST_BLOOD or candidate.blood_ml >= LEAST_BLOOD_ML)
     )
 
 

@@ -30,8 +30,6 @@ from models.pulmonary_embolism.train.imitators import sheath, tissue
 from models.pulmonary_embolism.train.imitators import smooth as smooth_on
 
 OTHER, VESSEL, AIRWAY, CLOT = range(4)
-#: A voxel is clot from this share on: webs and thin clots at a wall fill few voxels by half.
-CLOT_SHARE = 0.35
 
 
 @dataclass(slots=True)
@@ -257,7 +255,7 @@ class Painter:
             touched = inside > 0.02
             # Where several clots meet, the darker one stays.
             hu[touched] = np.minimum(hu[touched], fresh[touched])
-            labels[inside > CLOT_SHARE] = CLOT
+            labels[(inside > 0.45)] = CLOT
 
     def _nodes(self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]]) -> None:
         """Lymph nodes beside vessels, never over them; old ones hold calcium."""

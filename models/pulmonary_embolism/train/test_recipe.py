@@ -11,7 +11,6 @@ import torch
 
 from models.phantoms.chest_tissue import ChestTissue
 from models.pulmonary_embolism.train import certainty, clots, crops, hearts, networks
-from models.pulmonary_embolism.train.continued import take_over
 from models.pulmonary_embolism.train.imitators import dressed
 from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, VESSEL, Painter, scanned
 from models.recipe.export import export
@@ -76,65 +75,6 @@ def test_windows_of_a_whole_chest_lie_at_its_clots_about_as_often_as_asked(tmp_p
     assert all(window.shape == (SIZE,) * 3 for window in shown)
     assert np.mean([bool((window == CLOT).any()) for window in shown]) > 0.5
     assert len({window.tobytes() for window in shown}) > 30
-
-
-def test_a_small_clot_is_shown_about_as_often_as_a_large_one(tmp_path: Path) -> None:
-    labels = np.zeros((120, 200, 100), np.uint8)
-    labels[30:90, 20:180, 50:56] = VESSEL
-    labels[75, 20:180, 20:80] = VESSEL
-    labels[40:60, 20:44, 50:56] = CLOT
-    labels[60:62, 170:173, 52:54] = CLOT
-    np.savez(tmp_path / "1.npz", hu=np.zeros((1, 120, 200, 100), np.int16), labels=labels[None])
-    whole = crops.Crops([tmp_path])
-    rng = np.random.default_rng(0)
-    shown = [int((whole(rng)[1] == CLOT).sum()) for _ in range(120)]
-    small, large = sum(0 < count <= 12 for count in shown), sum(count > 12 for count in shown)
-    # Voxel by voxel, one of 300 would show the small one.
-    assert small > 0.15 * len(shown)
-    assert large > 0.15 * len(shown)
-
-
-def test_a_small_clot_that_is_missed_costs_as_much_as_a_large_one() -> None:
-    def missed(size: int) -> float:
-        target = torch.zeros((2, 24, 24, 24), dtype=torch.int64)
-        target[0, 4:20, 4:20, 4:20] = 3
-        target[1, 4 : 4 + size, 4 : 4 + size, 4 : 4 + size] = 3
-        said = target.clone()
-        said[1] = 0
-        logits = 20 * torch.nn.functional.one_hot(said, 4).movedim(-1, 1).float()
-        return float(clots.loss_of(logits, target))
-
-    assert missed(6) > 0.4
-
-
-@pytest.mark.parametrize("widths", [(32, 48, 80), (40, 48, 96)])
-def test_a_network_taken_over_answers_as_the_exported_one(
-    widths: tuple[int, ...], tmp_path: Path
-) -> None:
-    torch.manual_seed(0)
-    first = networks.clots_network()
-    images = [torch.rand(2, 1, 48, 48, 48) for _ in range(2)]
-    for image in images:
-        first(image)
-    first.eval()
-    path = tmp_path / "clots.onnx"
-    export(first, (48, 48, 48), path)
-    second = networks.FoldedUNet(4, widths=widths, deep=2, ramps=first.ramps)
-    take_over(second, path, images)
-    with torch.no_grad():
-        expected = first(images[0])
-        assert torch.allclose(second.eval()(images[0]), expected, atol=1e-3)
-        # Its batch norms are measured: it starts to learn from there, not from anywhere.
-        together = second.train()(torch.cat(images))[:2]
-    assert torch.allclose(together, expected, atol=1e-2)
-
-
-def test_a_narrower_network_takes_nothing_over(tmp_path: Path) -> None:
-    path = tmp_path / "clots.onnx"
-    export(networks.clots_network(), (48, 48, 48), path)
-    narrow = networks.FoldedUNet(4, widths=(8, 48, 80), deep=2, ramps=((0.0, 1.0),) * 4)
-    with pytest.raises(ValueError, match="wider"):
-        take_over(narrow, path, [])
 
 
 def test_the_trade_counts_clots_once_and_every_false_mark() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from models.pulmonary_embolism.anatomy import CLASSES, Anatomy, search_mask
 from models.pulmonary_embolism.candidates import Candidate, find_candidates
-from models.pulmonary_embolism.certainty import certainty_of
+from models.pulmonary_embolism.certainty import allowed, certainty_of
 from models.pulmonary_embolism.clots import level_of
 from models.pulmonary_embolism.gate import Contrast, refuse, refuse_trunk
 from models.pulmonary_embolism.plausibility import refuse_turned
@@ -168,6 +168,7 @@ SURE = Candidate(
     hu=55.0,
     ratio=0.15,
     blood=0.5,
+    around_ml=0.6,
     lung=0.4,
     round=0.9,
     enclosed=0.3,
@@ -180,6 +181,13 @@ def test_certainty_is_zero_where_a_rule_excludes_a_clot() -> None:
     assert certainty_of(SURE) > 80.0
     for changed in ({"hu": -60.0}, {"hu": 180.0}, {"ratio": 0.7}, {"blood": 0.0}):
         assert certainty_of(replace(SURE, **changed)) == 0.0
+
+
+def test_a_long_clot_that_meets_blood_only_at_its_ends_is_not_excluded() -> None:
+    ends = replace(SURE, blood=0.02, around_ml=0.8)
+    assert allowed(ends)
+    # The same share of the surroundings of a speck is a voxel or two.
+    assert not allowed(replace(SURE, blood=0.02, around_ml=0.2))
 
 
 def test_certainty_rises_with_the_networks_probability() -> None:
