@@ -32,7 +32,8 @@ _CONFINED = "models.importers.framework.confined"
 _ROOMS = ("models", "config", "node", "inference")
 _POLL_S = 0.2
 _PROBE_LIMIT_S = 10
-#: The hard limit lies this much above what the parent watches, so that it can say which it was.
+#: The hard limit counts what is allocated, used or not, and frameworks allocate much more than they
+#: use: it lies this much above twice what the parent watches, which can then say which it was.
 _HEAD_ROOM_MB = 2048
 #: What is kept of standard error.
 _TAIL = 4000
@@ -127,7 +128,7 @@ def _command(sandbox: Sandbox, program: str, folder: Path, tell: int) -> tuple[s
     return (
         str(sandbox.environment.python),
         *("-B", "-m", _CONFINED),
-        f"--memory-mb={limits.memory_mb + _HEAD_ROOM_MB}",
+        f"--memory-mb={2 * limits.memory_mb + _HEAD_ROOM_MB}",
         f"--time-s={int(limits.time_s) + 1}",
         f"--tell={tell}",
         *(f"--read={path}" for path in (*rooms, *(path.resolve() for path in sandbox.readable))),
