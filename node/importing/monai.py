@@ -29,8 +29,8 @@ _NEEDED = ("torch", "monai", "onnx", "onnxscript", "onnxruntime", "nibabel", "ya
 #: Generated volumes reach this much beyond one window, so that windows overlap.
 _BEYOND = (1.2, 1.2, 1.2)
 _VOLUMES = ("CT", "MR", "PT")
-#: Windows of detectors are large.
-_BEYOND_DETECTOR = (1.1, 1.1, 1.1)
+#: Windows of detectors are large: two along the head, across one that is padded.
+_BEYOND_DETECTOR = (0.9, 0.9, 1.1)
 #: Classes above which two of the four volumes are enough: their maps take gigabytes.
 _MANY_CLASSES = 40
 
