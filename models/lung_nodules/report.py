@@ -11,6 +11,7 @@ import numpy as np
 from models.grid import Grid, Mask
 from models.lung_nodules import place
 from models.lung_nodules import vocabulary as say
+from models.lung_nodules.contours import drawn, on_source
 from models.lung_nodules.density import Attenuation, Density
 from models.lung_nodules.lung_rads import Size, category_of, exam_category, told
 from models.lung_nodules.shape import Shape
@@ -152,16 +153,6 @@ def _segmented_slices(measured: Measured) -> list[int]:
     return sorted(found)
 
 
-def _drawn(stack: Mask, key: int) -> list[int]:
-    """Rows of the stack that get a contour: the key slice, and the larger one beside it.
-
-    The second shows at a glance that it is no vessel that runs on; and PixelMed's validator takes
-    a report with one contour only for one of a whole volume.
-    """
-    beside = [row for row in (key - 1, key + 1) if 0 <= row < len(stack) and stack[row].any()]
-    return [key, *sorted(beside, key=lambda row: -int(stack[row].sum()))[:1]]
-
-
 def _finding(
     request: AnalysisRequest, measured: Measured, which: tuple[int, list[int]]
 ) -> tuple[Finding, Segment, tuple[KeyImage, ...]]:
@@ -178,10 +169,10 @@ def _finding(
         *(f"{value:.0f}" for value in nodule.shape.centre_mm),
     )
     key = measured.grid.source_slice(nodule.shape.key)
-    stack = _on_source(measured.grid, nodule.shape, planes)
+    stack = on_source(measured.grid, nodule.shape, planes)
     contours = tuple(
         Contour(plane=request.volume.planes[planes[row]], points=outer_polygon(stack[row]))
-        for row in _drawn(stack, planes.index(key))
+        for row in drawn(stack, planes.index(key))
     )
     concept = say.MASS if nodule.is_mass else say.NODULE
     finding = Finding(
@@ -231,18 +222,6 @@ def _free_number(measured: Measured, request: AnalysisRequest, index: int) -> in
     free = (number for number in count(1) if number not in used)
     unnamed = [place for place, change in enumerate(changes) if not change.identifier]
     return next(islice(free, unnamed.index(index), None))
-
-
-def _on_source(grid: Grid, shape: Shape, planes: list[int]) -> Mask:
-    """(plane, row, column) mask on the source grid, its first axis as `planes`."""
-    out = []
-    for source in planes:
-        canonical = grid.source_slice(source)
-        plane = np.zeros(grid.shape[1:], np.bool_)
-        if shape.box[0].start <= canonical < shape.box[0].stop:
-            plane[shape.box[1], shape.box[2]] = shape.mask[canonical - shape.box[0].start]
-        out.append(grid.plane_to_source(plane))
-    return np.stack(out)
 
 
 def _measurements(nodule: Nodule) -> tuple[Measurement, ...]:

@@ -196,7 +196,7 @@ def spacing_of(
     made: list[float | None] = [None, None, None]
     for step in before:
         if step["step"] == "spacing":
-            made = [new or before for new, before in zip(step["spacing_mm"], made, strict=True)]
+            made = [new or old for new, old in zip(step["spacing_mm"], made, strict=True)]
     # A network of two axes sees planes along axis 0, so its axes are the last ones.
     sides = made[-axes:] if axes else []
     if form.spacing_mm is not None and len(form.spacing_mm) == axes:

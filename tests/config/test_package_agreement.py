@@ -23,14 +23,14 @@ def spacing(sides: str) -> str:
     return f"  - {{step: spacing, spacing_mm: {sides}}}\n"
 
 
-def read(folder: Path, word: str, *changes: tuple[str, str]) -> None:
+def read(folder: Path, word: str, *changes: tuple[str, str]) -> Package:
     def changed(text: str) -> str:
         for old, new in changes:
             assert old in text, old
             text = text.replace(old, new, 1)
         return text
 
-    read_document(package(word, folder, changed) / "model.yaml", Package)
+    return read_document(package(word, folder, changed) / "model.yaml", Package)
 
 
 FAULTS = [
@@ -168,7 +168,7 @@ SOUND = [
 
 @pytest.mark.parametrize(("word", "old", "new"), SOUND)
 def test_what_is_no_contradiction_is_read(tmp_path: Path, word: str, old: str, new: str) -> None:
-    read(tmp_path, word, (old, new))
+    assert read(tmp_path, word, (old, new)).networks
 
 
 def test_every_network_of_an_ensemble_is_held_to_the_steps(tmp_path: Path) -> None:
