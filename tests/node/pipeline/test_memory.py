@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,11 @@ def test_small_analyses_that_keep_coming_do_not_keep_a_large_one_waiting(ledger:
 
     def small(delay_s: float) -> None:
         time.sleep(delay_s)
-        while not over.is_set():
-            with gate.admitted(300, over.is_set):
-                time.sleep(0.2)
+        # The end finds some of them in the queue, where a stop is an error by contract.
+        with suppress(WorkerError):
+            while not over.is_set():
+                with gate.admitted(300, over.is_set):
+                    time.sleep(0.2)
 
     def large() -> None:
         with gate.admitted(900, never):
@@ -113,7 +116,7 @@ def test_small_analyses_that_keep_coming_do_not_keep_a_large_one_waiting(ledger:
     threads.append(threading.Thread(target=large))
     threads[-1].start()
     try:
-        assert begun.wait(5)
+        assert begun.wait(20)
     finally:
         over.set()
         for thread in threads:
