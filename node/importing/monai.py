@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ _BEYOND = (1.2, 1.2, 1.2)
 _VOLUMES = ("CT", "MR", "PT")
 #: Windows of detectors are large: two along the head, across one that is padded.
 _BEYOND_DETECTOR = (0.9, 0.9, 1.1)
+#: Cells of the coarsest map by which a larger window is looked for.
+_SEARCHED = 64
 #: Classes above which two of the four volumes are enough: their maps take gigabytes.
 _MANY_CLASSES = 40
 
@@ -112,16 +115,28 @@ def _on_raster(patch: Sequence[int], raster: Sequence[int], overlap: float) -> N
     Raises:
         ImportRefused: they do not; boxes would be shifted.
     """
-    steps = [int(side * (1 - overlap)) or side for side in patch]
-    if any(
-        side % cell or step % cell for side, step, cell in zip(patch, steps, raster, strict=True)
-    ):
+    pairs = list(zip(patch, raster, strict=True))
+    if not all(_fits(cell, overlap, side) for side, cell in pairs):
+        steps = [_step(side, overlap) for side in patch]
+        fitting = [
+            next(filter(partial(_fits, cell, overlap), range(side, side + _SEARCHED * cell)), side)
+            for side, cell in pairs
+        ]
         raise ImportRefused.once(
             "patch",
             f"windows of {list(patch)} in steps of {steps} do not lie on the raster {list(raster)} "
             "of the network's coarsest map",
-            "write another patch into the form, of which both patch and steps are multiples of it",
+            f"write one into the form of which both patch and steps are multiples of it, for "
+            f"example patch: {fitting}",
         )
+
+
+def _step(side: int, overlap: float) -> int:
+    return int(side * (1 - overlap)) or side
+
+
+def _fits(cell: int, overlap: float, side: int) -> bool:
+    return side % cell == 0 and _step(side, overlap) % cell == 0
 
 
 def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImage, ...]:
