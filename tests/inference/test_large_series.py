@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ def load_for_all(task: tuple[Series, NamelessFile]) -> tuple[float, bool]:
     return memory.peak_bytes / MEGABYTE, loaded.was_shared
 
 
-def _run(pool: WorkerPool, function: Any, argument: object) -> Any:  # noqa: ANN401
+def _run(pool: WorkerPool, function: Any, argument: object) -> Any:
     # The worker is killed above this.
     limit_mb = VOLUME_MB + BESIDE_MB
     return pool.run(function, argument, time_limit_s=600, memory_mb=limit_mb)
