@@ -1,10 +1,12 @@
-"""A series of 2,000 slices: what a worker takes is the volume and little beside it."""
+"""A series of 2,000 slices: what a process takes is the volume and little beside it."""
 
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import os
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ from pydicom.uid import RLELossless
 from inference.nameless_file import NamelessFile
 from inference.shared_volume import load_shared
 from inference.volume import load_volume
-from inference.worker import WorkerPool
 from inference.worker_process import MEGABYTE, PeakMemory
 from node.domain.study import Series
 from tests.dicom_factory import ct_series, instances, uid
@@ -48,46 +49,45 @@ def long_series(tmp_path_factory: pytest.TempPathFactory) -> Series:
 
 
 def load_alone(series: Series) -> tuple[float, list[int]]:
-    """In a worker: MB that loading took at its highest, and a voxel of each pattern."""
+    """In the other process: MB that loading took at its highest, and a voxel of each pattern."""
     with PeakMemory() as memory:
         volume = load_volume(series)
     return memory.peak_bytes / MEGABYTE, [int(volume.voxels[i, 100, 200]) for i in range(3)]
 
 
 def load_for_all(task: tuple[Series, NamelessFile]) -> tuple[float, bool]:
-    """In a worker: MB of it, and whether it was there already."""
+    """In the other process: MB of it, and whether it was there already."""
     with PeakMemory() as memory:
         loaded = load_shared(task[0], None, task[1])
     assert loaded.volume.voxels.shape == (SLICES, SIDE, SIDE)
     return memory.peak_bytes / MEGABYTE, loaded.was_shared
 
 
-def _run(pool: WorkerPool, function: Any, argument: object) -> Any:
-    # The worker is killed above this.
-    limit_mb = VOLUME_MB + BESIDE_MB
-    return pool.run(function, argument, time_limit_s=600, memory_mb=limit_mb)
+@pytest.fixture
+def other_process() -> Iterator[Executor]:
+    """A fresh process, so that only what is loaded counts."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        yield executor
 
 
-def test_two_thousand_slices_take_the_memory_of_their_volume(long_series: Series) -> None:
-    pool = WorkerPool(1)
-    try:
-        taken_mb, voxels = _run(pool, load_alone, long_series)
-    finally:
-        pool.stop()
+@pytest.mark.timeout(900)
+def test_two_thousand_slices_take_the_memory_of_their_volume(
+    long_series: Series, other_process: Executor
+) -> None:
+    taken_mb, voxels = other_process.submit(load_alone, long_series).result()
     assert voxels == list(VALUES)
     assert VOLUME_MB <= taken_mb <= VOLUME_MB + BESIDE_MB
 
 
-def test_shared_they_take_it_once(long_series: Series) -> None:
+@pytest.mark.timeout(900)
+def test_shared_they_take_it_once(long_series: Series, other_process: Executor) -> None:
     descriptor = os.memfd_create("vigie-test")
-    pool = WorkerPool(1)
     try:
         task = (long_series, NamelessFile.of(descriptor))
-        first_mb, first_shared = _run(pool, load_for_all, task)
-        second_mb, second_shared = _run(pool, load_for_all, task)
+        first_mb, first_shared = other_process.submit(load_for_all, task).result()
+        second_mb, second_shared = other_process.submit(load_for_all, task).result()
         stored = os.fstat(descriptor).st_blocks * 512 / MEGABYTE
     finally:
-        pool.stop()
         os.close(descriptor)
     assert (first_shared, second_shared) == (False, True)
     assert first_mb <= VOLUME_MB + BESIDE_MB
