@@ -24,6 +24,7 @@ from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.domain.finding import Findings, Status
 from node.domain.study import Patient
 from node.evaluation.card import conclude, parser_for, tell
+from node.evaluation.fat_without_skin import WITHOUT_SKIN, cm2_without_skin, fat_without_skin
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
@@ -43,11 +44,12 @@ _SILVER_L3 = 29
 
 @dataclass(slots=True)
 class Tally:
-    """What the simulated studies gave."""
+    """What the simulated studies gave; without_skin: of subcutaneous fat, per cent and Dice."""
 
     l3_mm: list[float] = field(default_factory=list)
     area_percent: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
     dice: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
+    without_skin: list[tuple[float, float]] = field(default_factory=list)
     attenuation_hu: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -61,12 +63,12 @@ class Evaluation:
     product: Product
     out: Path
 
-    def simulated(self, count: int) -> Iterator[Row]:
-        """Whole trunks, then trunks cut by the field of view."""
+    def simulated(self, first: int, count: int) -> Iterator[Row]:
+        """Whole trunks of seeds from `first` on, then trunks cut by the field of view."""
         tally = Tally()
         for number in range(count):
             options = TrunkOptions(slice_mm=SLICES_MM[number % len(SLICES_MM)])
-            phantom = simulate_trunk(FIRST_TEST_SEED + number, options)
+            phantom = simulate_trunk(first + number, options)
             look = self._look_at(phantom)
             tell(f"phantom {phantom.seed}: {_told(look)}")
             if number < 6:
@@ -74,7 +76,7 @@ class Evaluation:
             _add(tally, phantom, look)
         for number in range(max(1, count // 3)):
             options = TrunkOptions(matrix=256, truncated=True)
-            phantom = simulate_trunk(FIRST_TEST_SEED + 500_000 + number, options)
+            phantom = simulate_trunk(first + 500_000 + number, options)
             look = self._look_at(phantom)
             tell(f"cut phantom {phantom.seed}: {_told(look)}")
             tally.cut_refused.append(look.findings.status is Status.NOT_ELIGIBLE)
@@ -215,6 +217,10 @@ def _add(tally: Tally, phantom: Phantom, look: Look) -> None:
         if named and named[0].segment_number is not None:
             mask = findings.segments[named[0].segment_number - 1].mask[0]
             tally.dice[tissue].append(_dice(mask, true_masks[tissue]))
+            if tissue is Tissue.SUBCUTANEOUS:
+                true, there = cm2_without_skin(phantom), _slice_of(phantom, findings)
+                dice = _dice(mask, fat_without_skin(phantom, there))
+                tally.without_skin.append((100 * (measured - true) / true, dice))
     hu = [m.value for m in findings.findings[0].measurements if m.derivation is not None]
     voxels = phantom.volume.voxels[_slice_of(phantom, findings)]
     if hu:
@@ -250,6 +256,8 @@ def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
         sizes = [abs(error) for error in errors]
         yield mean_row(f"{tissue.value}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
         yield mean_row(f"{tissue.value}: Dice at L3", SIMULATED, tally.dice[tissue])
+        if tissue is Tissue.SUBCUTANEOUS:
+            yield from _without_skin_rows(tally)
     yield mean_row(
         "muscle attenuation, mean absolute error HU", SIMULATED, tally.attenuation_hu, "{:.1f}"
     )
@@ -259,6 +267,15 @@ def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
     for reason in sorted(set(tally.refusals)):
         n = tally.refusals.count(reason)
         yield Row(metric="refused whole trunk", data=SIMULATED, value=reason, interval="", n=n)
+
+
+def _without_skin_rows(tally: Tally) -> Iterator[Row]:
+    errors = [error for error, _ in tally.without_skin]
+    yield mean_row(f"{WITHOUT_SKIN}: area, mean error %", SIMULATED, errors, "{:+.1f}")
+    sizes = [abs(error) for error in errors]
+    yield mean_row(f"{WITHOUT_SKIN}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
+    dices = [dice for _, dice in tally.without_skin]
+    yield mean_row(f"{WITHOUT_SKIN}: Dice at L3", SIMULATED, dices)
 
 
 def _told(look: Look) -> str:
@@ -276,7 +293,8 @@ def _told(look: Look) -> str:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_for(PACKAGE)
-    parser.add_argument("--phantoms", type=int, default=24)
+    parser.add_argument("--phantoms", type=int, default=24, help="simulated trunks")
+    parser.add_argument("--first-seed", type=int, default=FIRST_TEST_SEED, help="of the trunks")
     return parser.parse_args(arguments)
 
 
@@ -294,7 +312,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     else:
         tell(f"no real images: {data} is not there")
     if options.phantoms:
-        rows += run.simulated(options.phantoms)
+        rows += run.simulated(options.first_seed, options.phantoms)
     return rows
 
 
