@@ -8,7 +8,7 @@ from models.vertebral_fractures.density import contrast_of, densities_of
 from models.vertebral_fractures.genant import Grading, grade_bodies
 from models.vertebral_fractures.masks import label_bodies
 from models.vertebral_fractures.measured import Measured
-from models.vertebral_fractures.measuring import Body, Unmeasured, measure_bodies
+from models.vertebral_fractures.measuring import Body, Unmeasured, is_whole, measure_bodies
 from models.vertebral_fractures.outlines import NETWORK
 from models.vertebral_fractures.plausibility import (
     LEAST_BODIES,
@@ -72,7 +72,9 @@ class _Analysis:
         with self.stage("grade"):
             bodies = tuple(one for one in looked if isinstance(one, Body))
             enough = len(bodies) >= LEAST_BODIES
-            gradings = tuple(grade_bodies(bodies, self.grid.spacing_mm[0])) if enough else ()
+            whole = [one.place.number for one in looked if is_whole(one)]
+            graded = grade_bodies(bodies, self.grid.spacing_mm[0], whole) if enough else ()
+            gradings = tuple(graded)
             verdicts = tuple(self._verdict(one) for one in gradings) or (NOT_GRADED,) * len(bodies)
         with self.stage("measure attenuation"):
             densities = tuple(densities_of(self.grid, bodies))

@@ -157,3 +157,27 @@ def test_a_body_near_an_end_without_a_level_is_no_fracture_for_its_size_alone(le
     middle = graded({"L1": (0.72, 0.72, 0.72)}, "L1", named=False)
     assert not middle.is_extrapolated
     assert verdict_of(middle, present=0.0, possible=0.0).finding == say.FRACTURE
+
+
+def without(measured: list[Body], *levels: str) -> list[Body]:
+    gone = [LEVELS.index(level) for level in levels]
+    return [one for one in measured if one.place.number not in gone]
+
+
+def test_a_whole_neighbour_that_was_not_measured_still_shows_that_no_end_is_near() -> None:
+    crushed = bodies({"L3": (0.62, 0.62, 0.62)}, named=False)
+    rest = without(crushed, "L4")
+    number = LEVELS.index("L4")
+    place = [one.place.number for one in rest].index(LEVELS.index("L3"))
+    # L5 alone lies below: it may be the last but one of a spine with a transitional vertebra.
+    assert grade_bodies(rest)[place].is_extrapolated
+    grading = grade_bodies(rest, whole=[number])[place]
+    assert not grading.is_extrapolated
+    verdict = verdict_of(grading, present=SHIPPED["present"], possible=SHIPPED["possible"])
+    assert verdict.finding == say.FRACTURE
+
+
+def test_heights_of_one_side_alone_are_no_mean_between_neighbours() -> None:
+    crushed = without(bodies({"L3": (0.62, 0.62, 0.62)}, named=False), "L5", "L4")
+    whole = [LEVELS.index("L5"), LEVELS.index("L4")]
+    assert grade_bodies(crushed, whole=whole)[0].is_extrapolated
