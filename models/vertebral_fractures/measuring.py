@@ -34,6 +34,8 @@ CUT = "cut by the edge of"
 IS_CUT = f"it is {CUT} the images"
 #: Words of what may be the same body as the one beside it.
 NOT_APART = "it is not told apart from its neighbour"
+#: Words of what may be no vertebra at all.
+SACRAL = "it is so much higher than its neighbours that it may be a part of the sacrum"
 #: Half the height and half the depth of the smallest body of an adult, mm.
 _LEAST_UP_MM, _LEAST_BACK_MM = 9.0, 12.0
 #: Two bodies whose middles are nearer than this are one, mm.
@@ -103,7 +105,9 @@ def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
 
 def is_whole(one: Looked) -> bool:
     """Is it a body of its own that the images show whole, whether it was measured or not?"""
-    return isinstance(one, Body) or not (CUT in one.reason or one.reason == NOT_APART)
+    if isinstance(one, Body):
+        return True
+    return CUT not in one.reason and one.reason not in (NOT_APART, SACRAL)
 
 
 def _among(looked: Sequence[Looked], one: Looked) -> Looked:
