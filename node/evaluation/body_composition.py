@@ -16,12 +16,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.compartments import Compartment, compartments
-from models.body_composition.tissues import RULES, Tissue, tissue_masks
+from models.body_composition.compartments import Compartment, Labels, compartments
+from models.body_composition.tissues import (
+    RULES,
+    Tissue,
+    settled,
+    shared_with_air,
+    tissue_masks,
+    trunk_of,
+)
 from models.grid import Mask, canonical
 from models.phantoms.tissue import COMPARTMENT_OF
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.domain.finding import Findings, Status
+from node.domain.imaging import Voxels
 from node.domain.study import Patient
 from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.fat_without_skin import WITHOUT_SKIN, cm2_without_skin, fat_without_skin
@@ -115,6 +123,7 @@ class Evaluation:
             for name in ("skeletal_muscle", "subcutaneous_fat", "torso_fat")
         }
         found = {name: np.zeros(grid.shape, np.bool_) for name in silver}
+        skin = np.zeros(grid.shape, np.bool_)
         slices = range(grid.shape[0])
         labelled = compartments(grid, self.product.networks["regions"], slices)
         for index, labels in zip(slices, labelled, strict=True):
@@ -122,6 +131,7 @@ class Evaluation:
             masks = tissue_masks(labels, hu, grid.spacing_mm[1:])
             found["skeletal_muscle"][index] = masks[Tissue.MUSCLE]
             found["subcutaneous_fat"][index] = masks[Tissue.SUBCUTANEOUS]
+            skin[index] = _fatty_skin(labels, hu, grid.spacing_mm[1:])
             # The silver standard's torso fat is all fat inside the wall, chest included.
             inner = np.where(labels == Compartment.THORAX, Compartment.VISCERAL, labels)
             inside = tissue_masks(inner.astype(np.uint8), hu, grid.spacing_mm[1:])
@@ -139,6 +149,14 @@ class Evaluation:
             )
             dice = _dice(mask, silver[name])
             yield Row(metric=f"{title}: Dice", data=BLOCK, value=f"{dice:.3f}", interval="", n=1)
+        counted = float((skin & silver["subcutaneous_fat"]).sum()) * grid.voxel_ml
+        yield Row(
+            metric="outermost pixels with the HU of fat; of them silver subcutaneous fat",
+            data=BLOCK,
+            value=f"{float(skin.sum()) * grid.voxel_ml:.0f} ml; {counted:.0f} ml",
+            interval="",
+            n=1,
+        )
         yield Row(metric="product says", data=BLOCK, value=_told(look), interval="", n=1)
 
     def whole(self, folder: Path) -> Iterator[Row]:
@@ -166,6 +184,14 @@ class Evaluation:
         save_pictures(look.findings, self.out, name)
         yield Row(metric="product says", data=name, value=_told(look), interval="", n=1)
         yield Row(metric="seconds", data=name, value=f"{look.seconds:.1f}", interval="", n=1)
+
+
+def _fatty_skin(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Mask:
+    """Pixels of one slice that skin and air share, and whose HU are those of fat."""
+    rule = RULES[Tissue.SUBCUTANEOUS]
+    trunk = trunk_of(settled(labels, hu, pixel_mm))
+    rim = trunk & shared_with_air(trunk, hu, pixel_mm)
+    return np.asarray(rim & (hu >= rule.low_hu) & (hu <= rule.high_hu), np.bool_)
 
 
 def _silver(path: Path, look: Look) -> Mask:
