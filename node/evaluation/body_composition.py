@@ -62,6 +62,7 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     cut_refused: list[bool] = field(default_factory=list)
+    whole_measured: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Evaluation:
     out: Path
 
     def simulated(self, first: int, count: int) -> Iterator[Row]:
-        """Whole trunks of seeds from `first` on, then trunks cut by the field of view."""
+        """Whole trunks of seeds from `first` on."""
         tally = Tally()
         for number in range(count):
             options = TrunkOptions(slice_mm=SLICES_MM[number % len(SLICES_MM)])
@@ -82,13 +83,22 @@ class Evaluation:
             if number < 6:
                 save_pictures(look.findings, self.out, f"phantom-{phantom.seed}")
             _add(tally, phantom, look)
-        for number in range(max(1, count // 3)):
-            options = TrunkOptions(matrix=256, truncated=True)
-            phantom = simulate_trunk(first + 500_000 + number, options)
-            look = self._look_at(phantom)
-            tell(f"cut phantom {phantom.seed}: {_told(look)}")
-            tally.cut_refused.append(look.findings.status is Status.NOT_ELIGIBLE)
         yield from _simulated_rows(tally, count)
+
+    def cut(self, first: int, count: int) -> Iterator[Row]:
+        """Trunks in a narrow field of view: those it cuts, and those that just fit into it."""
+        tally = Tally()
+        for number in range(count):
+            options = TrunkOptions(matrix=256, truncated=True)
+            phantom = simulate_trunk(first + number, options)
+            look = self._look_at(phantom)
+            share = phantom.truth.trunk_cut
+            tell(f"narrow phantom {phantom.seed}, {share:.1%} of it cut: {_told(look)}")
+            refused = look.findings.status is Status.NOT_ELIGIBLE
+            (tally.cut_refused if share > 0 else tally.whole_measured).append(
+                refused == (share > 0)
+            )
+        yield from _narrow_rows(tally)
 
     def _look_at(self, phantom: Phantom) -> Look:
         person = phantom.person
@@ -287,12 +297,17 @@ def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
     yield mean_row(
         "muscle attenuation, mean absolute error HU", SIMULATED, tally.attenuation_hu, "{:.1f}"
     )
-    cut = tally.cut_refused
-    yield share_row("trunks cut by the field of view refused", SIMULATED, sum(cut), len(cut))
     yield mean_row("seconds a study, files to findings", SIMULATED, tally.seconds, "{:.1f}")
     for reason in sorted(set(tally.refusals)):
         n = tally.refusals.count(reason)
         yield Row(metric="refused whole trunk", data=SIMULATED, value=reason, interval="", n=n)
+
+
+def _narrow_rows(tally: Tally) -> Iterator[Row]:
+    cut, whole = tally.cut_refused, tally.whole_measured
+    yield share_row("trunks cut by the field of view refused", SIMULATED, sum(cut), len(cut))
+    name = "trunks that just fit into the field of view measured"
+    yield share_row(name, SIMULATED, sum(whole), len(whole))
 
 
 def _without_skin_rows(tally: Tally) -> Iterator[Row]:
@@ -339,6 +354,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         tell(f"no real images: {data} is not there")
     if options.phantoms:
         rows += run.simulated(options.first_seed, options.phantoms)
+        rows += run.cut(options.first_seed + 500_000, max(1, options.phantoms // 3))
     return rows
 
 
