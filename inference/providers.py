@@ -202,12 +202,16 @@ def none_works(order: Sequence[str], found: Probe) -> str:
     return "; ".join(f"{word}: {reason}" for word, reason in reasons.items())
 
 
-def asked_in_vain(order: Sequence[str], found: Probe) -> dict[str, str]:
+def asked_in_vain(
+    order: Sequence[str], found: Probe, *, gpu_is_named: bool = False
+) -> dict[str, str]:
     """Optional runtimes that the list names and this computer lacks: word -> why, and the remedy.
 
-    TensorRT and CUDA stand in the list by default and are passed over in silence.
+    TensorRT and CUDA stand in the list by default and are passed over in silence, unless the site
+    names its GPUs.
     """
-    lacking = {word: found.lacks(word) for word in order if word in PACKAGES}
+    asked = PACKAGES.keys() | (_ON_GPU if gpu_is_named else frozenset())
+    lacking = {word: found.lacks(word) for word in order if word in asked}
     return {word: why for word, why in lacking.items() if why}
 
 

@@ -100,7 +100,10 @@ def _warnings(loaded: Loaded) -> Iterator[ConfigFault]:
             "add cpu at the end of the list, or mend what is named",
         )
     if enabled and not why:
-        for word, lacks in asked_in_vain(loaded.appliance.workers.providers, probe()).items():
+        workers = loaded.appliance.workers
+        named = workers.gpus is not None
+        lacking = asked_in_vain(workers.providers, probe(), gpu_is_named=named)
+        for word, lacks in lacking.items():
             yield loaded.document.fault(
                 ("workers", "providers"),
                 f"{word} is passed over on this computer ({lacks})",

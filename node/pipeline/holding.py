@@ -119,7 +119,9 @@ class Holder:
                 look, None, time_limit_s=SURVEY_LIMIT_S, memory_mb=SURVEY_MEMORY_MB
             )
         found = of_one_kind(self._settings.gpus, seen)
-        for word, why in asked_in_vain(self._settings.engine.providers, found).items():
+        named = bool(self._settings.gpus)
+        lacking = asked_in_vain(self._settings.engine.providers, found, gpu_is_named=named)
+        for word, why in lacking.items():
             log.warning("provider.absent", provider=word, cause=why)
         return found
 

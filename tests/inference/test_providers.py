@@ -162,6 +162,11 @@ def test_an_optional_runtime_that_is_asked_for_and_absent_is_told_and_a_gpu_is_n
     assert "pip install 'openvino" in told["openvino"]
     has = replace(CPU_BUILD, packages={"openvino": "2026.4.1"})
     assert asked_in_vain(("openvino", "cpu"), has) == {}
+    # Whoever names GPUs wants to know that they are not used.
+    order = ("tensorrt", "cuda", "cpu")
+    named = asked_in_vain(order, CPU_BUILD, gpu_is_named=True)
+    assert named.keys() == {"tensorrt", "cuda"}
+    assert asked_in_vain(order, CPU_BUILD) == {}
 
 
 @pytest.mark.parametrize(
