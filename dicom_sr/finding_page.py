@@ -45,8 +45,9 @@ UPPER_TOP: Final = TOP + 52
 SMALL_TOP: Final = 648
 #: Between two small pictures, px.
 GAP: Final = 12
-#: Between two lines of words, px.
-PITCH: Final = 34
+#: Between two lines of words, px: the widest with which all of them fit beside the picture.
+PITCHES: Final = (34, 32, 30)
+_ANSWER_GAP: Final = 4
 #: Length of the scale, mm.
 SCALE_MM: Final = 10.0
 #: Between a lesion and the ends of the cross-hair, px.
@@ -135,19 +136,24 @@ def words_of(finding: Finding) -> list[Words]:
 def _words(canvas: Canvas, words: Sequence[Words], box: Box) -> list[Words]:
     """Write what fits; returns the rest."""
     left, y, right, foot = box
-    for place, (label, value) in enumerate(words):
-        room = right - left
-        if value:
-            room -= text_width(value, NORMAL) + 18
-        lines = wrapped(label, SMALL, room)
-        if y + PITCH * len(lines) > foot:
+    lines_of = [_label_lines(one, right - left) for one in words]
+    count = sum(map(len, lines_of))
+    gaps = _ANSWER_GAP * sum(not value for _, value in words)
+    pitch = next((one for one in PITCHES if y + one * count + gaps <= foot), PITCHES[0])
+    for place, ((_, value), lines) in enumerate(zip(words, lines_of, strict=True)):
+        if y + pitch * len(lines) > foot:
             return list(words[place:])
         for number, line in enumerate(lines):
-            canvas.text((left, y + PITCH * number), line, SMALL, QUIET if value else TEXT)
+            canvas.text((left, y + pitch * number), line, SMALL, QUIET if value else TEXT)
         if value:
             canvas.text_right((right, y - 3), value, NORMAL)
-        y += PITCH * len(lines) + (0 if value else 4)
+        y += pitch * len(lines) + (0 if value else _ANSWER_GAP)
     return []
+
+
+def _label_lines(words: Words, room: int) -> list[str]:
+    label, value = words
+    return wrapped(label, SMALL, room - (text_width(value, NORMAL) + 18 if value else 0))
 
 
 def _small_pictures(canvas: Canvas, pictures: Sequence[KeyImage]) -> None:

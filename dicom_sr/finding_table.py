@@ -78,6 +78,10 @@ def table_of(findings: Findings, width: int) -> Table:
     gaps = len(headings) - 1
     fits = sum(_longest_words(rows)) <= width - CHIP - GUTTER * gaps
     gutter = GUTTER if fits else NARROW_GUTTER
+    # No cell is wrapped for the sake of wide gaps.
+    spare = (width - CHIP - sum(_longest_cells(rows))) // gaps if gaps else GUTTER
+    if spare >= NARROW_GUTTER:
+        gutter = min(gutter, spare)
     widths = _widths(rows, width - CHIP - gutter * gaps)
     starts, x = [], CHIP
     for each in widths:
@@ -102,10 +106,15 @@ def _widths(rows: list[list[str]], room: int) -> list[int]:
     No column gets narrower than its longest word, as long as there is room for all of these;
     else the longest words are broken, none to less than `NARROWEST`.
     """
-    widths = [max(text_width(row[i], SMALLEST) for row in rows) for i in range(len(rows[0]))]
+    widths = _longest_cells(rows)
     least = _longest_words(rows)
     least = _narrowed(least, [NARROWEST] * len(least), room)
     return _narrowed(widths, least, room)
+
+
+def _longest_cells(rows: list[list[str]]) -> list[int]:
+    """Width of the longest cell of each column, px."""
+    return [max(text_width(row[i], SMALLEST) for row in rows) for i in range(len(rows[0]))]
 
 
 def _longest_words(rows: list[list[str]]) -> list[int]:

@@ -13,21 +13,16 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import IO
 
 import pydicom.config
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-from node.domain.extent import Extent
 
 #: What pydicom raises over a value or a file that is not what it claims to be. Not
 #: `Exception`: a memory error or an interrupt is no property of the file.
@@ -47,12 +42,6 @@ UNREADABLE = (
     struct.error,
     zlib.error,
 )
-
-#: Longest inflated data set that is read: a 1000 x 1000 x 250 CT. Deflate reaches 1:1000, so
-#: a small file could otherwise fill the memory before anything is known about it.
-MAX_INFLATED_BYTES = 512 * 1024 * 1024
-
-_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
 @cache
@@ -81,12 +70,18 @@ def quiet_pydicom() -> Iterator[None]:
 class Attributes:
     """The attributes of one data set or sequence item; a value that cannot be read is absent."""
 
-    __slots__ = ("_texts", "dataset")
+    __slots__ = ("_dataset", "_texts")
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset | None) -> None:
+        self._dataset = dataset
         # Every value is asked for several times, and conversion is the slow part of reading.
         self._texts: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def dataset(self) -> Dataset:
+        """As pydicom has it."""
+        assert self._dataset is not None
+        return self._dataset
 
     def __contains__(self, keyword: str) -> bool:
         return tag_of(keyword) in self.dataset
@@ -211,58 +206,6 @@ class Frame:
         return self.find(macro, keyword).text(keyword)
 
 
-def read_header(extent: Extent, keywords: Sequence[str]) -> tuple[Attributes, Attributes, bool]:
-    """Read a file up to its pixels.
-
-    Args:
-        extent: with or without preamble and file meta information.
-        keywords: the attributes to keep; everything else, private sequences included, is
-            stepped over.
-
-    Returns:
-        (data set, file meta information, pixel data follow). A pixel data element of length
-        0 holds no pixels.
-
-    Raises:
-        one of `UNREADABLE`: this is no DICOM file.
-    """
-    wanted: list[BaseTag | int] = [tag_of(keyword) for keyword in keywords]
-    pixels = False
-
-    def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
-        nonlocal pixels
-        if tag in _PIXEL_TAGS:
-            pixels = length > 0
-            return True
-        return False
-
-    with extent.open() as file:
-        _refuse_deflate_bomb(file)
-        read = read_partial(file, stop_when=at_pixels, force=True, specific_tags=wanted)
-    return Attributes(read), Attributes(read.file_meta), pixels
-
-
-def _refuse_deflate_bomb(file: IO[bytes]) -> None:
-    """Inflate a deflated data set (PS3.5 A.5) piece by piece and count, before it is kept.
-
-    Raises:
-        ValueError: it would be longer than `MAX_INFLATED_BYTES`.
-    """
-    start = file.read(4096)
-    # Group length of the file meta information, first after the preamble (PS3.10 7.1).
-    has_length = start[128:140] == b"DICM\x02\x00\x00\x00UL\x04\x00"
-    if has_length and DeflatedExplicitVRLittleEndian.encode("ascii") in start:
-        file.seek(144 + struct.unpack_from("<I", start, 140)[0])
-        inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        pending = file.read(65536)
-        while pending and not inflate.eof:
-            total += len(inflate.decompress(pending, 16 * 1024 * 1024))
-            if total > MAX_INFLATED_BYTES:
-                raise ValueError("the deflated data set inflates to more than is read")
-            pending = inflate.unconsumed_tail or file.read(65536)
-    file.seek(0)
-
-
 def _plain_texts(element: object) -> tuple[str, ...] | None:
     """The values of an element that pydicom has not converted yet, where that is simple.
 
@@ -271,10 +214,16 @@ def _plain_texts(element: object) -> tuple[str, ...] | None:
     """
     if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
         return None
-    vr, value = element.VR, element.value
-    if vr == "US" and element.is_little_endian and len(value) == 2:
+    if element.VR == "US" and not element.is_little_endian:
+        return None
+    return plain_texts(element.VR or "", element.value)
+
+
+def plain_texts(vr: str, value: bytes) -> tuple[str, ...] | None:
+    """The values of these bytes, little endian, where they are simple; else None."""
+    if vr == "US" and len(value) == 2:
         return (str(int.from_bytes(value, "little")),)
-    pattern = _PLAIN.get(vr or "")
+    pattern = _PLAIN.get(vr)
     if pattern is None or not pattern.fullmatch(value):
         return None
     texts = tuple(part.strip(" \0") for part in value.decode("ascii").split("\\"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inference.attributes import UNREADABLE, Attributes, Frame, Frames, read_header
+from inference.attributes import UNREADABLE, Attributes, Frame, Frames
 from inference.geometry import PlaneFacts, Vector
+from inference.header_file import KnownValues, read_header
 from node.domain.study import Instance, Plane
 
 #: CT Image Storage, PS3.4 B.5.
@@ -99,6 +100,8 @@ _IMAGE_KEYWORDS = (
     "PerFrameFunctionalGroupsSequence",
 )
 
+_KEYWORDS = _STUDY_KEYWORDS + _IMAGE_KEYWORDS
+
 #: The CT Image module's own attributes (PS3.3 C.8.2.1) and those of an image in the patient:
 #: together they make an image without a SOP class a CT image beyond reasonable doubt.
 _CT_EVIDENCE = {
@@ -153,10 +156,13 @@ class Header:
         )
 
 
-def open_header(instance: Instance) -> Header | None:
-    """Read the header of one stored instance; None when the file is not readable as DICOM."""
+def open_header(instance: Instance, known: KnownValues | None = None) -> Header | None:
+    """Read the header of one stored instance; None when the file is not readable as DICOM.
+
+    `known`: of its study, where other images of it are read as well.
+    """
     try:
-        values, meta, has_pixels = read_header(instance.extent, _STUDY_KEYWORDS + _IMAGE_KEYWORDS)
+        values, meta, has_pixels = read_header(instance.extent, _KEYWORDS, known)
     except UNREADABLE:
         return None
     own_class = values.text("SOPClassUID")

@@ -7,7 +7,8 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from inference.attributes import UNREADABLE, quiet_pydicom, read_header
+from inference.attributes import UNREADABLE, quiet_pydicom
+from inference.header_file import read_header
 from node.domain.extent import Extent
 from node.domain.study import (
     ClassUID,

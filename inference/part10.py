@@ -10,25 +10,36 @@ else the answer is None, and pydicom reads the file.
 from __future__ import annotations
 
 import os
+import re
 import struct
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
+from functools import cache
 
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID
 
 from node.domain.extent import Extent
 
 PIXEL_DATA = 0x7FE00010
+CHARACTER_SET = 0x00080005
 UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _IMPLICIT = "1.2.840.10008.1.2"
+#: Transfer Syntax UID, Media Storage SOP Class UID.
+_SYNTAX, _SOP_CLASS = 0x00020010, 0x00020002
+_PLAIN_UID = re.compile(rb"([0-9.]+)\0?")
 #: Big endian and deflated: other bytes.
 _OTHERS = frozenset({"1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
 #: VRs with a length of 4 bytes after 2 reserved ones, and those with 2 (PS3.5 7.1.2).
 _LONG_VRS = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV"
 _SHORT_VRS = b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US"
 _LONG, _SHORT = frozenset(_LONG_VRS.split()), frozenset(_SHORT_VRS.split())
+#: What has items; those of UN are implicit in any file, and are for pydicom to read.
+_SEQUENCE = frozenset({b"", b"SQ"})
 #: Headers of CT slices are 1 to 8 kB; private sequences can make them much longer.
 _FIRST_READ = 16 * 1024
 _LONGEST_READ = 64 * 1024 * 1024
@@ -40,10 +51,14 @@ _four = struct.Struct("<L").unpack_from
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element as it lies there; `value` is None where its length is undefined."""
+    """One element as it lies there.
+
+    Attributes:
+        vr: b"" where it is implicit. value: of a sequence of undefined length its items.
+    """
 
     vr: bytes
-    value: bytes | None
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +66,14 @@ class Layout:
     """What was stepped over.
 
     Attributes:
-        transfer_syntax_uid: as the file meta information states it.
+        transfer_syntax_uid, sop_class_uid: as the file meta information states them.
         elements: of the tags that were asked for, those that are there.
         pixel_offset: of the value of Pixel Data, from the start of the stream.
         pixel_bytes: its length; `UNDEFINED` where it is encapsulated.
     """
 
     transfer_syntax_uid: str
+    sop_class_uid: str = ""
     elements: dict[int, Element] = field(default_factory=dict)
     pixel_offset: int = 0
     pixel_bytes: int = 0
@@ -68,17 +84,20 @@ class Layout:
         return self.pixel_bytes == UNDEFINED
 
     def dataset(self) -> Dataset:
-        """The elements for pydicom to convert; those of undefined length are left out."""
+        """The elements for pydicom to convert, text in the character set that is stated."""
         implicit = self.transfer_syntax_uid == _IMPLICIT
         raw: dict[BaseTag, DataElement | RawDataElement] = {}
         for number, element in self.elements.items():
-            if element.value is not None:
-                tag = Tag(number)
-                vr = element.vr.decode() or None
-                raw[tag] = RawDataElement(
-                    tag, vr, len(element.value), element.value, 0, implicit, True
-                )
-        return Dataset(raw)
+            tag = Tag(number)
+            vr = element.vr.decode() or None
+            raw[tag] = RawDataElement(tag, vr, len(element.value), element.value, 0, implicit, True)
+        found = Dataset(raw)
+        encoding: str | MutableSequence[str] = default_encoding
+        stated = raw.get(Tag(CHARACTER_SET))
+        if isinstance(stated, RawDataElement):
+            encoding = convert_encodings(convert_raw_data_element(stated).value)
+        found.set_original_encoding(implicit, True, encoding)
+        return found
 
 
 class _Short(Exception):
@@ -121,8 +140,8 @@ def _lay_out(head: bytes, wanted: frozenset[int]) -> Layout | None:
     start = 144 + _four(head, 140)[0]
     elements: dict[int, Element] = {}
     try:
-        syntax = _transfer_syntax(head, start)
-        if not syntax or syntax in _OTHERS:
+        syntax, sop_class = _file_meta(head, start)
+        if not _is_known(syntax):
             return None
         found = _walk(head, start, syntax == _IMPLICIT, wanted, elements)
     except struct.error:
@@ -133,24 +152,37 @@ def _lay_out(head: bytes, wanted: frozenset[int]) -> Layout | None:
         return None
     return Layout(
         transfer_syntax_uid=syntax,
+        sop_class_uid=sop_class,
         elements=elements,
         pixel_offset=found[0],
         pixel_bytes=found[1],
     )
 
 
-def _transfer_syntax(head: bytes, end: int) -> str:
-    at = 144
-    while at + 8 <= min(end, len(head)):
-        vr = head[at + 4 : at + 6]
-        if vr in _LONG:
-            at += 12 + _four(head, at + 8)[0]
-            continue
-        length = _two(head, at + 6)[0]
-        if head[at : at + 4] == b"\x02\x00\x10\x00":
-            return head[at + 8 : at + 8 + length].decode("ascii", "replace").strip("\0 ")
-        at += 8 + length
-    return ""
+def _file_meta(head: bytes, end: int) -> tuple[str, str]:
+    """Transfer syntax and SOP class of the file meta information, "" where it has none."""
+    at, last = 144, 0x00020000
+    found = {_SYNTAX: "", _SOP_CLASS: ""}
+    while at < end:
+        tag, _, length, value = _begin(head, at, implicit=False)
+        if not last < tag < 0x00030000:
+            raise _Strange
+        at, last = value + length, tag
+        if tag in found:
+            text = _PLAIN_UID.fullmatch(head[value:at])
+            if text is None:
+                raise _Strange
+            found[tag] = text[1].decode()
+    if at != end:
+        raise _Strange
+    return found[_SYNTAX], found[_SOP_CLASS]
+
+
+@cache
+def _is_known(transfer_syntax_uid: str) -> bool:
+    """A little endian one of the standard whose bytes are not deflated."""
+    uid = UID(transfer_syntax_uid)
+    return uid.is_transfer_syntax and not uid.is_private and transfer_syntax_uid not in _OTHERS
 
 
 def _walk(
@@ -159,18 +191,7 @@ def _walk(
     """Offset and length of the pixel data; None where something is not understood."""
     last = 0
     while True:
-        if at + 12 > len(head):
-            raise _Short
-        group, number = _tag(head, at)
-        tag = group << 16 | number
-        vr = b"" if implicit else head[at + 4 : at + 6]
-        if implicit or vr in _SHORT:
-            length = _four(head, at + 4)[0] if implicit else _two(head, at + 6)[0]
-            value = at + 8
-        elif vr in _LONG:
-            length, value = _four(head, at + 8)[0], at + 12
-        else:
-            return None
+        tag, vr, length, value = _begin(head, at, implicit)
         if tag <= last:
             # Out of order or twice: which one counts is for pydicom to say.
             return None
@@ -178,14 +199,33 @@ def _walk(
             return (value, length) if tag == PIXEL_DATA else None
         last = tag
         if length == UNDEFINED:
+            if tag in wanted and vr not in _SEQUENCE:
+                return None
             at = _behind_items(head, value, implicit or vr == b"UN", 0)
         else:
             at = value + length
         if tag in wanted:
             if at > len(head):
                 raise _Short
-            kept = None if length == UNDEFINED else head[value:at]
+            # Without the item that ends a sequence.
+            kept = head[value : at - 8 if length == UNDEFINED else at]
             elements[tag] = Element(vr, kept)
+
+
+def _begin(head: bytes, at: int, implicit: bool) -> tuple[int, bytes, int, int]:
+    """Tag, VR, length of an element, and where its value begins."""
+    if at + 12 > len(head):
+        raise _Short
+    group, number = _tag(head, at)
+    tag = group << 16 | number
+    if implicit:
+        return tag, b"", _four(head, at + 4)[0], at + 8
+    vr = head[at + 4 : at + 6]
+    if vr in _SHORT:
+        return tag, vr, _two(head, at + 6)[0], at + 8
+    if vr not in _LONG:
+        raise _Strange
+    return tag, vr, _four(head, at + 8)[0], at + 12
 
 
 def _behind_items(head: bytes, at: int, implicit: bool, depth: int) -> int:

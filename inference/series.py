@@ -22,6 +22,7 @@ from inference.attributes import quiet_pydicom
 from inference.facts import StudyTexts, facts_of
 from inference.geometry import PlaneFacts, Stack, stack_planes
 from inference.header import CT_IMAGE_STORAGE, Header, open_header, planes_of
+from inference.header_file import KnownValues
 from inference.sight import PIXEL_FACTS, look_at, with_pixels
 from inference.stacks import split_stacks
 from inference.written import age_in_years, positive_number
@@ -116,8 +117,9 @@ def _read(instances: Sequence[Instance]) -> tuple[_Stack, ...]:
     for instance in instances:
         groups[instance.series_uid].append(instance)
     stacks: list[_Stack] = []
+    known = KnownValues()
     for uid, members in groups.items():
-        read = [(member, open_header(member)) for member in members]
+        read = [(member, open_header(member, known)) for member in members]
         stacks += _series(uid, members, [header for _, header in read if header is not None])
     if not stacks:
         raise ValueError("a study has at least one instance")

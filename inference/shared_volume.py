@@ -1,6 +1,6 @@
 """One volume for several processes: the first loads it, the others map what it loaded.
 
-    | header, one page | voxels | padding, where there is any |
+    | header, one page | voxels, int16 or float32 | padding, where there is any |
 
 The file has no name (memfd_create(2)) and belongs to the node's own process. Its first page
 says "complete" last of all: what a killed process left half done is loaded again.
@@ -26,6 +26,8 @@ from node.domain.errors import VolumeError
 from node.domain.imaging import Volume
 from node.domain.study import Series
 
+#: CT Image Storage, Enhanced CT Image Storage, Legacy Converted Enhanced CT Image Storage.
+_CT_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.2{end}" for end in ("", ".1", ".2"))
 _PAGE = mmap.PAGESIZE
 _MAGIC = b"VIGIEVOL"
 
@@ -36,6 +38,19 @@ class Loaded:
 
     volume: Volume
     was_shared: bool
+
+
+def may_be_fractions(sop_class_uid: str) -> bool:
+    """May the values of such images be kept for all where they are no whole numbers?
+
+    HU are whole numbers but on very few scanners: room for fractions is not kept for a CT.
+    """
+    return sop_class_uid not in _CT_CLASSES
+
+
+def room_for(voxels: int, *, fractions: bool) -> int:
+    """Bytes that a volume of so many voxels takes here at most, with its padding."""
+    return voxels * ((4 if fractions else 2) + 1)
 
 
 def load_shared(series: Series, decoded: DecodedFrames | None, file: NamelessFile) -> Loaded:
@@ -80,9 +95,15 @@ def _load_into(
     volume = load_volume(series, decoded, memory)
     if volume.voxels.dtype != np.int16:
         # Values of a fraction took memory of their own.
-        return volume
+        if not may_be_fractions(series.sop_class_uid):
+            return volume
+        os.ftruncate(descriptor, 0)
+        os.ftruncate(descriptor, _PAGE + volume.voxels.nbytes)
+        with mmap.mmap(descriptor, volume.voxels.nbytes, offset=_PAGE) as pages:
+            pages.write(np.ascontiguousarray(volume.voxels).data.cast("B"))
     told = {
         "shape": list(volume.voxels.shape),
+        "type": str(volume.voxels.dtype),
         "unit": volume.unit,
         "has_padding": volume.padding is not None,
     }
@@ -109,10 +130,11 @@ def _mapped(descriptor: int, told: Mapping[str, Any], series: Series) -> Volume:
     empty = place_volume(series)
     if len(empty.planes) != shape[0]:
         raise VolumeError("was shared with another volume in mind; report this")
-    size = count * (3 if told["has_padding"] else 2)
+    kind = np.dtype(told["type"])
+    size = count * (kind.itemsize + bool(told["has_padding"]))
     pages = mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, offset=_PAGE)
     padding = None
     if told["has_padding"]:
-        padding = np.frombuffer(pages, np.bool_, count, count * 2).reshape(shape)
-    voxels = np.frombuffer(pages, np.int16, count).reshape(shape)
+        padding = np.frombuffer(pages, np.bool_, count, count * kind.itemsize).reshape(shape)
+    voxels = np.frombuffer(pages, kind, count).reshape(shape)
     return replace(empty, voxels=voxels, unit=told["unit"], padding=padding)

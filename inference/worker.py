@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -33,6 +33,7 @@ class WorkerPool:
         *,
         initializer: Callable[[Any], Any] | None = None,
         argument: object = None,
+        environments: Sequence[Mapping[str, str]] = (),
     ) -> None:
         """No process starts yet.
 
@@ -41,6 +42,7 @@ class WorkerPool:
             initializer: run once in each process before its first job, for example to load
                 networks into module variables; a top-level function. Its result is ignored.
             argument: what it is called with; pickled.
+            environments: variables of the processes, dealt out in turn.
         """
         if size < 1:
             raise ValueError("a pool has at least one worker")
@@ -48,6 +50,7 @@ class WorkerPool:
         self._birth = Birth(parent=os.getpid(), initializer=initializer, argument=argument)
         # What cannot be sent to a process is told here, not in a thread.
         pickle.dumps(self._birth)
+        self._environments = tuple(environments) or ({},)
         self._desk = Desk()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -71,7 +74,7 @@ class WorkerPool:
             if not self._slots:
                 listener = Listener(lost=self._lost, again=self._again)
                 self._slots = [
-                    Slot(number, self._birth, self._desk, self._stopping, listener)
+                    Slot(number, self._birth_of(number), self._desk, self._stopping, listener)
                     for number in range(self.size)
                 ]
                 for slot in self._slots:
@@ -82,6 +85,10 @@ class WorkerPool:
         except NodeError:
             self.stop()
             raise
+
+    def _birth_of(self, number: int) -> Birth:
+        environment = self._environments[number % len(self._environments)]
+        return replace(self._birth, environment=environment)
 
     def run(
         self,

@@ -13,8 +13,8 @@ import pickle
 import resource
 import signal
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -55,17 +55,23 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
-    """What a worker is told once, when it starts."""
+    """What a worker is told once, when it starts.
+
+    Attributes:
+        environment: variables that are set in it before anything is loaded.
+    """
 
     parent: int
     initializer: Callable[[Any], Any] | None
     argument: object
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def serve(birth: Birth, pipe: Connection) -> None:
     """Load, say so, then run what comes through the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(birth.parent)
+    os.environ.update(birth.environment)
     # Receiving has precedence over analysing.
     os.nice(NICENESS)
     reply = _attempt(_load, birth)

@@ -13,12 +13,14 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import structlog
 
 from config.schema import Appliance
+from inference.gpus import environments
 from inference.worker import WorkerPool
 from models.manifest import ModelManifest
 from models.registry import read_manifest
@@ -114,7 +116,10 @@ class Core:
             completion_settings(appliance), pace=Pace(self.ledger.paces.load())
         )
         self.archives = self._archives()
-        self.workers = WorkerPool(appliance.workers.count, initializer=begin)
+        gpus = appliance.workers.gpus or ()
+        self.workers = WorkerPool(
+            appliance.workers.count, initializer=begin, environments=environments(gpus)
+        )
         self.readers = WorkerPool(1)
         self._address = _socket() if shares_device(appliance) else None
         self.device = self._device()
@@ -168,17 +173,24 @@ class Core:
             self.conductor.expect = Expecting(self.ledger, counting.study)
 
     def _device(self) -> WorkerPool | None:
-        """One process that holds the networks for all workers, where that is wanted."""
+        """A process for each GPU that holds the networks for all workers, where that is wanted."""
         if self._address is None:
             return None
         limit_s = call_limit_s(self.appliance, self.routes)
         setup = DeviceSetup(address=self._address, limit_s=limit_s)
-        return WorkerPool(1, initializer=begin_device, argument=setup)
+        gpus = self.appliance.workers.gpus or ()
+        return WorkerPool(
+            len(gpus) or 1,
+            initializer=begin_device,
+            argument=setup,
+            environments=environments(gpus),
+        )
 
     def _roster(self, unread: Mapping[str, str]) -> Roster:
         """The models that a route names, each for itself."""
         holding = self.device or self.workers
-        holder = Holder(holding, trial, holding_settings(self.appliance))
+        settings = holding_settings(self.appliance)
+        holder = Holder(holding, partial(trial, settings.gpus), settings)
         roster = Roster(
             holder,
             model_setups(self.appliance, self.routes, self._manifests),

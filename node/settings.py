@@ -328,6 +328,7 @@ def holding_settings(appliance: Appliance) -> HoldingSettings:
         engine=engine_options(appliance),
         resident_mb=workers.resident_mb or _shared_memory_mb(workers.count),
         load_limit_s=workers.load_limit_s,
+        gpus=workers.gpus or (),
     )
 
 
@@ -363,7 +364,7 @@ def shares_device(appliance: Appliance, driver: Path = NVIDIA_DRIVER) -> bool:
     if workers.one_process_per_device is not None:
         return workers.one_process_per_device
     on_gpu = {"tensorrt", "cuda"} & set(workers.providers) and driver.exists()
-    return workers.count > 1 and bool(on_gpu)
+    return workers.count > len(workers.gpus or (0,)) and bool(on_gpu)
 
 
 def call_limit_s(appliance: Appliance, routes: Sequence[ModelRoute]) -> float:

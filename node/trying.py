@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from inference.engine import EngineOptions, open_network
 from inference.golden import check_arrays
+from inference.gpus import environments
 from inference.worker import WorkerPool
 from models.manifest import ModelManifest
 from models.package_code import require_own_code
@@ -18,9 +19,9 @@ from node.pipeline.resident import ModelProof, ModelSetup, begin, open_model
 
 
 @contextmanager
-def trial() -> Iterator[WorkerPool]:
-    """A pool of one process that ends with the block."""
-    pool = WorkerPool(1, initializer=begin)
+def trial(gpus: Sequence[int] = ()) -> Iterator[WorkerPool]:
+    """A pool of one process for each of these GPUs, or of one, that ends with the block."""
+    pool = WorkerPool(len(gpus) or 1, initializer=begin, environments=environments(gpus))
     try:
         yield pool
     finally:

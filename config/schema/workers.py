@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from config.fields import Host, Port, ReadableFile
 from config.messages import refusal
@@ -38,13 +38,20 @@ def _left_to_the_site(name: str) -> str:
     if name == "device_id":
         raise refusal(
             "the GPU is not chosen here",
-            "take this option out and start the node with CUDA_VISIBLE_DEVICES=<number of the GPU>",
+            "take this option out and name the GPU in workers.gpus",
         )
     if name.startswith(_OWN_OPTIONS):
         raise refusal("the node sets this option itself", "take it out")
     return name
 
 
+def _each_once(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(numbers)) < len(numbers):
+        raise refusal("a GPU is named twice", "name each once; workers.count says how many share")
+    return numbers
+
+
+GpuNumber = Annotated[int, Field(ge=0, le=255)]
 #: An option of an execution provider, in ONNX Runtime's words.
 OptionName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_left_to_the_site)
@@ -141,6 +148,15 @@ class Workers(Section):
             "{cuda: {gpu_mem_limit: 8000000000}, tensorrt: {trt_builder_optimization_level: 5}}"
         ],
     )
+    gpus: Annotated[tuple[GpuNumber, ...], AfterValidator(_each_once)] | None = Field(
+        default=None,
+        title="GPUs",
+        description="By their numbers in nvidia-smi, all of one kind; the workers are dealt out "
+        "among them in turn. Left out: the first one.",
+        min_length=1,
+        max_length=16,
+        examples=["[0, 1]"],
+    )
     threads: int | None = Field(
         default=None,
         title="Threads of one worker",
@@ -230,3 +246,14 @@ class Workers(Section):
         description="Needed where providers names triton.",
         examples=["{host: gpu-farm.hospital.example}"],
     )
+
+    @model_validator(mode="after")
+    def _no_gpu_idle(self) -> Workers:
+        named = len(self.gpus or ())
+        if named > self.count:
+            raise refusal(
+                f"{self.count} worker{'s' * (self.count > 1)} cannot use {named} GPUs",
+                f"write workers.count: {named} or more, or name fewer GPUs",
+                at="gpus",
+            )
+        return self

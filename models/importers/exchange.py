@@ -26,7 +26,8 @@ Json = Mapping[str, Any]
 _NEEDS_MEMORY = {
     "where": "memory",
     "why": "the framework needed more than it may take here",
-    "remedy": "raise --memory-mb if this computer has more, else import on one that has",
+    "remedy": "raise --memory-mb if this computer has more, write smaller windows into the form "
+    "(patch: [96, 96, 96]), or import on a larger one",
 }
 
 

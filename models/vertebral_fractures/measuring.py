@@ -32,6 +32,10 @@ MOST_DISAGREEMENT_MM = 2.2
 #: Words of bodies that go on beyond what the images show.
 CUT = "cut by the edge of"
 IS_CUT = f"it is {CUT} the images"
+#: Words of what may be the same body as the one beside it.
+NOT_APART = "it is not told apart from its neighbour"
+#: Words of what may be no vertebra at all.
+SACRAL = "it is so much higher than its neighbours that it may be a part of the sacrum"
 #: Half the height and half the depth of the smallest body of an adult, mm.
 _LEAST_UP_MM, _LEAST_BACK_MM = 9.0, 12.0
 #: Two bodies whose middles are nearer than this are one, mm.
@@ -99,6 +103,13 @@ def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
     return [_among(looked, one) for one in looked]
 
 
+def is_whole(one: Looked) -> bool:
+    """Is it a body of its own that the images show whole, whether it was measured or not?"""
+    if isinstance(one, Body):
+        return True
+    return CUT not in one.reason and one.reason not in (NOT_APART, SACRAL)
+
+
 def _among(looked: Sequence[Looked], one: Looked) -> Looked:
     """The body, unless its outline is not to be trusted beside the others of the same person.
 
@@ -148,7 +159,7 @@ def _once(seen: dict[int, Seen | str], owns: dict[int, Own]) -> dict[int, Seen |
             float(np.linalg.norm(one[0].centre - owns[k].centre))
             for k, one in ((index, first), (index + 1, second))
         ]
-        found[index if away[0] > away[1] else index + 1] = "it is not told apart from its neighbour"
+        found[index if away[0] > away[1] else index + 1] = NOT_APART
     return found
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from models.grid import Grid, canonical
 from models.stages import Stages, require
 from models.vertebral_fractures.density import contrast_of, densities_of
-from models.vertebral_fractures.genant import Grading, grade_bodies
+from models.vertebral_fractures.genant import Grading, grade_bodies, is_lowest_too_high
 from models.vertebral_fractures.masks import label_bodies
 from models.vertebral_fractures.measured import Measured
-from models.vertebral_fractures.measuring import Body, Unmeasured, measure_bodies
+from models.vertebral_fractures.measuring import (
+    SACRAL,
+    Body,
+    Looked,
+    Unmeasured,
+    is_whole,
+    measure_bodies,
+)
 from models.vertebral_fractures.outlines import NETWORK
 from models.vertebral_fractures.plausibility import (
     LEAST_BODIES,
@@ -38,6 +47,16 @@ def analyse(request: AnalysisRequest) -> Findings:
     return _Analysis(request).run()
 
 
+def without_sacrum(looked: Sequence[Looked]) -> list[Looked]:
+    """The bodies from below; the lowest is not measured where it may be a part of the sacrum."""
+    bodies = [one for one in looked if isinstance(one, Body)]
+    if not is_lowest_too_high(bodies):
+        return list(looked)
+    place = bodies[0].place
+    unmeasured = Unmeasured(place=place, reason=SACRAL)
+    return [unmeasured if one.place.number == place.number else one for one in looked]
+
+
 class _Analysis:
     """One series under way."""
 
@@ -65,14 +84,16 @@ class _Analysis:
         with self.stage("find vertebrae"):
             spine = find_spine(self.grid, anatomy, network)
         with self.stage("measure heights"):
-            looked = measure_bodies(self.grid, spine, network)
+            looked = without_sacrum(measure_bodies(self.grid, spine, network))
             refusal = refuse_spine(looked)
         if refusal is not None:
             return self.stage.refused(refusal.reason)
         with self.stage("grade"):
             bodies = tuple(one for one in looked if isinstance(one, Body))
             enough = len(bodies) >= LEAST_BODIES
-            gradings = tuple(grade_bodies(bodies, self.grid.spacing_mm[0])) if enough else ()
+            whole = [one.place.number for one in looked if is_whole(one)]
+            graded = grade_bodies(bodies, self.grid.spacing_mm[0], whole) if enough else ()
+            gradings = tuple(graded)
             verdicts = tuple(self._verdict(one) for one in gradings) or (NOT_GRADED,) * len(bodies)
         with self.stage("measure attenuation"):
             densities = tuple(densities_of(self.grid, bodies))

@@ -41,10 +41,14 @@ def run(options: argparse.Namespace) -> int:
     """List, check or prove every package, or those that are named."""
     judged = _judged(options.config)
     folders = {path.parent.name: path.parent for path in MODELS_FOLDER.glob(f"*/{MANIFEST_NAME}")}
+    installed = set(folders)
+    # A package that lies elsewhere, as `import --out` wrote it.
+    folders |= {name: Path(name) for name in options.names if Path(name, MANIFEST_NAME).is_file()}
     unknown = sorted(set(options.names) - folders.keys())
     if unknown:
         complain(
-            f"no package {', '.join(unknown)} is installed; installed: {', '.join(sorted(folders))}"
+            f"no package {', '.join(unknown)} is installed, nor is it the folder of one; "
+            f"installed: {', '.join(sorted(installed))}"
         )
         return Exit.REFUSED
     rows = []
@@ -67,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         rows.append(row)
     print_rows(rows, as_json=options.json, empty="no model package is installed")
     if options.action == "golden":
-        for told in ask_again(options.config, good):
+        for told in ask_again(options.config, [name for name in good if name in installed]):
             complain(told)
     return Exit.FAILURES if failures else Exit.GOOD
 

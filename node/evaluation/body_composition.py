@@ -16,14 +16,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.body_composition.compartments import Compartment, compartments
-from models.body_composition.tissues import RULES, Tissue, tissue_masks
+from models.body_composition.compartments import Compartment, Labels, compartments
+from models.body_composition.tissues import (
+    RULES,
+    Tissue,
+    settled,
+    shared_with_air,
+    tissue_masks,
+    trunk_of,
+)
 from models.grid import Mask, canonical
 from models.phantoms.tissue import COMPARTMENT_OF
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.domain.finding import Findings, Status
+from node.domain.imaging import Voxels
 from node.domain.study import Patient
 from node.evaluation.card import conclude, parser_for, tell
+from node.evaluation.fat_without_skin import WITHOUT_SKIN, cm2_without_skin, fat_without_skin
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
@@ -43,15 +52,17 @@ _SILVER_L3 = 29
 
 @dataclass(slots=True)
 class Tally:
-    """What the simulated studies gave."""
+    """What the simulated studies gave; without_skin: of subcutaneous fat, per cent and Dice."""
 
     l3_mm: list[float] = field(default_factory=list)
     area_percent: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
     dice: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
+    without_skin: list[tuple[float, float]] = field(default_factory=list)
     attenuation_hu: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     cut_refused: list[bool] = field(default_factory=list)
+    whole_measured: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +72,33 @@ class Evaluation:
     product: Product
     out: Path
 
-    def simulated(self, count: int) -> Iterator[Row]:
-        """Whole trunks, then trunks cut by the field of view."""
+    def simulated(self, first: int, count: int) -> Iterator[Row]:
+        """Whole trunks of seeds from `first` on."""
         tally = Tally()
         for number in range(count):
             options = TrunkOptions(slice_mm=SLICES_MM[number % len(SLICES_MM)])
-            phantom = simulate_trunk(FIRST_TEST_SEED + number, options)
+            phantom = simulate_trunk(first + number, options)
             look = self._look_at(phantom)
             tell(f"phantom {phantom.seed}: {_told(look)}")
             if number < 6:
                 save_pictures(look.findings, self.out, f"phantom-{phantom.seed}")
             _add(tally, phantom, look)
-        for number in range(max(1, count // 3)):
-            options = TrunkOptions(matrix=256, truncated=True)
-            phantom = simulate_trunk(FIRST_TEST_SEED + 500_000 + number, options)
-            look = self._look_at(phantom)
-            tell(f"cut phantom {phantom.seed}: {_told(look)}")
-            tally.cut_refused.append(look.findings.status is Status.NOT_ELIGIBLE)
         yield from _simulated_rows(tally, count)
+
+    def cut(self, first: int, count: int) -> Iterator[Row]:
+        """Trunks in a narrow field of view: those it cuts, and those that just fit into it."""
+        tally = Tally()
+        for number in range(count):
+            options = TrunkOptions(matrix=256, truncated=True)
+            phantom = simulate_trunk(first + number, options)
+            look = self._look_at(phantom)
+            share = phantom.truth.trunk_cut
+            tell(f"narrow phantom {phantom.seed}, {share:.1%} of it cut: {_told(look)}")
+            refused = look.findings.status is Status.NOT_ELIGIBLE
+            (tally.cut_refused if share > 0 else tally.whole_measured).append(
+                refused == (share > 0)
+            )
+        yield from _narrow_rows(tally)
 
     def _look_at(self, phantom: Phantom) -> Look:
         person = phantom.person
@@ -113,6 +133,7 @@ class Evaluation:
             for name in ("skeletal_muscle", "subcutaneous_fat", "torso_fat")
         }
         found = {name: np.zeros(grid.shape, np.bool_) for name in silver}
+        skin = np.zeros(grid.shape, np.bool_)
         slices = range(grid.shape[0])
         labelled = compartments(grid, self.product.networks["regions"], slices)
         for index, labels in zip(slices, labelled, strict=True):
@@ -120,6 +141,7 @@ class Evaluation:
             masks = tissue_masks(labels, hu, grid.spacing_mm[1:])
             found["skeletal_muscle"][index] = masks[Tissue.MUSCLE]
             found["subcutaneous_fat"][index] = masks[Tissue.SUBCUTANEOUS]
+            skin[index] = _fatty_skin(labels, hu, grid.spacing_mm[1:])
             # The silver standard's torso fat is all fat inside the wall, chest included.
             inner = np.where(labels == Compartment.THORAX, Compartment.VISCERAL, labels)
             inside = tissue_masks(inner.astype(np.uint8), hu, grid.spacing_mm[1:])
@@ -137,6 +159,14 @@ class Evaluation:
             )
             dice = _dice(mask, silver[name])
             yield Row(metric=f"{title}: Dice", data=BLOCK, value=f"{dice:.3f}", interval="", n=1)
+        counted = float((skin & silver["subcutaneous_fat"]).sum()) * grid.voxel_ml
+        yield Row(
+            metric="outermost pixels with the HU of fat; of them silver subcutaneous fat",
+            data=BLOCK,
+            value=f"{float(skin.sum()) * grid.voxel_ml:.0f} ml; {counted:.0f} ml",
+            interval="",
+            n=1,
+        )
         yield Row(metric="product says", data=BLOCK, value=_told(look), interval="", n=1)
 
     def whole(self, folder: Path) -> Iterator[Row]:
@@ -164,6 +194,14 @@ class Evaluation:
         save_pictures(look.findings, self.out, name)
         yield Row(metric="product says", data=name, value=_told(look), interval="", n=1)
         yield Row(metric="seconds", data=name, value=f"{look.seconds:.1f}", interval="", n=1)
+
+
+def _fatty_skin(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Mask:
+    """Pixels of one slice that skin and air share, and whose HU are those of fat."""
+    rule = RULES[Tissue.SUBCUTANEOUS]
+    trunk = trunk_of(settled(labels, hu, pixel_mm))
+    rim = trunk & shared_with_air(trunk, hu, pixel_mm)
+    return np.asarray(rim & (hu >= rule.low_hu) & (hu <= rule.high_hu), np.bool_)
 
 
 def _silver(path: Path, look: Look) -> Mask:
@@ -215,6 +253,10 @@ def _add(tally: Tally, phantom: Phantom, look: Look) -> None:
         if named and named[0].segment_number is not None:
             mask = findings.segments[named[0].segment_number - 1].mask[0]
             tally.dice[tissue].append(_dice(mask, true_masks[tissue]))
+            if tissue is Tissue.SUBCUTANEOUS:
+                true, there = cm2_without_skin(phantom), _slice_of(phantom, findings)
+                dice = _dice(mask, fat_without_skin(phantom, there))
+                tally.without_skin.append((100 * (measured - true) / true, dice))
     hu = [m.value for m in findings.findings[0].measurements if m.derivation is not None]
     voxels = phantom.volume.voxels[_slice_of(phantom, findings)]
     if hu:
@@ -250,15 +292,31 @@ def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
         sizes = [abs(error) for error in errors]
         yield mean_row(f"{tissue.value}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
         yield mean_row(f"{tissue.value}: Dice at L3", SIMULATED, tally.dice[tissue])
+        if tissue is Tissue.SUBCUTANEOUS:
+            yield from _without_skin_rows(tally)
     yield mean_row(
         "muscle attenuation, mean absolute error HU", SIMULATED, tally.attenuation_hu, "{:.1f}"
     )
-    cut = tally.cut_refused
-    yield share_row("trunks cut by the field of view refused", SIMULATED, sum(cut), len(cut))
     yield mean_row("seconds a study, files to findings", SIMULATED, tally.seconds, "{:.1f}")
     for reason in sorted(set(tally.refusals)):
         n = tally.refusals.count(reason)
         yield Row(metric="refused whole trunk", data=SIMULATED, value=reason, interval="", n=n)
+
+
+def _narrow_rows(tally: Tally) -> Iterator[Row]:
+    cut, whole = tally.cut_refused, tally.whole_measured
+    yield share_row("trunks cut by the field of view refused", SIMULATED, sum(cut), len(cut))
+    name = "trunks that just fit into the field of view measured"
+    yield share_row(name, SIMULATED, sum(whole), len(whole))
+
+
+def _without_skin_rows(tally: Tally) -> Iterator[Row]:
+    errors = [error for error, _ in tally.without_skin]
+    yield mean_row(f"{WITHOUT_SKIN}: area, mean error %", SIMULATED, errors, "{:+.1f}")
+    sizes = [abs(error) for error in errors]
+    yield mean_row(f"{WITHOUT_SKIN}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
+    dices = [dice for _, dice in tally.without_skin]
+    yield mean_row(f"{WITHOUT_SKIN}: Dice at L3", SIMULATED, dices)
 
 
 def _told(look: Look) -> str:
@@ -276,7 +334,8 @@ def _told(look: Look) -> str:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_for(PACKAGE)
-    parser.add_argument("--phantoms", type=int, default=24)
+    parser.add_argument("--phantoms", type=int, default=24, help="simulated trunks")
+    parser.add_argument("--first-seed", type=int, default=FIRST_TEST_SEED, help="of the trunks")
     return parser.parse_args(arguments)
 
 
@@ -294,7 +353,8 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     else:
         tell(f"no real images: {data} is not there")
     if options.phantoms:
-        rows += run.simulated(options.phantoms)
+        rows += run.simulated(options.first_seed, options.phantoms)
+        rows += run.cut(options.first_seed + 500_000, max(1, options.phantoms // 3))
     return rows
 
 

@@ -15,7 +15,8 @@ from pydicom.uid import (
 )
 
 from dicom_sr.reading import REPORT_CLASSES
-from inference.attributes import UNREADABLE, Attributes, quiet_pydicom, read_header
+from inference.attributes import UNREADABLE, Attributes, quiet_pydicom
+from inference.header_file import read_header
 from node.domain.extent import Extent
 from node.evaluation.cohort import patient_key
 from node.intake import PREAMBLE, PREFIX, files_below

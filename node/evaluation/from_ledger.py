@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dicom_sr.reading import REPORT_CLASSES, read_report
-from inference.attributes import UNREADABLE, quiet_pydicom, read_header
+from inference.attributes import UNREADABLE, quiet_pydicom
+from inference.header_file import read_header
 from node.domain.errors import ResultError
 from node.domain.facts import SeriesFacts, StudyFacts
 from node.domain.reported import Report

@@ -20,6 +20,7 @@ import numpy as np
 from models.phantoms.spine_variants import Variant, draw_variant
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from node.evaluation.card import tell
+from node.evaluation.fat_without_skin import WITHOUT_SKIN
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
@@ -34,6 +35,7 @@ from node.evaluation.vertebral_variants_tally import (
     AreaTally,
     SpineTally,
     add_areas,
+    add_fat_without_skin,
     add_spine,
     areas_table,
     areas_told,
@@ -160,7 +162,9 @@ class Variants:
                 add_spine(self.spines.setdefault(name, SpineTally()), phantom, look)
                 said = fractures_told(look)
             else:
-                add_areas(self.areas.setdefault(name, AreaTally()), phantom, look)
+                tally = self.areas.setdefault(name, AreaTally())
+                add_areas(tally, phantom, look)
+                add_fat_without_skin(tally, phantom, look)
                 said = areas_told(look)
             tell(f"{name}, phantom {phantom.seed}, {package}: {said}")
             file = f"{name.replace(' ', '-').replace(',', '')}-{phantom.seed}"
@@ -193,9 +197,11 @@ class Variants:
         """As `of_spines`; what carries a warning for metal is left out of the agreement."""
         sound = [tally for name, tally in self.areas.items() if name != Variant.METAL]
         both = {tissue: [one for t in sound for one in t.areas[tissue]] for tissue in TISSUES}
+        both[WITHOUT_SKIN] = [one for t in sound for one in t.without_skin]
         plots = {
             f"area-{tissue.replace(' ', '-')}.png": (f"{tissue} at L3, simulated, cm2", pairs)
             for tissue, pairs in both.items()
+            if tissue in TISSUES
         }
         text = f"{areas_table(self.areas)}\n\n{area_table(both)}"
         return text, list(draw(self.options.out / "variants", plots))

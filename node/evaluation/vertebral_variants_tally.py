@@ -12,6 +12,7 @@ import numpy as np
 from models.phantoms.trunk import Phantom
 from models.vertebral_fractures import vocabulary as say
 from node.domain.finding import CodedConcept, Status
+from node.evaluation.fat_without_skin import cm2_without_skin
 from node.evaluation.product import Look
 from node.evaluation.vertebral_tally import HEIGHT_MM, Tally, add, heights_of
 
@@ -24,6 +25,7 @@ TISSUES = {
     "subcutaneous fat": "L3 subcutaneous fat",
     "visceral fat": "L3 visceral fat",
 }
+_SUBCUTANEOUS = TISSUES["subcutaneous fat"]
 
 
 @dataclass(slots=True)
@@ -44,13 +46,19 @@ class SpineTally:
 
 @dataclass(slots=True)
 class AreaTally:
-    """Body composition of one variant; areas: true and measured, cm2, where L3 is right."""
+    """Body composition of one variant.
+
+    Attributes:
+        areas: true and measured, cm2, where L3 is right. without_skin: of subcutaneous fat, where
+            the skin's own pixels are no part of the truth.
+    """
 
     scans: int = 0
     off_mm: list[float] = field(default_factory=list)
     areas: dict[str, list[tuple[float, float]]] = field(
         default_factory=lambda: {tissue: [] for tissue in TISSUES}
     )
+    without_skin: list[tuple[float, float]] = field(default_factory=list)
     partial: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -99,6 +107,16 @@ def add_areas(tally: AreaTally, phantom: Phantom, look: Look) -> None:
         named = [f for f in findings.findings if f.tracking_identifier == name]
         found = named[0].measurements[0].value if named else 0.0
         tally.areas[tissue].append((true[tissue], found))
+
+
+def add_fat_without_skin(tally: AreaTally, phantom: Phantom, look: Look) -> None:
+    """Subcutaneous fat of one study, where L3 is right and fat was found."""
+    middle = phantom.truth.l3_z_mm
+    named = [f for f in look.findings.findings if f.tracking_identifier == _SUBCUTANEOUS]
+    if not named or middle is None:
+        return
+    if abs(look.findings.segmented_planes[0].position_mm[2] - middle) <= WITHIN_MM:
+        tally.without_skin.append((cm2_without_skin(phantom), named[0].measurements[0].value))
 
 
 def areas_told(look: Look) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ _NEEDED = ("torch", "monai", "onnx", "onnxscript", "onnxruntime", "nibabel", "ya
 #: Generated volumes reach this much beyond one window, so that windows overlap.
 _BEYOND = (1.2, 1.2, 1.2)
 _VOLUMES = ("CT", "MR", "PT")
-#: Windows of detectors are large: two along the head, across one that is padded.
-_BEYOND_DETECTOR = (0.9, 0.9, 1.1)
+#: Of a detector, whose windows are large, along the head.
+_BEYOND_DETECTOR = 1.1
+#: Cells of the coarsest map by which a larger window is looked for.
+_SEARCHED = 64
 #: Classes above which two of the four volumes are enough: their maps take gigabytes.
 _MANY_CLASSES = 40
 
@@ -112,16 +115,28 @@ def _on_raster(patch: Sequence[int], raster: Sequence[int], overlap: float) -> N
     Raises:
         ImportRefused: they do not; boxes would be shifted.
     """
-    steps = [int(side * (1 - overlap)) or side for side in patch]
-    if any(
-        side % cell or step % cell for side, step, cell in zip(patch, steps, raster, strict=True)
-    ):
+    pairs = list(zip(patch, raster, strict=True))
+    if not all(_fits(cell, overlap, side) for side, cell in pairs):
+        steps = [_step(side, overlap) for side in patch]
+        fitting = [
+            next(filter(partial(_fits, cell, overlap), range(side, side + _SEARCHED * cell)), side)
+            for side, cell in pairs
+        ]
         raise ImportRefused.once(
             "patch",
             f"windows of {list(patch)} in steps of {steps} do not lie on the raster {list(raster)} "
             "of the network's coarsest map",
-            "write another patch into the form, of which both patch and steps are multiples of it",
+            f"write one into the form of which both patch and steps are multiples of it, for "
+            f"example patch: {fitting}",
         )
+
+
+def _step(side: int, overlap: float) -> int:
+    return int(side * (1 - overlap)) or side
+
+
+def _fits(cell: int, overlap: float, side: int) -> bool:
+    return side % cell == 0 and _step(side, overlap) % cell == 0
 
 
 def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImage, ...]:
@@ -144,16 +159,30 @@ def _images(bundle: ForeignModel, patch: tuple[int, ...]) -> tuple[GeneratedImag
     spacing: Any = next(
         (step["spacing_mm"] for step in bundle.before if step["step"] == "spacing"), [1.5] * 3
     )
-    beyond = _BEYOND_DETECTOR if bundle.detector else _BEYOND
-    extent = [
-        side * (mm or 1.5) * more for side, mm, more in zip(patch, spacing, beyond, strict=True)
-    ]
+    voxels = tuple(side * more for side, more in zip(patch, _BEYOND, strict=True))
+    if bundle.detector is not None:
+        voxels = _for_detector(patch, bundle.detector.divisible_by)
+    extent = [side * (mm or 1.5) for side, mm in zip(voxels, spacing, strict=True)]
     unit = "HU" if bundle.metadata.modality in ("CT", "") else "MR"
     classes = len(bundle.metadata.output_channels)
     volumes = generate_cases((extent[0], extent[1], extent[2]), classes=classes, unit=unit)
     heavy = bundle.detector or classes > _MANY_CLASSES
     # The LPS one and the oblique one show all there is to show.
     return (volumes[1], volumes[2]) if heavy else volumes
+
+
+def _for_detector(patch: Sequence[int], raster: Sequence[int]) -> tuple[float, ...]:
+    """Voxels of a generated volume: two windows along the head, across one that is padded.
+
+    MONAI pads it to the raster, then on both sides to the window, and takes the maps' margins off
+    again. Where a margin is no whole cell of the coarsest map, its boxes are shifted and ours are
+    not (`inference.builtin.detection.as_network_sees`): the margin is one cell on each side here.
+    """
+    across = (
+        side - 2.5 * cell if side >= 4 * cell else side * _BEYOND_DETECTOR
+        for side, cell in zip(patch[:2], raster[:2], strict=True)
+    )
+    return (*across, patch[2] * _BEYOND_DETECTOR)
 
 
 def _run(

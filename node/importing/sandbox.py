@@ -189,7 +189,8 @@ def _watch(process: subprocess.Popen[bytes], limits: SandboxLimits) -> str:
             if used > limits.memory_mb:
                 trouble = (
                     f"used {used:.0f} MB of memory, allowed are {limits.memory_mb} MB, and was "
-                    "killed; raise --memory-mb if the model is known to be sound"
+                    "killed; raise --memory-mb if the model is known to be sound, or write smaller "
+                    "windows into the form (patch: [96, 96, 96])"
                 )
             elif time.monotonic() > end:
                 trouble = (

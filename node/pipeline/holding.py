@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from inference.engine import EngineOptions
+from inference.gpus import of_one_kind
 from inference.providers import Choice, Probe, asked_in_vain, choose, probe
 from node.domain.errors import ModelError, NodeError, WorkerError
 from node.pipeline.resident import ModelProof, ModelSetup, let_go, open_model, prove_model
@@ -62,7 +63,7 @@ class Pool(Protocol):
         ...
 
 
-#: A pool of one process for what is tried; it ends with the block.
+#: A pool of one process for each GPU, for what is tried; it ends with the block.
 Trial = Callable[[], AbstractContextManager[Pool]]
 
 
@@ -71,13 +72,14 @@ class HoldingSettings:
     """How models are held.
 
     Attributes:
-        engine: how networks are run. resident_mb: as in `ModelSetup`.
+        engine: how networks are run. resident_mb: as in `ModelSetup`. gpus: that are named.
         load_limit_s: opening and proving a model takes longer only when it hangs.
     """
 
     engine: EngineOptions = field(default_factory=EngineOptions)
     resident_mb: int | None = None
     load_limit_s: float = 300.0
+    gpus: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +109,16 @@ class Holder:
         self.stopping: Callable[[], bool] = lambda: False
 
     def survey(self) -> Probe:
-        """Look at the computer, in a new process: a library is loaded only once in each."""
+        """Look at the computer, in new processes: a library is loaded only once in each.
+
+        Raises:
+            ModelError: its GPUs are not of one kind. WorkerError: nothing could be seen.
+        """
         with self._trial() as pool:
-            found: Probe = pool.run(
+            seen: tuple[Probe, ...] = pool.each(
                 look, None, time_limit_s=SURVEY_LIMIT_S, memory_mb=SURVEY_MEMORY_MB
             )
+        found = of_one_kind(self._settings.gpus, seen)
         for word, why in asked_in_vain(self._settings.engine.providers, found).items():
             log.warning("provider.absent", provider=word, cause=why)
         return found

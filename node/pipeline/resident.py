@@ -21,6 +21,7 @@ from inference.builtin.pipeline import built_in
 from inference.device import DeviceServer, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, choices_of, open_network
 from inference.golden import NetworkProof, Speeds, check_arrays, check_golden
+from inference.gpus import address_here
 from inference.worker_process import MEGABYTE, status_bytes
 from models.manifest import ModelManifest
 from models.package_code import load_code
@@ -41,7 +42,8 @@ class ModelSetup:
         manifest: of the package, with the thresholds of this site.
         trust: whose packages may run.
         engine: how its networks are run.
-        device: socket of the process that holds its networks; None: this process does.
+        device: socket of the process that holds its networks, one for each GPU beside it
+            (`inference.gpus`); None: this process does.
         resident_mb: memory that all loaded models of a worker may take together; those that
             were not used for longest are let go.
         speeds: of its networks, where they were measured here before.
@@ -178,7 +180,7 @@ class DeviceSetup:
 
 def begin_device(setup: DeviceSetup) -> None:
     """The initializer of that process."""
-    DeviceServer(setup.address, residents.find, limit_s=setup.limit_s).start()
+    DeviceServer(address_here(setup.address), residents.find, limit_s=setup.limit_s).start()
 
 
 def open_model(setup: ModelSetup) -> ModelProof:
@@ -223,7 +225,7 @@ def _open(setup: ModelSetup) -> OpenModel:
     manifest = setup.manifest
     _verify(setup)
     if setup.device is not None:
-        return _opened_elsewhere(setup, setup.device)
+        return _opened_elsewhere(setup, address_here(setup.device))
     networks, proofs, passed_over = _proved(setup)
     grown = max(0, status_bytes(os.getpid(), "VmRSS") - before) // MEGABYTE
     weights = sum(spec.path.stat().st_size for spec in manifest.networks) // MEGABYTE

@@ -209,7 +209,13 @@ class Roster:
             self._begin_again(name, f"a worker {cause}")
         for name in self._service.take_asked():
             self._begin_again(name, "asked for by hand")
-        found = self._survey()
+        try:
+            found = self._survey()
+        except ModelError as error:
+            # No model can be proved on a computer like this.
+            for name in self._in_state(ModelState.LOADING):
+                self._quarantine(name, str(error))
+            raise
         for name in self._in_state(ModelState.LOADING):
             self._admit(name, found)
             return True

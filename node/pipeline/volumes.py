@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from inference.nameless_file import NamelessFile
+from inference.shared_volume import may_be_fractions, room_for
 from node.domain.study import StackID, series_of
 from node.ledger import Ledger
 from node.ledger.jobs import JobRow
@@ -119,6 +120,9 @@ class Volumes:
         """Where the volumes of the candidates are kept for all jobs, and their anatomies."""
         digests = series_digests(task.study.instances)
         keys = [(uid, digests.get(series_of(uid), "")) for uid in job.candidates]
+        loose = {
+            row.series_uid for row in task.study.instances if may_be_fractions(row.sop_class_uid)
+        }
         alone = self._ledger.jobs.open_count(job.study_uid) < 2
         with self._lock:
             held = self._studies.get(job.study_uid)
@@ -127,7 +131,7 @@ class Volumes:
                     return {}, {}
                 held = self._studies[job.study_uid] = _Shared()
             for key in keys:
-                self._add(held, job.study_uid, key)
+                self._add(held, job.study_uid, key, fractions=series_of(key[0]) in loose)
             shared = {key[0]: NamelessFile.of(held.files[key]) for key in keys if key in held.files}
             return shared, self._anatomies(held, keys, task)
 
@@ -152,11 +156,12 @@ class Volumes:
             found[uid] = NamelessFile.of(held.anatomies[key])
         return found
 
-    def _add(self, held: _Shared, study_uid: str, key: tuple[StackID, str]) -> None:
+    def _add(
+        self, held: _Shared, study_uid: str, key: tuple[StackID, str], *, fractions: bool
+    ) -> None:
         if key in held.files:
             return
-        # int16, and a byte for padding.
-        size = 3 * self._sizes.voxels_of(study_uid, key[:1])
+        size = room_for(self._sizes.voxels_of(study_uid, key[:1]), fractions=fractions)
         taken = sum(shared.bytes for shared in self._studies.values())
         if not size or taken + size > self._limit:
             return

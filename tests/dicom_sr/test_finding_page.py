@@ -10,8 +10,8 @@ import pytest
 
 from dicom_sr import drawing, finding_page
 from dicom_sr.finding_page import MOST_PAGES, SMALL_TOP, heading, words_of
-from dicom_sr.finding_table import cell_of, table_of
-from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE
+from dicom_sr.finding_table import CHIP, NARROW_GUTTER, cell_of, table_of
+from dicom_sr.page import BANNER, BOTTOM, MARGIN, SIZE, SMALL
 from dicom_sr.pages import draw_pages
 from node.domain.finding import Evaluation, Measurement
 from tests.dicom_sr.lesions import COLUMNS, COMMENT, LONG, MM, case_with_lesions
@@ -108,6 +108,35 @@ def test_no_text_of_a_finding_is_smaller_than_14_px_of_512(
     monkeypatch.setattr(drawing, "font", watching)
     draw_pages(case_with_lesions(tmp_path).findings, FRAME)
     assert min(size for size in sizes if size != 24) * 512 / SIZE >= 14
+
+
+def test_one_line_too_many_draws_the_lines_together_instead_of_taking_a_page(
+    tmp_path: Path,
+) -> None:
+    it = case_with_lesions(tmp_path, 1).findings
+    number = it.findings[0].measurements[0]
+    pages = {}
+    for count in range(6, 14):
+        more = tuple(replace(number, value=float(n), label=f"Number {n}") for n in range(count))
+        lesion = replace(it.findings[0], measurements=more)
+        drawn = draw_pages(replace(it, findings=(lesion,)), FRAME)
+        pages[count] = sum(page.title.startswith("Nodule") for page in drawn)
+    # Lines at the usual distance fill the place beside the picture with this many.
+    room = SMALL_TOP + 24 - (finding_page.UPPER_TOP + 4 * len(lesion.evaluations))
+    usual = room // finding_page.PITCHES[0] - len(lesion.evaluations)
+    assert pages[usual] == pages[usual + 1] == 1
+    assert pages[13] == 2
+
+
+def test_no_cell_is_wrapped_for_the_sake_of_wide_gaps(tmp_path: Path) -> None:
+    findings = case_with_lesions(tmp_path).findings
+    cells = [[column.heading for column in COLUMNS]]
+    cells += [[cell_of(one, column) for column in COLUMNS] for one in findings.findings]
+    needed = [max(drawing.text_width(row[i], SMALL) for row in cells) for i in range(len(COLUMNS))]
+    names = max(drawing.text_width(f"Nodule {n}", SMALL) for n in range(1, 4))
+    narrow = sum(needed) + names + CHIP + NARROW_GUTTER * len(COLUMNS) + 2
+    table = table_of(findings, narrow)
+    assert {line.height for line in (table.head, *table.lines)} == {1}
 
 
 def test_long_words_about_a_finding_go_on_to_another_page_and_none_is_lost(

@@ -15,13 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    PositronEmissionTomographyImageStorage,
+    RLELossless,
+)
 
 import inference.volume
 from inference.decoding import DecodeTask, decode_images
 from inference.nameless_file import NamelessFile
 from inference.reading import DecodedFrames
-from inference.shared_volume import load_shared
+from inference.shared_volume import load_shared, room_for
 from inference.volume import load_volume
 from node.domain.errors import PixelDataError, VolumeError
 from node.domain.study import Series
@@ -137,7 +143,24 @@ def test_a_volume_is_loaded_once_for_all(tmp_path: Path, monkeypatch: pytest.Mon
         np.testing.assert_array_equal(first.volume.voxels, expected.voxels)
 
 
-def test_a_volume_of_fractions_is_loaded_by_each(tmp_path: Path) -> None:
+def test_a_volume_of_fractions_is_shared_as_well(tmp_path: Path) -> None:
+    pet = {"SOPClassUID": PositronEmissionTomographyImageStorage, "Modality": "PT", "Units": "BQML"}
+    images = ct_series(slices=5, slope=0.5, changes={**pet, "PixelPaddingValue": 24})
+    series = series_of(images, tmp_path)
+    expected = load_volume(series)
+    assert expected.voxels.dtype == np.float32
+    with nameless_file() as file:
+        first, second = (load_shared(series, None, file) for _ in range(2))
+        assert (first.was_shared, second.was_shared) == (False, True)
+        assert os.stat(file.path).st_size <= 4096 + room_for(expected.voxels.size, fractions=True)
+        second.volume.voxels[0] = 7
+        for loaded in (first.volume, load_shared(series, None, file).volume):
+            np.testing.assert_array_equal(loaded.voxels, expected.voxels)
+            np.testing.assert_array_equal(loaded.padding, expected.padding)
+            assert (loaded.voxels.dtype, loaded.unit) == (np.float32, expected.unit)
+
+
+def test_a_ct_of_fractions_is_loaded_by_each(tmp_path: Path) -> None:
     series = series_of(ct_series(slices=5, slope=0.5), tmp_path)
     with nameless_file() as file:
         for _ in range(2):

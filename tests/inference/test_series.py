@@ -13,7 +13,7 @@ import pytest
 from pydicom.dataset import FileDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-import inference.attributes
+import inference.header_file
 from inference.header import CT_IMAGE_STORAGE
 from node.domain.study import ClassUID, Instance
 from tests.dicom_factory import ct_series, dx_instance, enhanced_ct, instances, uid, write
@@ -296,7 +296,7 @@ def test_values_that_are_no_numbers_count_as_missing(tmp_path: Path) -> None:
 def test_a_small_file_that_inflates_to_gigabytes_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference.attributes, "MAX_INFLATED_BYTES", 40_000)
+    monkeypatch.setattr(inference.header_file, "MAX_INFLATED_BYTES", 40_000)
     options = {"slices": 1, "transfer_syntax": DeflatedExplicitVRLittleEndian}
     assert series_of(ct_series(rows=64, **options), tmp_path / "fits").unreadable == 0
     assert series_of(ct_series(rows=512, columns=512, **options), tmp_path / "bomb").unreadable == 1

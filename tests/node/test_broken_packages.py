@@ -251,18 +251,23 @@ def test_a_package_that_was_changed_while_the_node_runs_is_taken_out_at_its_next
         )
 
 
-def test_one_process_holds_the_networks_of_all_workers_and_a_bad_model_in_it_is_taken_out(
-    tmp_path: Path,
+@pytest.mark.parametrize("gpus", [None, [0, 1]])
+def test_one_process_a_device_holds_the_networks_of_all_workers_and_a_bad_model_is_taken_out(
+    tmp_path: Path, gpus: list[int] | None
 ) -> None:
+    """Which GPU a process sees does not matter to a network on the CPU."""
     models = tmp_path / "models"
     build_package(models, "good")
     limits = {"job_time_s": 2.0, "job_memory_mb": 512}
     build_package(models, "hanging", "endless_on_images", golden=False, limits=limits)
     tamper(build_package(models, "tampered"))
-    shared = {"one_process_per_device": True, "count": 2, "load_limit_s": 15}
+    shared = {"one_process_per_device": True, "count": 2, "load_limit_s": 15, "gpus": gpus}
     with running(tmp_path, models, **shared, failures_in_a_row=1) as run:
         assert wait_for(lambda: run.ready()[0] == 200, 120)
         assert "SHA-256" in run.node.core.roster.out()["tampered"]
+        device = run.node.core.device
+        assert device is not None
+        assert device.size == len(gpus or [0])
         study_uid = send(run.node.receiver.port, write(ct_series(slices=5), tmp_path / "0"))
         assert wait_for(lambda: run.ended(study_uid), 120), run.outcomes(study_uid)
         outcomes = run.outcomes(study_uid)

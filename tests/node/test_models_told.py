@@ -224,3 +224,16 @@ def test_a_precision_that_no_tolerance_allows_is_told(
     manifest.write_text(yaml.safe_dump(document))
     assert main(["models", "check", "good", "--config", str(site)]) == 0
     assert "never run" not in capsys.readouterr().out
+
+
+def test_a_package_that_lies_elsewhere_is_checked_by_its_folder(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = build_package(tmp_path / "elsewhere", "fresh")
+    assert main(["models", "check", str(folder), "--config", str(site)]) == 0
+    assert "good: files" in capsys.readouterr().out
+    assert main(["models", "golden", str(folder), "--config", str(site)]) == 0
+    tamper(folder)
+    assert main(["models", "check", str(folder), "--config", str(site)]) == 1
+    assert main(["models", "check", str(tmp_path), "--config", str(site)]) == 2
+    assert "nor is it the folder of one; installed: good, other" in capsys.readouterr().err

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from models.registry import load_manifest
 from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.genant import USUAL, Deformity, Grading, grade_bodies
-from models.vertebral_fractures.measuring import Body
+from models.vertebral_fractures.measuring import Body, Looked, Unmeasured, is_whole
+from models.vertebral_fractures.pipeline import without_sacrum
 from models.vertebral_fractures.verdicts import verdict_of
 
 #: What a site gets.
@@ -157,3 +159,70 @@ def test_a_body_near_an_end_without_a_level_is_no_fracture_for_its_size_alone(le
     middle = graded({"L1": (0.72, 0.72, 0.72)}, "L1", named=False)
     assert not middle.is_extrapolated
     assert verdict_of(middle, present=0.0, possible=0.0).finding == say.FRACTURE
+
+
+def without(measured: list[Body], *levels: str) -> list[Body]:
+    gone = [LEVELS.index(level) for level in levels]
+    return [one for one in measured if one.place.number not in gone]
+
+
+def test_a_whole_neighbour_that_was_not_measured_still_shows_that_no_end_is_near() -> None:
+    crushed = bodies({"L3": (0.62, 0.62, 0.62)}, named=False)
+    rest = without(crushed, "L4")
+    number = LEVELS.index("L4")
+    place = [one.place.number for one in rest].index(LEVELS.index("L3"))
+    # L5 alone lies below: it may be the last but one of a spine with a transitional vertebra.
+    assert grade_bodies(rest)[place].is_extrapolated
+    grading = grade_bodies(rest, whole=[number])[place]
+    assert not grading.is_extrapolated
+    verdict = verdict_of(grading, present=SHIPPED["present"], possible=SHIPPED["possible"])
+    assert verdict.finding == say.FRACTURE
+
+
+def test_heights_of_one_side_alone_are_no_mean_between_neighbours() -> None:
+    crushed = without(bodies({"L3": (0.62, 0.62, 0.62)}, named=False), "L5", "L4")
+    whole = [LEVELS.index("L5"), LEVELS.index("L4")]
+    assert grade_bodies(crushed, whole=whole)[0].is_extrapolated
+
+
+def whole_bodies(wrong: dict[str, tuple[float, float, float]]) -> list[Looked]:
+    nothing = cast(Any, None)
+    return [
+        Body(
+            place=one.place, own=nothing, strip=nothing, outline=nothing,
+            heights_mm=one.heights_mm, spread_mm=one.spread_mm, points_mm=np.zeros((3, 2, 3)),
+        )
+        for one in bodies(wrong)
+    ]  # fmt: skip
+
+
+def test_a_lowest_body_higher_than_any_vertebra_is_taken_for_sacrum_and_not_measured() -> None:
+    sacral = whole_bodies({"L5": (0.8, 1.25, 1.28)})
+    looked = without_sacrum(sacral)
+    assert looked[1:] == sacral[1:]
+    lowest = looked[0]
+    assert isinstance(lowest, Unmeasured)
+    assert "a part of the sacrum" in lowest.reason
+    assert not is_whole(lowest)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"L5": (0.6, 1.0, 1.0)},
+        {"L5": (1.1, 1.1, 1.1)},
+        # Its neighbour is the low one, and those above say so.
+        {"L4": (0.5, 0.5, 0.5)},
+        # High in its middle alone, as a line that went astray is.
+        {"L5": (1.0, 1.4, 1.0)},
+    ],
+)
+def test_usual_broken_and_large_lowest_bodies_stay(
+    wrong: dict[str, tuple[float, float, float]],
+) -> None:
+    some = whole_bodies(wrong)
+    assert without_sacrum(some) == some
+    # Of three bodies nobody can tell which one is wrong.
+    few = whole_bodies({"L5": (0.8, 1.25, 1.28)})[:3]
+    assert without_sacrum(few) == few

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,7 +16,11 @@ from models.manifest import ModelManifest
 from models.phantoms.fractures import Deformity
 from models.registry import load_manifest
 from models.vertebral_fractures import vocabulary as say
+from models.vertebral_fractures.frames import Own
+from models.vertebral_fractures.measuring import IS_CUT, NOT_APART, Unmeasured, is_whole
+from models.vertebral_fractures.metal import DENSE
 from models.vertebral_fractures.pipeline import analyse
+from models.vertebral_fractures.spine import Place
 from node.domain.acute import observe
 from node.domain.errors import ModelError
 from node.domain.finding import Finding, Findings, Status
@@ -312,3 +317,21 @@ def test_the_pages_show_the_points_the_names_and_the_sides(wedge: Findings) -> N
     assert fracture.mask.any()
     own = [k for k in wedge.key_images if k.tracking_uid == of(wedge, "T12").tracking_uid]
     assert [k.edges for k in own] == [("A", "P", "H", "F"), ("R", "L", "A", "P")]
+
+
+def test_a_crush_beside_a_body_with_metal_calls_without_a_level(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    wrong = {"L2": change(Deformity.CRUSH, 0.42)}
+    found = analyse(request(Toy(wrong=wrong, named=False, metal=("L3",)), manifest, networks))
+    assert found.status is Status.PARTIAL
+    assert "2nd from below: metal or cement lies in it" in found.reason
+    assert of(found, "3rd from below").finding == say.FRACTURE
+    assert answer(found, say.FRACTURE) == say.PRESENT
+
+
+def test_what_the_images_cut_and_what_is_not_told_apart_is_no_whole_body() -> None:
+    place = Place(number=0, level="", own=cast(Own, None))
+    assert not is_whole(Unmeasured(place=place, reason=IS_CUT))
+    assert not is_whole(Unmeasured(place=place, reason=NOT_APART))
+    assert is_whole(Unmeasured(place=place, reason=DENSE))

@@ -31,13 +31,13 @@ class FakePool:
     calls: list[tuple[str, str, bool, float]] = field(default_factory=list)
     setups: list[ModelSetup] = field(default_factory=list)
     prove_fault: NodeError | None = None
+    #: What is seen on further GPUs.
+    also: tuple[Probe, ...] = ()
     dropped: list[str] = field(default_factory=list)
     on_lost: Callable[[str, NodeError], None] = lambda _name, _error: None
     on_again: Callable[[str, Any], None] = lambda _name, _result: None
 
     def run(self, function: Any, argument: Any, *, time_limit_s: float, memory_mb: int) -> Any:
-        if function is look:
-            return self.found
         return self._open("trial", argument, time_limit_s)
 
     def keep(
@@ -50,6 +50,8 @@ class FakePool:
     def each(
         self, function: Any, argument: Any, *, time_limit_s: float, memory_mb: int
     ) -> tuple[Any, ...]:
+        if function is look:
+            return (self.found, *self.also)
         assert function is prove_model
         return (self._prove(argument, time_limit_s),)
 

@@ -72,7 +72,7 @@ def benches(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
             yield pool
 
         engine = EngineOptions(providers=("tensorrt", "cuda", "cpu"), cache_folder=tmp_path / "e")
-        holder = Holder(pool, trial, HoldingSettings(engine=engine))
+        holder = Holder(pool, trial, HoldingSettings(engine=engine, gpus=options.get("gpus", ())))
         metrics = Metrics()
         roster = Roster(
             holder,

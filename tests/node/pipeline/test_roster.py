@@ -62,6 +62,17 @@ def test_with_no_model_left_the_node_is_not_ready_and_says_why(
     assert run.roster.unready() == "no model can be used: first: a; second: b"
 
 
+def test_gpus_of_several_kinds_keep_every_model_out_with_that_cause(
+    open_bench: Callable[..., Bench],
+) -> None:
+    run = open_bench(found=WORKSTATION, gpus=(0, 1))
+    run.pool.also = (replace(WORKSTATION, gpu="Y sm89"),)
+    with pytest.raises(ModelError, match="GPU 0: X sm90; GPU 1: Y sm89"):
+        run.roster.step()
+    assert run.roster.out().keys() == {"first", "second"}
+    assert "workers.gpus" in run.roster.out()["first"]
+
+
 def test_jobs_wait_for_a_while_and_then_end_with_the_cause(
     open_bench: Callable[..., Bench],
 ) -> None:

@@ -138,6 +138,16 @@ def test_what_does_not_fit_is_loaded_by_each(tmp_path: Path, ledger: Ledger) -> 
     assert setting.given(one) == {}
 
 
+@pytest.mark.parametrize(("bytes_each", "is_shared"), [(3, False), (5, True)])
+def test_images_other_than_ct_need_room_for_fractions(
+    tmp_path: Path, ledger: Ledger, bytes_each: int, is_shared: bool
+) -> None:
+    pet = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.128", "Modality": "PT"}
+    setting = Setting(ledger, tmp_path, limit_bytes=bytes_each * VOXELS, changes=pet)
+    one, _ = setting.job("a"), setting.job("b")
+    assert bool(setting.given(one)) is is_shared
+
+
 def test_other_images_of_the_same_series_are_another_volume(tmp_path: Path, ledger: Ledger) -> None:
     setting = Setting(ledger, tmp_path)
     one, two = setting.job("a"), setting.job("b")
