@@ -9,7 +9,8 @@ from models.pulmonary_embolism.candidates import Candidate
 #: Order of `Candidate.features`.
 NAMES = ("peak", "mean", "size", "ratio", "blood", "lung", "round", "enclosed", "radius")
 #: Fitted by `models.pulmonary_embolism.train`, stage "certainty", on candidates of whole simulated
-#: chests of training seeds that no network saw.
+#: chests of training seeds that no network saw, as the network of 0.2.0 found them. A fit on those
+#: of the present one found no more clots in chests left out of it (24 of 26, nothing false).
 WEIGHTS = np.array([4.990, 5.806, -0.010, -5.284, 1.118, 0.082, 1.988, -2.704, 0.886])
 OFFSET = -7.205
 

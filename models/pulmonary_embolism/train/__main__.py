@@ -40,9 +40,11 @@ def main() -> None:
     parser.add_argument("--chests", type=int, default=30, help="simulated chests of a stage")
     parser.add_argument("--first", type=int, default=0, help="seed of the first chest")
     parser.add_argument("--blocks", type=int, default=10, help="blocks of each chest for `clots`")
+    parser.add_argument("--most-clots", type=int, default=16, help="of a whole chest")
     parser.add_argument("--seed", type=int, default=5, help="of the draws for `clots`")
     parser.add_argument("--share", type=float, default=0.6, help="of chests among its windows")
     parser.add_argument("--resume", action="store_true", help="start from the last raw weights")
+    parser.add_argument("--start", type=Path, help="weights, raw or exported, to go on from")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     OUT.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,7 @@ def main() -> None:
 
 def _run(stage: str, asked: argparse.Namespace) -> None:
     seeds = range(asked.first, asked.first + asked.chests)
-    start = OUT / f"{stage}.raw.pt" if asked.resume else None
+    start = OUT / f"{stage}.raw.pt" if asked.resume else asked.start
     if stage == "central":
         hearts.train(asked.minutes, OUT, start=start)
     elif stage == "clots":
@@ -65,7 +67,7 @@ def _run(stage: str, asked: argparse.Namespace) -> None:
         {
             "hearts": lambda: hearts.fill(OUT / "hearts", seeds),
             "crops": lambda: crops.fill(OUT / "crops", seeds, asked.blocks),
-            "chests": lambda: crops.fill_whole(OUT / "chests", seeds, 9),
+            "chests": lambda: crops.fill_whole(OUT / "chests", seeds, asked.most_clots),
             "export": write,
             "certainty": _fit,
             "golden": lambda: golden.write(PACKAGE),

@@ -1,7 +1,8 @@
 """Windows out of whole simulated chests, for the second half of the training of `clots`.
 
 They show what the random scenes lack: real order of arteries, veins and bronchi, hila, heart and
-diaphragm. Made once and kept on disk: (z, y, x) int16 HU as scanned, and labels.
+diaphragm. Made once and kept on disk: (z, y, x) int16 HU as scanned, and labels. Segmental arteries
+hold most of the clots of whole chests, and small ones are shown as often as large ones.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
+from models.grid import Axis, sample_volume
 from models.phantoms.chest import (
     Block,
     ChestOptions,
+    ChestPhantom,
     ChestTissue,
     ContrastPhase,
     Kernel,
@@ -25,16 +29,33 @@ from models.phantoms.chest import (
     simulate_block,
     simulate_chest,
 )
-from models.phantoms.clots import Clot, ClotOptions, draw_clots, lesion_of
+from models.phantoms.clots import Clot, ClotOptions, Form, draw_clot, draw_clots, lesion_of
 from models.phantoms.vessel_tree import Level
-from models.pulmonary_embolism.train.imitators import dressed
-from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, STEP_MM, VESSEL
+from models.pulmonary_embolism.train.branches import SIZE, STEP_MM
+from models.pulmonary_embolism.train.imitators import (
+    AIRWAY,
+    CLOT,
+    VESSEL,
+    beside_nodes,
+    dark_vein,
+    dressed,
+    enhanced,
+    unmixed,
+)
+from models.pulmonary_embolism.train.scenes import CLOT_SHARE, streaks
 
 Window = tuple[NDArray[np.float32], NDArray[np.uint8]]
 #: Blocks are this much larger than a window, so that a window can be cut anywhere in them.
 EDGE = SIZE + 8
 #: Rows and columns of a whole chest, enough for its lungs at STEP_MM.
 MATRIX = 304
+#: Of the other chests, which are resampled to STEP_MM as the product does it: matrix, slices, mm.
+SCANNED_MATRIX, SCANNED_SLICE_MM = 320, (1.5, 1.5, 2.0)
+#: Chances of each `Level` among the clots of a whole chest, and of the forms of segmental ones:
+#: what is small, floats, or lies at a wall is missed most.
+_LEVELS = (0.06, 0.2, 0.6, 0.14)
+_FORMS = (Form.OCCLUSIVE, Form.FLOATING, Form.ECCENTRIC, Form.WEB)
+_FORM_CHANCES = (0.36, 0.34, 0.2, 0.1)
 #: A whole chest counts as so many blocks. Places of each kind kept, and chances of the kinds.
 _CHEST_SHARE = 12.0
 _SPOTS = 6000
@@ -105,7 +126,7 @@ def make(seed: int, count: int, folder: Path) -> Path:
         )
         truth = _OF[block.labels]
         for lesion in block.lesions.values():
-            truth[lesion.box][lesion.share >= 0.45] = CLOT
+            truth[lesion.box][lesion.share >= CLOT_SHARE] = CLOT
         hu.append(np.clip(np.rint(block.hu), -1024, 3000).astype(np.int16)[:EDGE, :EDGE, :EDGE])
         labels.append(truth[:EDGE, :EDGE, :EDGE])
     part = path.with_suffix(".part")
@@ -122,7 +143,11 @@ def fill(folder: Path, seeds: range, count: int) -> None:
 
 
 def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
-    """A whole chest on the grid of the windows, with up to so many clots."""
+    """A whole chest at STEP_MM, with up to so many clots.
+
+    Half of them are scanned on that grid; the others on the grid of a scanner and resampled, as
+    everything is that the product looks at.
+    """
     path = folder / f"{seed:07d}.npz"
     if path.exists():
         return path
@@ -130,20 +155,59 @@ def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
     rng = np.random.default_rng([seed, 82])
     count = int(rng.integers(most_clots // 2, most_clots + 1))
     tree = build_chest(seed).arteries
-    clots = draw_clots(tree, ClotOptions(count=count, saddle=0.15), rng) if count else ()
-    options = replace(_options(rng), matrix=MATRIX, pixel_mm=STEP_MM, slice_mm=STEP_MM)
+    wanted = ClotOptions(count=count, levels=_LEVELS, saddle=0.1)
+    clots = [_formed(clot, rng) for clot in draw_clots(tree, wanted, rng)] if count else []
     named = [lesion_of(clot, f"clot {k}") for k, clot in enumerate(clots)]
-    phantom = simulate_chest(seed, options, lesions=named)
-    labels = _OF[phantom.labels]
-    for lesion in phantom.lesions.values():
-        labels[lesion.box][lesion.share >= 0.45] = CLOT
-    hu = np.maximum(np.asarray(phantom.volume.voxels, np.int16), -1024)
+    options = _options(rng)
+    if rng.random() < 0.5:
+        on_grid = replace(options, matrix=MATRIX, pixel_mm=STEP_MM, slice_mm=STEP_MM)
+        hu, labels = _taken(simulate_chest(seed, on_grid, lesions=named))
+    else:
+        scanned = ChestOptions(
+            matrix=SCANNED_MATRIX,
+            slice_mm=float(rng.choice(SCANNED_SLICE_MM)),
+            phase=options.phase,
+            strength=1.15 if options.phase is ContrastPhase.ROUTINE else None,
+        )
+        hu, labels = _taken(simulate_chest(seed, scanned, lesions=named))
     size = tuple(slice(n // 2 * 2) for n in hu.shape)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         np.savez(file, hu=hu[size][None], labels=labels[size][None])
     part.rename(path)
     return path
+
+
+def _formed(clot: Clot, rng: np.random.Generator) -> Clot:
+    """A segmental clot drawn anew, with the chances of its form from here."""
+    if clot.level is not Level.SEGMENTAL:
+        return clot
+    return draw_clot(clot.course, rng, _FORMS[int(rng.choice(len(_FORMS), p=_FORM_CHANCES))])
+
+
+def _taken(phantom: ChestPhantom) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """HU and labels of a chest at STEP_MM."""
+    hu = np.asarray(phantom.volume.voxels, np.int16)
+    labels = _OF[phantom.labels]
+    share = np.zeros(hu.shape, np.float32)
+    for lesion in phantom.lesions.values():
+        np.maximum(share[lesion.box], lesion.share, out=share[lesion.box])
+    spacing = phantom.volume.spacing_mm
+    if any(abs(step - STEP_MM) > 1e-3 for step in spacing):
+        axes = [
+            Axis.centred((count - 1) / 2, STEP_MM / step, round(count * step / STEP_MM))
+            for count, step in zip(hu.shape, spacing, strict=True)
+        ]
+        grid = (axes[0], axes[1], axes[2])
+        near = [
+            np.clip(np.rint(axis.positions()), 0, count - 1).astype(int)
+            for axis, count in zip(axes, hu.shape, strict=True)
+        ]
+        hu = np.rint(sample_volume(hu, grid)).astype(np.int16)
+        labels = labels[np.ix_(*near)]
+        share = sample_volume(share, grid)
+    labels[share >= CLOT_SHARE] = CLOT
+    return np.maximum(hu, np.int16(-1024)), labels
 
 
 def fill_whole(folder: Path, seeds: Iterable[int], most_clots: int) -> None:
@@ -191,14 +255,31 @@ class Crops:
         flips = tuple(slice(None, None, int(rng.choice([1, -1]))) for _ in range(3))
         image = part.hu[box][flips].astype(np.float32)
         labels = part.labels[box][flips].copy()
+        _imitate(image, labels, rng)
         if rng.random() < 0.45:
             occupied = (labels == VESSEL) | (labels == AIRWAY)
             image = dressed(image, occupied, (labels != AIRWAY) & (labels != CLOT), rng)
+        if rng.random() < 0.1:
+            image += streaks(rng)
         if rng.random() < 0.5:
             along, across = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.55)
             image = gaussian_filter(image, (along, across, across), mode="nearest", truncate=3)
         image += rng.normal(size=image.shape).astype(np.float32) * float(rng.uniform(0, 14))
         return image, labels
+
+
+def _imitate(
+    image: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator
+) -> None:
+    """Other blood, nodes and dark veins at random; changes both."""
+    if rng.random() < 0.4:
+        enhanced(image, float(rng.uniform(0.8, 1.7)))
+    if rng.random() < 0.25:
+        unmixed(image, labels, rng)
+    if rng.random() < 0.55:
+        beside_nodes(image, labels, rng)
+    if rng.random() < 0.2:
+        dark_vein(image, labels, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +305,10 @@ class Part:
         hu, labels = hu[kept].copy(), labels[kept].copy()
         rng = np.random.default_rng(int(labels.sum()))
         spots = []
-        for wanted in (labels == CLOT, (labels == VESSEL) | (labels == AIRWAY), labels < 255):
+        clots = _evenly(labels == CLOT, rng)
+        if clots.size:
+            spots.append(clots)
+        for wanted in ((labels == VESSEL) | (labels == AIRWAY), labels < 255):
             where = np.flatnonzero(wanted)
             if where.size:
                 chosen = rng.choice(where, min(where.size, _SPOTS), replace=False)
@@ -248,3 +332,17 @@ class Part:
             start = np.clip(start, 0, most)
         first, second, third = (slice(int(at), int(at) + SIZE) for at in start)
         return first, second, third
+
+
+#: Spots of each clot.
+_SPOTS_OF_CLOT = 300
+
+
+def _evenly(clots: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int16]:
+    """Voxels (n, 3) of clots, of each as many, so that a small one is shown as often as a large."""
+    parts = cc3d.connected_components(np.ascontiguousarray(clots), connectivity=26)
+    found = []
+    for number, box in enumerate(ndimage.find_objects(parts.astype(np.int32)), start=1):
+        at = np.argwhere(parts[box] == number) + [side.start for side in box]
+        found.append(at[rng.integers(len(at), size=_SPOTS_OF_CLOT)])
+    return np.concatenate(found).astype(np.int16) if found else np.zeros((0, 3), np.int16)

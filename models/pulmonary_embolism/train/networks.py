@@ -86,7 +86,7 @@ _ENDS_HU = ((-1000.0, -250.0), (-150.0, 130.0), (90.0, 260.0), (200.0, 600.0))
 
 def clots_network() -> FoldedUNet:
     """Vessels, airways and clots in a window at 1.25 mm."""
-    return FoldedUNet(4, widths=(20, 40, 80), deep=2, ramps=_ramps(CLOTS_RANGE, _ENDS_HU))
+    return FoldedUNet(4, widths=(32, 48, 80), deep=2, ramps=_ramps(CLOTS_RANGE, _ENDS_HU))
 
 
 def central_network() -> FoldedUNet:

@@ -26,10 +26,18 @@ from models.pulmonary_embolism.train.branches import (
     grow,
 )
 from models.pulmonary_embolism.train.drawn_clots import parts_of
-from models.pulmonary_embolism.train.imitators import sheath, tissue
+from models.pulmonary_embolism.train.imitators import (
+    AIRWAY,
+    CLOT,
+    OTHER,
+    VESSEL,
+    sheath,
+    tissue,
+)
 from models.pulmonary_embolism.train.imitators import smooth as smooth_on
 
-OTHER, VESSEL, AIRWAY, CLOT = range(4)
+#: A voxel is clot from this share on: webs and thin clots at a wall fill few voxels by half.
+CLOT_SHARE = 0.35
 
 
 @dataclass(slots=True)
@@ -255,7 +263,7 @@ class Painter:
             touched = inside > 0.02
             # Where several clots meet, the darker one stays.
             hu[touched] = np.minimum(hu[touched], fresh[touched])
-            labels[(inside > 0.45)] = CLOT
+            labels[inside > CLOT_SHARE] = CLOT
 
     def _nodes(self, hu: Floats, labels: NDArray[np.uint8], arteries: list[list[Branch]]) -> None:
         """Lymph nodes beside vessels, never over them; old ones hold calcium."""
@@ -293,7 +301,7 @@ def scanned(scene: Scene, rng: np.random.Generator) -> tuple[Floats, NDArray[np.
         hu[part] = np.roll(hu[part], shift, axis=(1, 2))
         labels[part] = np.roll(labels[part], shift, axis=(1, 2))
     if rng.random() < 0.3:
-        hu += _streaks(rng)
+        hu += streaks(rng)
     sharp = float(rng.uniform(0.25, 0.7))
     along = float(rng.uniform(0.2, 1.1))
     hu = gaussian_filter(hu, (along, sharp, sharp), mode="nearest", truncate=3)
@@ -306,7 +314,7 @@ def scanned(scene: Scene, rng: np.random.Generator) -> tuple[Floats, NDArray[np.
     return hu, labels
 
 
-def _streaks(rng: np.random.Generator) -> Floats:
+def streaks(rng: np.random.Generator) -> Floats:
     """Dark and bright rays from dense contrast medium in a vein, the same on all slices nearby."""
     centre = rng.uniform(-1.6, 1.6, 2) * HALF
     y, x = AXIS[:, None] - centre[0], AXIS[None, :] - centre[1]

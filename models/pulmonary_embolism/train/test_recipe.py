@@ -8,10 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from models.phantoms.chest_tissue import ChestTissue
 from models.pulmonary_embolism.train import certainty, clots, crops, hearts, networks
-from models.pulmonary_embolism.train.imitators import dressed
+from models.pulmonary_embolism.train.continued import take_over
+from models.pulmonary_embolism.train.imitators import (
+    IMITATOR,
+    beside_nodes,
+    dark_vein,
+    dressed,
+    unmixed,
+)
 from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, VESSEL, Painter, scanned
 from models.recipe.export import export
 from tests.models.pulmonary_embolism.test_parts import SURE
@@ -62,6 +70,76 @@ def test_sheaths_fill_the_gap_between_vessels_and_leave_their_blood() -> None:
     assert filled >= 3
 
 
+def test_nodes_lie_between_vessels_whose_blood_stays_and_are_marked_as_imitators() -> None:
+    drawn = 0
+    for seed in range(8):
+        hu, labels = _fork()
+        before, vessels = hu.copy(), labels == VESSEL
+        beside_nodes(hu, labels, np.random.default_rng(seed))
+        marked = labels == IMITATOR
+        assert np.array_equal(labels[vessels], np.full(int(vessels.sum()), VESSEL))
+        assert np.abs(hu[vessels] - before[vessels]).max() < 1
+        changed = np.abs(hu - before) > 300
+        assert (changed & ~marked).sum() <= changed.sum() / 2
+        if marked.sum() > 100:
+            assert -80 < np.median(hu[marked]) < 130
+            drawn += 1
+    assert drawn >= 5
+
+
+def test_a_vessel_that_fills_voxels_in_part_keeps_its_part_beside_a_node() -> None:
+    line = np.arange(SIZE)
+    share = np.clip(4.4 - np.hypot(line[:, None] - 24, line[None, :] - 24), 0, 1)
+    share = np.broadcast_to(share[None], (SIZE,) * 3)
+    for seed in range(6):
+        hu = (-850 + 1200 * share).astype(np.float32)
+        labels = (share > 0.5).astype(np.uint8) * VESSEL
+        beside_nodes(hu, labels, np.random.default_rng(seed))
+        marked = labels == IMITATOR
+        beside = (share > 0.5) & ndimage.binary_dilation(marked, iterations=1)
+        # No dark seam of lung is left between the two.
+        assert hu[beside].min(initial=500) > -250
+
+
+def test_a_dark_vein_lies_in_the_mediastinum_and_never_in_lung_alone() -> None:
+    hu, labels = _fork()
+    lung = hu.copy()
+    dark_vein(lung, labels, np.random.default_rng(0))
+    assert np.array_equal(lung, hu)
+    hu[:, :, :22][labels[:, :, :22] == 0] = 40.0
+    drawn = 0
+    for seed in range(8):
+        image, marks = hu.copy(), labels.copy()
+        dark_vein(image, marks, np.random.default_rng(seed))
+        marked = marks == IMITATOR
+        drawn += int(marked.sum() > 50)
+        assert not marked[:, :, 40:].any()
+    assert drawn >= 4
+
+
+def test_unmixed_blood_stays_brighter_than_a_clot() -> None:
+    hu, labels = _fork()
+    image = hu.copy()
+    unmixed(image, labels, np.random.default_rng(2))
+    assert image[labels == VESSEL].std() > 2
+    assert image[labels == VESSEL].min() > 200
+    assert np.array_equal(image[labels != VESSEL], hu[labels != VESSEL])
+
+
+def test_an_imitator_is_another_tissue_that_weighs_more() -> None:
+    torch.manual_seed(0)
+    target = torch.zeros((1, 8, 8, 8), dtype=torch.int64)
+    target[0, 0] = 1
+    marked = target.clone()
+    marked[0, 4:6] = IMITATOR
+    right = 20 * torch.nn.functional.one_hot(target, 4).movedim(-1, 1).float()
+    assert float(clots.loss_of(right, marked)) == pytest.approx(float(clots.loss_of(right, target)))
+    wrong = right.clone()
+    wrong[0, :, 4:6] = 0
+    wrong[0, 3, 4:6] = 5
+    assert float(clots.loss_of(wrong, marked)) > 1.3 * float(clots.loss_of(wrong, target))
+
+
 def test_windows_of_a_whole_chest_lie_at_its_clots_about_as_often_as_asked(tmp_path: Path) -> None:
     labels = np.zeros((120, 110, 100), np.uint8)
     labels[30:90, 50:56, 50:56] = VESSEL
@@ -75,6 +153,65 @@ def test_windows_of_a_whole_chest_lie_at_its_clots_about_as_often_as_asked(tmp_p
     assert all(window.shape == (SIZE,) * 3 for window in shown)
     assert np.mean([bool((window == CLOT).any()) for window in shown]) > 0.5
     assert len({window.tobytes() for window in shown}) > 30
+
+
+def test_a_small_clot_is_shown_about_as_often_as_a_large_one(tmp_path: Path) -> None:
+    labels = np.zeros((120, 200, 100), np.uint8)
+    labels[30:90, 20:180, 50:56] = VESSEL
+    labels[75, 20:180, 20:80] = VESSEL
+    labels[40:60, 20:44, 50:56] = CLOT
+    labels[60:62, 170:173, 52:54] = CLOT
+    np.savez(tmp_path / "1.npz", hu=np.zeros((1, 120, 200, 100), np.int16), labels=labels[None])
+    whole = crops.Crops([tmp_path])
+    rng = np.random.default_rng(0)
+    shown = [int((whole(rng)[1] == CLOT).sum()) for _ in range(120)]
+    small, large = sum(0 < count <= 12 for count in shown), sum(count > 12 for count in shown)
+    # Voxel by voxel, one of 300 would show the small one.
+    assert small > 0.15 * len(shown)
+    assert large > 0.15 * len(shown)
+
+
+def test_a_small_clot_that_is_missed_costs_as_much_as_a_large_one() -> None:
+    def missed(size: int) -> float:
+        target = torch.zeros((2, 24, 24, 24), dtype=torch.int64)
+        target[0, 4:20, 4:20, 4:20] = 3
+        target[1, 4 : 4 + size, 4 : 4 + size, 4 : 4 + size] = 3
+        said = target.clone()
+        said[1] = 0
+        logits = 20 * torch.nn.functional.one_hot(said, 4).movedim(-1, 1).float()
+        return float(clots.loss_of(logits, target))
+
+    assert missed(6) > 0.4
+
+
+@pytest.mark.parametrize("widths", [(32, 48, 80), (40, 48, 96)])
+def test_a_network_taken_over_answers_as_the_exported_one(
+    widths: tuple[int, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    first = networks.clots_network()
+    images = [torch.rand(2, 1, 48, 48, 48) for _ in range(2)]
+    for image in images:
+        first(image)
+    first.eval()
+    path = tmp_path / "clots.onnx"
+    export(first, (48, 48, 48), path)
+    second = networks.FoldedUNet(4, widths=widths, deep=2, ramps=first.ramps)
+    take_over(second, path, images)
+    with torch.no_grad():
+        expected = first(images[0])
+        assert torch.allclose(second.eval()(images[0]), expected, atol=1e-3)
+        # Its batch norms are measured: it starts to learn from there, not from anywhere.
+        together = second.train()(torch.cat(images))[:2]
+    assert torch.allclose(together, expected, atol=1e-2)
+
+
+def test_a_narrower_network_takes_nothing_over(tmp_path: Path) -> None:
+    path = tmp_path / "clots.onnx"
+    export(networks.clots_network(), (48, 48, 48), path)
+    narrow = networks.FoldedUNet(4, widths=(8, 48, 80), deep=2, ramps=((0.0, 1.0),) * 4)
+    with pytest.raises(ValueError, match="wider"):
+        take_over(narrow, path, [])
 
 
 def test_the_trade_counts_clots_once_and_every_false_mark() -> None:
