@@ -32,7 +32,7 @@ CLOT_BURDEN = CodedConcept("CLOT-BURDEN", "99VIGIE", "Volume of all emboli")
 BLOOD = CodedConcept("PA-ATTENUATION", "99VIGIE", "Attenuation of pulmonary artery blood")
 VENTRICLE_RATIO = CodedConcept("RV-LV-RATIO", "99VIGIE", "Right to left ventricle diameter ratio")
 LEVEL = CodedConcept("EMBOLUS-LEVEL", "99VIGIE", "Most central vessel of the embolus")
-HIGHEST_LEVEL = CodedConcept("EMBOLUS-LEVEL-MAX", "99VIGIE", "Most central vessel of all emboli")
+HIGHEST_LEVEL = CodedConcept("EMBOLUS-MAXLEVEL", "99VIGIE", "Most central vessel of all emboli")
 VENTRICLES = CodedConcept("RV-LV-TEXT", "99VIGIE", "Ventricles")
 
 PERCENT = CodedConcept("%", "UCUM", "%")
