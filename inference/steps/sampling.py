@@ -44,7 +44,12 @@ class AxisMap:
         return cls(scale, 0.0, count)
 
     def inverse(self, count: int) -> AxisMap:
-        """The map back to a source of `count` samples."""
+        """The map back to a source of `count` samples.
+
+        Where all samples lie at the only one of the source, it takes the first of them.
+        """
+        if self.scale == 0.0:
+            return AxisMap(1.0, 0.0, count)
         return AxisMap(1 / self.scale, -self.offset / self.scale, count)
 
     def is_identity(self, length: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -85,6 +85,15 @@ def test_values_stay_at_their_place_in_the_patient(
     shape=SHAPES,
     seed=st.integers(0, 99),
     chosen=st.lists(st.sampled_from(MOVES), min_size=1, max_size=4),
+)
+# Three slices become one, and one becomes two.
+@example(
+    shape=(3, 3, 3),
+    seed=0,
+    chosen=[
+        steps.Spacing(spacing_mm=(1.7, None, 2.2), grid="nnunet", separate_above=100.0),
+        steps.Spacing(spacing_mm=(0.8, 2.0, 1.1), grid="zoom"),
+    ],
 )
 def test_invert_comes_back_to_the_grid_of_the_images(
     shape: tuple[int, int, int], seed: int, chosen: list[steps.PreStep]
