@@ -47,6 +47,7 @@ SMALL_TOP: Final = 648
 GAP: Final = 12
 #: Between two lines of words, px: the widest with which all of them fit beside the picture.
 PITCHES: Final = (34, 32, 30)
+#: Below an answer, px more.
 _ANSWER_GAP: Final = 4
 #: Length of the scale, mm.
 SCALE_MM: Final = 10.0

@@ -24,6 +24,7 @@ from inference.gpus import environments
 from inference.worker import WorkerPool
 from models.manifest import ModelManifest
 from models.registry import read_manifest
+from node.device_sharing import shares_device
 from node.domain.errors import ConfigError, LedgerError, NodeError
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -61,7 +62,6 @@ from node.settings import (
     roster_settings,
     routes_of,
     segment_settings,
-    shares_device,
     unwanted_kinds,
     watermark,
 )

@@ -16,6 +16,7 @@ from inference.engine import EngineOptions
 from models.manifest import ModelManifest
 from models.signature import Trust
 from node.configuration_digest import configuration_digest, with_uses
+from node.device_sharing import shares_device
 from node.domain.addresses import authority
 from node.ledger import Ledger
 from node.metrics import Metrics
@@ -42,8 +43,6 @@ from scp.pool import SegmentSettings
 from scp.receiver import ReceiverSettings
 from scp.storage import Watermark
 
-#: Where the driver of an NVIDIA GPU says its version.
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
 #: Longest wait for a PACS that is asked about a study.
 ARCHIVE_TIMEOUT_S = 20.0
@@ -352,19 +351,6 @@ def _shared_memory_mb(workers: int) -> int:
     """Half of the memory of this computer, shared among the workers; the rest is for volumes."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return total // (2 * workers * MEGABYTE)
-
-
-def shares_device(appliance: Appliance, driver: Path = NVIDIA_DRIVER) -> bool:
-    """Does one process hold the networks for all workers?
-
-    On a GPU the weights are then there once and calls are larger; on a CPU each worker's own
-    session measures better (bench: device).
-    """
-    workers = appliance.workers
-    if workers.one_process_per_device is not None:
-        return workers.one_process_per_device
-    on_gpu = {"tensorrt", "cuda"} & set(workers.providers) and driver.exists()
-    return workers.count > len(workers.gpus or (0,)) and bool(on_gpu)
 
 
 def call_limit_s(appliance: Appliance, routes: Sequence[ModelRoute]) -> float:

@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 INTERVAL_S = 2.0
 #: How often the computer is looked at for another driver or runtime.
 SURVEY_S = 3600.0
+#: The same where it could not be used as it was: each look starts processes.
+UNFIT_SURVEY_S = 60.0
 #: How the reason of an analysis begins that ended because its model was out of service.
 OUT_OF_SERVICE = "the model is out of service"
 #: A golden case that is due waits this long for a moment without jobs.
@@ -67,6 +69,7 @@ class Roster:
         self._lost: dict[str, str] = {}
         self._found: Probe | None = None
         self._surveyed_at = 0.0
+        self._unfit: ModelError | None = None
         self.loop = Loop("models", self.step, interval_s=INTERVAL_S)
         self.builds = Loop("engines", self.build, interval_s=INTERVAL_S)
         holder.stopping = lambda: self.loop.stopping or self.builds.stopping
@@ -230,10 +233,17 @@ class Roster:
 
     def _survey(self) -> Probe:
         now = self._clock()
-        if self._found is not None and now - self._surveyed_at < SURVEY_S:
+        since = now - self._surveyed_at
+        if self._unfit is not None and since < UNFIT_SURVEY_S:
+            raise self._unfit
+        if self._unfit is None and self._found is not None and since < SURVEY_S:
             return self._found
-        found, known = self._holder.survey(), self._found
-        self._found, self._surveyed_at = found, now
+        try:
+            found, known = self._holder.survey(), self._found
+        except ModelError as error:
+            self._surveyed_at, self._unfit = now, error
+            raise
+        self._found, self._surveyed_at, self._unfit = found, now, None
         log.info("computer.surveyed", fingerprint=found.fingerprint)
         if known is not None and known.fingerprint != found.fingerprint:
             for name in tuple(self._models):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.domain.errors import ImportRefused
-from node.importing.monai import _for_detector, _on_raster
+from node.importing.monai import _fits, _for_detector, _on_raster
 
 
 def test_windows_whose_steps_leave_the_raster_are_refused_with_a_size_that_fits() -> None:
@@ -18,7 +18,10 @@ def test_windows_whose_steps_leave_the_raster_are_refused_with_a_size_that_fits(
 
 
 def test_the_windows_of_the_published_lung_nodule_detector_lie_on_it() -> None:
-    _on_raster((512, 512, 192), (16, 16, 8), 0.25)
+    windows, raster = (512, 512, 192), (16, 16, 8)
+    assert all(_fits(cell, 0.25, side) for side, cell in zip(windows, raster, strict=True))
+    assert not _fits(8, 0.25, 80)
+    _on_raster(windows, raster, 0.25)
 
 
 @pytest.mark.parametrize("side", [64, 192, 512])

@@ -33,6 +33,7 @@ class FakePool:
     prove_fault: NodeError | None = None
     #: What is seen on further GPUs.
     also: tuple[Probe, ...] = ()
+    looks: int = 0
     dropped: list[str] = field(default_factory=list)
     on_lost: Callable[[str, NodeError], None] = lambda _name, _error: None
     on_again: Callable[[str, Any], None] = lambda _name, _result: None
@@ -51,6 +52,7 @@ class FakePool:
         self, function: Any, argument: Any, *, time_limit_s: float, memory_mb: int
     ) -> tuple[Any, ...]:
         if function is look:
+            self.looks += 1
             return (self.found, *self.also)
         assert function is prove_model
         return (self._prove(argument, time_limit_s),)

@@ -10,7 +10,7 @@ import pytest
 
 from node.domain.errors import GoldenMismatch, ModelError, WorkerError
 from node.domain.serving import ModelState
-from node.pipeline.roster import PATIENCE_S, SURVEY_S
+from node.pipeline.roster import PATIENCE_S, SURVEY_S, UNFIT_SURVEY_S
 from tests.node.pipeline.pools import CPU_ONLY, WORKSTATION
 from tests.node.pipeline.rosters import Bench, benches, setup_of
 
@@ -71,6 +71,17 @@ def test_gpus_of_several_kinds_keep_every_model_out_with_that_cause(
         run.roster.step()
     assert run.roster.out().keys() == {"first", "second"}
     assert "workers.gpus" in run.roster.out()["first"]
+    # It stays told, and the computer is not looked at again at each step.
+    with pytest.raises(ModelError, match=r"workers\.gpus"):
+        run.roster.step()
+    assert run.pool.looks == 1
+    run.clock.now += UNFIT_SURVEY_S + 1
+    run.pool.also = (WORKSTATION,)
+    run.roster.step()
+    assert run.pool.looks == 2
+    run.ledger.service.ask("first")
+    run.steps()
+    assert run.state("first") is ModelState.BUILDING
 
 
 def test_jobs_wait_for_a_while_and_then_end_with_the_cause(
