@@ -30,6 +30,7 @@ from dicom_sr.write import write_results
 from inference.projection import load_images
 from inference.series import describe_study
 from inference.worker import WorkerPool
+from inference.worker_process import set_aside_from_collection
 from models.signature import Trust
 from node.demo.simulated import simulate
 from node.domain.analysis import AnalysisRequest
@@ -125,6 +126,8 @@ def _here(
     product: Product, paths: list[Path], folder: Path, count: int
 ) -> tuple[list[Mapping[str, float]], Findings]:
     """Rounds of the analysis and of its network calls alone, in this process."""
+    # As a worker does once it holds a model.
+    set_aside_from_collection()
     sessions = []
     for network in product.networks.values():
         recorder = _Recorder(network._session)  # type: ignore[attr-defined]

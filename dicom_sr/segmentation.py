@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from dicom_sr.codes import ARTIFICIAL_INTELLIGENCE, as_code
 from dicom_sr.common import Kind, ResultInput, clipped, finish, person_name
-from dicom_sr.source import classes, reference_to, with_geometry
+from dicom_sr.source import class_of, classes, reference_to, with_geometry
 from node.domain.errors import ResultError
 from node.domain.finding import Segment
 from node.domain.label_map import LabelMask
@@ -160,8 +160,10 @@ def _shared_numbers(segments: tuple[Segment, ...], kept: slice) -> NDArray[np.ui
 
 def _single_frame_sources(work: ResultInput, planes: tuple[Plane, ...]) -> list[Dataset]:
     sources: list[Dataset] = []
+    known, other = classes(work.series), class_of(work.series)
     for plane in planes:
-        image = with_geometry(work.study, work.series, plane)
+        class_uid = known.get(str(plane.sop_instance_uid), other)
+        image = with_geometry(work.study, work.series, plane, class_uid)
         if image is None:
             raise ResultError(
                 "the header of a source image can no longer be read",
@@ -184,7 +186,9 @@ def _multi_frame_source(
             "segments on frames of more than one multi-frame image are not supported",
             series_uid=work.series.series_uid,
         )
-    image = with_geometry(work.study, work.series, planes[0])
+    own_class = classes(work.series).get(str(planes[0].sop_instance_uid))
+    class_uid = own_class or class_of(work.series)
+    image = with_geometry(work.study, work.series, planes[0], class_uid)
     if image is None:
         raise ResultError(
             "the header of the multi-frame source can no longer be read",

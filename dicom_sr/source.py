@@ -8,6 +8,7 @@ identity, and `dicom_sr/common.py` writes the identity afterwards, verbatim.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Final
 
 import pydicom
@@ -81,7 +82,7 @@ NEEDED: Final = (
 _UNDECODABLE = (ValueError, AttributeError, KeyError, TypeError, NotImplementedError, OSError)
 
 
-def read_header(extent: Extent) -> Dataset | None:
+def read_header(extent: Extent, needed: Sequence[str] = NEEDED) -> Dataset | None:
     """What is needed of the data set before its pixels, decoded; None when it is unreadable.
 
     An element that cannot be decoded is left out: a result is owed whatever the header looks
@@ -93,12 +94,12 @@ def read_header(extent: Extent) -> Dataset | None:
         try:
             with extent.open() as stream:
                 stored = pydicom.dcmread(
-                    stream, stop_before_pixels=True, force=True, specific_tags=list(NEEDED)
+                    stream, stop_before_pixels=True, force=True, specific_tags=list(needed)
                 )
         except (*_UNDECODABLE, InvalidDicomError):
             log.warning("source.unreadable")
             return None
-        for keyword in NEEDED:
+        for keyword in needed:
             try:
                 if keyword in stored:
                     header[keyword] = stored[keyword]
@@ -184,12 +185,14 @@ def reference_to(instance_uid: str, class_uid: str) -> Dataset:
     return item
 
 
-def with_geometry(study: CompletedStudy, series: Series, plane: Plane) -> Dataset | None:
+def with_geometry(
+    study: CompletedStudy, series: Series, plane: Plane, class_uid: str
+) -> Dataset | None:
     """A bare reference plus the geometry of its source; None when that cannot be read."""
-    header = read_header(plane.extent)
+    header = read_header(plane.extent, ("SpecificCharacterSet", *GEOMETRY))
     if header is None:
         return None
-    image = bare_reference(study, series, str(plane.sop_instance_uid))
+    image = _reference(study, series, str(plane.sop_instance_uid), class_uid)
     image.FrameOfReferenceUID = series.frame_of_reference_uid
     image.PositionReferenceIndicator = ""
     for keyword in GEOMETRY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
@@ -170,9 +171,9 @@ def validate(objects: Sequence[Dataset], study: CompletedStudy) -> dict[str, byt
     known = _known_images(objects, study)
     for data_set in objects:
         name = _name(data_set)
-        for check in (_attributes, _values, _codes, _pixels):
-            faults += [f"{name}: {fault}" for fault in check(data_set)]
-        faults += [f"{name}: {fault}" for fault in _references(data_set, known)]
+        contents = _Contents.of(data_set)
+        faults += [f"{name}: {fault}" for fault in _singly(contents)]
+        faults += [f"{name}: {fault}" for fault in _references(contents, known)]
         if data_set.get("SOPClassUID") in REPORTS:
             faults += [f"{name}: {fault}" for fault in report_faults(data_set, study)]
     files: dict[str, bytes] = {}
@@ -198,8 +199,7 @@ def validate_alone(objects: Sequence[Dataset]) -> None:
     faults = [
         f"{_name(data_set)}: {fault}"
         for data_set in objects
-        for check in (_attributes, _values, _codes, _pixels)
-        for fault in check(data_set)
+        for fault in _singly(_Contents.of(data_set))
     ]
     faults += [] if faults else _read_back(objects)[1]
     if faults:
@@ -263,19 +263,46 @@ def _attributes(data_set: Dataset) -> Iterator[str]:
         yield "file meta information names another SOP class"
 
 
-def _elements(data_set: Dataset) -> Iterator[DataElement]:
-    """Every element of a data set and of its sequences; pixels left out."""
-    for element in data_set:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _elements(item)
-        elif element.keyword != "PixelData":
-            yield element
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """A data set and its sequences, walked once for all checks: pydicom sorts at each walk.
+
+    Attributes:
+        elements: all but sequences and pixels. sequences: keyword and items of each.
+    """
+
+    data_set: Dataset
+    elements: tuple[DataElement, ...]
+    sequences: tuple[tuple[str, tuple[_Contents, ...]], ...]
+
+    @classmethod
+    def of(cls, data_set: Dataset) -> _Contents:
+        """Read it whole."""
+        elements, sequences = [], []
+        for element in data_set:
+            if element.VR == "SQ":
+                sequences.append((element.keyword, tuple(map(cls.of, element.value))))
+            elif element.keyword != "PixelData":
+                elements.append(element)
+        return cls(data_set, tuple(elements), tuple(sequences))
+
+    @property
+    def items(self) -> Iterator[_Contents]:
+        """Of all its sequences."""
+        return (item for _, items in self.sequences for item in items)
 
 
-def _values(data_set: Dataset) -> Iterator[str]:
+def _singly(contents: _Contents) -> Iterator[str]:
+    """What is wrong with an object by itself."""
+    yield from _attributes(contents.data_set)
+    yield from _values(contents)
+    yield from _codes(contents)
+    yield from _pixels(contents.data_set)
+
+
+def _values(contents: _Contents) -> Iterator[str]:
     """Lengths and characters of value representations, and the form of UIDs."""
-    for element in _elements(data_set):
+    for element in contents.elements:
         if element.keyword in FROM_THE_SOURCE or element.is_empty:
             continue
         values = element.value if element.VM > 1 else [element.value]
@@ -288,26 +315,28 @@ def _values(data_set: Dataset) -> Iterator[str]:
                     validate_value(element.VR, str(value), config.RAISE)
                 except ValueError:
                     yield f"{element.keyword} is not a valid {element.VR}"
+    for item in contents.items:
+        yield from _values(item)
 
 
-def _codes(data_set: Dataset) -> Iterator[str]:
+def _codes(contents: _Contents) -> Iterator[str]:
     """Value, scheme and meaning of every coded concept (PS3.3 table 8.8-1)."""
-    for item in _items(data_set):
-        if "CodingSchemeDesignator" not in item and "CodeMeaning" not in item:
-            continue
-        value = str(item.get("CodeValue", "") or item.get("LongCodeValue", ""))
-        meaning = str(item.get("CodeMeaning", ""))
-        if not value or not item.get("CodingSchemeDesignator") or not meaning:
-            yield f"incomplete coded concept {value!r} {meaning!r}"
-
-
-def _items(data_set: Dataset) -> Iterator[Dataset]:
-    for element in data_set:
+    for keyword, items in contents.sequences:
         # Items of this one describe a scheme; they are not codes.
-        if element.VR == "SQ" and element.keyword != "CodingSchemeIdentificationSequence":
-            for item in element.value:
-                yield item
-                yield from _items(item)
+        if keyword == "CodingSchemeIdentificationSequence":
+            continue
+        for item in items:
+            yield from _code(item.data_set)
+            yield from _codes(item)
+
+
+def _code(item: Dataset) -> Iterator[str]:
+    if "CodingSchemeDesignator" not in item and "CodeMeaning" not in item:
+        return
+    value = str(item.get("CodeValue", "") or item.get("LongCodeValue", ""))
+    meaning = str(item.get("CodeMeaning", ""))
+    if not value or not item.get("CodingSchemeDesignator") or not meaning:
+        yield f"incomplete coded concept {value!r} {meaning!r}"
 
 
 def _pixels(data_set: Dataset) -> Iterator[str]:
@@ -329,17 +358,17 @@ def _pixels(data_set: Dataset) -> Iterator[str]:
 ELSEWHERE: Final = frozenset({"PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence"})
 
 
-def _references(data_set: Dataset, known: dict[str, set[str]]) -> Iterator[str]:
+def _references(contents: _Contents, known: dict[str, set[str]]) -> Iterator[str]:
     """Whatever is referenced exists in the study or in this result, under that SOP class."""
-    for element in data_set:
-        if element.VR != "SQ" or element.keyword in ELSEWHERE:
+    for keyword, items in contents.sequences:
+        if keyword in ELSEWHERE:
             continue
-        for item in element.value:
-            uid = str(item.get("ReferencedSOPInstanceUID", ""))
+        for item in items:
+            uid = str(item.data_set.get("ReferencedSOPInstanceUID", ""))
             if uid and uid not in known:
-                yield f"{element.keyword} refers to an instance outside of the study"
-            elif uid and known[uid] and str(item.ReferencedSOPClassUID) not in known[uid]:
-                yield f"{element.keyword} refers to an instance under another SOP class"
+                yield f"{keyword} refers to an instance outside of the study"
+            elif uid and known[uid] and str(item.data_set.ReferencedSOPClassUID) not in known[uid]:
+                yield f"{keyword} refers to an instance under another SOP class"
             yield from _references(item, known)
 
 

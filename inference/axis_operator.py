@@ -59,6 +59,16 @@ class Taps:
             plane.take(self.index, axis=1), plane.take(self.following, axis=1), self.weight
         )
 
+    def along(self, image: NDArray[Any], axis: int) -> Floats:
+        """Along one axis of an image of three."""
+        weight = self.weight.reshape([-1 if number == axis else 1 for number in range(3)])
+        low, high = image.take(self.index, axis), image.take(self.following, axis)
+        return self._between(low, high, weight)
+
+    def shifted(self, by: int) -> Taps:
+        """The same places of an image that begins elsewhere."""
+        return Taps(self.index + by, self.following + by, self.weight)
+
     @staticmethod
     def _between(low: NDArray[Any], high: NDArray[Any], weight: Floats) -> Floats:
         start: Floats = low.astype(np.float32, copy=False)

@@ -251,10 +251,16 @@ class LoadedNetwork:
                     f"network {spec.name} gave {array.shape} as {one.name!r} where its manifest "
                     f"says {_in_words(one.shape(spec.patch))}"
                 )
-            # One NaN or infinity makes the sum so; cheaper than a mask of the whole output.
-            if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+            if array.dtype.kind == "f" and not _is_finite(array):
                 raise ModelError(f"network {spec.name} gave values that are no numbers")
         return {one.name: array for one, array in zip(wanted, arrays, strict=True)}
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    """One NaN or infinity makes the sum so; cheaper than a mask of the whole output."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # The sum of a narrow type is quicker, but may leave its range.
+        return bool(np.isfinite(array.sum()) or np.isfinite(array.sum(dtype=np.float64)))
 
 
 def _read(spec: NetworkSpec) -> bytes:

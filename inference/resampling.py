@@ -1,6 +1,7 @@
 """Images on another grid: linear, nearest and cubic, each as a framework of the field does it.
 
     resample            any affine map, linear or nearest     MONAI `Spacing`, torch `grid_sample`
+    interpolate         a small part of a linear result       the same
     zoom                another shape, corner onto corner     `scipy.ndimage.zoom`
     resize              another shape, edge onto edge         `skimage.transform.resize`, nnU-Net
     resize_separately   as resize, but one axis by itself     nnU-Net for thick slices
@@ -14,7 +15,7 @@ of `scipy.ndimage.zoom` at the same values.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -80,6 +81,21 @@ def resample(
         coordinates = [along + 1 for along in coordinates]
     taps = [taps_at(along, size) for along, size in zip(coordinates, turned.shape, strict=True)]
     return _linear(turned, taps)
+
+
+def interpolate(image: Image, taps: Sequence[Taps]) -> Floats:
+    """A part of what `resample` gives, in one piece and in the thread of the caller.
+
+    Args:
+        image: (plane, row, column). taps: the places of the part along each axis.
+
+    Returns:
+        (*lengths of the taps) float32.
+    """
+    along, rows, columns = taps
+    first, last = int(along.index.min()), int(along.following.max())
+    planes = columns.along(rows.along(image[first : last + 1], 1), 2)
+    return along.shifted(-first).along(planes, 0)
 
 
 def zoom(image: Image, shape: tuple[int, ...], order: Order) -> Image:
@@ -179,7 +195,7 @@ def _linear(image: Image, taps: list[Taps]) -> Floats:
             target *= weight
             target += held[first]
 
-    _in_threads(fill, np.array_split(np.arange(len(along)), _threads()))
+    each_in_threads(fill, np.array_split(np.arange(len(along)), threads()))
     reshaped: Floats = result.reshape(result.shape[lead:])
     return reshaped
 
@@ -199,7 +215,7 @@ def _cubic(image: Image, bands: list[list[Band]], shape: tuple[int, ...]) -> Flo
         for band in rows:
             np.matmul(band.matrix, narrow[band.inputs], out=between[number, band.outputs])
 
-    _in_threads(plane, range(len(image)))
+    each_in_threads(plane, range(len(image)))
     if not first:
         flat_image: Floats = between[0]
         return flat_image
@@ -209,7 +225,7 @@ def _cubic(image: Image, bands: list[list[Band]], shape: tuple[int, ...]) -> Flo
     def block(band: Band) -> None:
         np.matmul(band.matrix, flat_between[band.inputs], out=flat[band.outputs])
 
-    _in_threads(block, first[0])
+    each_in_threads(block, first[0])
     return result
 
 
@@ -261,16 +277,17 @@ def _resample_oblique(
             cval=0.0 if outside == "nearest" else float(outside),
         )
 
-    _in_threads(fill, np.array_split(np.arange(shape[0]), _threads()))
+    each_in_threads(fill, np.array_split(np.arange(shape[0]), threads()))
     return result
 
 
-def _threads() -> int:
+def threads() -> int:
+    """As many as the work on one volume is worth on this machine."""
     return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
-def _in_threads(work: Callable[[Any], None], parts: Iterable[Any]) -> None:
-    with ThreadPoolExecutor(_threads()) as pool:
-        # Raises what a thread raised.
+def each_in_threads(work: Callable[[Any], None], parts: Iterable[Any]) -> None:
+    """Do the work of every part, several at a time; raises what one of them raised."""
+    with ThreadPoolExecutor(threads()) as pool:
         for _ in pool.map(work, parts):
             pass

@@ -12,6 +12,14 @@ Floats = NDArray[np.floating]
 Corner = tuple[int, ...]
 
 
+def scaled(box: tuple[slice, ...], scale: tuple[float, ...]) -> tuple[slice, ...]:
+    """A box of the image in the resolution of an output: voxels of it for each of the image."""
+    return tuple(
+        slice(round(axis.start * along), round(axis.stop * along))
+        for axis, along in zip(box, scale, strict=True)
+    )
+
+
 class Canvas:
     """Weighted sums and sums of weights of the planes from `base` on.
 
@@ -58,10 +66,7 @@ class Canvas:
 
     def scaled(self, box: tuple[slice, ...]) -> tuple[slice, ...]:
         """A box of the image in the resolution of the output."""
-        return tuple(
-            slice(round(axis.start * scale), round(axis.stop * scale))
-            for axis, scale in zip(box, self._scale, strict=True)
-        )
+        return scaled(box, self._scale)
 
     def add(self, corner: Corner, output: Floats) -> None:
         """Sum one window, (plane, class, *rest)."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.labels import Labels, arg_max, label_type
-from inference.window_canvas import Canvas, Corner
+from inference.window_canvas import Canvas, Corner, scaled
 from inference.window_plan import Plan, Region, Windowing
 from inference.window_weights import scaled_weights
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float32]
-#: (batch, channel, *patch) -> (batch, class, *patch).
+#: (batch, channel, *patch) -> (batch, class, *patch), which the next call does not write over.
 Infer = Callable[[Array], Array]
 #: (batch, channel, *patch) -> several (batch, class, *its own patch).
 InferMaps = Callable[[Array], Sequence[Array]]
@@ -71,12 +71,12 @@ def run_windows(
             on both sides, and the output cropped back.
 
     Returns:
-        (class, *spatial) float32.
+        (class, *spatial) float32, contiguous.
     """
     if region is not None:
         region = Region(mask=region.mask[np.newaxis], fill=region.fill)
-    output: Array = run_stack(infer, image[np.newaxis], windowing, region, watch)[0]
-    return output
+    (output,) = run_stack(infer, image[np.newaxis], windowing, region, watch)
+    return np.ascontiguousarray(output)
 
 
 def run_stack(
@@ -93,7 +93,8 @@ def run_stack(
             (slice, channel, row, column).
 
     Returns:
-        (image, class, *spatial) float32.
+        (image, class, *spatial) float32; a part of the network's output where one window holds
+        the whole of one image.
     """
     (output,) = _run_whole(lambda batch: (infer(batch),), images, windowing, region, watch)
     return output
@@ -183,6 +184,9 @@ def _run_whole(
     plan = Plan.of_stack(images, windowing, region)
     canvases: list[Canvas] = []
     for corner, outputs in _outputs(infer, plan, windowing, watch):
+        if len(images) == 1 and _is_plain(plan, windowing):
+            # Nothing to sum, and nothing to copy: the only window is the whole image.
+            return tuple(_cropped(output, plan) for output in outputs)
         if not canvases:
             canvases = _canvases(outputs, plan, windowing)
         for canvas, output in zip(canvases, outputs, strict=True):
@@ -193,6 +197,13 @@ def _run_whole(
         box = canvas.scaled(plan.inner)
         results.append(np.ascontiguousarray(mean[(slice(None), slice(None), *box[1:])]))
     return tuple(results)
+
+
+def _cropped(output: Array, plan: Plan) -> Array:
+    """(class, *patch of the output) of the only window -> (image, class, *spatial), a view."""
+    sizes = zip(output.shape[1:], plan.window[1:], strict=True)
+    box = scaled(plan.inner[1:], tuple(out / size for out, size in sizes))
+    return output[(np.newaxis, slice(None), *box)].astype(np.float32, copy=False)
 
 
 def _canvases(outputs: Sequence[Array], plan: Plan, windowing: Windowing) -> list[Canvas]:

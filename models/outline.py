@@ -12,6 +12,11 @@ MAX_POINTS = 500
 
 # Directions of an edge walk with the mask on its right: right, down, left, up as (row, column).
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+#: Pixels beyond a corner, on the right and on the left of the walk, from the corner's own.
+_AHEAD_RIGHT = ((0, 0), (0, -1), (-1, -1), (-1, 0))
+_AHEAD_LEFT = ((-1, 0), (0, 0), (0, -1), (-1, -1))
+#: Of a simplified outline, in pixels.
+_LEAST_TOLERANCE = 0.5
 
 
 def outer_polygon(mask: Mask, max_points: int = MAX_POINTS) -> NDArray[np.float32]:
@@ -29,69 +34,73 @@ def outer_polygon(mask: Mask, max_points: int = MAX_POINTS) -> NDArray[np.float3
     if not part.any():
         return np.zeros((0, 2), np.float32)
     corners = _walk(part)
-    tolerance = 0.0
-    points = corners
-    while len(points) > max_points:
-        tolerance = tolerance * 1.5 if tolerance else 0.5
-        points = _simplified(corners, tolerance)
-    return np.asarray(points[:, ::-1], np.float32)
+    if len(corners) > max_points:
+        weights = _weights(corners)
+        tolerance = _LEAST_TOLERANCE
+        while np.count_nonzero(weights > tolerance) > max_points:
+            tolerance *= 1.5
+        corners = corners[weights > tolerance]
+    return np.asarray(corners[:, ::-1], np.float32)
 
 
 def _walk(part: Mask) -> NDArray[np.float64]:
     """Corners (row, column) of the outer edge, starting at the topmost left pixel."""
-    padded = np.pad(part, 1)
-    start_row = int(np.flatnonzero(padded.any(axis=1))[0])
-    start = (start_row, int(np.flatnonzero(padded[start_row])[0]))
-    corner, direction = start, 0
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    box = part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    # A list is read pixel by pixel many times quicker than an array.
+    padded = np.pad(box, 1).tolist()
+    start = (1, padded[1].index(True))
+    (row, column), direction = start, 0
     corners: list[tuple[int, int]] = [start]
     while True:
-        corner = (corner[0] + _STEPS[direction][0], corner[1] + _STEPS[direction][1])
-        if corner == start:
+        down, right = _STEPS[direction]
+        row, column = row + down, column + right
+        if (row, column) == start:
             break
-        turned = _turn(padded, corner, direction)
+        turned = _turn(padded, row, column, direction)
         if turned != direction:
-            corners.append(corner)
+            corners.append((row, column))
         direction = turned
-    return np.array(corners, np.float64) - 1.0
+    corner_of_box = np.array([rows[0], columns[0]], np.float64) - 1.0
+    return np.asarray(corners, np.float64) + corner_of_box
 
 
-def _turn(padded: Mask, corner: tuple[int, int], direction: int) -> int:
+def _turn(padded: list[list[bool]], row: int, column: int, direction: int) -> int:
     """Direction of the next edge at a corner: right where open, else on, else left.
 
     Corner (r, c) lies above and left of pixel (r, c). Turning right first keeps two pixels
     that touch only by a corner apart, as a part whose pixels share faces needs it.
     """
-    row, column = corner
-    ahead = {
-        0: ((row, column), (row - 1, column)),
-        1: ((row, column - 1), (row, column)),
-        2: ((row - 1, column - 1), (row, column - 1)),
-        3: ((row - 1, column), (row - 1, column - 1)),
-    }[direction]
-    right, left = (bool(padded[pixel]) for pixel in ahead)
-    if not right:
+    down, right = _AHEAD_RIGHT[direction]
+    if not padded[row + down][column + right]:
         return (direction + 1) % 4
-    return (direction - 1) % 4 if left else direction
+    down, right = _AHEAD_LEFT[direction]
+    return (direction - 1) % 4 if padded[row + down][column + right] else direction
 
 
-def _simplified(points: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Douglas-Peucker on a closed polygon; `tolerance` in pixels."""
+def _weights(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Up to which tolerance, in pixels, Douglas and Peucker keep each point of a closed polygon.
+
+    A point is kept where it and all points between which it lies are further away than the
+    tolerance; 0 for points that even the least tolerance drops.
+    """
     far = int(np.argmax(((points - points[0]) ** 2).sum(axis=1)))
     closed = np.vstack([points, points[:1]])
-    keep = np.zeros(len(closed), np.bool_)
-    keep[[0, far]] = True
-    spans = [(0, far), (far, len(closed) - 1)]
+    weights = np.zeros(len(closed))
+    weights[[0, far]] = np.inf
+    spans = [(0, far, np.inf), (far, len(closed) - 1, np.inf)]
     while spans:
-        first, last = spans.pop()
+        first, last, above = spans.pop()
         if last - first < 2:
             continue
         distance = _distances(closed[first + 1 : last], closed[first], closed[last])
         worst = int(distance.argmax())
-        if distance[worst] > tolerance:
+        weight = min(float(distance[worst]), above)
+        if weight > _LEAST_TOLERANCE:
             middle = first + 1 + worst
-            keep[middle] = True
-            spans += [(first, middle), (middle, last)]
-    return closed[:-1][keep[:-1]]
+            weights[middle] = weight
+            spans += [(first, middle, weight), (middle, last, weight)]
+    return weights[:-1]
 
 
 def _distances(

@@ -97,7 +97,9 @@ def _best_undone(image: Image, step: Invert, *, certainty: bool) -> Image:
     """
     moves, kept = spatial.undone(image.trace, step)
     last = max((at for at, move in enumerate(moves) if move.interpolates), default=-1)
-    number_of, best = best_class(image.values, moves[: last + 1], step.interpolation)
+    number_of, best = best_class(
+        image.values, moves[: last + 1], step.interpolation, certainty=certainty
+    )
     sure = best if certainty else None
     for move in moves[last + 1 :]:
         number_of = move.undo(number_of, "nearest")

@@ -22,7 +22,7 @@ from inference.device import DeviceServer, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, choices_of, open_network
 from inference.golden import NetworkProof, Speeds, check_arrays, check_golden
 from inference.gpus import address_here
-from inference.worker_process import MEGABYTE, status_bytes
+from inference.worker_process import MEGABYTE, set_aside_from_collection, status_bytes
 from models.manifest import ModelManifest
 from models.package_code import load_code
 from models.registry import package_digest, verify_files
@@ -126,6 +126,7 @@ class Residents:
             self._open[setup.name] = opened
             self._wanted[setup.name] = setup
             self._make_room(setup.resident_mb)
+            set_aside_from_collection()
             return opened
 
     def find(self, model: str, network: str) -> LoadedNetwork:

@@ -86,13 +86,13 @@ def test_what_was_cut_off_before_the_resampling_is_background() -> None:
 
 def test_a_class_is_read_only_where_it_can_win(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = module.resample
+    real = module.interpolate
 
-    def counted(image: Any, matrix: Any, shape: tuple[int, ...]) -> Any:
-        read.append(int(np.prod(shape)))
-        return real(image, matrix, shape)
+    def counted(image: Any, coordinates: Any) -> Any:
+        read.append(int(np.prod([len(along) for along in coordinates])))
+        return real(image, coordinates)
 
-    monkeypatch.setattr(module, "resample", counted)
+    monkeypatch.setattr(module, "interpolate", counted)
     scores = np.zeros((40, 24, 24, 24), np.float32)
     scores[1:] = -5
     for number in range(1, 20):
