@@ -302,7 +302,9 @@ def _coding_schemes(data_set: Dataset, work: ResultInput) -> None:
 def _designators(data_set: Dataset) -> Iterator[str]:
     for element in data_set:
         if element.VR == "SQ":
-            for item in element.value:
+            # All frames have the codes of the first, and there may be thousands.
+            alike = element.keyword == "PerFrameFunctionalGroupsSequence"
+            for item in element.value[:1] if alike else element.value:
                 yield from _designators(item)
         elif element.keyword == "CodingSchemeDesignator":
             yield str(element.value)

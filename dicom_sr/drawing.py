@@ -366,8 +366,8 @@ def _blend(colours: NDArray[np.float32], overlay: Overlay, thickness: int) -> No
     part = colours[box]
     tint = np.asarray(overlay.colour, np.float32)
     if overlay.filled:
-        np.copyto(part, (1 - FILL_ALPHA) * part + FILL_ALPHA * tint, where=inside[:, :, None])
-    np.copyto(part, tint, where=(inside & ~_eroded(inside, thickness))[:, :, None])
+        part[inside] = (1 - FILL_ALPHA) * part[inside] + FILL_ALPHA * tint
+    part[inside & ~_eroded(inside, thickness)] = tint
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:

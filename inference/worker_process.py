@@ -24,6 +24,9 @@ from typing import Any
 from node.domain.errors import NodeError
 
 MEGABYTE = 1_000_000
+#: Objects that are made between two walks of the garbage collector; Python's own 700 walk several
+#: hundred times while one result is written, and find nothing.
+_ALLOCATIONS = 50_000
 #: Nine times less of a contested processor than the node's own process gets (sched(7)).
 NICENESS = 10
 #: PR_SET_PDEATHSIG of prctl(2).
@@ -147,11 +150,13 @@ def set_aside_from_collection() -> None:
     """Spare what is loaded now the walks of the garbage collector, as it stays.
 
     A full collection walks every object of every library that was imported, about 0.1 s, and
-    writing the objects of one result causes one. What has become garbage before is freed first.
+    writing the objects of one result causes several. What has become garbage before is freed
+    first; what becomes garbage later is found after more allocations than usual.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_ALLOCATIONS)
 
 
 class PeakMemory:
