@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.distance import distance_inside
 from models.grid import Mask
 from models.lung_nodules.candidates import Candidate
 from models.lung_nodules.refining import Look
@@ -149,7 +150,7 @@ def _expected(other: Mask, mirror: NDArray[np.float64], volume: Coarse) -> Mask:
     out = np.zeros_like(other)
     # The ends of the series cut the lung; they are no border.
     padded = np.pad(other, ((1, 1), (0, 0), (0, 0)), mode="edge")
-    depth = ndimage.distance_transform_edt(padded)[1:-1] * volume.step_mm
+    depth = distance_inside(padded)[1:-1] * volume.step_mm
     inner = depth > INSIDE_MM
     width = volume.shape[2]
     for index in np.flatnonzero(inner.any(axis=(1, 2))):
@@ -172,7 +173,7 @@ def _body(lungs: Lungs, tissue: Mask, own: Mask) -> Mask:
         return np.zeros_like(beside)
     radius = BALL_MM / volume.step_mm
     padded = np.pad(beside, ((1, 1), (0, 0), (0, 0)), mode="edge")
-    cores = (ndimage.distance_transform_edt(padded) > radius)[1:-1]
+    cores = (distance_inside(padded) > radius)[1:-1]
     parts = cc3d.connected_components(np.ascontiguousarray(cores), connectivity=6)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
@@ -194,4 +195,4 @@ def _divided(lungs: Lungs) -> int:
 def _grown(mask: Mask, radius: float) -> Mask:
     if not mask.any():
         return np.zeros_like(mask)
-    return np.asarray(ndimage.distance_transform_edt(~mask) <= radius, np.bool_)
+    return np.asarray(distance_inside(~mask) <= radius, np.bool_)

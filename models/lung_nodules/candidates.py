@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.distance import distance_inside
 from models.grid import Axis, Floats, Grid, sample_volume
 from models.lung_nodules.cubes import Axes, Point, toned
 from models.thorax.lungs import Lungs
@@ -147,7 +148,7 @@ def candidates_of(
 
 def _outside_mm(lungs: Lungs, places: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far (n, 3) positions of the grid lie outside of the room of the lungs, mm."""
-    away = ndimage.distance_transform_edt(~lungs.both) * lungs.volume.step_mm
+    away = distance_inside(~lungs.both) * lungs.volume.step_mm
     index = np.rint(lungs.volume.from_grid(places)).astype(np.int64)
     inside = np.clip(index, 0, np.array(away.shape) - 1)
     beyond = np.abs(index - inside).max(axis=1) * lungs.volume.step_mm

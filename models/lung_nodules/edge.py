@@ -13,6 +13,7 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
+from models.distance import distance_inside
 from models.grid import Axis, Floats, Grid, Mask
 from models.lung_nodules.cubes import Axes, cube_of
 from models.lung_nodules.refining import Look
@@ -96,7 +97,7 @@ def _cube(grid: Grid, look: Look) -> _Cube | None:
         return None
     hu = cube_of(grid, axes)
     soft = np.asarray(ndimage.median_filter(hu, MEDIAN), np.float32)
-    away = ndimage.distance_transform_edt(~core) * FINE_MM
+    away = distance_inside(~core) * FINE_MM
     lung = _lung(soft, (away > CLEAR_MM) & (soft < LUNG_HU))
     if lung is None:
         return None
@@ -147,7 +148,7 @@ def _lung(soft: Floats, where: Mask) -> Floats | None:
 
 def _corrected(cube: _Cube, *, is_wide: bool) -> Floats | None:
     """Share of each voxel within a better edge; None where the network's is good enough."""
-    away = np.asarray(ndimage.distance_transform_edt(~cube.core) * FINE_MM, np.float32)
+    away = np.asarray(distance_inside(~cube.core) * FINE_MM, np.float32)
     region = _with_veil(cube, away)
     if region is None:
         level = _level(cube)
@@ -200,7 +201,7 @@ def _solid(cube: _Cube, away: Floats) -> Mask:
     height = min(float(np.median(cube.excess[inner])), TISSUE_LIFT_HU)
     dense = (cube.fine > HALF * height) | cube.core
     # Lung lies near on the other side, which it does not where the chest wall begins.
-    outer = ndimage.distance_transform_edt(dense) * FINE_MM < LUNG_BEYOND_MM
+    outer = distance_inside(dense) * FINE_MM < LUNG_BEYOND_MM
     region = cube.core | (dense & outer & (away < SOLID_REACH_MM))
     return np.asarray(_opened(region, WIDE_BALL_MM) | cube.core, np.bool_)
 
@@ -221,16 +222,16 @@ def _grown(cube: _Cube, lift: float, reach: tuple[Floats, float], ball_mm: float
 
 
 def _eroded(mask: Mask, radius_mm: float) -> Mask:
-    return np.asarray(ndimage.distance_transform_edt(mask) * FINE_MM > radius_mm, np.bool_)
+    return np.asarray(distance_inside(mask) * FINE_MM > radius_mm, np.bool_)
 
 
 def _opened(mask: Mask, radius_mm: float) -> Mask:
     inner = _eroded(mask, radius_mm)
     if not inner.any():
         return inner
-    return np.asarray(ndimage.distance_transform_edt(~inner) * FINE_MM <= radius_mm, np.bool_)
+    return np.asarray(distance_inside(~inner) * FINE_MM <= radius_mm, np.bool_)
 
 
 def _closed(mask: Mask, radius_mm: float) -> Mask:
-    wide = ndimage.distance_transform_edt(~mask) * FINE_MM <= radius_mm
-    return np.asarray(ndimage.distance_transform_edt(wide) * FINE_MM > radius_mm, np.bool_)
+    wide = distance_inside(~mask) * FINE_MM <= radius_mm
+    return np.asarray(distance_inside(wide) * FINE_MM > radius_mm, np.bool_)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.distance import distance_inside
 from models.grid import Grid, Mask
 from models.morphology import holes_filled, parts_of
 from models.refusal import Refusal
@@ -213,7 +214,7 @@ def _parted(part: Mask, middle: float) -> tuple[Mask, ...]:
         return (part,)
     box = ndimage.find_objects(part.astype(np.uint8))[0]
     small = part[box]
-    depth = ndimage.distance_transform_edt(np.pad(small, 1))[1:-1, 1:-1, 1:-1]
+    depth = distance_inside(np.pad(small, 1))[1:-1, 1:-1, 1:-1]
     for steps in _PARTING:
         cores = _parts(depth > steps)
         sizes = np.bincount(cores.ravel())
@@ -239,8 +240,8 @@ def _nearer(first: Mask, second: Mask) -> Mask:
     """Where the first of two masks is nearer than the second."""
     if not first.any() or not second.any():
         return np.full(first.shape, bool(first.any()))
-    own = ndimage.distance_transform_edt(~first)
-    other = ndimage.distance_transform_edt(~second)
+    own = distance_inside(~first)
+    other = distance_inside(~second)
     return np.asarray(own <= other, np.bool_)
 
 
@@ -258,8 +259,8 @@ def _room(side: Mask, volume: Coarse, middle: float) -> Mask:
     radius = CLOSING_MM / volume.step_mm
     # The image's ends count as lung while closing, or the closing would eat into a cut lung.
     padded = np.pad(small, ((reach, reach), (reach, reach), (reach, reach)), mode="edge")
-    grown = ndimage.distance_transform_edt(~padded) <= radius
-    closed = ndimage.distance_transform_edt(grown) > radius
+    grown = distance_inside(~padded) <= radius
+    closed = distance_inside(grown) > radius
     cut = slice(reach, -reach)
     closed = closed[cut, cut, cut] | small
     for index in range(closed.shape[0]):
