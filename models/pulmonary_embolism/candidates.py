@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.distance import distance_inside
 from models.grid import Floats, Mask
 from models.pulmonary_embolism.space import FINE_MM
 
@@ -134,8 +135,8 @@ def _candidate(
     blood = (here > BLOOD_SHARE * blood_hu) & (answers[1] > answers[0])
     stream = _closed(blood, _GAP_MM / FINE_MM)
     lumen = (answers[1] + answers[3] > 0.5) | mask
-    calibre = ndimage.distance_transform_edt(lumen) * FINE_MM
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1]
+    calibre = distance_inside(lumen) * FINE_MM
+    depth = distance_inside(np.pad(mask, 1))[1:-1, 1:-1, 1:-1]
     inner = mask & (depth >= min(2.0, 0.6 * float(depth.max())))
     deepest = np.unravel_index(int(depth.argmax()), depth.shape)
     return Candidate(
@@ -164,7 +165,7 @@ def _roundness(mask: Mask, depth: NDArray[np.floating]) -> float:
     """Part of the mask that is left when it is opened by a ball of 0.75 of its depth."""
     limit = 0.75 * float(depth.max())
     cores = np.pad(depth >= limit, 1)
-    back = ndimage.distance_transform_edt(~cores)[1:-1, 1:-1, 1:-1] < limit
+    back = distance_inside(~cores)[1:-1, 1:-1, 1:-1] < limit
     return float((back & mask).sum() / mask.sum())
 
 
@@ -172,7 +173,7 @@ def _closed(mask: Mask, radius: float) -> Mask:
     if not mask.any():
         return mask
     reach = int(np.ceil(radius)) + 1
-    grown = ndimage.distance_transform_edt(~np.pad(mask, reach)) <= radius
-    closed = ndimage.distance_transform_edt(grown) > radius
+    grown = distance_inside(~np.pad(mask, reach)) <= radius
+    closed = distance_inside(grown) > radius
     inner = (slice(reach, -reach),) * 3
     return np.asarray(closed[inner] | mask, np.bool_)

@@ -12,6 +12,7 @@ import cc3d
 import numpy as np
 from scipy import ndimage
 
+from models.distance import distance_inside
 from models.grid import Floats, Mask
 from models.pulmonary_embolism.space import COARSE_MM
 
@@ -152,8 +153,8 @@ def _closed(air: Mask) -> Mask:
     reach = int(np.ceil(radius)) + 1
     # The image's ends count as lung while closing, or the closing would eat into a cut lung.
     padded = np.pad(air, reach, mode="edge")
-    grown = ndimage.distance_transform_edt(~padded) <= radius
-    closed = ndimage.distance_transform_edt(grown) > radius
+    grown = distance_inside(~padded) <= radius
+    closed = distance_inside(grown) > radius
     inner = (slice(reach, -reach),) * 3
     return np.asarray(closed[inner] | air, np.bool_)
 
