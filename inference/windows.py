@@ -183,15 +183,16 @@ def _run_whole(
     """(image, class, *spatial) for each output."""
     plan = Plan.of_stack(images, windowing, region)
     canvases: list[Canvas] = []
+    results = []
     for corner, outputs in _outputs(infer, plan, windowing, watch):
         if len(images) == 1 and _is_plain(plan, windowing):
             # Nothing to sum, and nothing to copy: the only window is the whole image.
-            return tuple(_cropped(output, plan) for output in outputs)
+            results = [_cropped(output, plan) for output in outputs]
+            continue
         if not canvases:
             canvases = _canvases(outputs, plan, windowing)
         for canvas, output in zip(canvases, outputs, strict=True):
             canvas.add(corner, output[np.newaxis])
-    results = []
     for canvas in canvases:
         mean = _mean(canvas.sums, canvas.total, plan.fill)
         box = canvas.scaled(plan.inner)

@@ -17,7 +17,15 @@ from scipy import ndimage
 from inference.labels import arg_max
 from inference.window_places import starts
 from inference.window_weights import gaussian, gaussian_nnunet, window_weights
-from inference.windows import Region, Windowing, run_labels, run_maps, run_slabs, run_windows
+from inference.windows import (
+    Region,
+    Windowing,
+    run_labels,
+    run_maps,
+    run_slabs,
+    run_stack,
+    run_windows,
+)
 from models.manifest import Windows
 
 Array = NDArray[np.float32]
@@ -263,6 +271,17 @@ def test_a_run_tells_how_far_it_is_and_can_be_ended() -> None:
     with pytest.raises(TimeIsUp):
         run_windows(network, image_of(1, 8, 16), windowing, watch=end)
     assert network.windows == 3
+
+
+def test_an_image_of_one_window_is_told_and_comes_back_without_its_padding() -> None:
+    seen: list[tuple[int, int]] = []
+    windowing = Windowing(patch=(8, 8), overlap=0.5)
+    image = image_of(1, 5, 8)
+    (output,) = run_stack(
+        lambda batch: 2 * batch, image[np.newaxis], windowing, watch=lambda *far: seen.append(far)
+    )
+    assert seen == [(1, 1)]
+    np.testing.assert_array_equal(output, 2 * image)
 
 
 @settings(max_examples=30, deadline=None)
