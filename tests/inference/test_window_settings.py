@@ -275,7 +275,7 @@ def test_a_run_tells_how_far_it_is_and_can_be_ended() -> None:
 
 def test_an_image_of_one_window_is_told_and_comes_back_without_its_padding() -> None:
     seen: list[tuple[int, int]] = []
-    windowing = Windowing(patch=(8, 8), overlap=0.5)
+    windowing = Windowing(patch=(8, 8), overlap=0.5, batch=1)
     image = image_of(1, 5, 8)
     (output,) = run_stack(
         lambda batch: 2 * batch, image[np.newaxis], windowing, watch=lambda *far: seen.append(far)
