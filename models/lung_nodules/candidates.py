@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
-from models.distance import distance_inside
 from models.grid import Axis, Floats, Grid, sample_volume
 from models.lung_nodules.cubes import Axes, Point, toned
 from models.thorax.lungs import Lungs
@@ -148,11 +148,16 @@ def candidates_of(
 
 def _outside_mm(lungs: Lungs, places: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far (n, 3) positions of the grid lie outside of the room of the lungs, mm."""
-    away = distance_inside(~lungs.both) * lungs.volume.step_mm
+    both, step_mm = lungs.both, lungs.volume.step_mm
     index = np.rint(lungs.volume.from_grid(places)).astype(np.int64)
-    inside = np.clip(index, 0, np.array(away.shape) - 1)
-    beyond = np.abs(index - inside).max(axis=1) * lungs.volume.step_mm
-    return np.asarray(away[tuple(inside.T)] + beyond, np.float64)
+    inside = np.clip(index, 0, np.array(both.shape) - 1)
+    away = np.zeros(len(places))
+    is_outside = ~both[tuple(inside.T)]
+    if is_outside.any():
+        rim = np.argwhere(both & ~ndimage.binary_erosion(both))
+        away[is_outside], _ = cKDTree(rim).query(inside[is_outside])
+    beyond = np.abs(index - inside).max(axis=1) * step_mm
+    return np.asarray(away * step_mm + beyond, np.float64)
 
 
 def _frame(grid: Grid, lungs: Lungs, step_mm: float) -> tuple[Axes, NDArray[np.bool_]]:
