@@ -134,6 +134,7 @@ class Evaluation:
         }
         found = {name: np.zeros(grid.shape, np.bool_) for name in silver}
         skin = np.zeros(grid.shape, np.bool_)
+        reachable = np.zeros(grid.shape, np.bool_)
         slices = range(grid.shape[0])
         labelled = compartments(grid, self.product.networks["regions"], slices)
         for index, labels in zip(slices, labelled, strict=True):
@@ -146,6 +147,9 @@ class Evaluation:
             inner = np.where(labels == Compartment.THORAX, Compartment.VISCERAL, labels)
             inside = tissue_masks(inner.astype(np.uint8), hu, grid.spacing_mm[1:])
             found["torso_fat"][index] = inside[Tissue.VISCERAL]
+            rule = RULES[Tissue.VISCERAL]
+            is_fat = (hu >= rule.low_hu) & (hu <= rule.high_hu)
+            reachable[index] = silver["torso_fat"][index] & is_fat
         for name, mask in found.items():
             title = name.replace("_", " ")
             percent = 100 * (float(mask.sum()) / float(silver[name].sum()) - 1)
@@ -159,6 +163,13 @@ class Evaluation:
             )
             dice = _dice(mask, silver[name])
             yield Row(metric=f"{title}: Dice", data=BLOCK, value=f"{dice:.3f}", interval="", n=1)
+        yield Row(
+            metric="torso fat: highest Dice that visceral fat's range of HU allows",
+            data=BLOCK,
+            value=f"{_dice(reachable, silver['torso_fat']):.3f}",
+            interval="",
+            n=1,
+        )
         counted = float((skin & silver["subcutaneous_fat"]).sum()) * grid.voxel_ml
         yield Row(
             metric="outermost pixels with the HU of fat; of them silver subcutaneous fat",
