@@ -105,13 +105,15 @@ def find_candidates(
     )
     if not count:
         return ()
-    peaks = np.atleast_1d(ndimage.maximum(clot, parts, np.arange(1, count + 1)))
+    held = parts > 0
+    peaks = np.zeros(count + 1, np.float32)
+    np.maximum.at(peaks, parts[held], clot[held])
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:] * VOXEL_ML
     boxes = ndimage.find_objects(parts.astype(np.int32))
     found = [
         _candidate(hu, chances, (parts, number, boxes[number - 1]), blood_hu)
         for number in range(1, count + 1)
-        if peaks[number - 1] >= PEAK and sizes[number - 1] >= LEAST_ML
+        if peaks[number] >= PEAK and sizes[number - 1] >= LEAST_ML
     ]
     return tuple(sorted(found, key=lambda one: -one.ml))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cc3d
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.distance import distance_inside
@@ -65,6 +66,12 @@ def find_region(hu: Floats) -> Region:
     return Region(air=air, room=room, between=between, middle=middle)
 
 
+def _medians(hu: Floats, parts: NDArray[np.integer], numbers: NDArray[np.integer]) -> Floats:
+    """Of each of these parts; SciPy sorts all that it is given, so it is given no more."""
+    held = np.isin(parts, numbers)
+    return np.atleast_1d(ndimage.median(hu[held], parts[held], numbers))
+
+
 def _lung_air(hu: Floats) -> Mask:
     low = hu < LUNG_HU
     kept = np.zeros_like(low)
@@ -74,7 +81,7 @@ def _lung_air(hu: Floats) -> Mask:
         border = border[border > 0]
         here = plane.copy()
         if border.size:
-            medians = np.atleast_1d(ndimage.median(hu[index], parts, border))
+            medians = _medians(hu[index], parts, border)
             for number, value in zip(border, medians, strict=True):
                 if not LEAST_LUNG_HU < value < MOST_LUNG_HU:
                     here &= parts != number
@@ -93,7 +100,7 @@ def _lung_air(hu: Floats) -> Mask:
     large = numbers[sizes >= PART_ML]
     if not large.size:
         return np.zeros_like(kept)
-    medians = np.atleast_1d(ndimage.median(hu, parts, large))
+    medians = _medians(hu, parts, large)
     lungs = large[(medians > LEAST_LUNG_HU) & (medians < MOST_LUNG_HU)]
     return np.asarray(np.isin(parts, lungs), np.bool_)
 
