@@ -42,11 +42,13 @@ _LEAST_UP_MM, _LEAST_BACK_MM = 9.0, 12.0
 SAME_MM = 10.0
 #: Less than this part of the usual fall at an endplate is faint; so much of it may be.
 FAINT, MOST_FAINT = 0.25, 0.4
+#: A faint endplate counts as not seen where a height has at least this standard deviation, mm.
+UNSEEN_MM = 2.2
 #: Depth of a body as a part of its neighbours', so many to each side.
 EVEN, _NEAR = (0.8, 1.25), 3
 #: Standard deviation of a height, mm: where everything is clear, and for each mm2 of the squared
-#: slice distance; from drawn spines of known heights.
-_BEST_MM, _PER_SLICE = 0.4, 0.07
+#: slice distance; what the network doubts is added. From the development set.
+_BEST_MM, _PER_SLICE = 0.4, 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ def _among(looked: Sequence[Looked], one: Looked) -> Looked:
         return one
     steep = _steepness(looked)
     blind = max(float((falls < FAINT * steep).mean()) for falls in one.outline.falls)
-    if blind > MOST_FAINT:
+    if blind > MOST_FAINT and one.spread_mm > UNSEEN_MM:
         return Unmeasured(
             place=one.place,
             reason=f"an endplate is not seen on {100 * blind:.0f} % of its length",
@@ -186,7 +188,7 @@ def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
         return Unmeasured(place=place, reason=reason)
     upper, lower = outline.upper, outline.lower
     depth = (outline.columns - outline.front) / (outline.back - outline.front)
-    heights, points = [], []
+    heights, points, doubts = [], [], []
     for first, last in BANDS:
         part = (depth >= first) & (depth <= last)
         if not part.any():
@@ -195,16 +197,13 @@ def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
         at = float(outline.columns[part].mean())
         ends = (float(upper[part].mean()), float(lower[part].mean()))
         heights.append(ends[0] - ends[1])
+        doubts.append(float(np.hypot(*outline.doubts[:, part].mean(axis=1))))
         points.append([own.at(np.array(0.0), np.array(at), np.array(end)) for end in ends])
     if min(heights) < 3.0:
         return Unmeasured(place=place, reason="its endplates are not clear")
-    spread = float(
-        np.sqrt(
-            _BEST_MM**2
-            + (_PER_SLICE * grid.spacing_mm[0] ** 2) ** 2
-            + (0.5 * outline.disagreement_mm) ** 2
-        )
-    )
+    # Spurs make a column in front doubtful whose height is clear: the middle one of three counts.
+    doubt = float(np.median(doubts))
+    spread = float(np.sqrt(_BEST_MM**2 + (_PER_SLICE * grid.spacing_mm[0] ** 2) ** 2 + doubt**2))
     return Body(
         place=place,
         own=own,

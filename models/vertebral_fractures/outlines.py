@@ -14,7 +14,15 @@ import numpy as np
 from scipy import ndimage
 
 from models.grid import Floats, Mask, normalised
-from models.vertebral_fractures.frames import COLUMN_BACK, FINE_MM, FINE_UP, ROW_UP, Strip, Vector
+from models.vertebral_fractures.frames import (
+    COLUMN_BACK,
+    FINE_MM,
+    FINE_UP,
+    PIXEL_MM,
+    ROW_UP,
+    Strip,
+    Vector,
+)
 from node.domain.imaging import Network
 
 NETWORK = "outline"
@@ -33,6 +41,8 @@ EDGE_WEIGHT = 0.5
 #: The steepest fall of a thin dense plate lies outside of it, by more the thicker the slices: mm,
 #: and mm for each mm between slices. From drawn spines of known heights.
 OUTSIDE_MM, OUTSIDE_PER_MM = 0.25, 0.22
+#: How far from its end the shares of a column tell its doubt, pixels; of a column without an end.
+_NEAR_PIXELS, _UNKNOWN_MM = 6, 3.0
 #: What one step of 0.5 mm between neighbouring columns costs, of the steepest fall.
 _STEP_COST = 0.12
 #: Part of the depth in which an endplate is seen whatever the body leans.
@@ -55,6 +65,7 @@ class Outline:
         seen_upper, seen_lower: the endplates as the network sees them, at each column.
         edge_upper, edge_lower: as the image has them.
         falls: (2, n) by how much attenuation falls outwards there, HU a mm; upper, lower.
+        doubts: (2, n) standard deviation of where the network sees them, mm; upper, lower.
     """
 
     mask: Mask
@@ -66,6 +77,7 @@ class Outline:
     edge_upper: Vector
     edge_lower: Vector
     falls: Vector
+    doubts: Vector
 
     @property
     def upper(self) -> Vector:
@@ -150,6 +162,7 @@ def outline_of(strip: Strip, shares: Floats, slice_mm: float) -> Outline | str:
         edge_upper=above[0] - outside,
         edge_lower=below[0] + outside,
         falls=np.stack([above[1], below[1]]),
+        doubts=np.array([_doubts(share, mask, column) for column in used]).T,
     )
 
 
@@ -192,6 +205,30 @@ def _half(values: Floats, row: int, step: int) -> float:
     inner, outer = float(values[row]), float(values[beyond])
     part = (inner - 0.5) / (inner - outer) if inner > outer and inner >= 0.5 else 0.5
     return float(ROW_UP[row]) - step * float(np.clip(part, 0.0, 1.0))
+
+
+def _doubts(share: Floats, mask: Mask, column: int) -> tuple[float, float]:
+    """Standard deviation of the top and of the bottom of a column, mm.
+
+    The share of a pixel is the probability that it is bone, so that along a column, outwards, the
+    shares are those of an end that lies further out.
+    """
+    rows = np.flatnonzero(mask[:, column])
+    if not rows.size:
+        return _UNKNOWN_MM, _UNKNOWN_MM
+    line = share[:, column].astype(np.float64)
+    return _spread(line[::-1], len(line) - 1 - int(rows[0])), _spread(line, int(rows[-1]))
+
+
+def _spread(line: Vector, end: int) -> float:
+    """Standard deviation of an end near a pixel, of shares along a line outwards."""
+    near = line[max(0, end - _NEAR_PIXELS) : end + _NEAR_PIXELS + 1]
+    further = np.minimum.accumulate(near)
+    mean = float(further.sum())
+    square = float(((2 * np.arange(len(further)) + 1) * further).sum())
+    # An end between two pixels is no doubt: a part of its pixel is bone.
+    part = mean % 1.0
+    return PIXEL_MM * float(np.sqrt(max(0.0, square - mean**2 - part * (1.0 - part))))
 
 
 def _filled(line: Vector) -> Vector:

@@ -9,7 +9,7 @@ from models.vertebral_fractures.genant import Grading
 from node.domain.finding import CodedConcept
 
 #: Probability of any loss beyond what bodies differ anyway, without which nothing is a fracture.
-SURELY_LOST = 0.90
+SURELY_LOST = 0.80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,7 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
     shape = say.SHAPES[grading.deformity]
     grade = str(grading.grade)
     words = f"{grade} ({say.GRADE_WORDS[grading.grade]}), {shape}"
-    is_of_a_fracture = (
-        grading.agrees and not grading.is_behind_alone and not grading.is_extrapolated
-    )
+    is_of_a_fracture = grading.agrees and not grading.is_behind_alone and not grading.may_be_usual
     if is_of_a_fracture and percent >= present and grading.lost >= SURELY_LOST:
         if grading.grade < 2:
             grade, words = "1 to 2", f"1 to 2 (mild to moderate), {shape}"
@@ -71,7 +69,7 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
         doubt = "form and size of the body do not agree on the loss"
     elif grading.is_behind_alone:
         doubt = "height is lost behind alone, which no usual form of a fracture is"
-    elif grading.is_extrapolated:
+    elif grading.may_be_usual:
         doubt = (
             "it is low as a whole, nearly all its neighbours lie on one side, and its level is not "
             "known: it may be usual for this person, or a transitional vertebra may be near"

@@ -27,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="models.vertebral_fractures.train", description=__doc__)
     parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--onward", action="store_true", help="train the exported network on")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("train-out/vertebral_fractures"))
     asked = parser.parse_args()
@@ -35,7 +36,7 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     for stage in asked.stages:
         if stage == "train":
-            train(asked.minutes, asked.out)
+            train(asked.minutes, asked.out, WEIGHTS / "outline.onnx" if asked.onward else None)
         elif stage == "export":
             network = Outline()
             network.load_state_dict(torch.load(asked.out / "outline.pt", weights_only=True))

@@ -72,10 +72,11 @@ def _shape(rng: np.random.Generator, size: float, half_depth: float) -> Shape:
     change = None
     kind = rng.random()
     deformity, loss = None, 0.0
-    if kind < 0.35:
-        deformity = tuple(Deformity)[int(rng.integers(3))]
-        loss = float(rng.uniform(0.05, 0.6))
-    if kind < 0.75:
+    if kind < 0.5:
+        # What is broken in is harder to see than what is narrow or low: it is drawn more often.
+        deformity = tuple(Deformity)[int(rng.choice(3, p=(0.35, 0.45, 0.2)))]
+        loss = float(rng.uniform(0.05, 0.65))
+    if kind < 0.8:
         change = Change(
             body=Tissue.L3,
             deformity=deformity,
@@ -240,21 +241,55 @@ def _share(distance: Field) -> Field:
 
 
 def _scanned(rng: np.random.Generator, hu: Field) -> Field:
-    """Slices, kernel and noise; then pixels of 1 mm."""
+    """Kernel, slices and noise; then pixels of 1 mm."""
     slice_mm = float(
         rng.choice((rng.uniform(0.6, 1.5), rng.uniform(1.0, 3.2), rng.uniform(3, 5.2)))
     )
     slope = float(np.clip(rng.normal(0, 0.25), -0.7, 0.7))
-    along, kernel = 0.5 * slice_mm, float(rng.uniform(0.35, 0.95))
-    sigma_up = FINE * np.hypot(along * np.cos(slope), kernel)
-    sigma_back = FINE * np.hypot(along * abs(np.sin(slope)), kernel)
-    soft = ndimage.gaussian_filter(hu, (sigma_up, sigma_back), mode="nearest")
-    small = soft.reshape(EDGE, FINE, EDGE, FINE).mean(axis=(1, 3))
-    grain = _noise(rng, small.shape, float(rng.uniform(0.4, 1.1))) * float(rng.uniform(1, 28))
-    rows = ndimage.gaussian_filter1d(grain, 0.4 * slice_mm, axis=0, mode="nearest")
-    out = small + rows + float(rng.normal(0, 8))
+    kernel = FINE * float(rng.uniform(0.35, 1.25))
+    soft = ndimage.gaussian_filter(hu, kernel, mode="nearest")
+    out = _sliced(rng, soft, slice_mm, slope)
+    small = out.reshape(EDGE, FINE, EDGE, FINE).mean(axis=(1, 3)) + float(rng.normal(0, 8))
     if rng.random() < 0.06:
         # Beyond the first or the last slice there is nothing.
         cut = int(rng.integers(1, 14))
-        out[: cut if rng.random() < 0.5 else 0] = -1024.0
-    return np.asarray(out * float(rng.normal(1, 0.04)), np.float32)
+        small[: cut if rng.random() < 0.5 else 0] = -1024.0
+    return np.asarray(small * float(rng.normal(1, 0.04)), np.float32)
+
+
+def _sliced(rng: np.random.Generator, hu: Field, slice_mm: float, slope: float) -> Field:
+    """The strip as slices at an angle to it show it: each a mean, with noise, and a line between.
+
+    Args:
+        slice_mm: distance of the slices. slope: by how much the strip leans against them, radians.
+    """
+    last = EDGE * FINE - 1
+    step = FINE * slice_mm
+    thick = step * float(rng.uniform(0.85, 1.4))
+    mean = ndimage.uniform_filter1d(
+        _turned(hu, slope), max(1, round(thick)), axis=0, mode="nearest"
+    )
+    at = np.arange(float(rng.uniform(-step, 0)), last + step, step)
+    slices = ndimage.map_coordinates(
+        mean, np.meshgrid(at, np.arange(last + 1), indexing="ij"), order=1, mode="nearest"
+    )
+    grain = rng.standard_normal(slices.shape, np.float32)
+    grain = ndimage.gaussian_filter1d(grain, FINE * float(rng.uniform(0.4, 1.1)), axis=1)
+    slices += grain * (float(rng.uniform(1, 28)) / max(float(grain.std()), 1e-6))
+    rows = (np.arange(last + 1) - at[0]) / step
+    between = ndimage.map_coordinates(
+        slices, np.meshgrid(rows, np.arange(last + 1), indexing="ij"), order=1, mode="nearest"
+    )
+    return _turned(between, -slope)
+
+
+def _turned(hu: Field, angle: float) -> Field:
+    """The strip turned about its middle, radians."""
+    middle = (EDGE * FINE - 1) / 2
+    line = np.arange(EDGE * FINE) - middle
+    up, back = np.meshgrid(line, line, indexing="ij")
+    c, s = np.cos(angle), np.sin(angle)
+    found = ndimage.map_coordinates(
+        hu, [c * up - s * back + middle, s * up + c * back + middle], order=1, mode="nearest"
+    )
+    return np.asarray(found, np.float32)

@@ -14,10 +14,13 @@ from models.recipe.fitting import Plan, fit
 from models.recipe.precision import fast
 from models.vertebral_fractures.outlines import VALUE_RANGE
 from models.vertebral_fractures.train.network import Outline
+from models.vertebral_fractures.train.onward import taken_up
 from models.vertebral_fractures.train.spines import EDGE, draw_strip
 
 BATCH, FRESH, KEPT = 32, 6, 8000
-RATE = 3e-3
+RATE, ONWARD_RATE = 3e-3, 1e-3
+#: Weight of a mm by which a column is too high or too low; columns of so much bone count, mm.
+HEIGHT, LEAST_MM = 0.05, 5.0
 SEED = 7
 
 
@@ -47,20 +50,29 @@ class Strips:
 
 
 def loss_of(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy against the shares, and the soft Dice of the body in the middle."""
+    """Cross-entropy against the shares, and of the body in the middle soft Dice and heights."""
     cross = -(shares * functional.log_softmax(logits, 1)).sum(1).mean()
     p, truth = torch.softmax(logits, 1)[:, 1], shares[:, 1]
     overlap = 2 * (p * truth).sum((1, 2)) + 1
     dice = 1 - overlap / (p.pow(2).sum((1, 2)) + truth.pow(2).sum((1, 2)) + 1)
-    return cross + 0.5 * dice.mean()
+    # What is asked of the network in the end: how high each column of the body is, mm.
+    high = truth.sum(1)
+    inner = high > LEAST_MM
+    wrong = (p.sum(1) - high).abs()[inner].mean() if bool(inner.any()) else p.sum() * 0.0
+    return cross + 0.5 * dice.mean() + HEIGHT * wrong
 
 
-def train(minutes: float, out: Path) -> None:
-    """Train for some minutes of wall clock and write `outline.pt` (and raw and averaged)."""
+def train(minutes: float, out: Path, start: Path | None = None) -> None:
+    """Train for some minutes of wall clock and write `outline.pt` (and raw and averaged).
+
+    Args:
+        start: of an exported network that is trained on; None begins at random.
+    """
     torch.manual_seed(SEED)
     strips = Strips(np.random.default_rng([SEED, 90]))
     strips.draw(fresh=200)
-    network = Outline().to(memory_format=torch.channels_last)
+    network = Outline() if start is None else taken_up(start, strips.draw(fresh=0, batch=128)[0])
+    network = network.to(memory_format=torch.channels_last)
     average = Average(network, Outline(), memory=0.995)
 
     def loss() -> torch.Tensor:
@@ -69,7 +81,8 @@ def train(minutes: float, out: Path) -> None:
             logits = network(images.contiguous(memory_format=torch.channels_last))
         return loss_of(logits.float(), shares)
 
-    plan = Plan(name="outline", minutes=minutes, peak=RATE, warm_up=100)
+    peak = RATE if start is None else ONWARD_RATE
+    plan = Plan(name="outline", minutes=minutes, peak=peak, warm_up=100)
     fit(network, average, plan, out, loss)
     average.settle(lambda: strips.draw(fresh=0)[0])
     torch.save(average.twin.state_dict(), out / "outline.pt")

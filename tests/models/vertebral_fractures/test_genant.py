@@ -139,7 +139,7 @@ def test_height_lost_behind_alone_is_no_fracture_and_a_called_one_names_its_shap
     assert "behind alone" in verdict.doubt
     (called,) = [
         verdict_of(one, present=SHIPPED["present"], possible=SHIPPED["possible"])
-        for one in grade_bodies(bodies({"L2": (0.95, 0.8, 0.99)}), 3.0)[3:4]
+        for one in grade_bodies(bodies({"L2": (0.95, 0.78, 0.99)}), 3.0)[3:4]
     ]
     assert (called.finding, called.shape, called.grade) == (say.FRACTURE, "biconcave", "1 to 2")
 
@@ -159,6 +159,21 @@ def test_a_body_near_an_end_without_a_level_is_no_fracture_for_its_size_alone(le
     middle = graded({"L1": (0.72, 0.72, 0.72)}, "L1", named=False)
     assert not middle.is_extrapolated
     assert verdict_of(middle, present=0.0, possible=0.0).finding == say.FRACTURE
+
+
+@pytest.mark.parametrize("level", ["L4", "T9"])
+def test_near_an_end_a_body_lower_than_any_vertebra_is_a_fracture_and_the_last_one_never(
+    level: str,
+) -> None:
+    crushed = (0.58, 0.58, 0.58)
+    grading = graded({level: crushed}, level, named=False)
+    assert grading.is_extrapolated
+    verdict = verdict_of(grading, present=SHIPPED["present"], possible=SHIPPED["possible"])
+    assert verdict.finding == say.FRACTURE
+    for last in (LEVELS[0], LEVELS[-1]):
+        alone = graded({last: crushed}, last, named=False)
+        assert alone.grade >= 2
+        assert verdict_of(alone, present=0.0, possible=0.0).finding == say.DEFORMITY
 
 
 def without(measured: list[Body], *levels: str) -> list[Body]:

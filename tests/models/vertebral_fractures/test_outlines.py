@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from models.vertebral_fractures.frames import COLUMN_BACK, FINE_UP, ROW_UP, Strip
 from models.vertebral_fractures.outlines import BODY, Outline, outline_of
@@ -51,6 +52,21 @@ def test_the_edge_is_found_to_half_a_millimetre_where_the_network_is_off_by_two(
     assert outline.lean == pytest.approx(-np.arctan(rise), abs=0.02)
     assert outline.front == pytest.approx(FRONT, abs=1.0)
     assert outline.back == pytest.approx(BACK, abs=1.0)
+
+
+@pytest.mark.parametrize("doubt_mm", [1.0, 2.0])
+def test_a_border_that_the_network_sees_softly_is_as_doubtful_as_it_is_soft(
+    doubt_mm: float,
+) -> None:
+    sharp = shares(0.0)
+    sharp[BODY] = np.where(sharp[BODY] > 0.5, 1.0, 0.0)
+    soft = sharp.copy()
+    soft[BODY] = ndimage.gaussian_filter1d(sharp[BODY], doubt_mm, axis=0)
+    for given, expected in ((sharp, 0.0), (soft, doubt_mm)):
+        outline = outline_of(strip(), given, SLICE_MM)
+        assert isinstance(outline, Outline)
+        assert outline.doubts.shape == (2, len(outline.columns))
+        assert outline.doubts[:, 2:-2] == pytest.approx(expected, abs=0.15)
 
 
 def test_spurs_do_not_lengthen_a_body() -> None:
