@@ -30,6 +30,9 @@ SIMULATED = "simulated"
 PICTURES = ("froc.png", "reliability.png", "failures.png")
 #: A mark lies at a clot when it comes so near, voxels.
 NEAR = 1
+#: It lies at the clot that it touches most, and shows each other one that it covers so far: a clot
+#: that hangs together with another is drawn as one.
+COVERED = 0.5
 _LARGE = (Level.CENTRAL, Level.LOBAR, Level.SEGMENTAL)
 #: Bounds of the certainty for the reliability table, per cent.
 BINS = (5, 25, 50, 80, 95, 100.001)
@@ -43,14 +46,21 @@ class Mark:
     """One finding: its certainty, and the true clot that it lies at, or None.
 
     Attributes:
-        mm3: its volume. mask: (slice, row, column) on its own slices; planes: which those are.
+        also: the other clots that it covers. mm3: its volume. mask: (slice, row, column) on its
+            own slices; planes: which those are.
     """
 
     certainty: float
     clot: int | None
+    also: tuple[int, ...]
     mm3: float
     planes: tuple[int, ...]
     mask: Mask
+
+    @property
+    def clots(self) -> tuple[int, ...]:
+        """All clots that it shows, first the one that it lies at."""
+        return () if self.clot is None else (self.clot, *self.also)
 
     def whole(self, shape: tuple[int, ...]) -> Mask:
         """On the whole grid."""
@@ -67,6 +77,8 @@ class Tally:
     #: Certainty, per cent, and whether it lies at a clot, of all marks.
     marks: list[tuple[float, bool]] = field(default_factory=list)
     found: dict[Level, list[bool]] = field(default_factory=lambda: {level: [] for level in Level})
+    #: Of the clots from segmental on: does a mark lie at it, or is it only covered?
+    found_apart: list[bool] = field(default_factory=list)
     level_right: list[bool] = field(default_factory=list)
     called_without: list[bool] = field(default_factory=list)
     called_with: list[bool] = field(default_factory=list)
@@ -93,15 +105,18 @@ class Tally:
         large = [k for k, clot in enumerate(clots) if clot.level in _LARGE]
         alarms = [mark for mark in marks if mark.certainty >= present]
         for k, clot in enumerate(clots):
-            self.found[clot.level].append(any(mark.clot == k for mark in alarms))
+            self.found[clot.level].append(any(k in mark.clots for mark in alarms))
+            if k in large:
+                self.found_apart.append(any(mark.clot == k for mark in alarms))
         self.readings.append(
             Reading(
                 patient=study.array.name,
                 lesions=len(large),
                 marks=tuple(
-                    (mark.certainty, None if mark.clot is None else large.index(mark.clot))
+                    (mark.certainty, None if clot is None else large.index(clot))
                     for mark in marks
-                    if mark.clot is None or mark.clot in large
+                    for clot in mark.clots or (None,)
+                    if clot is None or clot in large
                 ),
             )
         )
@@ -114,8 +129,10 @@ class Tally:
                 self.level_right.append(clots[mark.clot].level.value in said)
         for k in large:
             if any(mark.clot == k for mark in alarms):
-                seen = sum(mark.mm3 for mark in marks if mark.clot == k)
-                self.volume_ratio.append(seen / max(1.0, clots[k].mm3))
+                at = [mark for mark in marks if mark.clot == k]
+                shown = {k}.union(*(mark.also for mark in at))
+                true = sum(clots[other].mm3 for other in shown)
+                self.volume_ratio.append(sum(mark.mm3 for mark in at) / max(1.0, true))
         self._show(study, marks, present)
 
     def rows(self, count: int) -> Iterator[Row]:
@@ -123,6 +140,10 @@ class Tally:
         yield share_row("studies analysed (not refused)", SIMULATED, len(self.readings), count)
         hits = [hit for level in _LARGE for hit in self.found[level]]
         yield share_row("clots found, segmental and larger", SIMULATED, sum(hits), len(hits))
+        yield share_row(
+            "the same, each mark counting for one clot", SIMULATED, sum(self.found_apart),
+            len(self.found_apart),
+        )  # fmt: skip
         for level in Level:
             found = self.found[level]
             yield share_row(f"clots found, {level.value}", SIMULATED, sum(found), len(found))
@@ -181,7 +202,7 @@ class Tally:
         )
         for k, clot in enumerate(study.clots):
             if clot.level not in _LARGE or any(
-                mark.clot == k and mark.certainty >= present for mark in marks
+                k in mark.clots and mark.certainty >= present for mark in marks
             ):
                 continue
             mask = clot.whole(voxels.shape)
@@ -241,6 +262,7 @@ def marks_of(look: Look, truth: Sequence[Mask]) -> list[Mark]:
         mask = findings.segments[finding.segment_number - 1].mask
         planes, parts = [], []
         touched: dict[int, int] = {}
+        inside: dict[int, int] = {}
         for index, plane in enumerate(where):
             part = np.asarray(mask[index], np.bool_)
             if not part.any():
@@ -249,14 +271,21 @@ def marks_of(look: Look, truth: Sequence[Mask]) -> list[Mark]:
             parts.append(part)
             wide = _grown(part)
             for number, clot in enumerate(truth):
+                inside[number] = inside.get(number, 0) + int((clot[plane] & wide).sum())
                 for near in range(max(0, plane - NEAR), min(len(clot), plane + NEAR + 1)):
                     common = int((clot[near] & wide).sum())
                     if common:
                         touched[number] = touched.get(number, 0) + common
+        most = max(touched, key=lambda number: touched[number], default=None)
         marks.append(
             Mark(
                 certainty=next(m.value for m in finding.measurements if m.name == CERTAINTY),
-                clot=max(touched, key=lambda number: touched[number], default=None),
+                clot=most,
+                also=tuple(
+                    number
+                    for number, count in inside.items()
+                    if number != most and count and count >= COVERED * int(truth[number].sum())
+                ),
                 mm3=sum(int(part.sum()) for part in parts) * look.volume.voxel_ml * 1000.0,
                 planes=tuple(planes),
                 mask=np.stack(parts),

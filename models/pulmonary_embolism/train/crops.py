@@ -42,6 +42,7 @@ from models.pulmonary_embolism.train.imitators import (
     enhanced,
     unmixed,
 )
+from models.pulmonary_embolism.train.planted import plant
 from models.pulmonary_embolism.train.scenes import CLOT_SHARE, streaks
 
 Window = tuple[NDArray[np.float32], NDArray[np.uint8]]
@@ -50,18 +51,23 @@ EDGE = SIZE + 8
 #: Rows and columns of a whole chest, enough for its lungs at STEP_MM.
 MATRIX = 304
 #: Of the other chests, which are resampled to STEP_MM as the product does it: matrix, slices, mm.
-SCANNED_MATRIX, SCANNED_SLICE_MM = 320, (1.5, 1.5, 2.0)
-#: Chances of each `Level` among the clots of a whole chest, and of the forms of segmental ones:
-#: what is small, floats, or lies at a wall is missed most.
-_LEVELS = (0.06, 0.2, 0.6, 0.14)
+SCANNED_MATRIX, SCANNED_SLICE_MM = 320, (1.25, 1.5, 2.0, 3.0)
+_SCANNED_SHARE = 0.65
+#: Chances of each `Level` among the clots of a whole chest, and of the forms of lobar and segmental
+#: ones: what is small, floats, or lies at a wall is missed most.
+_LEVELS = (0.06, 0.18, 0.64, 0.12)
 _FORMS = (Form.OCCLUSIVE, Form.FLOATING, Form.ECCENTRIC, Form.WEB)
-_FORM_CHANCES = (0.36, 0.34, 0.2, 0.1)
+_FORM_CHANCES = (0.36, 0.26, 0.24, 0.14)
+#: Of the segmental ones so many are cut to a volume between these, mm3, but not below a length, mm.
+_SHORT_SHARE, _SHORT_MM3, _SHORTEST_MM = 0.6, (50.0, 250.0), 3.0
 #: A whole chest counts as so many blocks. Places of each kind kept, and chances of the kinds.
 _CHEST_SHARE = 12.0
 _SPOTS = 6000
 #: Draws between two looks for new files.
 _REFRESHED_EVERY = 400
 _SPOT_CHANCES = (0.5, 0.42, 0.08)
+#: Share of the windows that get further clots in thin vessels.
+_PLANTED = 0.45
 _OF = np.zeros(256, np.uint8)
 _OF[[ChestTissue.PULMONARY_ARTERY, ChestTissue.PULMONARY_VEIN]] = VESSEL
 _OF[[ChestTissue.AIRWAY, ChestTissue.AIRWAY_WALL, ChestTissue.TRACHEA]] = AIRWAY
@@ -145,8 +151,8 @@ def fill(folder: Path, seeds: range, count: int) -> None:
 def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
     """A whole chest at STEP_MM, with up to so many clots.
 
-    Half of them are scanned on that grid; the others on the grid of a scanner and resampled, as
-    everything is that the product looks at.
+    Some are scanned on that grid; the others on the grid of a scanner and resampled, as everything
+    is that the product looks at.
     """
     path = folder / f"{seed:07d}.npz"
     if path.exists():
@@ -159,7 +165,7 @@ def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
     clots = [_formed(clot, rng) for clot in draw_clots(tree, wanted, rng)] if count else []
     named = [lesion_of(clot, f"clot {k}") for k, clot in enumerate(clots)]
     options = _options(rng)
-    if rng.random() < 0.5:
+    if rng.random() >= _SCANNED_SHARE:
         on_grid = replace(options, matrix=MATRIX, pixel_mm=STEP_MM, slice_mm=STEP_MM)
         hu, labels = _taken(simulate_chest(seed, on_grid, lesions=named))
     else:
@@ -167,7 +173,7 @@ def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
             matrix=SCANNED_MATRIX,
             slice_mm=float(rng.choice(SCANNED_SLICE_MM)),
             phase=options.phase,
-            strength=1.15 if options.phase is ContrastPhase.ROUTINE else None,
+            strength=options.strength if options.phase is ContrastPhase.ROUTINE else None,
         )
         hu, labels = _taken(simulate_chest(seed, scanned, lesions=named))
     size = tuple(slice(n // 2 * 2) for n in hu.shape)
@@ -179,10 +185,19 @@ def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
 
 
 def _formed(clot: Clot, rng: np.random.Generator) -> Clot:
-    """A segmental clot drawn anew, with the chances of its form from here."""
-    if clot.level is not Level.SEGMENTAL:
+    """A lobar or segmental clot drawn anew, with the chances of its form and size from here."""
+    if clot.level not in (Level.LOBAR, Level.SEGMENTAL):
         return clot
-    return draw_clot(clot.course, rng, _FORMS[int(rng.choice(len(_FORMS), p=_FORM_CHANCES))])
+    fresh = draw_clot(clot.course, rng, _FORMS[int(rng.choice(len(_FORMS), p=_FORM_CHANCES))])
+    if clot.level is Level.LOBAR or rng.random() >= _SHORT_SHARE:
+        return fresh
+    radius = float(np.median(fresh.course.radii))
+    area = {
+        Form.WEB: 2 * radius * fresh.thick_mm,
+        Form.ECCENTRIC: np.pi * radius**2 * fresh.share,
+    }.get(fresh.form, np.pi * (radius * fresh.share) ** 2)
+    length = max(_SHORTEST_MM, float(rng.uniform(*_SHORT_MM3)) / float(area))
+    return replace(fresh, stop_mm=min(fresh.stop_mm, fresh.start_mm + length))
 
 
 def _taken(phantom: ChestPhantom) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
@@ -255,6 +270,8 @@ class Crops:
         flips = tuple(slice(None, None, int(rng.choice([1, -1]))) for _ in range(3))
         image = part.hu[box][flips].astype(np.float32)
         labels = part.labels[box][flips].copy()
+        if rng.random() < _PLANTED:
+            plant(image, labels, rng)
         _imitate(image, labels, rng)
         if rng.random() < 0.45:
             occupied = (labels == VESSEL) | (labels == AIRWAY)
@@ -273,7 +290,7 @@ def _imitate(
 ) -> None:
     """Other blood, nodes and dark veins at random; changes both."""
     if rng.random() < 0.4:
-        enhanced(image, float(rng.uniform(0.8, 1.7)))
+        enhanced(image, float(rng.uniform(0.6, 1.6)))
     if rng.random() < 0.25:
         unmixed(image, labels, rng)
     if rng.random() < 0.55:
@@ -334,15 +351,16 @@ class Part:
         return first, second, third
 
 
-#: Spots of each clot.
-_SPOTS_OF_CLOT = 300
+#: Spots of each clot, and of one of fewer voxels (300 mm3).
+_SPOTS_OF_CLOT, _SPOTS_OF_SMALL, _SMALL_VOXELS = 300, 600, 150
 
 
 def _evenly(clots: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int16]:
-    """Voxels (n, 3) of clots, of each as many, so that a small one is shown as often as a large."""
+    """Voxels (n, 3) of clots: a small one is shown twice as often as a large one."""
     parts = cc3d.connected_components(np.ascontiguousarray(clots), connectivity=26)
     found = []
     for number, box in enumerate(ndimage.find_objects(parts.astype(np.int32)), start=1):
         at = np.argwhere(parts[box] == number) + [side.start for side in box]
-        found.append(at[rng.integers(len(at), size=_SPOTS_OF_CLOT)])
+        count = _SPOTS_OF_SMALL if len(at) < _SMALL_VOXELS else _SPOTS_OF_CLOT
+        found.append(at[rng.integers(len(at), size=count)])
     return np.concatenate(found).astype(np.int16) if found else np.zeros((0, 3), np.int16)

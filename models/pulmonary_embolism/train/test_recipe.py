@@ -20,6 +20,7 @@ from models.pulmonary_embolism.train.imitators import (
     dressed,
     unmixed,
 )
+from models.pulmonary_embolism.train.planted import plant
 from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, VESSEL, Painter, scanned
 from models.recipe.export import export
 from tests.models.pulmonary_embolism.test_parts import SURE
@@ -115,6 +116,39 @@ def test_a_dark_vein_lies_in_the_mediastinum_and_never_in_lung_alone() -> None:
         drawn += int(marked.sum() > 50)
         assert not marked[:, :, 40:].any()
     assert drawn >= 4
+
+
+def test_planted_clots_are_darker_parts_of_vessels_and_labelled_so() -> None:
+    line = np.arange(SIZE)
+    share = np.clip(2.4 - np.hypot(line[:, None] - 24, line[None, :] - 24), 0, 1)
+    share = np.broadcast_to(share[None], (SIZE,) * 3)
+    drawn = 0
+    for seed in range(20):
+        hu = (-850 + 1200 * share).astype(np.float32)
+        labels = (share > 0.5).astype(np.uint8) * VESSEL
+        before = hu.copy()
+        count = plant(hu, labels, np.random.default_rng(seed))
+        clot = labels == CLOT
+        assert clot.any() == (count > 0)
+        # Lung stays as it was, and nothing becomes brighter; blood that is left stays blood.
+        assert np.array_equal(hu[share == 0], before[share == 0])
+        assert (hu <= before).all()
+        assert set(np.unique(labels)) <= {0, VESSEL, CLOT}
+        if count:
+            drawn += 1
+            full = clot & (share == 1)
+            assert np.median(before[full] - hu[full]) > 80
+            assert -20 < hu[full].mean() < 280
+            assert clot.sum() < 0.9 * (share > 0.5).sum()
+    assert drawn >= 12
+
+
+def test_nothing_is_planted_where_blood_and_clot_look_alike() -> None:
+    _, labels = _fork()
+    dark = np.where(labels == VESSEL, 110.0, -850.0).astype(np.float32)
+    before = dark.copy()
+    assert plant(dark, labels, np.random.default_rng(0)) == 0
+    assert np.array_equal(dark, before)
 
 
 def test_unmixed_blood_stays_brighter_than_a_clot() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -64,6 +65,27 @@ def test_a_mark_beside_a_clot_finds_it_and_one_far_away_is_false(study: Simulate
     assert (beside.clot, at.clot, far.clot) == (0, 1, None)
     assert far.mm3 == pytest.approx(75.0)
     assert np.argwhere(far.whole(SHAPE)).min(axis=0).tolist() == [4, 10, 50]
+
+
+def test_a_mark_shows_the_clots_that_it_covers_beside_the_one_that_it_lies_at() -> None:
+    near, far = clot(Level.LOBAR, 10), clot(Level.SEGMENTAL, 14)
+    both = SimulatedStudy(
+        array=CtArray(name="test", voxels=np.zeros(SHAPE, np.int16), affine=np.eye(4)),
+        clots=(near, replace(far, mask=np.ones((3, 3, 5), np.bool_))),
+    )
+    truth = [one.whole(SHAPE) for one in both.clots]
+    (covering,) = marks_of(look((90.0, 11, 20)), truth)
+    assert (covering.clot, covering.also, covering.clots) == (0, (1,), (0, 1))
+    # Touched by a corner: the other one is not shown.
+    (touching,) = marks_of(look((90.0, 9, 20)), truth)
+    assert (touching.clot, touching.also) == (0, ())
+    tally = Tally()
+    tally.add(both, look((90.0, 11, 20)), 70.0)
+    assert (tally.found[Level.LOBAR], tally.found[Level.SEGMENTAL]) == ([True], [True])
+    assert tally.found_apart == [True, False]
+    assert tally.readings[0].marks == ((90.0, 0), (90.0, 1))
+    assert tally.volume_ratio == [pytest.approx(0.5)]
+    assert not tally.missed
 
 
 def test_only_marks_from_the_threshold_on_find_and_alarm(
