@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.worker import WorkerPool
+from inference.worker_process import PeakMemory
 from node.domain.errors import ConfigError, ConfigFault, ModelError, VolumeError
 
 loaded: list[str] = []
@@ -175,3 +176,13 @@ def unreadable(_: object) -> object:
 def be_a_parent(path: str) -> None:
     """In a process of its own: run a pool whose worker writes its process number."""
     WorkerPool(1).run(note_and_sleep, path, time_limit_s=60, memory_mb=500)
+
+
+def peak_of_the_second(first: int, second: int) -> int:
+    """Of two pieces of work that take so many bytes twice each, what is measured of the second."""
+    block = bytearray(b"x" * first)
+    del block
+    with PeakMemory() as memory:
+        block = bytearray(b"x" * second)
+        del block
+    return memory.peak_bytes
