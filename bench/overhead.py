@@ -1,6 +1,6 @@
 """From the last image to the result objects, against the bare time of the networks.
 
-    python -m bench.overhead [--model NAME] [--folder FOLDER] [--rounds 3]
+    python -m bench.overhead [--model NAME] [--folder FOLDER] [--rounds 3] [--provider cpu]
 
 What an analysis does in a worker: headers, pixels, the model with its networks, writing and
 checking the objects. Then, in the same round and with nothing else, exactly the calls that the
@@ -27,6 +27,7 @@ from bench.volume import rows_of
 from dicom_sr.context import ResultContext
 from dicom_sr.validation import validate
 from dicom_sr.write import write_results
+from inference.engine import EngineOptions
 from inference.projection import load_images
 from inference.series import describe_study
 from inference.worker import WorkerPool
@@ -88,14 +89,19 @@ def main() -> None:
     parser.add_argument("--model", default=MODEL, help="an installed package")
     parser.add_argument("--folder", type=Path, help="one series; default: a simulated abdomen CT")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--provider", default="cpu", help="that runs the networks; an appliance takes openvino"
+    )
     options = parser.parse_args()
-    product = open_product(MODELS_FOLDER / options.model, golden=False)
+    package = MODELS_FOLDER / options.model
+    product = open_product(package, golden=False, providers=(options.provider,))
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
         folder = options.folder or simulate(0, Path(scratch)).folder
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         rounds, findings = _here(product, paths, Path(scratch) / "objects", options.rounds)
-        away = _in_worker(product, paths, Path(scratch) / "worker", options.rounds)
-    print(f"{len(paths)} images, {options.model}, {options.rounds} rounds, "
+        engine = EngineOptions(providers=(options.provider,))
+        away = _in_worker(product, engine, paths, Path(scratch) / "worker", options.rounds)
+    print(f"{len(paths)} images, {options.model}, {options.provider}, {options.rounds} rounds, "
           f"{len(os.sched_getaffinity(0))} cores")  # fmt: skip
     print(f"  ended: {findings.status.value} {findings.reason}".rstrip())
     _tell(rounds, away)
@@ -186,11 +192,12 @@ def _analysed(
 
 
 def _in_worker(
-    product: Product, paths: list[Path], folder: Path, count: int
+    product: Product, engine: EngineOptions, paths: list[Path], folder: Path, count: int
 ) -> list[Mapping[str, float]]:
     """Rounds of the job in a worker process, as the scheduler hands it over."""
     manifest = product.manifest
-    setup = ModelSetup(manifest=manifest, trust=Trust(unsigned=frozenset({manifest.identity.name})))
+    trust = Trust(unsigned=frozenset({manifest.identity.name}))
+    setup = ModelSetup(manifest=manifest, trust=trust, engine=engine)
     now = datetime.now(UTC)
     study = StudyInput(
         study_uid=(rows := rows_of(paths))[0].study_uid,

@@ -1,6 +1,6 @@
 """`bench.overhead` with a network as large as those that are published.
 
-    .venv-import/bin/python -m bench.published [--folder FOLDER] [--rounds 1]
+    .venv-import/bin/python -m bench.published [--folder FOLDER] [--rounds 1] [--provider cpu]
 
 The network is that of nnU-Net's plan for TotalSegmentator at 3 mm (five stages of 32 to 320
 channels, windows of 112 x 112 x 128, 25 classes of which one is the background), brought as
@@ -53,6 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="one series; default: a simulated abdomen CT")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--provider", default="cpu", help="as in bench.overhead")
     options = parser.parse_args()
     lacks = missing((*NEEDED, "dynamic_network_architectures"))
     if lacks:
@@ -61,7 +62,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as scratch:
         package = _imported(Path(scratch))
         command = [sys.executable, "-m", "bench.overhead", "--model", str(package)]
-        command += ["--rounds", str(options.rounds)]
+        command += ["--rounds", str(options.rounds), "--provider", options.provider]
         if options.folder:
             command += ["--folder", str(options.folder)]
         return subprocess.run(command, check=False).returncode

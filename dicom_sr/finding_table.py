@@ -50,17 +50,27 @@ def cell_of(finding: Finding, column: Column) -> str:
         key = (concept.value, concept.scheme)
         if key == (FINDING_SITE.value, FINDING_SITE.scheme):
             found.append(finding.site_words)
-        found += [
-            text_of(item)
-            for item in finding.measurements
-            if (item.name.value, item.name.scheme) == key
-        ]
+        found += _unit_once(
+            [
+                text_of(item)
+                for item in finding.measurements
+                if (item.name.value, item.name.scheme) == key
+            ]
+        )
         found += [
             raised_digits(answer_text(item)).removeprefix(column.heading).lstrip(": ")
             for item in finding.evaluations
             if (item.name.value, item.name.scheme) == key
         ]
     return ", ".join(found) or NONE
+
+
+def _unit_once(values: list[str]) -> list[str]:
+    """Several values of one name and one unit: only the last of them says the unit."""
+    units = {value.rpartition(" ")[2] for value in values}
+    if len(values) < 2 or len(units) > 1 or " " not in values[0]:
+        return values
+    return [*(value.rpartition(" ")[0] for value in values[:-1]), values[-1]]
 
 
 def table_of(findings: Findings, width: int) -> Table:

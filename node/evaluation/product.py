@@ -99,15 +99,21 @@ class Product:
         return replace(request, anatomy=see)
 
 
-def open_product(folder: Path, *, golden: bool = True) -> Product:
-    """Load a package with its networks; with `golden`, prove it first."""
+def open_product(
+    folder: Path, *, golden: bool = True, providers: tuple[str, ...] = ("cpu",)
+) -> Product:
+    """Load a package with its networks; with `golden`, prove it first.
+
+    Args:
+        providers: words of `workers.providers`, best first.
+    """
     manifest = load_manifest(folder)
-    options = EngineOptions()
+    options = EngineOptions(providers=providers)
     networks = {spec.name: open_network(spec, options) for spec in manifest.networks}
     if golden and manifest.golden is not None:
         check_golden(manifest, networks)
     anatomy = None
     if ANATOMY in manifest.uses and manifest.identity.name != ANATOMY:
         # The anatomy package sees for others; asked for itself it calls its own network.
-        anatomy = open_product(folder.parent / ANATOMY, golden=golden)
+        anatomy = open_product(folder.parent / ANATOMY, golden=golden, providers=providers)
     return Product(manifest, networks, pipeline_of(manifest), anatomy)

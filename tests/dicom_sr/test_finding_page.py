@@ -49,6 +49,16 @@ def test_the_table_says_what_the_report_says(tmp_path: Path) -> None:
     assert table.starts[-1] < SIZE - 2 * MARGIN
 
 
+def test_several_values_of_one_name_tell_their_unit_once(tmp_path: Path) -> None:
+    one = case_with_lesions(tmp_path, 1).findings.findings[0]
+    (name,) = COLUMNS[1].concepts
+    sizes = tuple(
+        Measurement(name=name, value=size, unit=MM, label="Height") for size in (24.2, 13.4, 24.4)
+    )
+    told = cell_of(replace(one, measurements=sizes), COLUMNS[1])
+    assert told == "24.2, 13.4, 24.4 mm"
+
+
 def test_the_side_is_told_once(tmp_path: Path) -> None:
     one = case_with_lesions(tmp_path, 1).findings.findings[0]
     middle = replace(one.site, meaning="Middle lobe of right lung")
