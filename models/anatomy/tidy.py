@@ -36,6 +36,8 @@ LEAST_ML: Mapping[Structure, float] = {
     Structure.HEART: 20.0,
     Structure.LUNG: 10.0,
     Structure.AORTA: 2.0,
+    # Gluteals and rotators fill a slice of the pelvis; less lies in the loin, and is none of them.
+    Structure.PELVIC_MUSCLE: 10.0,
 }
 _OTHER_ML = 0.5
 

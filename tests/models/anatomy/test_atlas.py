@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.anatomy import words
 from models.anatomy.names import PAIRED, SINGLE, sided
 from models.anatomy.on_source import on_source
-from models.anatomy.sampling import fine_labels, see
+from models.anatomy.sampling import FINE_MM, fine_labels, see
 from models.anatomy.structures import Structure as S
 from models.anatomy.tidy import kept_parts, tidy
 from models.importers.structures import structure_of
@@ -36,6 +36,18 @@ def test_only_one_spleen_is_kept() -> None:
     mask[5:20, 5:20, 5:20] = True
     mask[30:36, 30:40, 20:30] = True
     assert kept_parts(mask, S.SPLEEN).sum() == 15**3
+
+
+def test_a_little_muscle_is_not_of_the_pelvis() -> None:
+    mask = np.zeros((40, 60, 60), np.bool_)
+    mask[5:9, 5:15, 5:15] = True
+    voxel_ml = FINE_MM**3 / 1000.0
+    assert 0.5 < mask.sum() * voxel_ml < 10.0
+    assert not kept_parts(mask, S.PELVIC_MUSCLE).any()
+    assert kept_parts(mask, S.QUADRATUS).sum() == mask.sum()
+    mask[5:9, 5:55, 5:55] = True
+    assert mask.sum() * voxel_ml > 10.0
+    assert kept_parts(mask, S.PELVIC_MUSCLE).sum() == mask.sum()
 
 
 def test_borders_follow_the_probabilities_between_coarse_voxels() -> None:
