@@ -95,6 +95,10 @@ def _has_glyph(character: str) -> bool:
     return bytes(probe.getmask(character)) != bytes(probe.getmask(MISSING))
 
 
+#: Spaces, but for those between a number and its unit.
+_BETWEEN_WORDS = re.compile(r"(?<!\d)\s+|\s+(?!(?:mm|cm|ml|HU|%)(?:\W|[\ue002\ue003]|$))")
+
+
 def printable(text: str) -> str:
     """The text in characters that the font has: accents dropped, "?" for other scripts."""
     plain = unicodedata.normalize("NFKC", text.translate(SPELT_OUT)).strip()
@@ -141,15 +145,17 @@ def wrapped(text: str, size: int, width: int) -> list[str]:
 
 
 def _words(text: str, size: int, width: int) -> Iterable[str]:
-    for word in text.split():
-        rest = word
-        while text_width(rest, size) > width:
-            cut = len(rest) - 1
-            while cut > 1 and text_width(rest[:cut], size) > width:
-                cut -= 1
-            yield rest[:cut]
-            rest = rest[cut:]
-        yield rest
+    """Words, and a number with its unit where there is room for both on one line."""
+    for whole in _BETWEEN_WORDS.split(text.strip()):
+        for word in [whole] if text_width(whole, size) <= width else whole.split():
+            rest = word
+            while text_width(rest, size) > width:
+                cut = len(rest) - 1
+                while cut > 1 and text_width(rest[:cut], size) > width:
+                    cut -= 1
+                yield rest[:cut]
+                rest = rest[cut:]
+            yield rest
 
 
 def shortened(text: str, size: int, width: int) -> str:

@@ -88,6 +88,9 @@ def serve(birth: Birth, pipe: Connection) -> None:
         with _data_limit(memory_mb):
             reply = _attempt(_run, payload)
         _send(pipe, reply)
+        # What a job leaves behind, such as an error with its volumes, must not lie beside the next.
+        reply = Reply(reply.kind)
+        gc.collect()
 
 
 def _load(birth: Birth) -> None:

@@ -7,6 +7,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
+#: In the message of ITK's exception.
+_NO_MEMORY = "Failed to allocate memory"
 
 
 def distance_inside(mask: Mask) -> NDArray[np.float64]:
@@ -21,13 +23,21 @@ def distance_inside(mask: Mask) -> NDArray[np.float64]:
 
     Returns:
         In voxels, of the shape of the mask; 0 outside of it, infinite where it fills the image.
+
+    Raises:
+        MemoryError: ITK got no memory, which it calls an error like any other.
     """
     if mask.all():
         return np.full(mask.shape, np.inf)
-    outside = sitk.GetImageFromArray(np.ascontiguousarray(~mask).view(np.uint8))
-    squares = sitk.SignedMaurerDistanceMap(
-        outside, insideIsPositive=False, squaredDistance=True, useImageSpacing=False
-    )
+    try:
+        outside = sitk.GetImageFromArray(np.ascontiguousarray(~mask).view(np.uint8))
+        squares = sitk.SignedMaurerDistanceMap(
+            outside, insideIsPositive=False, squaredDistance=True, useImageSpacing=False
+        )
+    except RuntimeError as error:
+        if _NO_MEMORY in str(error):
+            raise MemoryError(f"for the distances in {mask.shape} voxels") from error
+        raise
     # Outside of the mask, ITK gives the depth there, as a negative number.
     away = np.where(mask, sitk.GetArrayViewFromImage(squares), 0.0).astype(np.float64)
     return np.sqrt(away, out=away)

@@ -76,7 +76,7 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
         )
     elif grading.grade >= 2 or percent >= present:
         doubt = f"grade 2 or more is only {percent:.0f} % certain"
-    words = f"possible {words}" if grading.grade else "possible, below 1"
+    words = f"possible {words}" if grading.grade else "possible, below grade 1"
     return Verdict(
         finding=say.DEFORMITY,
         colour=say.POSSIBLE_COLOUR,

@@ -215,7 +215,7 @@ class Evaluation:
 
 
 def _row(metric: str, data: str, value: str) -> Row:
-    return Row(metric=metric, data=data, value=value, interval="", n=1)
+    return Row(metric=metric, data=data, value=value)
 
 
 def _array(phantom: Phantom) -> CtArray:

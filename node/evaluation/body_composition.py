@@ -158,27 +158,21 @@ class Evaluation:
                 metric=f"{title}: volume against silver",
                 data=BLOCK,
                 value=f"{ml:.0f} ml ({percent:+.1f} %)",
-                interval="",
-                n=1,
             )
             dice = _dice(mask, silver[name])
-            yield Row(metric=f"{title}: Dice", data=BLOCK, value=f"{dice:.3f}", interval="", n=1)
+            yield Row(metric=f"{title}: Dice", data=BLOCK, value=f"{dice:.3f}")
         yield Row(
             metric="torso fat: highest Dice that visceral fat's range of HU allows",
             data=BLOCK,
             value=f"{_dice(reachable, silver['torso_fat']):.3f}",
-            interval="",
-            n=1,
         )
         counted = float((skin & silver["subcutaneous_fat"]).sum()) * grid.voxel_ml
         yield Row(
             metric="outermost pixels with the HU of fat; of them silver subcutaneous fat",
             data=BLOCK,
             value=f"{float(skin.sum()) * grid.voxel_ml:.0f} ml; {counted:.0f} ml",
-            interval="",
-            n=1,
         )
-        yield Row(metric="product says", data=BLOCK, value=_told(look), interval="", n=1)
+        yield Row(metric="product says", data=BLOCK, value=_told(look))
 
     def whole(self, folder: Path) -> Iterator[Row]:
         """The whole 3 mm scan with a silver label of L3."""
@@ -192,10 +186,8 @@ class Evaluation:
         if look.findings.segmented_planes:
             z = look.findings.segmented_planes[0].position_mm[2]
             value = f"{z - middle:+.1f} mm"
-        yield Row(
-            metric="L3 slice against silver middle", data=WHOLE, value=value, interval="", n=1
-        )
-        yield Row(metric="product says", data=WHOLE, value=_told(look), interval="", n=1)
+        yield Row(metric="L3 slice against silver middle", data=WHOLE, value=value)
+        yield Row(metric="product says", data=WHOLE, value=_told(look))
 
     def by_eye(self, folder: Path, name: str) -> Iterator[Row]:
         """A real series without any truth: for looking at."""
@@ -203,8 +195,8 @@ class Evaluation:
         look = self.product.look(paths)
         tell(f"{name}: {_told(look)}")
         save_pictures(look.findings, self.out, name)
-        yield Row(metric="product says", data=name, value=_told(look), interval="", n=1)
-        yield Row(metric="seconds", data=name, value=f"{look.seconds:.1f}", interval="", n=1)
+        yield Row(metric="product says", data=name, value=_told(look))
+        yield Row(metric="seconds", data=name, value=f"{look.seconds:.1f}")
 
 
 def _fatty_skin(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> Mask:
@@ -311,7 +303,7 @@ def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
     yield mean_row("seconds a study, files to findings", SIMULATED, tally.seconds, "{:.1f}")
     for reason in sorted(set(tally.refusals)):
         n = tally.refusals.count(reason)
-        yield Row(metric="refused whole trunk", data=SIMULATED, value=reason, interval="", n=n)
+        yield Row(metric="refused whole trunk", data=SIMULATED, value=reason, n=n)
 
 
 def _narrow_rows(tally: Tally) -> Iterator[Row]:

@@ -97,9 +97,9 @@ class Evaluation:
         )
         tell(f"{name}: {_told(look)}")
         save_pictures(look.findings, self.out, name.replace(" ", "-").replace(",", ""))
-        yield Row(metric="product says", data=name, value=_told(look), interval="", n=1)
+        yield Row(metric="product says", data=name, value=_told(look))
         called = self._called(look.findings)
-        yield Row(metric="alert", data=name, value="yes" if called else "no", interval="", n=1)
+        yield Row(metric="alert", data=name, value="yes" if called else "no")
 
     def _called(self, findings: Findings) -> bool:
         return any(

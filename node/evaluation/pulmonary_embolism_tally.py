@@ -192,7 +192,7 @@ class Tally:
         yield mean_row("seconds a study, files to findings", SIMULATED, self.seconds, "{:.1f}")
         for reason in sorted(set(self.refusals)):
             n = self.refusals.count(reason)
-            yield Row(metric="refused", data=SIMULATED, value=reason, interval="", n=n)
+            yield Row(metric="refused", data=SIMULATED, value=reason, n=n)
 
     def _show(self, study: SimulatedStudy, marks: Sequence[Mark], present: float) -> None:
         """Pictures of what was missed, and of the surest false marks."""

@@ -19,21 +19,21 @@ class Row:
 
     Attributes:
         data: on which images, e.g. "simulated" or the name of the real set.
-        value: already with its unit. interval: 95 %, or "" where n is 1.
+        value: already with its unit. interval: 95 %, or "" where there is none.
     """
 
     metric: str
     data: str
     value: str
-    interval: str
-    n: int
+    interval: str = ""
+    n: int = 1
 
 
 def mean_row(metric: str, data: str, values: Sequence[float], form: str = "{:.3f}") -> Row:
     """The mean with its bootstrap interval (percentile, fixed seed)."""
     found = np.asarray(values, np.float64)
     if found.size == 0:
-        return Row(metric=metric, data=data, value="not measured", interval="", n=0)
+        return Row(metric=metric, data=data, value="not measured", n=0)
     interval = ""
     if found.size > 1:
         rng = np.random.default_rng(20)
@@ -52,7 +52,7 @@ def mean_row(metric: str, data: str, values: Sequence[float], form: str = "{:.3f
 def share_row(metric: str, data: str, hits: int, of: int) -> Row:
     """A proportion with its Wilson interval."""
     if of == 0:
-        return Row(metric=metric, data=data, value="not measured", interval="", n=0)
+        return Row(metric=metric, data=data, value="not measured", n=0)
     z, share = 1.96, hits / of
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z * np.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)

@@ -122,10 +122,8 @@ def _alarm_rows(look: Look, data: str) -> Iterator[Row]:
         metric="fractures reported, possible ones, bodies measured",
         data=data,
         value=f"{kinds.count(say.FRACTURE)}, {kinds.count(say.DEFORMITY)}, {len(kinds)}",
-        interval="",
-        n=1,
     )
-    yield Row(metric="product says", data=data, value=told(look), interval="", n=1)
+    yield Row(metric="product says", data=data, value=told(look))
 
 
 def trunk_of(seed: int, number: int, keep: Path | None = None) -> Phantom:

@@ -132,7 +132,7 @@ def _as_printed(silver: Silver, findings: Findings) -> Iterator[Row]:
         wanted = f"Vertebra {level}"
         finding = next((f for f in findings.findings if f.tracking_identifier == wanted), None)
         if finding is None:
-            yield Row(metric=f"{level}", data=SILVER, value="not measured", interval="", n=0)
+            yield Row(metric=f"{level}", data=SILVER, value="not measured", n=0)
             continue
         theirs, ours = silver.heights_of(level), heights_of(finding)
         errors += [a - b for a, b in zip(ours, theirs, strict=True)]
@@ -144,8 +144,6 @@ def _as_printed(silver: Silver, findings: Findings) -> Iterator[Row]:
             data=SILVER,
             value=f"{_pairs(ours, theirs)}, {hu:.0f} ({silver.median_of(level):g}, "
             f"{silver.mean_of(level):g})",
-            interval="",
-            n=1,
         )
     yield from _height_rows("", errors)
     yield _hu_row("attenuation", "median", trabecular)
@@ -184,8 +182,6 @@ def _by_their_definition(
             data=SILVER,
             value=f"{_pairs(one.heights_mm, silver.heights_of(level))}, {one.median_hu:.0f} "
             f"({silver.median_of(level):g})",
-            interval="",
-            n=1,
         )
     yield from _height_rows(title, _differences(silver, mine))
     name = f"attenuation{title},"
@@ -215,8 +211,6 @@ def _in_our_planes(silver: Silver, bodies: Sequence[Body]) -> Iterator[Row]:
             metric=f"{level}: heights a, m, p (theirs){title}",
             data=SILVER,
             value=_pairs(body.heights_mm, theirs),
-            interval="",
-            n=1,
         )
     yield from _height_rows(title, errors)
 

@@ -31,15 +31,12 @@ from node.pipeline.kept_model import (
 from node.pipeline.loop import Loop
 from node.pipeline.proofs import proof_values, speeds_of
 from node.pipeline.resident import ModelProof, ModelSetup
+from node.pipeline.survey import Survey
 from node.pipeline.wording import in_short
 
 log = structlog.get_logger(__name__)
 
 INTERVAL_S = 2.0
-#: How often the computer is looked at for another driver or runtime.
-SURVEY_S = 3600.0
-#: The same where it could not be used as it was: each look starts processes.
-UNFIT_SURVEY_S = 60.0
 #: How the reason of an analysis begins that ended because its model was out of service.
 OUT_OF_SERVICE = "the model is out of service"
 #: A golden case that is due waits this long for a moment without jobs.
@@ -67,9 +64,7 @@ class Roster:
         self._models = {setup.name: KeptModel(setup, self._clock()) for setup in setups}
         self._unread: dict[str, str] = {}
         self._lost: dict[str, str] = {}
-        self._found: Probe | None = None
-        self._surveyed_at = 0.0
-        self._unfit: ModelError | None = None
+        self._survey = Survey(holder.survey, self._clock)
         self.loop = Loop("models", self.step, interval_s=INTERVAL_S)
         self.builds = Loop("engines", self.build, interval_s=INTERVAL_S)
         holder.stopping = lambda: self.loop.stopping or self.builds.stopping
@@ -213,12 +208,14 @@ class Roster:
         for name in self._service.take_asked():
             self._begin_again(name, "asked for by hand")
         try:
-            found = self._survey()
+            found, has_changed = self._survey.take()
         except ModelError as error:
             # No model can be proved on a computer like this.
             for name in self._in_state(ModelState.LOADING):
                 self._quarantine(name, str(error))
             raise
+        for name in tuple(self._models) if has_changed else ():
+            self._begin_again(name, "the software of this computer has changed")
         for name in self._in_state(ModelState.LOADING):
             self._admit(name, found)
             return True
@@ -230,25 +227,6 @@ class Roster:
             self._build(name)
             return True
         return False
-
-    def _survey(self) -> Probe:
-        now = self._clock()
-        since = now - self._surveyed_at
-        if self._unfit is not None and since < UNFIT_SURVEY_S:
-            raise self._unfit
-        if self._unfit is None and self._found is not None and since < SURVEY_S:
-            return self._found
-        try:
-            found, known = self._holder.survey(), self._found
-        except ModelError as error:
-            self._surveyed_at, self._unfit = now, error
-            raise
-        self._found, self._surveyed_at, self._unfit = found, now, None
-        log.info("computer.surveyed", fingerprint=found.fingerprint)
-        if known is not None and known.fingerprint != found.fingerprint:
-            for name in tuple(self._models):
-                self._begin_again(name, "the software of this computer has changed")
-        return found
 
     def _begin_again(self, name: str, why: str) -> None:
         with self._lock:
@@ -280,7 +258,7 @@ class Roster:
         self._serve(model, held, found)
 
     def _build(self, name: str) -> None:
-        model, found = self._models[name], self._found
+        model, found = self._models[name], self._survey.found
         assert found is not None
         waiting = self._holder.waiting(model.base, model.barred, found)
         self._metrics.watch_engines(name, [one.engines for one in waiting if one.engines])
@@ -317,7 +295,7 @@ class Roster:
         late_s = now - proved_at - self._settings.golden_every_s
         if late_s < 0 or (not self.is_idle() and late_s < PATIENCE_S):
             return False
-        model, found = self._models[name], self._found
+        model, found = self._models[name], self._survey.found
         assert found is not None
         try:
             proof = self._holder.prove(self._held(name))

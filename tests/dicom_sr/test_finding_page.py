@@ -59,6 +59,16 @@ def test_several_values_of_one_name_tell_their_unit_once(tmp_path: Path) -> None
     assert told == "24.2, 13.4, 24.4 mm"
 
 
+def test_a_number_and_its_unit_stay_on_one_line_where_they_fit() -> None:
+    for unit in ("mm", "mm\u00b3", "%", "HU"):
+        text = f"24.2, 13.4, 24.4 {unit}"
+        narrow = drawing.text_width("24.2, 13.4, 24.4", 20)
+        assert drawing.wrapped(text, 20, narrow) == [
+            "24.2, 13.4,", drawing.printable(f"24.4 {unit}")
+        ]  # fmt: skip
+    assert drawing.wrapped("24.4 mm", 20, drawing.text_width("24.4", 20)) == ["24.4", "mm"]
+
+
 def test_the_side_is_told_once(tmp_path: Path) -> None:
     one = case_with_lesions(tmp_path, 1).findings.findings[0]
     middle = replace(one.site, meaning="Middle lobe of right lung")

@@ -47,7 +47,7 @@ def taken_up(path: Path, images: torch.Tensor) -> Outline:
     for (one, after), (weight, bias) in zip(pairs, folded, strict=True):
         one.weight.copy_(weight)
         seen: list[torch.Tensor] = []
-        hook = one.register_forward_hook(lambda _m, _i, out: seen.append(out))  # noqa: B023
+        hook = one.register_forward_hook(lambda _m, _i, out, to=seen: to.append(out))
         network(images)
         hook.remove()
         (out,) = seen

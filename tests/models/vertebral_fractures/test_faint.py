@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,8 +41,8 @@ def places() -> tuple[Place, ...]:
 def measured(monkeypatch: pytest.MonkeyPatch, faint: float, doubt_mm: float) -> list[Looked]:
     """All bodies; of one the upper endplate is faint on a share of its length, and doubted."""
 
-    def stood(*given: object) -> dict[int, Seen | str]:
-        found = standing(*given)  # type: ignore[arg-type]
+    def stood(*given: Any) -> dict[int, Seen | str]:
+        found = standing(*given)
         one = found[FAINT]
         assert not isinstance(one, str)
         own, strip, outline = one

@@ -10,7 +10,8 @@ import pytest
 
 from node.domain.errors import GoldenMismatch, ModelError, WorkerError
 from node.domain.serving import ModelState
-from node.pipeline.roster import PATIENCE_S, SURVEY_S, UNFIT_SURVEY_S
+from node.pipeline.roster import PATIENCE_S
+from node.pipeline.survey import SURVEY_S, UNFIT_SURVEY_S
 from tests.node.pipeline.pools import CPU_ONLY, WORKSTATION
 from tests.node.pipeline.rosters import Bench, benches, setup_of
 
