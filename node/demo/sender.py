@@ -14,6 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from node.domain.errors import DeliveryError
+from node.pipeline.checkpoint import answered_to_us
 
 #: Presentation contexts of one association are odd numbers up to 255, PS3.8 9.3.2.2.
 MAX_CONTEXTS = 128
@@ -97,6 +98,7 @@ def _associate(part: Sequence[tuple[Path, tuple[str, str]]], receiver: Receiver)
         raise DeliveryError(
             f"{receiver.ae_title} at {receiver.host}:{receiver.port} did not accept the association"
         )
+    answered_to_us(association)
     return association
 
 

@@ -22,6 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from node.pipeline.breaker import CircuitBreaker, RetryPolicy
+from node.pipeline.checkpoint import answered_to_us
 from node.pipeline.loop import Loop
 
 log = structlog.get_logger(__name__)
@@ -207,6 +208,7 @@ def ask(settings: ArchiveSettings, study_uid: str) -> Answer:
         if association.is_rejected:
             return NoAnswer(f"{where} rejected the association", reached=True)
         return NoAnswer(f"{where} does not answer")
+    answered_to_us(association)
     try:
         return _counts(association, study_uid)
     except _Unanswered as error:

@@ -41,6 +41,7 @@ from node.pipeline.answers import (
     judge_status,
     meaning_of,
 )
+from node.pipeline.checkpoint import answered_to_us
 from node.pipeline.turns import Turns
 from scp.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, Reported, answer_report
 
@@ -284,6 +285,7 @@ def echo(peer: DicomPeer) -> str:
         association = peer.associate([build_context(VERIFICATION)])
     except DeliveryError as error:
         return str(error)
+    answered_to_us(association)
     try:
         response = association.send_c_echo()
         return "" if _status(response) == 0 else "C-ECHO was not answered"

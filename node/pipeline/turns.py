@@ -16,6 +16,8 @@ from typing import Any, cast
 
 from pynetdicom.association import Association
 
+from node.pipeline.checkpoint import answered_to_us
+
 
 class Turns:
     """The turns of one requested association."""
@@ -24,6 +26,7 @@ class Turns:
         """From here on its incoming requests wait for their turn."""
         self._association = cast(Any, association)
         self._lock = threading.Lock()
+        self._checkpoint = answered_to_us(association)
         self._closing = False
         self._serve = self._association._serve_request
         self._association._serve_request = self._incoming
@@ -51,12 +54,14 @@ class Turns:
                 self._association.release()
 
     def _incoming(self, message: object, context_id: int) -> None:
-        # The word of pynetdicom for: this thread takes nothing that the other one waits for.
-        self._association._is_paused = True
-        with self._lock:
+        # Whoever has the turn waits for this thread to stand, and this thread for the turn.
+        with self._checkpoint.standing():
+            self._lock.acquire()
+        try:
             if not self._closing:
                 self._serve(message, context_id)
-        self._association._is_paused = False
+        finally:
+            self._lock.release()
 
     def _watch(self) -> None:
         """Nobody waits for the association's thread once it is over."""

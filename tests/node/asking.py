@@ -11,6 +11,8 @@ from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
+from node.pipeline.checkpoint import answered_to_us
+
 
 def get(port: int, path: str) -> tuple[int, str]:
     """Status and body."""
@@ -30,6 +32,7 @@ def send(port: int, paths: Sequence[Path]) -> str:
     contexts = [build_context(kind, [syntax]) for kind, syntax in sorted(kinds)]
     association = entity.associate("127.0.0.1", port, ae_title="VIGIE", contexts=contexts)
     assert association.is_established
+    answered_to_us(association)
     try:
         for image in images:
             assert association.send_c_store(image).Status == 0

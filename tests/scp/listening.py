@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from pynetdicom.presentation import build_context
 from node.domain.study import Filing, Instance
 from node.intake import FileContent
 from node.ledger import Ledger
+from node.pipeline.checkpoint import answered_to_us
 from scp.admission import Admission, Peer
 from scp.classes import VERIFICATION
 from scp.contracts import Stored
@@ -133,6 +133,7 @@ class RawSender:
             build_context(uid, syntax or ImplicitVRLittleEndian) for uid, syntax in kinds
         ] + [build_context(VERIFICATION)]
         self.association = entity.associate("127.0.0.1", port, ae_title=called)
+        answered_to_us(self.association)
 
     def send(self, content: FileContent) -> int | None:
         """The status, -1 when no presentation context was accepted, None without an answer."""
@@ -151,9 +152,6 @@ class RawSender:
         request.Priority = 2
         request.DataSet = BytesIO(content.data_set)
         self.association._reactor_checkpoint.clear()
-        # Else the reactor, one round late, takes the answer off the queue before us.
-        while not self.association._is_paused and self.association.is_alive():
-            time.sleep(0.001)
         self.association.dimse.send_msg(request, accepted[0])
         _, response = self.association.dimse.get_msg(block=True)
         self.association._reactor_checkpoint.set()

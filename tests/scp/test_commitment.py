@@ -11,6 +11,7 @@ from pydicom.uid import UID, CTImageStorage
 from pynetdicom import AE, build_role
 from pynetdicom.association import Association
 
+from node.pipeline.checkpoint import answered_to_us
 from scp.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, CommitmentReport
 from tests.scp.listening import listening
 
@@ -37,7 +38,9 @@ def associate(port: int, *, role: bool = True, storage: bool = False) -> Associa
     if storage:
         entity.add_requested_context(CTImageStorage)
     roles = [build_role(PUSH_MODEL, scp_role=True)] if role else []
-    return entity.associate("127.0.0.1", port, ae_title="VIGIE", ext_neg=roles)  # type: ignore[arg-type]
+    opened = entity.associate("127.0.0.1", port, ae_title="VIGIE", ext_neg=roles)  # type: ignore[arg-type]
+    answered_to_us(opened)
+    return opened
 
 
 def report(association: Association, what: Dataset) -> int | None:

@@ -11,6 +11,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from node.ledger.announcements import Announced
+from node.pipeline.checkpoint import answered_to_us
 from scp.notices import (
     COMPLETED,
     DISCONTINUED,
@@ -37,6 +38,7 @@ def association(node: Listening) -> Iterator[Association]:
         entity.add_requested_context(uid)
     opened = entity.associate("127.0.0.1", node.port, ae_title="VIGIE")
     assert opened.is_established
+    answered_to_us(opened)
     yield opened
     opened.release()
 

@@ -10,6 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
+from node.pipeline.checkpoint import answered_to_us
+
 
 @dataclass(slots=True)
 class Sender:
@@ -38,6 +40,7 @@ class Sender:
         association = entity.associate(self.host, self.port, ae_title="VIGIE")
         if not association.is_established:
             return False
+        answered_to_us(association)
         try:
             for path in list(self.pending):
                 if not self._send(association, path):

@@ -12,6 +12,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.events import Event
 
+from node.pipeline.checkpoint import answered_to_us
+
 VERIFICATION = "1.2.840.10008.1.1"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PUSH = UID("1.2.840.10008.1.20.1")
@@ -175,6 +177,7 @@ class HostilePacs:
             host, port, ae_title=called, ext_neg=[build_role(PUSH, scp_role=True)]
         )
         assert association.is_established, "the report was turned away"
+        answered_to_us(association)
         try:
             response, _ = association.send_n_event_report(
                 self._report(request), self._type(request), PUSH, PUSH_INSTANCE
