@@ -23,6 +23,7 @@ from inference.backends.base import Tensor
 from inference.engine import LoadedNetwork
 from inference.hand_over import Arrays, Side
 from inference.providers import Choice
+from inference.worker_process import tell_waited
 from models.manifest import NetworkSpec
 from node.domain.errors import ModelError, NodeError, WorkerError
 
@@ -298,6 +299,7 @@ class RemoteSession:
         """The answer, waited for while the process is replaced by another."""
         whole = {**self._about, **message}
         lost = 0
+        since = time.monotonic()
         deadline = time.monotonic() + self._return_s
         while True:
             try:
@@ -316,6 +318,10 @@ class RemoteSession:
                 if time.monotonic() > deadline:
                     raise WorkerError(str(answer["text"]))
             time.sleep(_RETRY_S)
+            # That another model ended the process, and that it loads, is not the fault of this job.
+            now = time.monotonic()
+            tell_waited(now - since)
+            since = now
 
     def _asked(
         self, message: dict[str, Any], arrays: Arrays

@@ -13,6 +13,7 @@ import os
 import pickle
 import resource
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Kind(Enum):
     """What a reply is."""
 
     READY = "ready"
+    #: Not the end: for so many seconds the job waited for what is not its fault.
+    WAITED = "waited"
     RESULT = "result"
     #: An exception of the error tree, to be raised by the caller as it is.
     ERROR = "error"
@@ -71,15 +74,46 @@ class Birth:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+class _Mouth:
+    """What this process says to its parent, whichever thread says it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pipe: Connection | None = None
+
+    def opens(self, pipe: Connection) -> None:
+        """From here on there is somebody to speak to."""
+        self._pipe = pipe
+
+    def say(self, reply: Reply) -> None:
+        """Nothing where this is no worker."""
+        if self._pipe is None:
+            return
+        with self._lock:
+            _send(self._pipe, reply)
+
+
+_mouth = _Mouth()
+
+
+def tell_waited(seconds: float) -> None:
+    """Within a job: for so long it waited for what is not its fault, which is no time of the job.
+
+    Outside of a worker nobody counts, and nothing happens.
+    """
+    _mouth.say(Reply(Kind.WAITED, seconds))
+
+
 def serve(birth: Birth, pipe: Connection) -> None:
     """Load, say so, then run what comes through the pipe until it is closed."""
+    _mouth.opens(pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(birth.parent)
     os.environ.update(birth.environment)
     # Receiving has precedence over analysing.
     os.nice(NICENESS)
     reply = _attempt(_load, birth)
-    _send(pipe, Reply(Kind.READY) if reply.kind is Kind.RESULT else reply)
+    _mouth.say(Reply(Kind.READY) if reply.kind is Kind.RESULT else reply)
     while reply.kind is not Kind.MEMORY:
         try:
             payload, memory_mb = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own parent
@@ -87,7 +121,7 @@ def serve(birth: Birth, pipe: Connection) -> None:
             return
         with _data_limit(memory_mb):
             reply = _attempt(_run, payload)
-        _send(pipe, reply)
+        _mouth.say(reply)
         # What a job leaves behind, such as an error with its volumes, must not lie beside the next.
         reply = Reply(reply.kind)
         gc.collect()

@@ -270,7 +270,11 @@ class Slot:
             multiprocessing.connection.wait(waiting, timeout=max(0.0, min(_POLL_S, left)))
             # A reply that was sent before the process died still counts.
             if self._pipe.poll():
-                return self._receive(name)
+                reply = self._receive(name)
+                if reply.kind is not Kind.WAITED:
+                    return reply
+                deadline += reply.value
+                continue
             if not self._process.is_alive():
                 raise self._death(name)
             if self._stopping.is_set():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.worker import WorkerPool
-from inference.worker_process import PeakMemory
+from inference.worker_process import PeakMemory, tell_waited
 from node.domain.errors import ConfigError, ConfigFault, ModelError, VolumeError
 
 loaded: list[str] = []
@@ -186,3 +186,11 @@ def peak_of_the_second(first: int, second: int) -> int:
         block = bytearray(b"x" * second)
         del block
     return memory.peak_bytes
+
+
+def wait_for_another(times: tuple[float, float]) -> float:
+    """Say that so many seconds were waited for somebody else, then work for so many."""
+    waited, working = times
+    tell_waited(waited)
+    time.sleep(working)
+    return working

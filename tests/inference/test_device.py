@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.device import HUNG, Calls, DeviceServer, remote_network
+from inference import device as device_module
+from inference.device import HUNG, Calls, DeviceServer, RemoteSession, remote_network
 from inference.engine import EngineOptions, LoadedNetwork, open_network
 from inference.hand_over import Side
 from inference.worker import WorkerPool
@@ -153,6 +154,18 @@ def test_a_model_that_is_not_held_is_tried_again_and_nobody_there_as_well(
         remote_network(address, "other", network_spec(), return_s=0.1)
     with pytest.raises(WorkerError, match="ended"):
         remote_network(tmp_path / "nobody", "m", network_spec(), return_s=0.1)
+
+
+def test_waiting_for_a_process_that_comes_back_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(device_module, "tell_waited", waited.append)
+    started = time.monotonic()
+    with pytest.raises(WorkerError):
+        RemoteSession(tmp_path / "nobody", "m", "net", return_s=1.0)
+    assert len(waited) > 1
+    assert 0.5 * (time.monotonic() - started) < sum(waited) <= time.monotonic() - started
 
 
 def test_a_stranger_at_the_socket_disturbs_nobody(address: Path) -> None:

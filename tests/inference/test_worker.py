@@ -79,6 +79,15 @@ def test_a_hung_job_is_killed_at_its_time_limit_and_the_next_job_runs(
     assert shared_pool.run(jobs.what_was_loaded, None, **LIMITS) == ("networks",)
 
 
+def test_what_a_job_waited_for_others_is_no_time_of_the_job(shared_pool: WorkerPool) -> None:
+    limits = {"time_limit_s": 0.5, "memory_mb": 500}
+    assert shared_pool.run(jobs.wait_for_another, (5.0, 1.0), **limits) == 1.0
+    # What one job waited is nothing to the next, and no licence to hang.
+    with pytest.raises(WorkerError, match=r"took longer than 0\.5 s"):
+        shared_pool.run(jobs.wait_for_another, (0.5, 30.0), **limits)
+    assert shared_pool.run(jobs.double, 4, **LIMITS) == 8
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_a_killed_worker_is_named_by_its_signal_and_replaced(
     shared_pool: WorkerPool, number: signal.Signals
