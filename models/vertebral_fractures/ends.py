@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.grid import Grid
-from models.vertebral_fractures.frames import Own, values_at
+from models.vertebral_fractures.frames import Own, Vector, values_at
 from node.domain.anatomy import Anatomy
 
 #: Neighbours further apart than this, of the usual distance, have room for another between them.
@@ -26,6 +26,9 @@ WHOLE_NEXT, USUAL_MM = 1.45, 32.0
 _HALF_MM, _HALF_HIGH, BONE_HU, BONE_SHARE = 20.0, 0.45, 150.0, 0.10
 #: Sacrum within this distance of where the next body would lie ends the spine, mm.
 _SACRUM_MM = 28.0
+#: Bones of the pelvis, and how near one is to the middle of L5 or of the first piece of the
+#: sacrum, mm.
+PELVIS, _PELVIS_MM = ("sacrum", "hip_left", "hip_right"), 60.0
 #: Levels at which the spine that is looked at ends.
 LAST_BELOW, LAST_ABOVE = "L5", "T1"
 
@@ -79,10 +82,19 @@ def _shows_bone(grid: Grid, own: Own, step: float) -> bool:
     return bool((hu[seen > 0] > BONE_HU).mean() > BONE_SHARE)
 
 
+def is_at_pelvis(anatomy: Anatomy, own: Own) -> bool:
+    """Is a bone of the pelvis so near that a body could be a piece of the sacrum?"""
+    return _away_mm(anatomy, PELVIS, own.centre) < _PELVIS_MM
+
+
 def _is_near_sacrum(anatomy: Anatomy, own: Own, step: float) -> bool:
-    where = np.argwhere(anatomy.mask("sacrum"))
+    return _away_mm(anatomy, ("sacrum",), own.centre + step * own.up) < _SACRUM_MM
+
+
+def _away_mm(anatomy: Anatomy, names: Sequence[str], point: Vector) -> float:
+    """From a point, LPS mm, to the nearest voxel of some structures; infinite without any."""
+    where = np.argwhere(anatomy.mask(*names))
     if not len(where):
-        return False
+        return float("inf")
     points = where @ anatomy.affine[:3, :3].T + anatomy.affine[:3, 3]
-    next_one = own.centre + step * own.up
-    return bool(np.linalg.norm(points - next_one, axis=1).min() < _SACRUM_MM)
+    return float(np.linalg.norm(points - point, axis=1).min())

@@ -61,6 +61,11 @@ class Own:
             up=c * self.up + s * self.back,
         )
 
+    def tilted(self, tilt: float) -> Own:
+        """The frame with its left axis raised by an angle, radians."""
+        c, s = np.cos(tilt), np.sin(tilt)
+        return replace(self, left=c * self.left + s * self.up, up=c * self.up - s * self.left)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strip:

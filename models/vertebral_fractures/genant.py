@@ -85,6 +85,7 @@ class Grading:
             A transitional vertebra and the one above it are so, and so are the last ones in view of
             a person whose heights change more from level to level than usual.
         is_between: a body was measured on each side of it.
+        is_at_pelvis: it is the lowest, bones of the pelvis are near, and no level is known.
     """
 
     losses: tuple[float, float, float]
@@ -97,6 +98,7 @@ class Grading:
     lost: float
     is_extrapolated: bool = False
     is_between: bool = False
+    is_at_pelvis: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -110,19 +112,29 @@ class Grading:
         return self.is_extrapolated and not (self.is_between and self.loss >= _FAR_TOO_LOW)
 
     @property
+    def may_be_sacral(self) -> bool:
+        """May it be a piece of the sacrum, which narrows to the front?"""
+        return self.is_at_pelvis and self.losses[0] == max(self.losses)
+
+    @property
     def is_behind_alone(self) -> bool:
         """Is most of the height lost behind? No form of Genant is so; a wrong endplate often."""
         return self.losses[2] > max(self.losses[:2]) + _BEHIND_ALONE
 
 
 def grade_bodies(
-    bodies: Sequence[Body], slice_mm: float = 0.0, whole: Collection[int] = ()
+    bodies: Sequence[Body],
+    slice_mm: float = 0.0,
+    whole: Collection[int] = (),
+    *,
+    at_pelvis: bool = False,
 ) -> list[Grading]:
     """A grading of each, in the same order.
 
     Args:
         slice_mm: distance of the slices; 0 where the heights are exact.
         whole: numbers from below of whole bodies that were recognised and not measured.
+        at_pelvis: bones of the pelvis are near the lowest body.
     """
     usual = [_usual(body) for body in bodies]
     own = _own_form(bodies, usual)
@@ -138,6 +150,7 @@ def grade_bodies(
                 grading,
                 is_extrapolated=grading.is_extrapolated and lonely,
                 is_between=any(ways) and not all(ways),
+                is_at_pelvis=at_pelvis and number == 0 and not bodies[index].place.level,
             )
         )
     return found

@@ -11,6 +11,8 @@ from scipy import ndimage
 from models.grid import Grid
 from models.vertebral_fractures.frames import (
     COLUMN_BACK,
+    FINE_MM,
+    FINE_UP,
     ROW_UP,
     Own,
     Strip,
@@ -38,6 +40,10 @@ NOT_APART = "it is not told apart from its neighbour"
 SACRAL = "it is so much higher than its neighbours that it may be a part of the sacrum"
 #: Half the height and half the depth of the smallest body of an adult, mm.
 _LEAST_UP_MM, _LEAST_BACK_MM = 9.0, 12.0
+#: No tissue is less dense, HU.
+PADDING_HU = -900.0
+#: So far beyond an endplate, mm, no more than this part of its length may be air, HU.
+_BEYOND_MM, _AIR_HU, _AT_AIR = (6.0, 7.0, 8.0, 9.0), -300.0, 0.2
 #: Two bodies whose middles are nearer than this are one, mm.
 SAME_MM = 10.0
 #: Less than this part of the usual fall at an endplate is faint; so much of it may be.
@@ -100,8 +106,12 @@ def measure_bodies(grid: Grid, spine: Spine, network: Network) -> list[Looked]:
             reason = IS_CUT if _goes_beyond(grid, place.own) else result
             found[number] = Unmeasured(place=place, reason=reason)
         else:
-            found[number] = _measured(grid, place, result)
-    looked = [found[number] for number in range(len(spine.places))]
+            found[number] = measured_in(grid, place, result)
+    return among([found[number] for number in range(len(spine.places))])
+
+
+def among(looked: Sequence[Looked]) -> list[Looked]:
+    """The bodies from below, without those that are not to be trusted beside the others."""
     return [_among(looked, one) for one in looked]
 
 
@@ -175,13 +185,14 @@ def _why_not(grid: Grid, own: Own) -> str:
 
 
 def _goes_beyond(grid: Grid, own: Own) -> bool:
-    """Do the images end within the smallest body that could be at a place?"""
+    """Do the images, or what is not padding in them, end within the smallest body at a place?"""
     up, back = np.meshgrid([-_LEAST_UP_MM, _LEAST_UP_MM], [-_LEAST_BACK_MM, _LEAST_BACK_MM])
-    _, seen = values_at(grid, own.at(np.zeros_like(up), back, up))
-    return bool(seen.min() < 1.0)
+    hu, seen = values_at(grid, own.at(np.zeros_like(up), back, up))
+    return bool(seen.min() < 1.0 or hu.min() < PADDING_HU)
 
 
-def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
+def measured_in(grid: Grid, place: Place, seen: Seen) -> Looked:
+    """A body by one look at it, or why it cannot be measured so."""
     own, strip, outline = seen
     reason = _unclear(strip, outline)
     if reason:
@@ -215,12 +226,31 @@ def _measured(grid: Grid, place: Place, seen: Seen) -> Looked:
     )
 
 
+def _lies_at_air(strip: Strip, outline: Outline) -> bool:
+    """Does padding, which leant images have above and below, begin where it ends?
+
+    Beyond an endplate there is always a disc and bone; gas in a disc is thinner.
+    """
+    depth = (outline.columns - outline.front) / (outline.back - outline.front)
+    inner = (depth >= 0.2) & (depth <= 0.8)
+    columns = np.rint(outline.columns[inner] - COLUMN_BACK[0]).astype(int)
+    for line, way in ((outline.upper, 1.0), (outline.lower, -1.0)):
+        beyond = line[inner][:, None] + way * np.array(_BEYOND_MM)
+        rows = np.rint((FINE_UP[0] - beyond) / FINE_MM).astype(int).clip(0, len(FINE_UP) - 1)
+        hu = strip.fine[rows, columns[:, None]].mean(axis=1)
+        if hu.size and float((hu < _AIR_HU).mean()) > _AT_AIR:
+            return True
+    return False
+
+
 def _unclear(strip: Strip, outline: Outline) -> str:
     """Why an outline is not to be measured; or ""."""
     seen = strip.seen.reshape(64, 2, 64).min(axis=1)
     hu = strip.pixels
     around = ndimage.binary_dilation(outline.mask, iterations=2)
-    if seen[around].min() < 0.99 or (hu[outline.mask] < -900).any():
+    if seen[around].min() < 0.99 or (hu[outline.mask] < PADDING_HU).any():
+        return IS_CUT
+    if _lies_at_air(strip, outline):
         return IS_CUT
     rows, columns = (
         np.flatnonzero(outline.mask.any(axis=1)),

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from models.grid import Grid, canonical
 from models.stages import Stages, require
+from models.vertebral_fractures.again import look_again
 from models.vertebral_fractures.density import contrast_of, densities_of
+from models.vertebral_fractures.ends import is_at_pelvis
 from models.vertebral_fractures.genant import Grading, grade_bodies, is_lowest_too_high
 from models.vertebral_fractures.masks import label_bodies
 from models.vertebral_fractures.measured import Measured
@@ -15,6 +17,7 @@ from models.vertebral_fractures.measuring import (
     Body,
     Looked,
     Unmeasured,
+    among,
     is_whole,
     measure_bodies,
 )
@@ -28,8 +31,13 @@ from models.vertebral_fractures.report import findings_of
 from models.vertebral_fractures.spine import find_spine
 from models.vertebral_fractures.verdicts import NOT_GRADED, Verdict, verdict_of
 from node.domain.analysis import AnalysisRequest
+from node.domain.anatomy import Anatomy
 from node.domain.errors import ModelError
 from node.domain.finding import Findings
+from node.domain.imaging import Network
+
+#: How often bodies that seem to have lost height are looked at again.
+ROUNDS = 2
 
 
 def analyse(request: AnalysisRequest) -> Findings:
@@ -89,11 +97,9 @@ class _Analysis:
         if refusal is not None:
             return self.stage.refused(refusal.reason)
         with self.stage("grade"):
+            looked = self._again(looked, network, anatomy)
             bodies = tuple(one for one in looked if isinstance(one, Body))
-            enough = len(bodies) >= LEAST_BODIES
-            whole = [one.place.number for one in looked if is_whole(one)]
-            graded = grade_bodies(bodies, self.grid.spacing_mm[0], whole) if enough else ()
-            gradings = tuple(graded)
+            gradings = self._graded(looked, anatomy)
             verdicts = tuple(self._verdict(one) for one in gradings) or (NOT_GRADED,) * len(bodies)
         with self.stage("measure attenuation"):
             densities = tuple(densities_of(self.grid, bodies))
@@ -117,6 +123,34 @@ class _Analysis:
                 seconds=self.stage.seconds,
             ),
         )
+
+    def _again(self, looked: Sequence[Looked], network: Network, anatomy: Anatomy) -> list[Looked]:
+        """The bodies, each that seems to have lost height looked at again."""
+        done: set[int] = set()
+        now = list(looked)
+        # What a second look changes is a neighbour of others.
+        for _ in range(ROUNDS):
+            bodies = [one for one in now if isinstance(one, Body)]
+            suspected = {
+                body.place.number
+                for body, grading in zip(bodies, self._graded(now, anatomy), strict=False)
+                if self._verdict(grading).is_abnormal
+            } - done
+            if not suspected:
+                break
+            now = without_sacrum(among(look_again(self.grid, network, now, suspected)))
+            done |= suspected
+        return now
+
+    def _graded(self, looked: Sequence[Looked], anatomy: Anatomy) -> tuple[Grading, ...]:
+        """A grading of each measured body; none where they are too few."""
+        bodies = [one for one in looked if isinstance(one, Body)]
+        if len(bodies) < LEAST_BODIES:
+            return ()
+        whole = [one.place.number for one in looked if is_whole(one)]
+        at_pelvis = is_at_pelvis(anatomy, looked[0].place.own)
+        slice_mm = self.grid.spacing_mm[0]
+        return tuple(grade_bodies(bodies, slice_mm, whole, at_pelvis=at_pelvis))
 
     def _verdict(self, grading: Grading) -> Verdict:
         limits = self.request.thresholds

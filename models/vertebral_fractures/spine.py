@@ -48,6 +48,8 @@ LEAST_SHOWN = 0.7
 LEAST_STRIP_MM2 = 140.0
 #: Share of sacrum in the middle of a place from which on it is the sacrum.
 SACRUM_SHARE = 0.15
+#: Level of what lies below L5.
+SACRAL = "sacral"
 #: A body has the level of a vertebra of the anatomy within this distance, mm.
 NAMED_MM = 14.0
 #: Of the bodies that have one, this share must agree on one way to count.
@@ -127,6 +129,7 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
     owns = [course.own(at) for at in _bodies(grid, course, network)]
     owns = [own for own in owns if not _is_sacrum(anatomy, own)]
     levels, doubts = _levels(anatomy, owns)
+    owns, levels = _without_sacrum(owns, levels)
     places = tuple(
         Place(number=number, level=level, own=own)
         for number, (own, level) in enumerate(zip(owns, levels, strict=True))
@@ -327,9 +330,15 @@ def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str
     shift, votes = shifts.most_common(1)[0]
     if votes < AGREED * sum(shifts.values()) or votes < 2:
         return nothing, ("the vertebrae that were found and those that were named do not agree",)
-    if not all(0 <= shift + number < len(LEVELS) for number in range(len(owns))):
-        return nothing, ("there are more vertebrae below or above than levels have names",)
-    return [LEVELS[shift + number] for number in range(len(owns))], ()
+    if shift + len(owns) > len(LEVELS):
+        return nothing, ("there are more vertebrae above than levels have names",)
+    return [LEVELS[shift + n] if shift + n >= 0 else SACRAL for n in range(len(owns))], ()
+
+
+def _without_sacrum(owns: list[Own], levels: list[str]) -> tuple[list[Own], list[str]]:
+    """What lies below the body that anatomy and anchors call L5 is sacrum, no vertebra."""
+    kept = [n for n, level in enumerate(levels) if level != SACRAL]
+    return [owns[n] for n in kept], [levels[n] for n in kept]
 
 
 def _counted(index: int) -> str:

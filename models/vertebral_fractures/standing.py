@@ -55,7 +55,7 @@ def standing(grid: Grid, owns: Mapping[int, Own], network: Network) -> dict[int,
     _look_again(grid, found, moved, network)
     clear = _clear(found)
     tilts = _tilts(grid, clear, network)
-    tilted = {k: _tilted(clear[k][0], tilt) for k, tilt in tilts.items() if abs(tilt) > TILTS}
+    tilted = {k: clear[k][0].tilted(tilt) for k, tilt in tilts.items() if abs(tilt) > TILTS}
     _look_again(grid, found, tilted, network)
     rest = _tilts(grid, {k: one for k, one in _clear(found).items() if k in tilted}, network)
     for k, one in _clear(found).items():
@@ -167,15 +167,3 @@ def _tilts(grid: Grid, seen: Mapping[int, Seen], network: Network) -> dict[int, 
 def _height_of(outline: Outline) -> float:
     """Of the middle between both endplates, mm up."""
     return float(outline.upper.mean() + outline.lower.mean()) / 2
-
-
-def _tilted(own: Own, tilt: float) -> Own:
-    """The frame with its left axis raised by an angle, radians."""
-    c, s = np.cos(tilt), np.sin(tilt)
-    return Own(
-        centre=own.centre,
-        left=c * own.left + s * own.up,
-        back=own.back,
-        up=c * own.up - s * own.left,
-        turned=own.turned,
-    )

@@ -51,7 +51,8 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
     shape = say.SHAPES[grading.deformity]
     grade = str(grading.grade)
     words = f"{grade} ({say.GRADE_WORDS[grading.grade]}), {shape}"
-    is_of_a_fracture = grading.agrees and not grading.is_behind_alone and not grading.may_be_usual
+    doubtful = grading.is_behind_alone or grading.may_be_usual or grading.may_be_sacral
+    is_of_a_fracture = grading.agrees and not doubtful
     if is_of_a_fracture and percent >= present and grading.lost >= SURELY_LOST:
         if grading.grade < 2:
             grade, words = "1 to 2", f"1 to 2 (mild to moderate), {shape}"
@@ -69,6 +70,11 @@ def verdict_of(grading: Grading, *, present: float, possible: float) -> Verdict:
         doubt = "form and size of the body do not agree on the loss"
     elif grading.is_behind_alone:
         doubt = "height is lost behind alone, which no usual form of a fracture is"
+    elif grading.may_be_sacral:
+        doubt = (
+            "it narrows to the front, it is the lowest one, and its level is not known: it may be "
+            "the first piece of the sacrum"
+        )
     elif grading.may_be_usual:
         doubt = (
             "it is low as a whole, nearly all its neighbours lie on one side, and its level is not "

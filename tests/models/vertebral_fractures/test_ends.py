@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from models.grid import canonical
-from models.vertebral_fractures.ends import goes_on, rooms_of
+from models.vertebral_fractures.ends import goes_on, is_at_pelvis, rooms_of
 from models.vertebral_fractures.frames import Own
+from models.vertebral_fractures.spine import _levels, _without_sacrum
+from node.domain.anatomy import LEVELS as FROM_L5
 from node.domain.anatomy import Anatomy
-from tests.models.vertebral_fractures.toy import Toy
+from tests.models.vertebral_fractures.toy import LEVELS, Toy
 
 TOY = Toy(wrong={}, lean=0.0)
 SACRUM = 40
@@ -66,3 +68,33 @@ def test_a_vertebra_that_the_images_cut_is_not_missed(anatomy: Anatomy) -> None:
     low = Toy(wrong={}, lean=0.0, bottom=TOY.middles["L4"][2] - 2.0)
     below, _ = goes_on(canonical(low.volume()), anatomy, owns("L3", "L2", "L1"), [""] * 3)
     assert not below
+
+
+def test_the_pelvis_is_near_where_one_of_its_bones_is(anatomy: Anatomy) -> None:
+    labels = anatomy.labels.copy()
+    labels[:25, 20:34, 20:34] = SACRUM
+    low, high = owns("L4", "T10")
+    assert not is_at_pelvis(anatomy, low)
+    for bone in ("sacrum", "hip_left"):
+        with_bone = replace(anatomy, labels=labels, names={**anatomy.names, SACRUM: bone})
+        assert is_at_pelvis(with_bone, low)
+        assert not is_at_pelvis(with_bone, high)
+
+
+def test_what_lies_below_the_body_that_is_l5_is_no_vertebra(anatomy: Anatomy) -> None:
+    named = {one.level: np.array(one.centre_mm) for one in anatomy.vertebrae}
+    assert set(LEVELS) <= set(named)
+    places = [at(*named[level]) for level in LEVELS]
+    renamed = replace(
+        anatomy,
+        vertebrae=tuple(
+            replace(one, level=FROM_L5[LEVELS.index(one.level) - 1])
+            for one in anatomy.vertebrae
+            if one.level != LEVELS[0]
+        ),
+    )
+    levels, doubts = _levels(renamed, places)
+    assert not doubts
+    kept, names = _without_sacrum(places, levels)
+    assert kept == places[1:]
+    assert names == list(FROM_L5[: len(names)])

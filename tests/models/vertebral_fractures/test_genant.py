@@ -176,6 +176,21 @@ def test_near_an_end_a_body_lower_than_any_vertebra_is_a_fracture_and_the_last_o
         assert verdict_of(alone, present=0.0, possible=0.0).finding == say.DEFORMITY
 
 
+@pytest.mark.parametrize(
+    ("named", "at_pelvis", "finding"),
+    [(False, True, say.DEFORMITY), (False, False, say.FRACTURE), (True, True, say.FRACTURE)],
+)
+def test_the_lowest_body_without_a_level_beside_the_pelvis_may_be_sacrum_and_calls_nobody(
+    named: bool, at_pelvis: bool, finding: object
+) -> None:
+    wedged = bodies({"L5": (0.5, 0.8, 0.95)}, named=named)
+    lowest = grade_bodies(wedged, at_pelvis=at_pelvis)[0]
+    assert lowest.grade == 3
+    verdict = verdict_of(lowest, present=SHIPPED["present"], possible=SHIPPED["possible"])
+    assert verdict.finding == finding
+    assert ("sacrum" in verdict.doubt) == (finding == say.DEFORMITY)
+
+
 def without(measured: list[Body], *levels: str) -> list[Body]:
     gone = [LEVELS.index(level) for level in levels]
     return [one for one in measured if one.place.number not in gone]

@@ -163,6 +163,23 @@ def test_metal_and_cuts_are_named_with_the_body_that_they_hide(
     assert answer(found, say.FRACTURE) == say.INDETERMINATE
 
 
+def test_a_body_that_padding_cuts_askew_is_cut_and_no_fracture(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={})
+    top = max(LEVELS, key=lambda level: toy.middles[level][2])
+    _, y, z = toy.axes
+    # What a resampled image of a leant gantry has above: the border crosses the highest body.
+    middle = toy.middles[top]
+    beyond = z + np.zeros_like(toy.hu) > middle[2] + 4.0 + 0.3 * (y - middle[1])
+    padded = np.where(beyond, -1000, toy.hu).astype(np.int16)
+    object.__setattr__(toy, "hu", padded)
+    found = analyse(request(toy, manifest, networks))
+    assert top not in {f.tracking_identifier.removeprefix("Vertebra ") for f in found.findings}
+    assert f"{top}: it is cut by the edge of the images" in str(answer(found, say.NOT_MEASURED))
+    assert answer(found, say.FRACTURE) == say.ABSENT, (found.reason, answer(found, say.NOT_MEASURED))
+
+
 @pytest.mark.parametrize(("known", "where"), [((0.0, 158.0), "above"), ((128.0, 400.0), "below")])
 def test_vertebrae_that_nobody_recognised_leave_the_answer_open(
     known: tuple[float, float],
