@@ -22,9 +22,11 @@ from models.phantoms.fractures import SpineOptions, draw_spine
 from models.phantoms.tissue import Tissue
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
 from models.vertebral_fractures import vocabulary as say
+from node.domain.finding import Status
 from node.evaluation.bland_altman_plot import draw_bland_altman
 from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.filing import CtArray, file_series
+from node.evaluation.moved import moved
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
 from node.evaluation.table import Row
@@ -48,6 +50,9 @@ AMONG = (
     Tissue.L4, Tissue.L3, Tissue.L2, Tissue.L1, Tissue.T12, Tissue.T11, Tissue.T10, Tissue.T9,
 )  # fmt: skip
 REACH_MM = (-115.0, 235.0)
+#: Of moved copies of real scans: distances of slices, and pixels, mm; the first seed that nothing
+#: was decided on.
+MOVED_SLICES_MM, MOVED_PIXEL_MM, FIRST_MOVED = (2.0, 2.5, 3.0), 1.2, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,29 @@ class Evaluation:
         save_pictures(look.findings, self.out, "totalseg")
         yield from rows_of_silver(silver, look, bodies, lying)
         yield from _alarm_rows(look, SILVER)
+
+    def moved(self, array: CtArray, name: str, first: int, count: int) -> Iterator[Row]:
+        """Copies of a real scan whose spine looks normal, each moved a little."""
+        calls = possible = measured = partial = 0
+        for seed in range(first, first + count):
+            copy = moved(array, seed, slices_mm=MOVED_SLICES_MM, pixel_mm=MOVED_PIXEL_MM)
+            look = self.look(copy)
+            tell(f"{name}, copy {seed}: {told(look)}")
+            kinds = [f.finding for f in look.findings.findings]
+            calls += kinds.count(say.FRACTURE)
+            possible += kinds.count(say.DEFORMITY)
+            measured += len(kinds)
+            partial += look.findings.status not in (Status.FINDINGS, Status.NO_FINDINGS)
+        if not count:
+            return
+        data = f"{name}, moved copies"
+        for metric, number in (
+            ("false fractures a copy", calls),
+            ("bodies called possible a copy", possible),
+            ("bodies measured a copy", measured),
+            ("copies done in part or not eligible", partial),
+        ):
+            yield Row(metric=metric, data=data, value=f"{number / count:.2f}", n=count)
 
     def by_eye(self, folder: Path, name: str) -> Iterator[Row]:
         """A real series whose spine looks normal."""
@@ -193,6 +221,17 @@ def told(look: Look) -> str:
     return f"{head}{len(findings.findings)} bodies measured: {said}{reason}"
 
 
+def scans_to_move(product: Product, data: Path) -> Iterator[tuple[CtArray, str]]:
+    """Real scans with spines that look normal, of slices thin enough to be resampled."""
+    silver = read_silver(data / "abdomen_ct_totalseg")
+    yield CtArray(name="whole", voxels=silver.hu, affine=silver.affine), SILVER
+    block = data / "chest_ct_lidc" / "lower"
+    volume = product.look(path for path in sorted(block.rglob("*")) if path.is_file()).volume
+    if volume is not None:
+        hu = np.asarray(volume.voxels, np.int16)
+        yield CtArray(name="lower", voxels=hu, affine=volume.affine), "chest_ct_lidc lower"
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_for(PACKAGE)
     parser.add_argument("--phantoms", type=int, default=24, help="simulated trunks")
@@ -200,6 +239,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, help="folder for simulated trunks; empty it when phantoms change"
     )
+    parser.add_argument("--moved", type=int, default=12, help="moved copies of real scans")
+    parser.add_argument("--first-moved", type=int, default=FIRST_MOVED, help="seed of them")
     parser.add_argument("--minutes", type=float, help="begin no further case after so long")
     parser.add_argument("--no-real", action="store_true", help="leave the real images out")
     return parser.parse_args(arguments)
@@ -219,6 +260,8 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         rows += run.by_eye(data / "abdomen_ct_crlm_1004", "abdomen_ct_crlm_1004")
         for block in ("lower", "upper"):
             rows += run.by_eye(data / "chest_ct_lidc" / block, f"chest_ct_lidc {block}")
+        for array, name in scans_to_move(run.product, data):
+            rows += run.moved(array, name, options.first_moved, options.moved)
     else:
         tell(f"no real images: {data} is not there")
     if options.phantoms:

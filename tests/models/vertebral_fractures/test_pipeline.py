@@ -177,7 +177,10 @@ def test_a_body_that_padding_cuts_askew_is_cut_and_no_fracture(
     found = analyse(request(toy, manifest, networks))
     assert top not in {f.tracking_identifier.removeprefix("Vertebra ") for f in found.findings}
     assert f"{top}: it is cut by the edge of the images" in str(answer(found, say.NOT_MEASURED))
-    assert answer(found, say.FRACTURE) == say.ABSENT, (found.reason, answer(found, say.NOT_MEASURED))
+    assert answer(found, say.FRACTURE) == say.ABSENT, (
+        found.reason,
+        answer(found, say.NOT_MEASURED),
+    )
 
 
 @pytest.mark.parametrize(("known", "where"), [((0.0, 158.0), "above"), ((128.0, 400.0), "below")])
