@@ -37,7 +37,7 @@ def probabilities(
         logits = network.run(normalised(stack, value_range))
         if total is None:
             total = np.zeros((logits.shape[1], *shape), np.float32)
-        for window, answer in zip(some, _softmax(logits), strict=True):
+        for window, answer in zip(some, softmax(logits), strict=True):
             box = tuple(slice(start, start + patch) for start in window)
             total[(slice(None), *box)] += answer * weight
             sums[box] += weight
@@ -80,7 +80,7 @@ def _weight(patch: int) -> Floats:
     return np.asarray(np.maximum(cube, 1e-3), np.float32)
 
 
-def _softmax(logits: Floats) -> Floats:
+def softmax(logits: Floats) -> Floats:
     chances: Floats = logits - logits.max(axis=1, keepdims=True)
     np.exp(chances, out=chances)
     chances /= chances.sum(axis=1, keepdims=True)
