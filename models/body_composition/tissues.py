@@ -5,8 +5,9 @@ muscle -29..150, intermuscular and subcutaneous fat -190..-30, visceral fat -150
 ends included. Attenuation is the mean over all muscle voxels in that range.
 
 Half-filled pixels on the wall of gas-filled bowel, and stool with gas in it, have the HU of fat.
-Visceral fat therefore keeps a distance from gas (`beside_gas`). So have pixels shared by skin and
-air: the outermost pixel of the body is not subcutaneous fat (`shared_with_air`).
+Visceral fat therefore keeps a distance from gas (`beside_gas`), and single pixels within an organ
+or on its border are none (`SMALLEST_FAT_MM2`). So have pixels shared by skin and air: the outermost
+pixel of the body is not subcutaneous fat (`shared_with_air`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import cc3d
 import numpy as np
 
 from models.body_composition.compartments import TRUNK, Compartment, Labels
@@ -58,8 +60,11 @@ RULES: dict[Tissue, Rule] = {
 BORDER_MM = 1.0
 #: What is thinner along a row or a column is skin, fascia, diaphragm or a half-filled border.
 THINNEST_MUSCLE_MM = 3.0
-#: Gas; gaps between bubbles up to twice this belong to the stool; walls are this thick.
-GAS_HU, GAS_GAP_MM, GAS_RIM_MM = -250.0, 6.0, 2.0
+#: Fat ends here, so what is less dense has gas in it; gaps between bubbles up to twice this belong
+#: to the stool; walls are this thick.
+GAS_HU, GAS_GAP_MM, GAS_RIM_MM = -190.0, 6.0, 2.0
+#: A patch of visceral fat is at least so large (about 5 mm across); less is noise or a border.
+SMALLEST_FAT_MM2 = 20.0
 #: The network's outline is within this depth of the skin; what is below the HU there is air.
 SKIN_DEPTH_MM, AIR_BELOW_HU = 4.0, -300.0
 #: Nothing in a body is as dense; teeth and cortical bone end below.
@@ -123,6 +128,13 @@ def shared_with_air(trunk: Mask, hu: Voxels, pixel_mm: tuple[float, float]) -> M
     return dilated(outside)
 
 
+def without_specks(fat: Mask, pixel_mm: tuple[float, float]) -> Mask:
+    """The parts, joined over corners too, that are no smaller than `SMALLEST_FAT_MM2`."""
+    parts = cc3d.connected_components(np.ascontiguousarray(fat), connectivity=8)
+    large = np.bincount(parts.ravel()) * (pixel_mm[0] * pixel_mm[1]) >= SMALLEST_FAT_MM2
+    return np.asarray(fat & large[parts], np.bool_)
+
+
 def thick(muscle: Mask, pixel_mm: tuple[float, float]) -> Mask:
     """The parts of a muscle mask that are thicker than `THINNEST_MUSCLE_MM` both ways."""
     down, across = (int(THINNEST_MUSCLE_MM / size) + 1 for size in pixel_mm)
@@ -152,7 +164,8 @@ def _in_box(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[T
     # Muscle with the fat in it, so that marbled muscle does not fall apart.
     masks[Tissue.MUSCLE] &= thick(masks[Tissue.MUSCLE] | masks[Tissue.INTERMUSCULAR], pixel_mm)
     masks[Tissue.SUBCUTANEOUS] &= ~shared_with_air(trunk, hu, pixel_mm)
-    masks[Tissue.VISCERAL] &= ~beside_gas(labels, hu, pixel_mm)
+    fat = masks[Tissue.VISCERAL] & ~beside_gas(labels, hu, pixel_mm)
+    masks[Tissue.VISCERAL] = without_specks(fat, pixel_mm)
     return masks
 
 

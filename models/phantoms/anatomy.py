@@ -8,6 +8,7 @@ import numpy as np
 
 from models.phantoms import envelope as wrap
 from models.phantoms import (
+    left_flank,
     lumbosacral,
     muscles,
     organs,
@@ -22,7 +23,7 @@ from models.phantoms.lateral_curve import curved, excursion_mm
 from models.phantoms.person import Person, draw_person
 from models.phantoms.shapes import Canvas
 from models.phantoms.tissue import Labels
-from models.phantoms.variety import NONE, draw_variety, leaning
+from models.phantoms.variety import NONE, draw_variety, leaning, worn
 from models.phantoms.vertebral_bodies import detailed
 from models.phantoms.vertebral_shape import Shape
 
@@ -77,7 +78,7 @@ def paint_trunk(
     frame = build_frame(z, person, np.random.default_rng([seed, 2]))
     variety = draw_variety(seed) if varied else NONE
     if varied:
-        frame = leaning(frame, variety, z)
+        frame = worn(leaning(frame, variety, z), seed)
     shapes: tuple[Shape, ...] = ()
     if spine is not None:
         frame = lumbosacral.lowered(curved(frame, spine, z), spine, z)
@@ -105,6 +106,7 @@ def paint_trunk(
     skeleton.paint_pelvis(canvas, frame, parts[4], variety)
     if varied:
         organs.paint_solid_varied(canvas, frame, parts[5])
+        left_flank.paint_left_flank(canvas, frame, np.random.default_rng([seed, 53]))
     else:
         organs.paint_solid(canvas, frame, parts[5])
     kept = canvas.labels == varied_organs.KEPT

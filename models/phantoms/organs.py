@@ -18,7 +18,7 @@ _Path = list[tuple[float, float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Gut:
+class Gut:
     """How one stretch of bowel is filled: gas share, content, wall in mm."""
 
     gas: float
@@ -221,9 +221,14 @@ def paint_vessels(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> Non
             canvas.paint((box, depth > 0), tissue, fat)
 
 
-def _fill_gut(
-    canvas: Canvas, path: NDArray[np.float64], radii: NDArray[np.float64], gut: _Gut
+def fill_gut(
+    canvas: Canvas, path: NDArray[np.float64], radii: NDArray[np.float64], gut: Gut
 ) -> None:
+    """Paint one stretch of bowel, where there is fat so far.
+
+    Args:
+        path: (n, 3) points (z, y, x), mm. radii: per point, mm.
+    """
     box, depth = tube(canvas, path, radii)
     if depth.size == 0:
         return
@@ -269,7 +274,7 @@ def paint_bowel(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
     full = float(rng.uniform(0.45, 1.2))
     path = _wiggle(stomach, 2, rng) * s
     radii = np.interp(np.linspace(0, 1, len(path)), [0, 0.4, 0.8, 1], [30, 32, 20, 11]) * s * full
-    _fill_gut(canvas, path, radii, _Gut(float(rng.uniform(0, 0.7)), liquid, 3.5))
+    fill_gut(canvas, path, radii, Gut(float(rng.uniform(0, 0.7)), liquid, 3.5))
     sag = float(rng.normal(0, 30))
     calibre = float(rng.uniform(0.6, 1.25))
     flank = half - 32
@@ -291,7 +296,7 @@ def paint_bowel(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
         radii = r * s * calibre * np.clip(rng.normal(1, 0.17, len(path)), 0.55, 1.5)
         content = Tissue(int(rng.choice([Tissue.STOOL, Tissue.STOOL, liquid])))
         gas = float(np.clip(rng.normal(0.25, 0.4), 0, 1))
-        _fill_gut(canvas, path, radii, _Gut(gas, content, float(rng.uniform(1.8, 3.5))))
+        fill_gut(canvas, path, radii, Gut(gas, content, float(rng.uniform(1.8, 3.5))))
     _paint_small_bowel(canvas, frame, liquid, rng)
     _speckle_stool(canvas, rng)
 
@@ -313,8 +318,8 @@ def _paint_small_bowel(
         r = float(rng.uniform(7, 14)) * s
         content = liquid if rng.random() < 0.75 else Tissue.BOWEL_FLUID
         gas = float(rng.uniform(0.3, 1)) if rng.random() < 0.2 else 0.0
-        gut = _Gut(gas, content, float(rng.uniform(1.5, 3.2)) if rng.random() < 0.7 else 9.0)
-        _fill_gut(canvas, path, np.full(6, r), gut)
+        gut = Gut(gas, content, float(rng.uniform(1.5, 3.2)) if rng.random() < 0.7 else 9.0)
+        fill_gut(canvas, path, np.full(6, r), gut)
     for _ in range(int(30 + 40 * rng.random())):
         z0 = float(rng.uniform(-130, 80)) * s
         ahead = float(np.interp(z0, canvas.z, frame.front)) + 26 * s

@@ -55,7 +55,7 @@ def _rotation(turn: tuple[float, float, float]) -> NDArray[np.float64]:
 
 
 def paint_kidneys(canvas: Canvas, frame: Frame, rng: np.random.Generator) -> None:
-    """Both kidneys: high or low, near the spine or far from it, in much fat or in none."""
+    """Both kidneys: high or low, near the spine or far from it, in much fat or in little."""
     for sign in (-1, 1):
         if rng.random() < 0.03:
             continue
@@ -86,7 +86,8 @@ def _paint_kidney(canvas: Canvas, frame: Frame, sign: int, rng: np.random.Genera
     _paint_hilum(canvas, (centre, radii, turn), sign, rng)
     if rng.random() < 0.2:
         _paint_cyst(canvas, (whole, ours), rng)
-    gap = max(0.0, float(rng.uniform(-4, 16)))
+    # Fat parts a kidney from liver and spleen, in the leanest too.
+    gap = max(2.0, float(rng.uniform(-4, 16)))
     wide, halo = oriented(canvas, centre, (radii[0] + gap, radii[1] + gap, radii[2] + gap), turn)
     canvas.paint((wide, halo < 1), KEPT, _FAT)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.phantoms.frame import Frame
+from models.phantoms.frame import Body, Frame
 from models.phantoms.shapes import along
 
 #: Heights below mid-L3 (scale 1) between which the sacrum may lean, mm.
@@ -69,3 +69,29 @@ def leaning(
     shift = along([s * k for k in _SACRAL_Z], [tip * s, tip * s, middle * s, 0.0, 0.0], z)
     spine_y = (frame.spine_y + shift).astype(np.float32)
     return replace(frame, spine_y=spine_y, slope_y=np.gradient(spine_y, z).astype(np.float32))
+
+
+def worn(frame: Frame, seed: int) -> Frame:
+    """The frame with discs that have lost height to the bodies, in every other person.
+
+    What a disc loses its two neighbours gain, so that nothing moves that lies beside them.
+    """
+    rng = np.random.default_rng([seed, 52])
+    if rng.random() < 0.5:
+        return frame
+    least = float(rng.uniform(0.25, 0.9))
+    bodies = frame.bodies
+    lost = [body.disc * (1 - float(rng.uniform(least, 1.0))) for body in bodies]
+    thinner = []
+    for k, body in enumerate(bodies):
+        under = lost[k - 1] / 2 if k else 0.0
+        over = lost[k] / 2
+        thinner.append(
+            Body(
+                tissue=body.tissue,
+                z=body.z + (over - under) / 2,
+                height=body.height + over + under,
+                disc=body.disc - lost[k],
+            )
+        )
+    return replace(frame, bodies=tuple(thinner))

@@ -256,8 +256,8 @@ class _Report:
         if is_thick(self.measured.grid):
             found.insert(
                 0,
-                f"Slices lie {spacing:.1f} mm apart: heights are less exact than on slices of "
-                "3 mm, and mild losses of height are missed.",
+                f"Slices lie {spacing:.1f} mm apart: heights are less exact than up to 3 mm, and "
+                f"fractures are missed. {say.CALLED_WORDS}",
             )
         if not self.measured.spine.anchors:
             found.insert(

@@ -70,6 +70,13 @@ COLUMNS = (
     Column("HU", (ATTENUATION,)),
 )
 
+#: Simulated fractures of grade 2 or more that were called, per cent (the card's table).
+CALLED_THIN, CALLED_THICK = 97, 64
+CALLED_WORDS = (
+    f"Of simulated fractures of grade 2 or more {CALLED_THICK} % were called on slices of 5 mm, "
+    f"{CALLED_THIN} % on slices up to 3 mm."
+)
+
 LIMITS = (
     "Only the heights of vertebral bodies were judged: no fracture without loss of height, none of "
     "arches, processes, sacrum or ribs, no tumour, no infection, no canal.",

@@ -32,7 +32,14 @@ from node.domain.finding import Findings, Status
 from node.domain.imaging import Voxels
 from node.domain.study import Patient
 from node.evaluation.card import conclude, parser_for, tell
-from node.evaluation.fat_without_skin import WITHOUT_SKIN, cm2_without_skin, fat_without_skin
+from node.evaluation.fat_without_skin import (
+    WITHOUT_BOWEL,
+    WITHOUT_SKIN,
+    cm2_without_bowel,
+    cm2_without_skin,
+    fat_without_bowel,
+    fat_without_skin,
+)
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
@@ -52,12 +59,17 @@ _SILVER_L3 = 29
 
 @dataclass(slots=True)
 class Tally:
-    """What the simulated studies gave; without_skin: of subcutaneous fat, per cent and Dice."""
+    """What the simulated studies gave.
+
+    Attributes:
+        without_skin, without_bowel: of subcutaneous and of visceral fat, per cent and Dice.
+    """
 
     l3_mm: list[float] = field(default_factory=list)
     area_percent: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
     dice: dict[Tissue, list[float]] = field(default_factory=lambda: {t: [] for t in RULES})
     without_skin: list[tuple[float, float]] = field(default_factory=list)
+    without_bowel: list[tuple[float, float]] = field(default_factory=list)
     attenuation_hu: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -260,6 +272,10 @@ def _add(tally: Tally, phantom: Phantom, look: Look) -> None:
                 true, there = cm2_without_skin(phantom), _slice_of(phantom, findings)
                 dice = _dice(mask, fat_without_skin(phantom, there))
                 tally.without_skin.append((100 * (measured - true) / true, dice))
+            if tissue is Tissue.VISCERAL:
+                true, there = cm2_without_bowel(phantom), _slice_of(phantom, findings)
+                dice = _dice(mask, fat_without_bowel(phantom, there))
+                tally.without_bowel.append((100 * (measured - true) / true, dice))
     hu = [m.value for m in findings.findings[0].measurements if m.derivation is not None]
     voxels = phantom.volume.voxels[_slice_of(phantom, findings)]
     if hu:
@@ -296,7 +312,9 @@ def _simulated_rows(tally: Tally, count: int) -> Iterator[Row]:
         yield mean_row(f"{tissue.value}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
         yield mean_row(f"{tissue.value}: Dice at L3", SIMULATED, tally.dice[tissue])
         if tissue is Tissue.SUBCUTANEOUS:
-            yield from _without_skin_rows(tally)
+            yield from _without_rows(WITHOUT_SKIN, tally.without_skin)
+        if tissue is Tissue.VISCERAL:
+            yield from _without_rows(WITHOUT_BOWEL, tally.without_bowel)
     yield mean_row(
         "muscle attenuation, mean absolute error HU", SIMULATED, tally.attenuation_hu, "{:.1f}"
     )
@@ -313,13 +331,12 @@ def _narrow_rows(tally: Tally) -> Iterator[Row]:
     yield share_row(name, SIMULATED, sum(whole), len(whole))
 
 
-def _without_skin_rows(tally: Tally) -> Iterator[Row]:
-    errors = [error for error, _ in tally.without_skin]
-    yield mean_row(f"{WITHOUT_SKIN}: area, mean error %", SIMULATED, errors, "{:+.1f}")
+def _without_rows(name: str, seen: Sequence[tuple[float, float]]) -> Iterator[Row]:
+    errors = [error for error, _ in seen]
+    yield mean_row(f"{name}: area, mean error %", SIMULATED, errors, "{:+.1f}")
     sizes = [abs(error) for error in errors]
-    yield mean_row(f"{WITHOUT_SKIN}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
-    dices = [dice for _, dice in tally.without_skin]
-    yield mean_row(f"{WITHOUT_SKIN}: Dice at L3", SIMULATED, dices)
+    yield mean_row(f"{name}: area, mean absolute error %", SIMULATED, sizes, "{:.1f}")
+    yield mean_row(f"{name}: Dice at L3", SIMULATED, [dice for _, dice in seen])
 
 
 def _told(look: Look) -> str:

@@ -18,9 +18,9 @@ from models.anatomy.train import cache, networks, training
 from models.recipe.export import export
 
 OUT = Path("train-out")
-FIRST_VARIED = 1000
+FIRST_VARIED, FIRST_WORN = 1000, 2000
 WEIGHTS = Path(__file__).parents[1] / "weights"
-STAGES = ("cache", "train", "vary", "refine", "export")
+STAGES = ("cache", "train", "vary", "refine", "wear", "repeat", "export")
 
 
 def main() -> None:
@@ -33,7 +33,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument(
-        "--start", type=Path, default=OUT / "anatomy.pt", help="what `refine` goes on from"
+        "--start",
+        type=Path,
+        default=OUT / "anatomy.pt",
+        help="what `refine` and `repeat` go on from",
     )
     asked = parser.parse_args()
     os.nice(5)
@@ -51,6 +54,12 @@ def main() -> None:
         elif stage == "refine":
             seed, start = asked.seed + 1, asked.start
             training.train(asked.minutes, cache.VARIED, OUT, seed=seed, start=start)
+        elif stage == "wear":
+            seeds = range(FIRST_WORN, FIRST_WORN + asked.trunks)
+            cache.fill(cache.WORN, seeds, asked.processes)
+        elif stage == "repeat":
+            seed, start = asked.seed + 2, asked.start
+            training.train(asked.minutes, cache.WORN, OUT, seed=seed, start=start)
         elif stage == "export":
             write()
         else:

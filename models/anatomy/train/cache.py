@@ -3,12 +3,13 @@
 A file `<seed>.npz` holds codes (z, y, x) uint8 at 3 x 2 x 2 mm. A code is a `Tissue`, or one of the
 finer codes below where the phantom paints two structures with one label. `PLAIN` holds trunks of
 usual proportions, `VARIED` such whose organs, ribs and sacrum depart from them, but for every
-fourth.
+fourth; of the people in `WORN`, all varied, two of three have spurs, bridges or fractures too.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from numpy.typing import NDArray
 
 from models.anatomy.structures import Structure
 from models.phantoms.anatomy import Trunk, paint_trunk
-from models.phantoms.tissue import Labels, Tissue
+from models.phantoms.fractures import SpineOptions, draw_spine
+from models.phantoms.spine_variants import Variant, draw_variant
+from models.phantoms.tissue import BODIES, Labels, Tissue
 
 STEPS_MM = (3.0, 2.0, 2.0)
 PLAIN = Path("train-out") / "anatomy"
 VARIED = Path("train-out") / "anatomy-varied"
+WORN = Path("train-out") / "anatomy-worn"
 RIB_11, RIB_12, THORACIC_AORTA, FEMORAL_ARTERY = 64, 65, 66, 67
 CODES = 68
 TISSUE_OF = np.array(
@@ -76,12 +80,31 @@ STRUCTURE_OF = _structures()
 """(68,) int64: `STRUCTURE_OF[codes]` gives the classes of the network."""
 
 
+def spine_of(seed: int) -> SpineOptions | None:
+    """The spine of a person of `WORN`: plain, with spurs and bridges, fractured, or curved."""
+    if seed % 12 == 11:
+        return draw_variant(Variant.SCOLIOSIS, seed)
+    if seed % 3 == 1:
+        return draw_variant(Variant.OSTEOPHYTES, seed)
+    if seed % 3 == 2:
+        broken = draw_spine(
+            seed, grades=((1,), (2,), (3,), (2, 3))[seed // 3 % 4], among=BODIES[:9]
+        )
+        spurs = draw_variant(Variant.OSTEOPHYTES, seed)
+        return replace(broken, bridged=spurs.bridged if seed % 2 else ())
+    return None
+
+
 def write(folder: Path, seed: int) -> str:
     """Paint one trunk and file it, unless it is there."""
     path = folder / f"{seed:07d}.npz"
     if path.exists():
         return str(path)
-    trunk = paint_trunk(seed, STEPS_MM, varied=folder.name == VARIED.name and seed % 4 > 0)
+    if folder.name == WORN.name:
+        trunk = paint_trunk(seed, STEPS_MM, spine=spine_of(seed), varied=True)
+    else:
+        varied = folder.name == VARIED.name and seed % 4 > 0
+        trunk = paint_trunk(seed, STEPS_MM, varied=varied)
     part = path.with_suffix(".part.npz")
     low = np.float32(trunk.canvas.z[0])
     np.savez_compressed(part, codes=codes_of(trunk), low=low)

@@ -1,7 +1,8 @@
 """Hounsfield units of one patient and contrast phase, with more spread where organs are told apart.
 
 The body composition's table gives the tissues; what is added here keeps the network from learning
-that a sacrum is as dense as a vertebra, or that liver, spleen and kidney always differ.
+that a sacrum is as dense as a vertebra, that liver, spleen and kidney always differ, or that
+bowel is never as dense as an organ.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def densities(generator: torch.Generator) -> torch.Tensor:
         hu[T.RIB] = _between(g, 60, 330)
     if _between(g, 0, 1) < 0.2:
         hu[T.SPLEEN] = hu[T.LIVER] + _between(g, -8, 8)
-    if _between(g, 0, 1) < 0.15:
+    if _between(g, 0, 1) < 0.06:
         hu[T.KIDNEY] = hu[T.LIVER] + _between(g, -12, 12)
     phase = _between(g, 0, 1)
     if phase < 0.12:
@@ -46,6 +47,10 @@ def densities(generator: torch.Generator) -> torch.Tensor:
         hu[T.LIVER] = _between(g, 80, 130)
         hu[T.SPLEEN] = _between(g, 95, 145)
         hu[T.KIDNEY] = _between(g, 140, 240)
+    # A collapsed or filled colon, or a meal, as dense as a spleen beside it.
+    for tissue, share in ((T.STOOL, 0.25), (T.BOWEL_FLUID, 0.25), (T.BOWEL_WALL, 0.4)):
+        if _between(g, 0, 1) < share:
+            hu[tissue] = hu[T.SPLEEN] + _between(g, -25, 10)
     return hu
 
 

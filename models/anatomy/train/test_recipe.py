@@ -90,6 +90,15 @@ def test_varied_trunks_put_kidneys_where_plain_ones_do_not(tmp_path: Path) -> No
     assert np.abs(places[0] - places[1]).max() > 2
 
 
+def test_people_of_the_third_training_have_worn_broken_and_curved_spines() -> None:
+    spines = [cache.spine_of(seed) for seed in range(2000, 2024)]
+    detailed = [spine for spine in spines if spine is not None]
+    assert 12 <= len(detailed) <= 20
+    assert any(spine.bridged for spine in detailed)
+    assert any(change.deformity for spine in detailed for change in spine.changes)
+    assert any(spine.cobb_degrees for spine in detailed)
+
+
 def test_densities_spread_where_organs_are_told_apart() -> None:
     drawn = [densities(torch.Generator().manual_seed(k)) for k in range(60)]
     ratio = torch.stack([hu[Tissue.SACRUM] / hu[Tissue.L3] for hu in drawn])
@@ -97,6 +106,8 @@ def test_densities_spread_where_organs_are_told_apart() -> None:
     assert float(ratio.max()) > 0.9
     alike = [bool((hu[Tissue.LIVER] - hu[Tissue.SPLEEN]).abs() <= 8) for hu in drawn]
     assert 0.15 < sum(alike) / len(alike) < 0.7
+    close = [bool((hu[Tissue.STOOL] - hu[Tissue.SPLEEN]).abs() <= 25) for hu in drawn]
+    assert 0.2 < sum(close) / len(close) < 0.8
 
 
 def test_perfect_answer_has_the_smallest_loss(pool: examples.TrunkPool) -> None:

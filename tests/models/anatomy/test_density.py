@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from models.anatomy.density import by_density
 from models.anatomy.structures import Structure as S
@@ -86,3 +89,60 @@ def test_a_table_below_the_patient_is_not_the_patient() -> None:
     labels[:, 76:78, :] = S.PELVIC_MUSCLE
     found = by_density(sight_of(labels, hu)).labels
     assert (found[:, 76:78] == S.OUTSIDE).all()
+
+
+def test_air_of_a_lung_that_the_network_calls_outside_is_lung_if_it_thought_of_lung_first() -> None:
+    hu, labels = trunk()
+    hu[:, 20:60, 20:60] = -850.0
+    labels[:, 20:60, 20:60] = S.OUTSIDE
+    sight = sight_of(labels, hu)
+    sight.logits[S.LUNG, :, 10:30, 10:20] = 3.0
+    sight.logits[S.BODY, :, 10:30, 20:30] = 3.0
+    found = by_density(sight).labels
+    assert (found[:, 20:60, 20:40] == S.LUNG).all()
+    # Gas of bowel.
+    assert (found[:, 20:60, 52:60] == S.BODY).all()
+
+
+def test_muscle_as_dense_as_bone_and_one_piece_with_a_rib_is_rib() -> None:
+    hu, labels = trunk()
+    labels[:, 20:60, 20:40] = S.ABDOMINAL_WALL
+    hu[:, 30:36, 24:36] = 300.0
+    labels[:, 30:36, 24:26] = S.RIB
+    # The rim of the bone, and a bone that the network sees nothing of: they stay what they are.
+    hu[:, 36:38, 24:36] = 140.0
+    hu[:, 50:56, 24:36] = 300.0
+    sight = sight_of(labels, hu)
+    sight.logits[S.RIB, :, 15:19, 13:18] = 3.0
+    found = by_density(sight).labels
+    assert (found[:, 30:36, 24:36] == S.RIB).all()
+    assert (found[:, 36:38, 24:36] == S.ABDOMINAL_WALL).all()
+    assert (found[:, 50:56, 24:36] == S.ABDOMINAL_WALL).all()
+
+
+@pytest.mark.parametrize("density", [170.0, 240.0])
+def test_muscle_beside_a_vertebra_is_bone_only_where_some_of_it_is_surely_bone(
+    density: float,
+) -> None:
+    hu, labels = trunk()
+    labels[:, 30:50, 30:60] = S.ERECTOR
+    hu[:, 30:50, 30:60] = density
+    labels[:, 30:50, 30:40] = S.POSTERIOR
+    found = by_density(sight_of(labels, hu)).labels
+    assert (found[:, 30:50, 40:60] == S.POSTERIOR).all() == (density > 200)
+
+
+def test_what_is_dense_never_becomes_a_body_or_a_bone_that_is_not_in_view() -> None:
+    hu, labels = trunk()
+    labels[:, 30:50, 30:60] = S.PSOAS
+    hu[:, 30:50, 30:60] = 300.0
+    labels[:, 30:50, 30:40] = S.L3
+    labels[:, 30:50, 50:60] = S.POSTERIOR
+    sight = sight_of(labels, hu)
+    logits = sight.logits.copy()
+    logits[S.L3, :, 15:25, 20:22] = 3.0
+    logits[S.SACRUM, :, 15:25, 22:25] = 3.0
+    found = by_density(replace(sight, logits=logits)).labels
+    assert (found[:, 30:50, 40:44] == S.PSOAS).all()
+    assert not (found == S.SACRUM).any()
+    assert np.array_equal(found == S.L3, labels == S.L3)

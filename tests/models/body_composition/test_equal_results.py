@@ -24,6 +24,7 @@ from models.body_composition.tissues import (
     GAS_RIM_MM,
     RULES,
     SKIN_DEPTH_MM,
+    SMALLEST_FAT_MM2,
     THINNEST_MUSCLE_MM,
     Tissue,
     metal_area,
@@ -103,6 +104,9 @@ def _slow_masks(
     rim = max(GAS_RIM_MM, *pixel_mm)
     beside = ndimage.distance_transform_edt(~(closed[2:-2, 2:-2] | gas), pixel_mm) <= rim
     masks[Tissue.VISCERAL] &= ~beside
+    patches, _ = ndimage.label(masks[Tissue.VISCERAL], np.ones((3, 3)))
+    area = np.bincount(patches.ravel()) * (pixel_mm[0] * pixel_mm[1])
+    masks[Tissue.VISCERAL] &= (area >= SMALLEST_FAT_MM2)[patches]
     return masks
 
 

@@ -91,6 +91,29 @@ def test_half_filled_pixels_on_the_wall_of_gas_are_not_visceral_fat() -> None:
     assert visceral[54, 30]
 
 
+def test_stool_less_dense_than_fat_has_gas_in_it_and_what_lies_round_it_is_no_fat() -> None:
+    labels = np.full((60, 60), int(Compartment.VISCERAL), np.uint8)
+    hu = np.full((60, 60), 40.0, np.float32)
+    hu[10:30, 10:30] = -80.0
+    hu[12:28:6, 12:28:6] = -200.0
+    hu[40:56, 5:55] = -100.0
+    visceral = tissue_masks(labels, hu, PIXEL)[Tissue.VISCERAL]
+    assert not visceral[11:26, 11:26].any()
+    assert visceral[42:54, 10:50].all()
+
+
+@pytest.mark.parametrize("pixel_mm", [0.5, 1.0, 3.0])
+def test_single_pixels_with_the_hu_of_fat_are_no_fat_and_a_patch_is(pixel_mm: float) -> None:
+    size = round(90 / pixel_mm)
+    labels = np.full((size, size), int(Compartment.VISCERAL), np.uint8)
+    hu = np.full((size, size), 40.0, np.float32)
+    hu[size // 4, size // 4] = -100.0
+    patch = slice(size // 2, size // 2 + round(6 / pixel_mm))
+    hu[patch, patch] = -100.0
+    visceral = tissue_masks(labels, hu, (pixel_mm, pixel_mm))[Tissue.VISCERAL]
+    assert np.array_equal(visceral, (hu < 0) & (np.arange(size) >= size // 2))
+
+
 @pytest.mark.parametrize("pixel_mm", [0.6, 1.0, 3.0])
 def test_the_distance_from_gas_is_the_same_at_every_pixel_size(pixel_mm: float) -> None:
     size = round(90 / pixel_mm)

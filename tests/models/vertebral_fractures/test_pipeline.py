@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -293,6 +294,7 @@ def test_five_millimetre_slices_are_measured_with_their_loss_stated(
     # Possible losses may be told on thick slices; nobody is called.
     assert answer(found, say.FRACTURE) != say.PRESENT
     assert "less exact" in found.limits[0]
+    assert "64 % were called on slices of 5 mm, 97 % on slices up to 3 mm" in found.limits[0]
     errors = [
         abs(mine - true)
         for finding in found.findings
@@ -304,6 +306,19 @@ def test_five_millimetre_slices_are_measured_with_their_loss_stated(
     ]
     assert len(errors) >= 15
     assert np.mean(errors) < 2.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("up to 3 mm", say.CALLED_THIN), ("5 mm", say.CALLED_THICK)]
+)
+def test_the_loss_on_thick_slices_that_the_page_tells_is_that_of_the_card(
+    kind: str, told: int
+) -> None:
+    card = (Path(say.__file__).parent / "CARD.md").read_text()
+    (row,) = re.findall(
+        rf"fractures of grade 2 or more that call, slices {kind} \| ([0-9.]+)", card
+    )
+    assert round(100 * float(row)) == told
 
 
 def test_contrast_medium_is_read_from_the_aorta(

@@ -6,11 +6,17 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 
 from models.phantoms.tissue import Tissue
 from models.phantoms.trunk import Phantom, TrunkOptions, simulate_trunk
-from node.evaluation.fat_without_skin import cm2_without_skin, fat_without_skin
+from node.evaluation.fat_without_skin import (
+    cm2_without_bowel,
+    cm2_without_skin,
+    fat_without_bowel,
+    fat_without_skin,
+)
 from node.evaluation.product import Look
 from node.evaluation.vertebral_variants_tally import AreaTally, add_fat_without_skin
 
@@ -47,6 +53,22 @@ def test_no_pixel_of_the_skin_is_fat_and_every_other_one_by_its_hu_is(phantom: P
     pixel_cm2 = phantom.volume.spacing_mm[1] * phantom.volume.spacing_mm[2] / 100
     both = cm2_without_skin(phantom) + float(of_skin.sum()) * pixel_cm2
     assert both == pytest.approx(phantom.truth.areas.subcutaneous_fat)
+
+
+def test_stool_with_the_hu_of_fat_is_no_fat_and_mesentery_is(phantom: Phantom) -> None:
+    at = phantom.truth.l3_slice
+    assert at is not None
+    assert phantom.truth.areas is not None
+    fat = fat_without_bowel(phantom, at)
+    hu, labels = phantom.volume.voxels[at], phantom.labels[at]
+    bowel = (Tissue.BOWEL_WALL, Tissue.BOWEL_GAS, Tissue.BOWEL_FLUID, Tissue.BOWEL_CONTRAST,
+             Tissue.STOOL)  # fmt: skip
+    of_bowel = np.isin(labels, bowel) & (hu >= -150) & (hu <= -50)
+    assert of_bowel.sum() > 5
+    assert not (fat & of_bowel).any()
+    pixel_cm2 = phantom.volume.spacing_mm[1] * phantom.volume.spacing_mm[2] / 100
+    both = cm2_without_bowel(phantom) + float(of_bowel.sum()) * pixel_cm2
+    assert both == pytest.approx(phantom.truth.areas.visceral_fat)
 
 
 def test_without_l3_there_is_no_area(phantom: Phantom) -> None:
