@@ -1,4 +1,4 @@
-"""A candidate is looked at again in windows around it that are turned, scaled and mirrored a little.
+"""A candidate is looked at again in windows that are turned, scaled and mirrored a little.
 
 A clot is there however the image is laid under the network. What the network takes for one at a
 node or a vein that fills late is often seen in one position and not in the next: so it is told
@@ -31,8 +31,8 @@ LOOKS = (
     ((0.0, 0.0, -8.0), 0.92, True, 0.75),
     ((5.0, 5.0, 5.0), 1.0, False, 0.5),
 )
-#: So much of a candidate must be called clot again.
-COVER = 0.4
+#: So much of a candidate must be called clot again, and so many of the looks must say so.
+COVER, SEEN = 0.4, 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ class Again:
     def share(self) -> float:
         """Part of the looks that see it."""
         return float(((self.cover >= COVER) & (self.peak >= PEAK)).mean())
+
+    @property
+    def is_seen(self) -> bool:
+        """Do most of the looks see it?"""
+        return self.share >= SEEN
 
 
 def look_again(space: Space, where: Mask, candidate: Candidate, network: Network) -> Again:

@@ -7,6 +7,7 @@ import numpy as np
 from models.grid import Grid, canonical
 from models.pulmonary_embolism import anatomy as central
 from models.pulmonary_embolism import candidates as local
+from models.pulmonary_embolism.again import look_again
 from models.pulmonary_embolism.anatomy import Anatomy, find_anatomy, search_mask
 from models.pulmonary_embolism.candidates import find_candidates
 from models.pulmonary_embolism.certainty import certainty_of
@@ -99,11 +100,16 @@ class _Analysis:
         )
         least = self.request.thresholds["possible"]
         trunk = doubled(anatomy.mask("pulmonary_artery"), space.hu.shape)
+        network = self.request.networks[local.NETWORK]
         found = [
             (candidate, certainty_of(candidate))
             for candidate in find_candidates(space.hu, chances, where, blood_hu)
         ]
-        clots = [clot_of(space, one, trunk, 2 * region.middle) for one in found if one[1] >= least]
+        clots = [
+            clot_of(space, (candidate, certainty), trunk, 2 * region.middle)
+            for candidate, certainty in found
+            if certainty >= least and look_again(space, where, candidate, network).is_seen
+        ]
         return tuple(sorted(clots, key=lambda clot: (-clot.certainty, clot.candidate.centre)))
 
 

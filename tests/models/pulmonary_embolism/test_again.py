@@ -1,0 +1,93 @@
+"""A candidate is told only where most turned, scaled and mirrored windows show it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.grid import canonical
+from models.pulmonary_embolism.again import LOOKS, Again, look_again
+from models.pulmonary_embolism.candidates import NETWORK, Candidate, find_candidates
+from models.pulmonary_embolism.pipeline import analyse
+from models.pulmonary_embolism.space import Space, space_of
+from models.pulmonary_embolism.windows import probabilities
+from node.domain.finding import Status
+from tests.models.pulmonary_embolism.toy import CLOT_HU, Clots, Toy, Trunk, request
+
+
+class Fickle(Clots):
+    """Sees the clot in the first windows, and in some of the looks at it alone."""
+
+    def __init__(self, blood_hu: float, looks: int) -> None:
+        super().__init__(blood_hu)
+        self.looks = looks
+        self.asked = 0
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = super().run(inputs)
+        clot = logits[:, 3].max(axis=(1, 2, 3)) > 0
+        if len(inputs) == len(LOOKS) and clot.all():
+            self.asked += 1
+            logits[self.looks :, 3] = 0.0
+        return logits
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return space_of(canonical(Toy().volume()))
+
+
+@pytest.fixture(scope="module")
+def clot(space: Space) -> Candidate:
+    toy = Toy()
+    where = np.ones(space.hu.shape, np.bool_)
+    chances = probabilities(space.hu, where, Clots(toy.blood_hu), 48, (-1000.0, 600.0))  # type: ignore[arg-type]
+    found = find_candidates(space.hu, chances, where, toy.blood_hu)
+    # The wall of the chest is as dense as a clot.
+    return max((one for one in found if abs(one.hu - CLOT_HU) < 25), key=lambda one: one.blood)
+
+
+def test_a_clot_lies_in_every_look_where_the_candidate_is(space: Space, clot: Candidate) -> None:
+    where = np.ones(space.hu.shape, np.bool_)
+    again = look_again(space, where, clot, Clots(Toy().blood_hu))  # type: ignore[arg-type]
+    assert len(again.cover) == len(LOOKS)
+    assert again.cover.min() > 0.5
+    assert again.is_seen
+    elsewhere = replace(
+        clot,
+        box=tuple(slice(s.start + 12, s.stop + 12) for s in clot.box),  # type: ignore[arg-type]
+    )
+    assert look_again(space, where, elsewhere, Clots(Toy().blood_hu)).cover.max() < 0.3  # type: ignore[arg-type]
+
+
+def test_what_lies_outside_of_the_search_is_not_seen(space: Space, clot: Candidate) -> None:
+    nowhere = np.zeros(space.hu.shape, np.bool_)
+    assert look_again(space, nowhere, clot, Clots(Toy().blood_hu)).share == 0.0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cover", "peak", "seen"),
+    [
+        ([0.4] * 8, [0.5] * 8, True),
+        ([0.4] * 7 + [0.0], [0.9] * 8, True),
+        ([0.4] * 6 + [0.3] * 2, [0.9] * 8, False),
+        ([0.9] * 8, [0.9] * 6 + [0.4] * 2, False),
+    ],
+)
+def test_seven_of_eight_looks_must_see_it(
+    cover: list[float], peak: list[float], seen: bool
+) -> None:
+    assert Again(np.array(cover), np.array(peak)).is_seen == seen
+
+
+@pytest.mark.parametrize(("looks", "status"), [(8, Status.FINDINGS), (4, Status.NO_FINDINGS)])
+def test_what_half_of_the_looks_do_not_see_is_not_told(looks: int, status: Status) -> None:
+    asked = request(Toy(), Trunk(320.0))
+    fickle = Fickle(Toy().blood_hu, looks)
+    findings = analyse(replace(asked, networks={**asked.networks, NETWORK: fickle}))  # type: ignore[dict-item]
+    assert fickle.asked >= 1
+    assert findings.status is status, findings.reason
+    assert bool(findings.findings) == (status is Status.FINDINGS)
