@@ -15,6 +15,7 @@ import numpy as np
 from models.grid import Grid
 from models.vertebral_fractures.measuring import Body, Looked, Unmeasured, measured_in
 from models.vertebral_fractures.spine import Place
+from models.vertebral_fractures.stacking import fits
 from models.vertebral_fractures.standing import standing
 from node.domain.imaging import Network
 
@@ -52,34 +53,37 @@ def look_again(
     keys = dict(enumerate(starts))
     seen = standing(grid, {k: starts[key] for k, key in keys.items()}, network)
     found: dict[int, list[Body]] = {
-        number: [one] for number, one in again.items() if isinstance(one, Body)
+        number: [one] if fits(one, looked) else []
+        for number, one in again.items()
+        if isinstance(one, Body)
     }
     for k, (number, _) in keys.items():
         result = seen[k]
         if isinstance(result, str) or number not in found:
             continue
         body = measured_in(grid, again[number].place, result)
-        if isinstance(body, Body) and _is_there(body, again[number].place):
+        if isinstance(body, Body) and _is_there(body) and fits(body, looked):
             found[number].append(body)
     return [
-        agreed(found[one.place.number], len(STARTS) + 1) if one.place.number in found else one
+        agreed(one.place, found[one.place.number]) if one.place.number in found else one
         for one in looked
     ]
 
 
-def agreed(bodies: Sequence[Body], looks: int) -> Looked:
+def agreed(place: Place, bodies: Sequence[Body]) -> Looked:
     """One body of several looks at it.
 
     Args:
-        bodies: those of the looks that saw it clearly; at least one. looks: all of them.
+        bodies: those of the looks that saw it clearly, of one look and the `STARTS`.
 
     Returns:
         The look whose heights lie nearest to the medians of all, and their spread in its
         standard deviation; unmeasured where too few were clear.
     """
+    looks = len(STARTS) + 1
     if len(bodies) < CLEAR_SHARE * looks:
         return Unmeasured(
-            place=bodies[0].place,
+            place=place,
             reason=f"it is not seen clearly: {len(bodies)} of {looks} looks at it found endplates",
         )
     heights = np.array([body.heights_mm for body in bodies])
@@ -89,5 +93,5 @@ def agreed(bodies: Sequence[Body], looks: int) -> Looked:
     return replace(middle, spread_mm=float(np.hypot(middle.spread_mm, apart)))
 
 
-def _is_there(body: Body, place: Place) -> bool:
-    return float(np.linalg.norm(body.own.centre - place.own.centre)) < SAME_PLACE_MM
+def _is_there(body: Body) -> bool:
+    return float(np.linalg.norm(body.own.centre - body.place.own.centre)) < SAME_PLACE_MM

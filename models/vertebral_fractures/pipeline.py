@@ -29,6 +29,7 @@ from models.vertebral_fractures.plausibility import (
 )
 from models.vertebral_fractures.report import findings_of
 from models.vertebral_fractures.spine import find_spine
+from models.vertebral_fractures.stacking import stacked
 from models.vertebral_fractures.verdicts import NOT_GRADED, Verdict, verdict_of
 from node.domain.analysis import AnalysisRequest
 from node.domain.anatomy import Anatomy
@@ -92,7 +93,7 @@ class _Analysis:
         with self.stage("find vertebrae"):
             spine = find_spine(self.grid, anatomy, network)
         with self.stage("measure heights"):
-            looked = without_sacrum(measure_bodies(self.grid, spine, network))
+            looked = without_sacrum(stacked(measure_bodies(self.grid, spine, network)))
             refusal = refuse_spine(looked)
         if refusal is not None:
             return self.stage.refused(refusal.reason)
@@ -138,7 +139,7 @@ class _Analysis:
             } - done
             if not suspected:
                 break
-            now = without_sacrum(among(look_again(self.grid, network, now, suspected)))
+            now = without_sacrum(stacked(among(look_again(self.grid, network, now, suspected))))
             done |= suspected
         return now
 

@@ -12,17 +12,17 @@ from models.vertebral_fractures.again import STARTS, agreed
 from models.vertebral_fractures.measuring import Body, Unmeasured
 from models.vertebral_fractures.spine import Place
 
-LOOKS = len(STARTS) + 1
+NOTHING = cast(Any, SimpleNamespace())
+PLACE = Place(number=4, level="L1", own=NOTHING)
 SOUND, ASTRAY = (24.0, 24.5, 27.0), (18.9, 9.2, 11.4)
 
 
 def body(heights: tuple[float, float, float], spread_mm: float = 0.8) -> Body:
-    nothing = cast(Any, SimpleNamespace())
     return Body(
-        place=Place(number=4, level="L1", own=nothing),
-        own=nothing,
-        strip=nothing,
-        outline=nothing,
+        place=PLACE,
+        own=NOTHING,
+        strip=NOTHING,
+        outline=NOTHING,
         heights_mm=heights,
         spread_mm=spread_mm,
         points_mm=np.zeros((3, 2, 3)),
@@ -31,7 +31,7 @@ def body(heights: tuple[float, float, float], spread_mm: float = 0.8) -> Body:
 
 def test_an_outline_that_went_astray_once_is_outvoted_and_leaves_hardly_a_doubt() -> None:
     near = [tuple(h + d for h in SOUND) for d in (-0.3, 0.0, 0.1, 0.2)]
-    found = agreed([body(ASTRAY), *(body(cast(Any, one)) for one in near)], LOOKS)
+    found = agreed(PLACE, [body(ASTRAY), *(body(cast(Any, one)) for one in near)])
     assert isinstance(found, Body)
     assert found.heights_mm == pytest.approx(SOUND, abs=0.15)
     assert found.spread_mm < 1.2
@@ -39,14 +39,14 @@ def test_an_outline_that_went_astray_once_is_outvoted_and_leaves_hardly_a_doubt(
 
 def test_looks_that_lie_far_apart_are_a_doubt_of_the_heights() -> None:
     looks = [(20.0 + d, 20.0, 27.0) for d in (-6.0, -3.0, 0.0, 3.0, 6.0)]
-    found = agreed([body(one) for one in looks], LOOKS)
+    found = agreed(PLACE, [body(one) for one in looks])
     assert isinstance(found, Body)
     assert found.heights_mm[0] == 20.0
     assert found.spread_mm > 4.0
 
 
 def test_a_body_that_few_looks_see_is_not_measured_and_says_how_few() -> None:
-    found = agreed([body(SOUND)] * 4, LOOKS)
+    found = agreed(PLACE, [body(SOUND)] * 4)
     assert isinstance(found, Unmeasured)
-    assert "4 of 7 looks" in found.reason
-    assert isinstance(agreed([body(SOUND)] * 5, LOOKS), Body)
+    assert f"4 of {len(STARTS) + 1} looks" in found.reason
+    assert isinstance(agreed(PLACE, [body(SOUND)] * 5), Body)
