@@ -1,7 +1,7 @@
 """`python -m node.evaluation.pulmonary_embolism`: the embolism package, measured.
 
-Simulated chests of test seeds with and without clots (truth exact); real contrast scans, on which
-nobody may be called; real scans without contrast, which must be refused with the measured number;
+Simulated chests of test seeds with and without clots (truth exact); real contrast scans, on which, and on
+moved copies of which, nobody may be called; real scans without contrast, which must be refused with the measured number;
 clots inserted into a real contrast scan. All go to disk as DICOM and through the product's path.
 """
 
@@ -28,6 +28,7 @@ from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.detection_plots import keep_in_card
 from node.evaluation.filing import CtArray, file_series
 from node.evaluation.inserted_clots import insert_clots
+from node.evaluation.moved import moved
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
@@ -40,6 +41,9 @@ FIRST_TEST_SEED = 1_000_000
 INSERTED = "clots inserted into a real scan"
 #: Marks from this certainty on are kept for the curve, below what the product reports.
 LEAST_CERTAINTY = 5.0
+#: Of moved copies of real contrast scans: distances of slices, and pixels, mm; the first seed that
+#: nothing was decided on.
+MOVED_SLICES_MM, MOVED_PIXEL_MM, FIRST_MOVED = (1.5, 2.0, 2.5), 1.4, 100
 Mask = NDArray[np.bool_]
 
 
@@ -100,6 +104,25 @@ class Evaluation:
         yield Row(metric="product says", data=name, value=_told(look))
         called = self._called(look.findings)
         yield Row(metric="alert", data=name, value="yes" if called else "no")
+
+    def moved(self, array: CtArray, first: int, count: int) -> Iterator[Row]:
+        """Copies of a real contrast scan without embolism, each moved a little."""
+        data = f"{array.name}, moved copies"
+        called, marked = [], []
+        for seed in range(first, first + count):
+            copy = moved(array, seed, slices_mm=MOVED_SLICES_MM, pixel_mm=MOVED_PIXEL_MM)
+            look = self._look(copy, self.shipped)
+            tell(f"{array.name}, copy {seed}: {_told(look)}")
+            called.append(self._called(look.findings))
+            marked.append(bool(look.findings.findings))
+        if count:
+            yield Row(metric="copies that call", data=data, value=f"{sum(called)}", n=count)
+            yield Row(
+                metric="copies with a mark, possible ones too",
+                data=data,
+                value=f"{sum(marked)}",
+                n=count,
+            )
 
     def _called(self, findings: Findings) -> bool:
         return any(
@@ -176,6 +199,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--studies", type=Path, help="folder that keeps the simulated studies")
     parser.add_argument("--copies", type=int, default=6)
+    parser.add_argument("--moved", type=int, default=12, help="moved copies of each contrast scan")
+    parser.add_argument("--first-moved", type=int, default=FIRST_MOVED, help="seed of them")
     return parser.parse_args(arguments)
 
 
@@ -205,7 +230,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
 
 def _real_rows(run: Evaluation, data: Path, options: argparse.Namespace) -> Iterator[Row]:
     folder = data / "abdomen_ct_totalseg"
-    heart = None
+    contrast: list[CtArray] = []
     for name, path in (
         ("heart CT with contrast", folder / "pulmonary_report" / "models" / "ct_cropped.nii.gz"),
         ("aorta CT with contrast", folder / "aorta_report/test_result/models/ct_cropped.nii.gz"),
@@ -213,7 +238,8 @@ def _real_rows(run: Evaluation, data: Path, options: argparse.Namespace) -> Iter
     ):
         voxels, affine = read_nifti(path)
         array = CtArray(name=name, voxels=voxels, affine=affine)
-        heart = heart or array
+        if "with contrast" in name:
+            contrast.append(array)
         yield from run.real(name, array)
     for name, path in (
         ("chest_ct_lidc, lower block, native", data / "chest_ct_lidc" / "lower"),
@@ -222,8 +248,10 @@ def _real_rows(run: Evaluation, data: Path, options: argparse.Namespace) -> Iter
     ):
         paths = [one for one in sorted(path.rglob("*")) if one.is_file()]
         yield from run.real(name, paths)
-    if heart is not None and options.copies:
-        yield from run.inserted(heart, options.first_seed, options.copies)
+    for array in contrast:
+        yield from run.moved(array, options.first_moved, options.moved)
+    if options.copies:
+        yield from run.inserted(contrast[0], options.first_seed, options.copies)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
