@@ -1,8 +1,9 @@
 """`python -m node.evaluation.pulmonary_embolism`: the embolism package, measured.
 
-Simulated chests of test seeds with and without clots (truth exact); real contrast scans, on which, and on
-moved copies of which, nobody may be called; real scans without contrast, which must be refused with the measured number;
-clots inserted into a real contrast scan. All go to disk as DICOM and through the product's path.
+Simulated chests of test seeds with and without clots (truth exact); real contrast scans and moved
+copies of them, on which nobody may be called; real scans without contrast, which must be refused
+with the measured number; clots inserted into a real contrast scan. All go to disk as DICOM and
+through the product's path.
 """
 
 from __future__ import annotations
