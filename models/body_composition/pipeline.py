@@ -70,8 +70,8 @@ class _Analysis:
         limit = self.request.thresholds["outline_cut_fraction"]
         if cut > limit:
             return self.stage.refused(
-                f"the field of view cuts {cut:.0%} of the outline of the trunk at L3 "
-                f"(at most {limit:.0%} is accepted)"
+                f"the field of view cuts {100 * cut:.1f} % of the outline of the trunk at L3 "
+                f"(at most {100 * limit:g} % is accepted)"
             )
         return self._measured(levels, l3, labels, cut)
 
