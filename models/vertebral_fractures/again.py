@@ -31,7 +31,7 @@ STARTS = (
 #: A look whose body lies further than this from where it was found saw something else, mm.
 SAME_PLACE_MM = 12.0
 #: Of all looks so many must see a body with two endplates.
-CLEAR_SHARE = 0.6
+CLEAR_SHARE = 0.5
 #: Median absolute deviation to standard deviation, of a normal distribution.
 _NORMAL = 1.4826
 

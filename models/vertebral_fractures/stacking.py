@@ -15,7 +15,7 @@ from models.vertebral_fractures.measuring import Body, Looked, Unmeasured
 
 #: Between two bodies may lie this many times the usual distance of this person, and so much more
 #: at least, mm: as deep as endplates sink, in the mean from front to back.
-MOST, LEAST_MORE_MM = 1.6, 7.0
+MOST, LEAST_MORE_MM = 2.0, 10.0
 #: So many other distances tell what is usual.
 _ENOUGH = 2
 

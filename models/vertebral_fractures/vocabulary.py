@@ -71,7 +71,7 @@ COLUMNS = (
 )
 
 #: Simulated fractures of grade 2 or more that were called, per cent (the card's table).
-CALLED_THIN, CALLED_THICK = 97, 64
+CALLED_THIN, CALLED_THICK = 91, 57
 CALLED_WORDS = (
     f"Of simulated fractures of grade 2 or more {CALLED_THICK} % were called on slices of 5 mm, "
     f"{CALLED_THIN} % on slices up to 3 mm."
