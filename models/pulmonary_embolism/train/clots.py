@@ -23,7 +23,7 @@ from models.recipe.precision import fast
 
 BATCH = 4
 #: Of other, vessel, airway, clot, and of what imitates a clot.
-WEIGHTS = torch.tensor([0.4, 1.0, 0.5, 5.0, 2.0])
+WEIGHTS = torch.tensor([0.4, 1.0, 0.5, 5.0, 3.0])
 #: Scenes kept; those at hand before the first batch; batches between two looks for a new one. Each
 #: time that one is shown it is turned and recorded anew.
 _KEPT, _FIRST, _TAKEN_EVERY = 1500, 96, 3

@@ -40,6 +40,7 @@ from models.pulmonary_embolism.train.imitators import (
     dark_vein,
     dressed,
     enhanced,
+    in_notches,
     unmixed,
 )
 from models.pulmonary_embolism.train.planted import plant
@@ -53,13 +54,13 @@ MATRIX = 304
 #: Of the other chests, which are resampled to STEP_MM as the product does it: matrix, slices, mm.
 SCANNED_MATRIX, SCANNED_SLICE_MM = 320, (1.25, 1.5, 2.0, 3.0)
 _SCANNED_SHARE = 0.65
-#: Chances of each `Level` among the clots of a whole chest, and of the forms of lobar and segmental
-#: ones: what is small, floats, or lies at a wall is missed most.
-_LEVELS = (0.06, 0.18, 0.64, 0.12)
+#: Chances of each `Level` among the clots of a whole chest, and of the forms of central ones and of
+#: lobar and segmental ones: what is small, floats, lies at a wall or is a web is missed most.
+_LEVELS = (0.12, 0.22, 0.56, 0.1)
 _FORMS = (Form.OCCLUSIVE, Form.FLOATING, Form.ECCENTRIC, Form.WEB)
-_FORM_CHANCES = (0.36, 0.26, 0.24, 0.14)
+_CENTRAL_CHANCES, _FORM_CHANCES = (0.12, 0.25, 0.28, 0.35), (0.3, 0.28, 0.22, 0.2)
 #: Of the segmental ones so many are cut to a volume between these, mm3, but not below a length, mm.
-_SHORT_SHARE, _SHORT_MM3, _SHORTEST_MM = 0.6, (50.0, 250.0), 3.0
+_SHORT_SHARE, _SHORT_MM3, _SHORTEST_MM = 0.6, (50.0, 300.0), 3.0
 #: A whole chest counts as so many blocks. Places of each kind kept, and chances of the kinds.
 _CHEST_SHARE = 12.0
 _SPOTS = 6000
@@ -185,11 +186,12 @@ def make_whole(seed: int, folder: Path, most_clots: int) -> Path:
 
 
 def _formed(clot: Clot, rng: np.random.Generator) -> Clot:
-    """A lobar or segmental clot drawn anew, with the chances of its form and size from here."""
-    if clot.level not in (Level.LOBAR, Level.SEGMENTAL):
+    """A clot drawn anew, with the chances of its form and size from here."""
+    if clot.form is Form.SADDLE or clot.level is Level.SUBSEGMENTAL:
         return clot
-    fresh = draw_clot(clot.course, rng, _FORMS[int(rng.choice(len(_FORMS), p=_FORM_CHANCES))])
-    if clot.level is Level.LOBAR or rng.random() >= _SHORT_SHARE:
+    chances = _CENTRAL_CHANCES if clot.level is Level.CENTRAL else _FORM_CHANCES
+    fresh = draw_clot(clot.course, rng, _FORMS[int(rng.choice(len(_FORMS), p=chances))])
+    if clot.level is not Level.SEGMENTAL or rng.random() >= _SHORT_SHARE:
         return fresh
     radius = float(np.median(fresh.course.radii))
     area = {
@@ -293,8 +295,10 @@ def _imitate(
         enhanced(image, float(rng.uniform(0.6, 1.6)))
     if rng.random() < 0.25:
         unmixed(image, labels, rng)
-    if rng.random() < 0.55:
+    if rng.random() < 0.6:
         beside_nodes(image, labels, rng)
+    if rng.random() < 0.3:
+        in_notches(image, labels, rng)
     if rng.random() < 0.2:
         dark_vein(image, labels, rng)
 

@@ -55,7 +55,7 @@ def _clots(arteries: list[list[Branch]], rng: np.random.Generator) -> list[Clot]
         weights = np.asarray([min(4.0, tree[k].radii.mean()) for k in near])
         first = int(rng.choice(near, p=weights / weights.sum()))
         course = _chain(tree, first, rng)
-        form = Form.OCCLUSIVE if rng.random() < 0.25 else None
+        form = (Form.OCCLUSIVE, Form.WEB, None)[int(rng.choice(3, p=[0.22, 0.18, 0.6]))]
         clot = draw_clot(course, rng, form)
         at = np.interp(
             (clot.start_mm + clot.stop_mm) / 2,

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, gaussian_filter, minimum_filter, zoom
+from scipy.ndimage import (
+    binary_dilation,
+    binary_opening,
+    distance_transform_edt,
+    gaussian_filter,
+    minimum_filter,
+    zoom,
+)
 
 from models.pulmonary_embolism.train.branches import (
     AXIS,
@@ -29,6 +36,8 @@ _SOFT_HU = 0.0
 _MEDIASTINUM_HU, _NEAR = (-150.0, 130.0), 0.12
 #: Contrast medium adds to what is denser, HU.
 _OPACIFIED_HU = 60.0
+#: A window with so many voxels of wide vessels shows a hilum; the least notch, voxels.
+_WIDE_VOXELS, _NOTCH = 300, 30
 Labels = NDArray[np.uint8]
 
 
@@ -86,6 +95,10 @@ def beside_nodes(hu: Floats, labels: Labels, rng: np.random.Generator) -> None:
         hu: (z, y, x) as scanned. labels: of the same window; nodes become `IMITATOR`.
     """
     vessels = labels == VESSEL
+    if rng.random() < 0.5:
+        # At a hilum vessels are wide.
+        wide = binary_opening(vessels, iterations=2)
+        vessels = wide if wide.sum() > _WIDE_VOXELS else vessels
     crowd = gaussian_filter(vessels.astype(np.float32), float(rng.uniform(1.5, 4)), truncate=2.5)
     crowd[labels != OTHER] = 0.0
     places = np.flatnonzero(crowd > float(rng.uniform(0.1, 0.4)))
@@ -107,9 +120,39 @@ def beside_nodes(hu: Floats, labels: Labels, rng: np.random.Generator) -> None:
         turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
         depth = (1 - np.linalg.norm((grid @ turn) / half, axis=-1)) * float(half.min())
         lumps = smooth(rng, 4, depth.shape) * float(rng.uniform(0, 0.8))
-        value = float(rng.uniform(15, 110)) if rng.random() < 0.85 else float(rng.uniform(-60, 20))
+        value = float(rng.uniform(15, 125)) if rng.random() < 0.85 else float(rng.uniform(-60, 20))
         share = filled((depth + lumps).astype(np.float32))
         _squeeze(hu[box], labels[box], share, value + smooth(rng, 4, depth.shape) * 8, rng)
+
+
+def in_notches(hu: Floats, labels: Labels, rng: np.random.Generator) -> None:
+    """Tissue that fills notches between and beside vessels up to a smooth surface; changes both.
+
+    A closing of the vessels by a ball tells the notches; only those near one or two places are
+    filled, as a node or a pad of fat and lymph is.
+    """
+    vessels = labels == VESSEL
+    if not vessels.any():
+        return
+    reach = float(rng.uniform(2.5, 7.0)) / STEP_MM
+    grown = np.pad(distance_transform_edt(~vessels) <= reach, 1)
+    closed = distance_transform_edt(grown)[1:-1, 1:-1, 1:-1] > reach
+    notches = closed & (labels == OTHER)
+    if notches.sum() < _NOTCH:
+        return
+    places = np.argwhere(notches & (distance_transform_edt(closed & ~vessels) > 1.2))
+    if not len(places):
+        return
+    near = np.zeros(hu.shape, np.float32)
+    for _ in range(int(rng.integers(1, 3))):
+        at = places[int(rng.integers(len(places)))]
+        half = float(rng.uniform(4.0, 11.0)) / STEP_MM
+        z, y, x = (np.arange(n) - k for n, k in zip(hu.shape, at, strict=True))
+        away = np.sqrt(z[:, None, None] ** 2 + y[None, :, None] ** 2 + x[None, None, :] ** 2)
+        near = np.maximum(near, np.clip((half - away) / 1.5 + 0.5, 0, 1).astype(np.float32))
+    share = near * gaussian_filter(closed.astype(np.float32), 0.5, truncate=2)
+    value = float(rng.uniform(20, 125)) + smooth(rng, 5, hu.shape) * float(rng.uniform(0, 12))
+    _squeeze(hu, labels, share, value, rng)
 
 
 def dark_vein(hu: Floats, labels: Labels, rng: np.random.Generator) -> None:

@@ -29,6 +29,7 @@ from models.pulmonary_embolism.train.drawn_clots import parts_of
 from models.pulmonary_embolism.train.imitators import (
     AIRWAY,
     CLOT,
+    IMITATOR,
     OTHER,
     VESSEL,
     sheath,
@@ -278,6 +279,7 @@ class Painter:
             size = float(rng.uniform(2.0, 11))
             depth = ellipsoid(rng, at + away * (branch.radii.mean() + 0.7 * size), 0.6 * size, size)
             _blend(hu, filled(depth) * free, float(rng.uniform(10, 110)))
+            labels[(depth > 0) & (labels == OTHER)] = IMITATOR
             if rng.random() < 0.1:
                 _blend(hu, filled(depth - 0.35 * size) * free, float(rng.uniform(200, 900)))
 

@@ -18,6 +18,7 @@ from models.pulmonary_embolism.train.imitators import (
     beside_nodes,
     dark_vein,
     dressed,
+    in_notches,
     unmixed,
 )
 from models.pulmonary_embolism.train.planted import plant
@@ -28,18 +29,19 @@ from tests.models.pulmonary_embolism.test_parts import SURE
 
 def test_scenes_hold_vessels_and_clots_that_are_darker_than_the_blood() -> None:
     painter, rng = Painter(3), np.random.default_rng(3)
-    labels = np.zeros(4, np.int64)
+    labels = np.zeros(5, np.int64)
     darker = []
     for _ in range(12):
         scene = painter.scene()
         hu, truth = scanned(scene, rng)
         assert hu.shape == truth.shape == (SIZE,) * 3
-        labels += np.bincount(truth.ravel(), minlength=4)
+        labels += np.bincount(truth.ravel(), minlength=5)
         if (scene.labels == CLOT).sum() > 40:
             clot = float(np.median(scene.hu[scene.labels == CLOT]))
             darker.append(clot < float(np.percentile(scene.hu[scene.labels == VESSEL], 90)) - 60)
     assert labels[VESSEL] > labels[CLOT] > 0
     assert labels[AIRWAY] > 0
+    assert labels[IMITATOR] > 0
     assert all(darker)
     assert darker
 
@@ -86,6 +88,37 @@ def test_nodes_lie_between_vessels_whose_blood_stays_and_are_marked_as_imitators
             assert -80 < np.median(hu[marked]) < 130
             drawn += 1
     assert drawn >= 5
+
+
+def test_tissue_in_a_notch_lies_in_the_hollow_of_vessels_and_nowhere_else() -> None:
+    line = np.arange(SIZE)
+    first = np.hypot(line[:, None] - 24, line[None, :] - 15) < 8
+    second = np.hypot(line[:, None] - 24, line[None, :] - 33) < 8
+    labels = np.broadcast_to((first | second)[None], (SIZE,) * 3).astype(np.uint8) * VESSEL
+    hu = np.where(labels == VESSEL, 350.0, -850.0).astype(np.float32)
+    drawn = 0
+    for seed in range(8):
+        image, marks = hu.copy(), labels.copy()
+        in_notches(image, marks, np.random.default_rng(seed))
+        marked = marks == IMITATOR
+        assert np.array_equal(marks[labels == VESSEL], labels[labels == VESSEL])
+        assert np.abs(image - hu)[labels == VESSEL].max() < 1
+        # Between the tubes only, never on their outer sides.
+        rows, columns = np.nonzero(marked.any(axis=0))
+        assert ((columns > 14) & (columns < 34)).all()
+        assert (np.abs(rows - 24) < 9).all()
+        if marked.sum() > 20:
+            drawn += 1
+            assert 0 < np.median(image[marked]) < 150
+    assert drawn >= 4
+
+
+def test_no_notch_is_drawn_where_there_is_no_vessel() -> None:
+    hu, labels = np.full((SIZE,) * 3, -850, np.float32), np.zeros((SIZE,) * 3, np.uint8)
+    before = hu.copy()
+    in_notches(hu, labels, np.random.default_rng(0))
+    assert np.array_equal(hu, before)
+    assert not labels.any()
 
 
 def test_a_vessel_that_fills_voxels_in_part_keeps_its_part_beside_a_node() -> None:
@@ -141,6 +174,27 @@ def test_planted_clots_are_darker_parts_of_vessels_and_labelled_so() -> None:
             assert -20 < hu[full].mean() < 280
             assert clot.sum() < 0.9 * (share > 0.5).sum()
     assert drawn >= 12
+
+
+def test_wide_vessels_get_thin_webs_most_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.pulmonary_embolism.train.planted._WIDE_SHARE", 1.0)
+    line = np.arange(SIZE)
+    inside = np.hypot(line[:, None] - 24, line[None, :] - 24) < 7
+    vessel = np.broadcast_to(inside[None], (SIZE,) * 3)
+    webs = drawn = 0
+    for seed in range(16):
+        hu = np.where(vessel, 350.0, 0.0).astype(np.float32)
+        labels = vessel.astype(np.uint8) * VESSEL
+        drawn += plant(hu, labels, np.random.default_rng(seed)) > 0
+        clot = labels == CLOT
+        if clot.any():
+            # Nothing becomes darker than a clot may be, the wall neither.
+            assert hu.min() >= 0
+            depth = ndimage.distance_transform_edt(clot)
+            webs += int(depth.max() < 2.5 and clot.sum() > 40)
+            assert hu[clot].mean() < 300
+    assert drawn >= 12
+    assert webs >= drawn / 2
 
 
 def test_nothing_is_planted_where_blood_and_clot_look_alike() -> None:
