@@ -97,8 +97,12 @@ class _Analysis:
             refusal = refuse_spine(looked)
         if refusal is not None:
             return self.stage.refused(refusal.reason)
-        with self.stage("grade"):
+        with self.stage("look again"):
             looked = self._again(looked, network, anatomy)
+            refusal = refuse_spine(looked)
+        if refusal is not None:
+            return self.stage.refused(refusal.reason)
+        with self.stage("grade"):
             bodies = tuple(one for one in looked if isinstance(one, Body))
             gradings = self._graded(looked, anatomy)
             verdicts = tuple(self._verdict(one) for one in gradings) or (NOT_GRADED,) * len(bodies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -16,9 +16,16 @@ from inference.golden import check_golden
 from models.manifest import ModelManifest
 from models.phantoms.fractures import Deformity
 from models.registry import load_manifest
+from models.vertebral_fractures import pipeline
 from models.vertebral_fractures import vocabulary as say
 from models.vertebral_fractures.frames import Own
-from models.vertebral_fractures.measuring import IS_CUT, NOT_APART, Unmeasured, is_whole
+from models.vertebral_fractures.measuring import (
+    IS_CUT,
+    NOT_APART,
+    Looked,
+    Unmeasured,
+    is_whole,
+)
 from models.vertebral_fractures.metal import DENSE
 from models.vertebral_fractures.pipeline import analyse
 from models.vertebral_fractures.spine import Place
@@ -276,6 +283,20 @@ def test_an_alert_names_the_level_that_calls_or_its_place(
     (seen,) = observe(unnamed, manifest.acute, manifest.thresholds)
     assert seen.counts
     assert seen.where == "Vertebra 5th from below"
+
+
+def test_a_spine_of_which_no_second_look_sees_anything_is_not_eligible_with_the_reason(
+    manifest: ModelManifest, networks: Mapping[str, Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sees_nothing(
+        _grid: object, _network: object, looked: Sequence[Looked], _numbers: object
+    ) -> list[Looked]:
+        return [Unmeasured(place=one.place, reason="it is not seen clearly") for one in looked]
+
+    monkeypatch.setattr(pipeline, "look_again", sees_nothing)
+    found = analyse(request(Toy(wrong=WEDGE), manifest, networks))
+    assert found.status is Status.NOT_ELIGIBLE
+    assert "could be measured: it is not seen clearly" in found.reason
 
 
 def test_three_vertebrae_are_too_few(
