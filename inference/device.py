@@ -300,7 +300,7 @@ class RemoteSession:
         whole = {**self._about, **message}
         lost = 0
         since = time.monotonic()
-        deadline = time.monotonic() + self._return_s
+        deadline = since + self._return_s
         while True:
             try:
                 with self._lock:

@@ -47,6 +47,11 @@ def _missing(measured: Measured) -> list[str]:
         "vertebra, so the levels above may be wrong"
         for k in spine.rooms
     ]
+    if spine.sacral:
+        missing.append(
+            f"below {_end(spine.names[0])} a body was seen that the count of the levels makes "
+            "sacrum"
+        )
     if spine.below:
         missing.append(f"below {_end(spine.names[0])} {_UNSEEN}")
     if spine.above:

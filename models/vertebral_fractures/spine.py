@@ -106,6 +106,7 @@ class Spine:
         rooms: numbers of bodies above which another one has room that nobody saw.
         below, above: bone is seen beyond the lowest and the highest one, where another whole
             vertebra would lie that nobody recognised.
+        sacral: how many bodies below L5 the count of the levels makes sacrum.
     """
 
     places: tuple[Place, ...]
@@ -114,6 +115,7 @@ class Spine:
     rooms: tuple[int, ...]
     below: bool = False
     above: bool = False
+    sacral: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -129,7 +131,8 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
     owns = [course.own(at) for at in _bodies(grid, course, network)]
     owns = [own for own in owns if not _is_sacrum(anatomy, own)]
     levels, doubts = _levels(anatomy, owns)
-    owns, levels = _without_sacrum(owns, levels)
+    sacral = levels.count(SACRAL)
+    owns, levels = owns[sacral:], levels[sacral:]
     places = tuple(
         Place(number=number, level=level, own=own)
         for number, (own, level) in enumerate(zip(owns, levels, strict=True))
@@ -142,6 +145,7 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
         rooms=rooms_of(owns),
         below=below,
         above=above,
+        sacral=sacral,
     )
 
 
@@ -311,7 +315,7 @@ def _is_sacrum(anatomy: Anatomy, own: Own) -> bool:
 
 
 def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str, ...]]:
-    """Levels from below, all "" with the reasons where they are not certain."""
+    """Levels from below, `SACRAL` below L5; all "" with the reasons where they are not certain."""
     nothing = [""] * len(owns)
     if not anatomy.anchors:
         return nothing, anatomy.doubts or ("nothing that fixes the levels is in view",)
@@ -333,12 +337,6 @@ def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str
     if shift + len(owns) > len(LEVELS):
         return nothing, ("there are more vertebrae above than levels have names",)
     return [LEVELS[shift + n] if shift + n >= 0 else SACRAL for n in range(len(owns))], ()
-
-
-def _without_sacrum(owns: list[Own], levels: list[str]) -> tuple[list[Own], list[str]]:
-    """What lies below the body that anatomy and anchors call L5 is sacrum, no vertebra."""
-    kept = [n for n, level in enumerate(levels) if level != SACRAL]
-    return [owns[n] for n in kept], [levels[n] for n in kept]
 
 
 def _counted(index: int) -> str:

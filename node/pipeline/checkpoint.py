@@ -70,7 +70,14 @@ class Checkpoint:
 
 
 def answered_to_us(association: Association) -> Checkpoint:
-    """Give an association that was opened here a checkpoint that holds; returns it."""
+    """Give an established association that was opened here a checkpoint that holds; returns it."""
     checkpoint = Checkpoint(association)
     cast(Any, association)._reactor_checkpoint = checkpoint
+    threading.Thread(target=_over, args=(association,), name="association-end", daemon=True).start()
     return checkpoint
+
+
+def _over(association: Association) -> None:
+    """The library's callers wait for ever for a thread that is over, unless this is said."""
+    association.join()
+    cast(Any, association)._is_paused = True

@@ -3,8 +3,7 @@
 A destination reports a storage commitment on the association of the request when it likes. In
 pynetdicom the association's own thread answers it, while the caller's thread may send the next
 request or the release: both are then under way at once, which the state machine does not
-survive (an A-RELEASE-RQ before the N-EVENT-REPORT-RSP, PS3.8 9.2.3), and a caller that waits for
-a thread that is over waits for ever.
+survive (an A-RELEASE-RQ before the N-EVENT-REPORT-RSP, PS3.8 9.2.3).
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ class Turns:
         self._closing = False
         self._serve = self._association._serve_request
         self._association._serve_request = self._incoming
-        threading.Thread(target=self._watch, name="association-end", daemon=True).start()
 
     @property
     def is_open(self) -> bool:
@@ -62,8 +60,3 @@ class Turns:
                 self._serve(message, context_id)
         finally:
             self._lock.release()
-
-    def _watch(self) -> None:
-        """Nobody waits for the association's thread once it is over."""
-        self._association.join()
-        self._association._is_paused = True

@@ -133,7 +133,8 @@ class RawSender:
             build_context(uid, syntax or ImplicitVRLittleEndian) for uid, syntax in kinds
         ] + [build_context(VERIFICATION)]
         self.association = entity.associate("127.0.0.1", port, ae_title=called)
-        answered_to_us(self.association)
+        if self.association.is_established:
+            answered_to_us(self.association)
 
     def send(self, content: FileContent) -> int | None:
         """The status, -1 when no presentation context was accepted, None without an answer."""

@@ -39,7 +39,8 @@ def associate(port: int, *, role: bool = True, storage: bool = False) -> Associa
         entity.add_requested_context(CTImageStorage)
     roles = [build_role(PUSH_MODEL, scp_role=True)] if role else []
     opened = entity.associate("127.0.0.1", port, ae_title="VIGIE", ext_neg=roles)  # type: ignore[arg-type]
-    answered_to_us(opened)
+    if opened.is_established:
+        answered_to_us(opened)
     return opened
 
 

@@ -44,7 +44,7 @@ def space() -> Space:
 def clot(space: Space) -> Candidate:
     toy = Toy()
     where = np.ones(space.hu.shape, np.bool_)
-    chances = probabilities(space.hu, where, Clots(toy.blood_hu), 48, (-1000.0, 600.0))  # type: ignore[arg-type]
+    chances = probabilities(space.hu, where, Clots(toy.blood_hu), 48, (-1000.0, 600.0))
     found = find_candidates(space.hu, chances, where, toy.blood_hu)
     # The wall of the chest is as dense as a clot.
     return max((one for one in found if abs(one.hu - CLOT_HU) < 25), key=lambda one: one.blood)
@@ -52,20 +52,20 @@ def clot(space: Space) -> Candidate:
 
 def test_a_clot_lies_in_every_look_where_the_candidate_is(space: Space, clot: Candidate) -> None:
     where = np.ones(space.hu.shape, np.bool_)
-    again = look_again(space, where, clot, Clots(Toy().blood_hu))  # type: ignore[arg-type]
+    again = look_again(space, where, clot, Clots(Toy().blood_hu))
     assert len(again.cover) == len(LOOKS)
     assert again.cover.min() > 0.5
     assert again.is_seen
     elsewhere = replace(
         clot,
-        box=tuple(slice(s.start + 12, s.stop + 12) for s in clot.box),  # type: ignore[arg-type]
+        box=tuple(slice(s.start + 12, s.stop + 12) for s in clot.box),
     )
-    assert look_again(space, where, elsewhere, Clots(Toy().blood_hu)).cover.max() < 0.3  # type: ignore[arg-type]
+    assert look_again(space, where, elsewhere, Clots(Toy().blood_hu)).cover.max() < 0.3
 
 
 def test_what_lies_outside_of_the_search_is_not_seen(space: Space, clot: Candidate) -> None:
     nowhere = np.zeros(space.hu.shape, np.bool_)
-    assert look_again(space, nowhere, clot, Clots(Toy().blood_hu)).share == 0.0  # type: ignore[arg-type]
+    assert look_again(space, nowhere, clot, Clots(Toy().blood_hu)).share == 0.0
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_seven_of_eight_looks_must_see_it(
 def test_what_half_of_the_looks_do_not_see_is_not_told(looks: int, status: Status) -> None:
     asked = request(Toy(), Trunk(320.0))
     fickle = Fickle(Toy().blood_hu, looks)
-    findings = analyse(replace(asked, networks={**asked.networks, NETWORK: fickle}))  # type: ignore[dict-item]
+    findings = analyse(replace(asked, networks={**asked.networks, NETWORK: fickle}))
     assert fickle.asked >= 1
     assert findings.status is status, findings.reason
     assert bool(findings.findings) == (status is Status.FINDINGS)

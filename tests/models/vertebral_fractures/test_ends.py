@@ -10,7 +10,7 @@ import pytest
 from models.grid import canonical
 from models.vertebral_fractures.ends import goes_on, is_at_pelvis, rooms_of
 from models.vertebral_fractures.frames import Own
-from models.vertebral_fractures.spine import _levels, _without_sacrum
+from models.vertebral_fractures.spine import SACRAL, _levels
 from node.domain.anatomy import LEVELS as FROM_L5
 from node.domain.anatomy import Anatomy
 from tests.models.vertebral_fractures.toy import LEVELS, Toy
@@ -95,6 +95,4 @@ def test_what_lies_below_the_body_that_is_l5_is_no_vertebra(anatomy: Anatomy) ->
     )
     levels, doubts = _levels(renamed, places)
     assert not doubts
-    kept, names = _without_sacrum(places, levels)
-    assert kept == places[1:]
-    assert names == list(FROM_L5[: len(names)])
+    assert levels == [SACRAL, *FROM_L5[: len(places) - 1]]

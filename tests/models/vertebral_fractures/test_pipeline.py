@@ -30,6 +30,7 @@ from models.vertebral_fractures.metal import DENSE
 from models.vertebral_fractures.pipeline import analyse
 from models.vertebral_fractures.spine import Place
 from node.domain.acute import observe
+from node.domain.anatomy import LEVELS as FROM_L5
 from node.domain.errors import ModelError
 from node.domain.finding import Finding, Findings, Status
 from node.domain.imaging import Network
@@ -283,6 +284,28 @@ def test_an_alert_names_the_level_that_calls_or_its_place(
     (seen,) = observe(unnamed, manifest.acute, manifest.thresholds)
     assert seen.counts
     assert seen.where == "Vertebra 5th from below"
+
+
+def test_a_body_below_l5_is_named_and_leaves_the_answer_open(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    toy = Toy(wrong={})
+    seen = toy.anatomy()
+    shifted = {LEVELS[k + 1]: FROM_L5[k] for k in range(len(LEVELS) - 1)}
+    counted = replace(
+        seen,
+        vertebrae=tuple(
+            replace(one, level=shifted[one.level]) for one in seen.vertebrae if one.level in shifted
+        ),
+    )
+    found = analyse(request(toy, manifest, networks, anatomy=counted))
+    assert "Vertebra lowest seen" not in {f.tracking_identifier for f in found.findings}
+    assert of(found, "L5").finding == say.MEASURED
+    assert found.status is Status.PARTIAL
+    told = "below L5 a body was seen that the count of the levels makes sacrum"
+    assert told in found.reason
+    assert told in str(answer(found, say.NOT_MEASURED))
+    assert answer(found, say.FRACTURE) == say.INDETERMINATE
 
 
 def test_a_spine_of_which_no_second_look_sees_anything_is_not_eligible_with_the_reason(
