@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
 
 from models.grid import Axis, sample_volume
 from models.phantoms.chest import (
@@ -67,6 +68,8 @@ _SPOTS = 6000
 #: Draws between two looks for new files.
 _REFRESHED_EVERY = 400
 _SPOT_CHANCES = (0.5, 0.42, 0.08)
+#: Share of the windows that are turned and scaled: degrees about each axis, and size.
+_TURNED, _TURN, _SIZES = 0.65, 13.0, (0.86, 1.16)
 #: Share of the windows that get further clots in thin vessels.
 _PLANTED = 0.45
 _OF = np.zeros(256, np.uint8)
@@ -234,7 +237,7 @@ def fill_whole(folder: Path, seeds: Iterable[int], most_clots: int) -> None:
 
 
 class Crops:
-    """Windows of blocks and of whole chests: cut, mirrored, dressed and blurred at random.
+    """Windows of blocks and of whole chests: cut, turned, mirrored, dressed and blurred at random.
 
     New files are picked up as they come.
     """
@@ -269,9 +272,9 @@ class Crops:
             self._refresh()
         part = self._parts[int(rng.choice(len(self._parts), p=self._chances))]
         box = part.box(rng)
+        image, labels = turned(part, box, rng) if rng.random() < _TURNED else part.window(box)
         flips = tuple(slice(None, None, int(rng.choice([1, -1]))) for _ in range(3))
-        image = part.hu[box][flips].astype(np.float32)
-        labels = part.labels[box][flips].copy()
+        image, labels = image[flips].copy(), labels[flips].copy()
         if rng.random() < _PLANTED:
             plant(image, labels, rng)
         _imitate(image, labels, rng)
@@ -342,6 +345,10 @@ class Part:
         """How often it is drawn, of a block."""
         return 1.0 if not self.spots else _CHEST_SHARE
 
+    def window(self, box: tuple[slice, slice, slice]) -> Window:
+        """(hu, labels) of a box, as recorded."""
+        return self.hu[box].astype(np.float32), self.labels[box]
+
     def box(self, rng: np.random.Generator) -> tuple[slice, slice, slice]:
         """Where a window is cut."""
         most = np.array(self.hu.shape) - SIZE
@@ -353,6 +360,27 @@ class Part:
             start = np.clip(start, 0, most)
         first, second, third = (slice(int(at), int(at) + SIZE) for at in start)
         return first, second, third
+
+
+def turned(part: Part, box: tuple[slice, slice, slice], rng: np.random.Generator) -> Window:
+    """A window around the middle of a box, turned and scaled as the second look does it."""
+    size = np.eye(3) * float(rng.uniform(*_SIZES))
+    turn = Rotation.from_euler("zyx", rng.uniform(-_TURN, _TURN, 3), degrees=True).as_matrix()
+    matrix = turn @ size
+    reach = np.ceil(np.abs(matrix).sum(1) * SIZE / 2).astype(int) + 2
+    middle = np.array([(side.start + side.stop - 1) / 2 for side in box])
+    start = np.maximum(np.floor(middle).astype(int) - reach, 0)
+    stop = np.minimum(np.ceil(middle).astype(int) + reach + 1, part.hu.shape)
+    around = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    offset = middle - start - matrix @ np.full(3, (SIZE - 1) / 2)
+    shape = (SIZE, SIZE, SIZE)
+    image = ndimage.affine_transform(
+        part.hu[around].astype(np.float32), matrix, offset, shape, order=1, mode="nearest"
+    )
+    labels = ndimage.affine_transform(
+        part.labels[around], matrix, offset, shape, order=0, mode="nearest"
+    )
+    return image, labels
 
 
 #: Spots of each clot, and of one of fewer voxels (300 mm3).
