@@ -2,9 +2,9 @@
 
 Nodules of 4 to 30 mm with exact truth are put into simulated chests of test seeds and, where
 `../shared/data` is beside the checkout, into real ones; the real ones are also looked at as they
-are. Chests with scars and granulomas, and chests with one mass, are simulated beside them. All go
-to disk as DICOM and through the product's path. Every candidate counts with its certainty, so that
-the FROC curve needs no second run.
+are, and moved a little. Chests with scars and granulomas, and chests with one mass, are simulated
+beside them. All go to disk as DICOM and through the product's path. Every candidate counts with its
+certainty, so that the FROC curve needs no second run.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from node.evaluation.detection_plots import keep_in_card
 from node.evaluation.filing import file_series
 from node.evaluation.froc import Reading
 from node.evaluation.lung_nodules_chests import Chest, Kind, chest
+from node.evaluation.lung_nodules_moved import FIRST_MOVED, Steadiness, copy_of, moved_case
 from node.evaluation.lung_nodules_pictures import PICTURES, draw, panels_of
 from node.evaluation.lung_nodules_tally import (
     ASKED_MM,
@@ -46,7 +47,7 @@ from node.evaluation.lung_nodules_tally import (
 )
 from node.evaluation.nodule_cases import Case, real_volume, untouched, with_nodules
 from node.evaluation.product import Look, Product, open_product
-from node.evaluation.table import Row, mean_row
+from node.evaluation.table import Row, mean_row, share_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "lung_nodules"
 FIRST_TEST_SEED, FIRST_SIMULATED = 1_000_000, 1_900_000
@@ -55,6 +56,10 @@ APART = {Kind.NODULES: 0, Kind.FINDINGS: 10_000, Kind.MASS: 20_000}
 #: Certainty from which candidates count in the curve, per cent, and how many are asked for.
 LEAST_PERCENT, MOST = 2.0, 60
 REAL = ("lower", "upper")
+#: The block in which the right upper lobe is collapsed, or a mass.
+WITH_MASS, ITS_SIDE = "upper", "right"
+#: Moved copies of each insertion.
+COPIES = 4
 _REAL_SITE = "real"
 #: Slice distances of the simulated series, in turn, mm.
 SLICES_MM = {
@@ -195,6 +200,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--kept", type=Path, help="folder in which drawn chests are kept")
     parser.add_argument("--rounds", type=int, default=8, help="insertions into each real block")
+    parser.add_argument(
+        "--moved",
+        type=int,
+        default=12,
+        help="moved copies of each real block as it is, and as many with nodules",
+    )
+    parser.add_argument("--first-moved", type=int, default=FIRST_MOVED, help="seed of them")
     parser.add_argument("--minutes", type=float, help="begin no further case after so long")
     return parser.parse_args(arguments)
 
@@ -210,6 +222,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         tell("real images were left out, as asked")
     elif folder.is_dir():
         rows += _real(run, folder, (options.rounds, end), tallies)
+        rows += _moved(run, folder, options, tallies)
     else:
         tell(f"no real images: {folder} is not there")
     rows += _simulated(run, options, end, tallies)
@@ -254,6 +267,49 @@ def _real(
     yield mean_row("possible masses a block as it is", data, told_of * len(volumes), "{:.2f}")
     tallies[f"{data} with inserted nodules"] = inserted
     yield from rows_of(inserted, f"{data} with inserted nodules", run.threshold)
+
+
+def _moved(
+    run: Evaluation, folder: Path, options: argparse.Namespace, tallies: dict[str, Tally]
+) -> Iterator[Row]:
+    """Moved copies of the real blocks, as they are and with nodules."""
+    if options.moved < 1:
+        return
+    volumes = {name: real_volume(folder / name) for name in REAL}
+    data = "moved copies of chest_ct_lidc"
+    plain, told_right, told_wrong = Tally(), 0, 0
+    for number in range(options.first_moved, options.first_moved + options.moved):
+        for name, volume in volumes.items():
+            array = copy_of(untouched(volume, f"chest_ct_lidc {name}").array, number)
+            case = Case(data=name, patient=name, array=array, truth=())
+            look = run.look(_plain(case), plain, as_shipped=True)
+            possible = [f for f in look.findings.findings if _is_possible(f)]
+            right = name == WITH_MASS and any(f.laterality == say.SIDES[ITS_SIDE] for f in possible)
+            told_right += right
+            told_wrong += len(possible) - right
+    false = [float(len(reading.marks)) for reading in plain.readings]
+    yield mean_row("nodules and masses reported a copy, where none is", data, false, "{:.2f}")
+    yield share_row("possible mass of the upper block told, on its side", data,
+                    told_right, options.moved)  # fmt: skip
+    yield Row(metric="other possible masses", data=data, value=str(told_wrong), n=len(false))
+    yield share_row("refused", data, len(plain.refusals), len(false))
+    inserted, steady = Tally(), Steadiness()
+    for number in range(options.moved // COPIES):
+        for name, volume in volumes.items():
+            drawn = with_nodules(volume, f"chest_ct_lidc {name}", options.first_seed + number)
+            if drawn is None:
+                continue
+            case = replace(drawn, patient=f"round {number}")
+            first = options.first_moved + number * COPIES
+            for seed in range(first, first + COPIES):
+                one, held = moved_case(case, seed)
+                before = len(inserted.hits)
+                run.look(one, inserted)
+                steady.add(case.array.name, held, inserted.hits[before:])
+    data = f"{data} with inserted nodules"
+    tallies[data] = inserted
+    yield from rows_of(inserted, data, run.threshold)
+    yield from steady.rows(data, run.threshold)
 
 
 def _simulated(
