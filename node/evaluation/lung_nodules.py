@@ -25,10 +25,17 @@ from node.domain.finding import Finding, Findings
 from node.domain.imaging import Volume
 from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.detection_plots import keep_in_card
-from node.evaluation.filing import file_series
+from node.evaluation.filing import CtArray, file_series
 from node.evaluation.froc import Reading
 from node.evaluation.lung_nodules_chests import Chest, Kind, chest
-from node.evaluation.lung_nodules_moved import FIRST_MOVED, Steadiness, copy_of, moved_case
+from node.evaluation.lung_nodules_moved import (
+    COARSE_PIXEL_MM,
+    FIRST_MOVED,
+    Steadiness,
+    is_possible,
+    moved_case,
+    plain_rows,
+)
 from node.evaluation.lung_nodules_pictures import PICTURES, draw, panels_of
 from node.evaluation.lung_nodules_tally import (
     ASKED_MM,
@@ -45,9 +52,10 @@ from node.evaluation.lung_nodules_tally import (
     truth_at,
     value_of,
 )
+from node.evaluation.nifti import read_nifti
 from node.evaluation.nodule_cases import Case, real_volume, untouched, with_nodules
 from node.evaluation.product import Look, Product, open_product
-from node.evaluation.table import Row, mean_row, share_row
+from node.evaluation.table import Row, mean_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "lung_nodules"
 FIRST_TEST_SEED, FIRST_SIMULATED = 1_000_000, 1_900_000
@@ -56,8 +64,10 @@ APART = {Kind.NODULES: 0, Kind.FINDINGS: 10_000, Kind.MASS: 20_000}
 #: Certainty from which candidates count in the curve, per cent, and how many are asked for.
 LEAST_PERCENT, MOST = 2.0, 60
 REAL = ("lower", "upper")
-#: The block in which the right upper lobe is collapsed, or a mass.
-WITH_MASS, ITS_SIDE = "upper", "right"
+#: In which block an upper lobe is collapsed, or a mass, and on which side.
+SIDE_OF_MASS = {"upper": "right"}
+#: A further real scan, whose pixels are coarse.
+AORTA = Path("abdomen_ct_totalseg/aorta_report/test_result/models/ct_cropped.nii.gz")
 #: Moved copies of each insertion.
 COPIES = 4
 _REAL_SITE = "real"
@@ -88,9 +98,9 @@ class Evaluation:
         if look.findings.reason:
             tally.refusals.append(f"{case.array.name}: {look.findings.reason}")
         counted, aside = _counted(one, look.findings)
-        tally.possible += sum(_is_possible(finding) for finding in look.findings.findings)
+        tally.possible += sum(is_possible(finding) for finding in look.findings.findings)
         tally.granulomas += sum(
-            certainty_of(f) >= self.threshold and not _is_possible(f) for f in aside
+            certainty_of(f) >= self.threshold and not is_possible(f) for f in aside
         )
         hits, marks = matched(case, look.findings, counted)
         tally.hits += hits
@@ -112,7 +122,7 @@ class Evaluation:
         tally.marks += [
             (certainty, truth is not None)
             for finding, (certainty, truth) in zip(counted, marks, strict=True)
-            if not _is_possible(finding)
+            if not is_possible(finding)
         ]
         missed, false = panels_of(case, look.findings, hits, (counted, marks), self.threshold)
         tally.missed += missed
@@ -162,10 +172,6 @@ def _filed(product: Product, case: Case) -> Look:
         return product.look(file_series(case.array, Path(folder)))
 
 
-def _is_possible(finding: Finding) -> bool:
-    return finding.tracking_identifier.startswith("Possible")
-
-
 def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Finding]]:
     """Findings that are right or wrong, and those that are neither.
 
@@ -179,7 +185,7 @@ def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Findin
     for finding in findings.findings:
         place = place_mm(one.case, findings, finding)
         near = len(middles) and float(np.linalg.norm(middles - place, axis=1).min()) < WITHIN_MM
-        neither = near or (one.site == _REAL_SITE and _is_possible(finding))
+        neither = near or (one.site == _REAL_SITE and is_possible(finding))
         (aside if neither and truth_at(one.case, place) is None else counted).append(finding)
     return counted, aside
 
@@ -272,27 +278,23 @@ def _real(
 def _moved(
     run: Evaluation, folder: Path, options: argparse.Namespace, tallies: dict[str, Tally]
 ) -> Iterator[Row]:
-    """Moved copies of the real blocks, as they are and with nodules."""
+    """Moved copies of the real scans, as they are and, of the blocks, with nodules."""
     if options.moved < 1:
         return
+    seeds = range(options.first_moved, options.first_moved + options.moved)
     volumes = {name: real_volume(folder / name) for name in REAL}
-    data = "moved copies of chest_ct_lidc"
-    plain, told_right, told_wrong = Tally(), 0, 0
-    for number in range(options.first_moved, options.first_moved + options.moved):
-        for name, volume in volumes.items():
-            array = copy_of(untouched(volume, f"chest_ct_lidc {name}").array, number)
-            case = Case(data=name, patient=name, array=array, truth=())
-            look = run.look(_plain(case), plain, as_shipped=True)
-            possible = [f for f in look.findings.findings if _is_possible(f)]
-            right = name == WITH_MASS and any(f.laterality == say.SIDES[ITS_SIDE] for f in possible)
-            told_right += right
-            told_wrong += len(possible) - right
-    false = [float(len(reading.marks)) for reading in plain.readings]
-    yield mean_row("nodules and masses reported a copy, where none is", data, false, "{:.2f}")
-    yield share_row("possible mass of the upper block told, on its side", data,
-                    told_right, options.moved)  # fmt: skip
-    yield Row(metric="other possible masses", data=data, value=str(told_wrong), n=len(false))
-    yield share_row("refused", data, len(plain.refusals), len(false))
+
+    def as_shipped(array: CtArray) -> Look:
+        return _filed(run.shipped, Case(data="", patient="", array=array, truth=()))
+
+    for name, volume in volumes.items():
+        array = untouched(volume, f"chest_ct_lidc {name}").array
+        yield from plain_rows(as_shipped, array, seeds, side=SIDE_OF_MASS.get(name, ""))
+    aorta = folder.parent / AORTA
+    if aorta.is_file():
+        voxels, affine = read_nifti(aorta)
+        array = CtArray(name="aorta CT with contrast", voxels=voxels, affine=affine)
+        yield from plain_rows(as_shipped, array, seeds, pixel_mm=COARSE_PIXEL_MM)
     inserted, steady = Tally(), Steadiness()
     for number in range(options.moved // COPIES):
         for name, volume in volumes.items():
@@ -300,13 +302,12 @@ def _moved(
             if drawn is None:
                 continue
             case = replace(drawn, patient=f"round {number}")
-            first = options.first_moved + number * COPIES
-            for seed in range(first, first + COPIES):
+            for seed in seeds[number * COPIES : (number + 1) * COPIES]:
                 one, held = moved_case(case, seed)
                 before = len(inserted.hits)
                 run.look(one, inserted)
                 steady.add(case.array.name, held, inserted.hits[before:])
-    data = f"{data} with inserted nodules"
+    data = "moved copies of chest_ct_lidc with inserted nodules"
     tallies[data] = inserted
     yield from rows_of(inserted, data, run.threshold)
     yield from steady.rows(data, run.threshold)

@@ -6,7 +6,7 @@ other turns, sizes, slices and noise, and its true size is the drawn one times t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,15 +15,20 @@ from scipy import ndimage
 
 from models.lung_nodules import vocabulary as say
 from models.phantoms.insertion import Inserted, diameters
+from node.domain.finding import Finding, Status
+from node.evaluation.card import tell
 from node.evaluation.filing import CtArray
 from node.evaluation.lung_nodules_chests import Chest
-from node.evaluation.lung_nodules_tally import ASKED_MM, Hit
+from node.evaluation.lung_nodules_tally import ASKED_MM, Hit, certainty_of, value_of
 from node.evaluation.moved import Frame, frame_of, moved
 from node.evaluation.nodule_cases import Case
+from node.evaluation.product import Look
 from node.evaluation.table import Row, mean_row, share_row
 
 #: Of moved copies: distances of slices, and pixels, mm; the first seed that nothing was decided on.
 SLICES_MM, PIXEL_MM, FIRST_MOVED = (1.0, 1.5, 2.0, 2.5), 0.8, 100
+#: Pixels of copies of a scan that is coarse itself: the widest that the package takes.
+COARSE_PIXEL_MM = 1.2
 #: A nodule of which less than this part lies within a copy is neither right nor wrong in it.
 WHOLE = 0.98
 #: The raster on which diameters of a copy are read, mm at most, and its part of the diameter.
@@ -32,9 +37,48 @@ _FINE_MM, _FINE_SHARE = 0.35, 0.03
 _FEWEST = 2
 
 
-def copy_of(array: CtArray, seed: int) -> CtArray:
-    """The scan as it is, moved."""
-    return moved(array, seed, slices_mm=SLICES_MM, pixel_mm=PIXEL_MM)
+def plain_rows(
+    look: Callable[[CtArray], Look],
+    array: CtArray,
+    seeds: Sequence[int],
+    *,
+    side: str = "",
+    pixel_mm: float = PIXEL_MM,
+) -> Iterator[Row]:
+    """What is said of copies of a scan in which nobody drew a nodule.
+
+    Args:
+        side: where there is a mass or a collapsed lobe, "right" or "left"; "" where there is none.
+    """
+    data = f"moved copies of {array.name}"
+    marks: list[float] = []
+    told = other = refused = 0
+    for seed in seeds:
+        copy = moved(array, seed, slices_mm=SLICES_MM, pixel_mm=pixel_mm)
+        findings = look(copy).findings
+        possible = [f for f in findings.findings if is_possible(f)]
+        right = [f for f in possible if side and f.laterality == say.SIDES[side]]
+        marks.append(float(len(findings.findings) - len(possible)))
+        told += bool(right)
+        other += len(possible) - len(right)
+        refused += findings.status is Status.NOT_ELIGIBLE
+        words = ", ".join(
+            f"{f.tracking_identifier} of {value_of(f, say.DIAMETER):.1f} mm, "
+            f"{100 * certainty_of(f):.0f} %"
+            for f in findings.findings
+        )
+        words = words or findings.status.value
+        tell(f"{copy.name}: {words}")
+    yield mean_row("nodules and masses reported a copy, where none is", data, marks, "{:.2f}")
+    if side:
+        yield share_row(f"possible mass told, on the {side}", data, told, len(marks))
+    yield Row(metric="other possible masses", data=data, value=f"{other}", n=len(marks))
+    yield share_row("refused", data, refused, len(marks))
+
+
+def is_possible(finding: Finding) -> bool:
+    """Is it told as a possible mass?"""
+    return finding.tracking_identifier.startswith("Possible")
 
 
 def moved_case(case: Case, seed: int) -> tuple[Chest, list[int]]:
@@ -55,7 +99,8 @@ def moved_case(case: Case, seed: int) -> tuple[Chest, list[int]]:
             numbers.append(number)
         else:
             cut += [_there(frame, place) for place in _voxels(nodule)]
-    copy = replace(case, array=copy_of(case.array, seed), truth=tuple(truth))
+    array = moved(case.array, seed, slices_mm=SLICES_MM, pixel_mm=PIXEL_MM)
+    copy = replace(case, array=array, truth=tuple(truth))
     chest = Chest(case=copy, granulomas=np.array(cut, np.float64).reshape(-1, 3), site="real")
     return chest, numbers
 

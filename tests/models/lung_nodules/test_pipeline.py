@@ -14,6 +14,7 @@ from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from models.lung_nodules import pipeline
 from models.lung_nodules import vocabulary as say
+from models.lung_nodules.again import Again
 from models.lung_nodules.pipeline import analyse
 from models.manifest import ModelManifest
 from models.registry import load_manifest
@@ -234,3 +235,31 @@ def test_a_nodule_that_is_not_listed_counts_in_the_answers_about_the_whole_scan(
     answers = [{e.name: e.value for e in f.exam_evaluations} for f in (every, one)]
     assert answers[0][say.LUNG_RADS] == answers[1][say.LUNG_RADS]
     assert answers[1][say.SMALL_ONES] == "1 more nodules are not listed"
+
+
+@pytest.mark.parametrize(("from_percent", "told"), [(0.0, 0), (100.5, 1)])
+def test_what_is_open_is_told_only_where_further_looks_see_it(
+    manifest: ModelManifest,
+    networks: Mapping[str, Network],
+    monkeypatch: pytest.MonkeyPatch,
+    from_percent: float,
+    told: int,
+) -> None:
+    def unseen(*_: object) -> Again:
+        return Again(np.full(8, -3.0), np.full(8, -3.0))
+
+    monkeypatch.setattr(pipeline, "look_again", unseen)
+    open_ones = {"again_from_percent": from_percent, "again_to_percent": 101.0}
+    asked = replace(manifest, thresholds={**manifest.thresholds, **open_ones})
+    findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
+    assert len(findings.findings) == told
+
+
+def test_a_nodule_is_seen_in_further_looks_too(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    every = {"again_from_percent": 0.0, "again_to_percent": 101.0}
+    asked = replace(manifest, thresholds={**manifest.thresholds, **every})
+    findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
+    assert len(findings.findings) == 1
+    assert number(findings.findings[0], say.CERTAINTY) > 80
