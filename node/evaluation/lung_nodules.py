@@ -70,7 +70,6 @@ SIDE_OF_MASS = {"upper": "right"}
 AORTA = Path("abdomen_ct_totalseg/aorta_report/test_result/models/ct_cropped.nii.gz")
 #: Moved copies of each insertion.
 COPIES = 4
-_REAL_SITE = "real"
 #: Slice distances of the simulated series, in turn, mm.
 SLICES_MM = {
     Kind.NODULES: (1.0, 1.5, 2.5), Kind.FINDINGS: (1.5, 2.5, 1.0), Kind.MASS: (1.5, 2.5)
@@ -175,8 +174,8 @@ def _filed(product: Product, case: Case) -> Look:
 def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Finding]]:
     """Findings that are right or wrong, and those that are neither.
 
-    Those at a granuloma are neither, and a possible mass in the real scans, in whose right upper
-    lobe there is one or a collapse.
+    Those at a granuloma are neither, and a possible mass in the real block in which there is one,
+    or a collapse, on its side.
     """
     affine = one.case.array.affine
     middles = one.granulomas @ affine[:3, :3].T + affine[:3, 3]
@@ -185,13 +184,15 @@ def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Findin
     for finding in findings.findings:
         place = place_mm(one.case, findings, finding)
         near = len(middles) and float(np.linalg.norm(middles - place, axis=1).min()) < WITHIN_MM
-        neither = near or (one.site == _REAL_SITE and is_possible(finding))
+        its_side = finding.laterality == say.SIDES.get(one.site, "")
+        neither = near or (its_side and is_possible(finding))
         (aside if neither and truth_at(one.case, place) is None else counted).append(finding)
     return counted, aside
 
 
-def _plain(case: Case) -> Chest:
-    return Chest(case=case, granulomas=np.zeros((0, 3)), site=_REAL_SITE)
+def _plain(case: Case, name: str) -> Chest:
+    """A real block; its site is the side of what may be a mass."""
+    return Chest(case=case, granulomas=np.zeros((0, 3)), site=SIDE_OF_MASS.get(name, ""))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -250,7 +251,8 @@ def _real(
     volumes: dict[str, Volume] = {name: real_volume(folder / name) for name in REAL}
     plain, inserted = Tally(), Tally()
     for name, volume in volumes.items():
-        look = run.look(_plain(untouched(volume, f"chest_ct_lidc {name}")), plain, as_shipped=True)
+        block = _plain(untouched(volume, f"chest_ct_lidc {name}"), name)
+        look = run.look(block, plain, as_shipped=True)
         tell(f"    {look.findings.status.value}")
         for finding in look.findings.findings:
             if certainty_of(finding) >= run.threshold:
@@ -262,7 +264,7 @@ def _real(
             case = with_nodules(volume, f"chest_ct_lidc {name}", FIRST_TEST_SEED + number)
             if case is not None:
                 # Both blocks are of one patient.
-                run.look(_plain(replace(case, patient=f"round {number}")), inserted)
+                run.look(_plain(replace(case, patient=f"round {number}"), name), inserted)
     data = "chest_ct_lidc"
     false = [
         float(sum(score is not None and score >= run.threshold for score, _ in reading.marks))
@@ -303,7 +305,7 @@ def _moved(
                 continue
             case = replace(drawn, patient=f"round {number}")
             for seed in seeds[number * COPIES : (number + 1) * COPIES]:
-                one, held = moved_case(case, seed)
+                one, held = moved_case(case, seed, site=SIDE_OF_MASS.get(name, ""))
                 before = len(inserted.hits)
                 run.look(one, inserted)
                 steady.add(case.array.name, held, inserted.hits[before:])

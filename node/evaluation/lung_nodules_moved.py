@@ -81,8 +81,11 @@ def is_possible(finding: Finding) -> bool:
     return finding.tracking_identifier.startswith("Possible")
 
 
-def moved_case(case: Case, seed: int) -> tuple[Chest, list[int]]:
+def moved_case(case: Case, seed: int, site: str = "") -> tuple[Chest, list[int]]:
     """A scan with nodules, moved with them.
+
+    Args:
+        site: of the chest.
 
     Returns:
         The chest, whose truth is of the copy and whose `granulomas` are the voxels of nodules
@@ -101,7 +104,7 @@ def moved_case(case: Case, seed: int) -> tuple[Chest, list[int]]:
             cut += [_there(frame, place) for place in _voxels(nodule)]
     array = moved(case.array, seed, slices_mm=SLICES_MM, pixel_mm=PIXEL_MM)
     copy = replace(case, array=array, truth=tuple(truth))
-    chest = Chest(case=copy, granulomas=np.array(cut, np.float64).reshape(-1, 3), site="real")
+    chest = Chest(case=copy, granulomas=np.array(cut, np.float64).reshape(-1, 3), site=site)
     return chest, numbers
 
 

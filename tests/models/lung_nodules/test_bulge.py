@@ -11,7 +11,7 @@ from models.grid import canonical
 from models.lung_nodules.bulge import find_bulges, look_of
 from models.lung_nodules.shape import shape_of
 from models.thorax.lungs import Lungs, find_lungs
-from tests.models.thorax.chest import RIGHT, Chest, Field, Paint, blended, lesion
+from tests.models.thorax.chest import Chest, Paint, airless_right, lesion
 
 #: Joined to the middle of the chest, with lung beneath; z, y, x mm.
 CENTRE, RADIUS = (35.0, 5.0, -55.0), 34.0
@@ -67,11 +67,7 @@ def test_airways_divide_only_where_they_lie_on_both_sides(
 
 
 def test_a_lung_without_air_is_told_where_the_series_ends_above_the_carina() -> None:
-    def airless(hu: Field, z: Field, y: Field, x: Field) -> None:
-        away = np.sqrt((z / 102) ** 2 + ((y - RIGHT[1]) / 77) ** 2 + ((x - RIGHT[2]) / 52) ** 2)
-        blended(hu, np.asarray(50 * (1 - away), np.float32), 40.0, 1.6)
-
-    lungs = lungs_of(airless, bottom=25.0)
+    lungs = lungs_of(airless_right, bottom=25.0)
     assert not lungs.right.any()
     (bulge,) = find_bulges(lungs)
     assert bulge.side == "right"

@@ -23,7 +23,7 @@ from node.domain.errors import ModelError
 from node.domain.finding import Finding, Findings, Status
 from node.domain.imaging import Network, Volume
 from node.domain.study import ClassUID, Patient, Series
-from tests.models.thorax.chest import Chest, lesion
+from tests.models.thorax.chest import Chest, airless_right, lesion
 
 PACKAGE = Path(__file__).resolve().parents[3] / "models" / "lung_nodules"
 PLACE, RADIUS = (10.0, 10.0, -80.0), 6.0
@@ -150,6 +150,18 @@ def test_a_mass_joined_to_the_mediastinum_is_told_as_a_possible_mass_with_its_do
     if masses[0].tracking_identifier.startswith("Possible"):
         basis = next(e.value for e in masses[0].evaluations if e.name == say.BASIS)
         assert "a collapsed lobe or consolidation" in str(basis)
+
+
+def test_a_lung_without_air_is_a_possible_mass_and_no_nodule_was_looked_for_there(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    volume = Chest(bottom=25.0, slice_mm=2.5, paint=(airless_right,)).volume()
+    findings = run(manifest, networks, volume)
+    (mass,) = findings.findings
+    assert mass.tracking_identifier == "Possible mass 1"
+    assert mass.laterality == say.RIGHT
+    assert "no right lung with air is in view" in findings.reason
+    assert any("no nodule was looked for there" in text for text in findings.limits)
 
 
 def test_clean_lungs_give_absent(manifest: ModelManifest, networks: Mapping[str, Network]) -> None:
