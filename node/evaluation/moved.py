@@ -93,7 +93,7 @@ def frame_of(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm:
     move = draw_move(seed)
     slice_mm = float(np.random.default_rng([seed, 1]).choice(np.asarray(slices_mm)))
     last = np.array(array.voxels.shape) - 1.0
-    middle = (array.affine @ np.r_[last / 2, 1.0])[:3]
+    middle = _middle(array)
     extent = last * np.linalg.norm(array.affine[:3, :3], axis=0) * np.array(move.sizes[::-1])
     steps = np.array([slice_mm, pixel_mm, pixel_mm])
     slices, rows, columns = (int(count) for count in extent / steps + 1)
@@ -101,10 +101,7 @@ def frame_of(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm:
     # Slices go to the head, rows to the back, columns to the left.
     affine[:3, :3] = np.fliplr(np.diag(steps[::-1]))
     affine[:3, 3] = middle - affine[:3, :3] @ ((np.array([slices, rows, columns]) - 1) / 2)
-    back = np.linalg.inv(move.matrix)
-    way = np.eye(4)
-    way[:3, :3], way[:3, 3] = back, middle - back @ middle
-    index = np.linalg.inv(array.affine) @ way @ affine
+    index = np.linalg.inv(array.affine) @ _back(array, move) @ affine
     kept = _of_the_scan(index, (slices, rows, columns), last)
     affine[:3, 3] += kept.start * affine[:3, 0]
     index[:3, 3] += kept.start * index[:3, 0]
@@ -128,6 +125,34 @@ def moved(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: fl
         affine=frame.affine,
         patient=array.patient,
     )
+
+
+def moved_labels(labels: CtArray, array: CtArray, seed: int, copy: CtArray) -> NDArray[np.int16]:
+    """Labels of a scan on the voxels of its copy, nearest neighbour; 0 outside of the scan.
+
+    Args:
+        labels: on any grid. array: the scan. copy: what `moved` made of it with this seed.
+    """
+    way = np.linalg.inv(labels.affine) @ _back(array, draw_move(seed)) @ copy.affine
+    return np.asarray(
+        ndimage.affine_transform(
+            labels.voxels, way[:3, :3], way[:3, 3], copy.voxels.shape, order=0, mode="constant"
+        ),
+        np.int16,
+    )
+
+
+def _middle(array: CtArray) -> NDArray[np.float64]:
+    """LPS mm."""
+    return np.asarray(array.affine @ np.r_[(np.array(array.voxels.shape) - 1) / 2, 1.0])[:3]
+
+
+def _back(array: CtArray, move: Move) -> NDArray[np.float64]:
+    """(4, 4) LPS mm: of a point of the copy to one of the scan."""
+    middle, back = _middle(array), np.linalg.inv(move.matrix)
+    way = np.eye(4)
+    way[:3, :3], way[:3, 3] = back, middle - back @ middle
+    return way
 
 
 def _of_the_scan(
