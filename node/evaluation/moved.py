@@ -59,8 +59,31 @@ def draw_move(seed: int) -> Move:
     )
 
 
-def moved(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: float) -> CtArray:
-    """A copy on an upright grid of its own.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The grid of a copy, and where it lies in its scan.
+
+    Attributes:
+        move: what moves points of the scan, about its middle.
+        whole: slices, rows and columns before slices at the ends are left out; kept: those left.
+        affine: (4, 4), from voxels to LPS mm of the copy.
+        index: (4, 4), from voxels of the copy to voxels of the scan.
+    """
+
+    move: Move
+    whole: tuple[int, int, int]
+    kept: slice
+    affine: NDArray[np.float64]
+    index: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows and columns of the copy."""
+        return self.kept.stop - self.kept.start, *self.whole[1:]
+
+
+def frame_of(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: float) -> Frame:
+    """An upright grid for the copy of a seed.
 
     Slices at both ends are left out where the middle third of the image is not of the scan.
 
@@ -73,25 +96,33 @@ def moved(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: fl
     middle = _middle(array)
     extent = last * np.linalg.norm(array.affine[:3, :3], axis=0) * np.array(move.sizes[::-1])
     steps = np.array([slice_mm, pixel_mm, pixel_mm])
-    shape = tuple(int(count) for count in extent / steps + 1)
+    slices, rows, columns = (int(count) for count in extent / steps + 1)
     affine = np.eye(4)
     # Slices go to the head, rows to the back, columns to the left.
     affine[:3, :3] = np.fliplr(np.diag(steps[::-1]))
-    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array([slices, rows, columns]) - 1) / 2)
     index = np.linalg.inv(array.affine) @ _back(array, move) @ affine
+    kept = _of_the_scan(index, (slices, rows, columns), last)
+    affine[:3, 3] += kept.start * affine[:3, 0]
+    index[:3, 3] += kept.start * index[:3, 0]
+    return Frame(move=move, whole=(slices, rows, columns), kept=kept, affine=affine, index=index)
+
+
+def moved(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: float) -> CtArray:
+    """A copy on an upright grid of its own, as `frame_of` lays it."""
+    frame = frame_of(array, seed, slices_mm=slices_mm, pixel_mm=pixel_mm)
     hu = ndimage.affine_transform(
         array.voxels.astype(np.float32),
-        index[:3, :3], index[:3, 3], shape, order=3, mode="constant", cval=_AIR,
+        frame.index[:3, :3], frame.index[:3, 3], frame.shape,
+        order=3, mode="constant", cval=_AIR,
     )  # fmt: skip
-    grain = np.random.default_rng([seed, 2]).normal(size=shape).astype(np.float32)
+    grain = np.random.default_rng([seed, 2]).normal(size=frame.whole).astype(np.float32)
     grain = ndimage.gaussian_filter(grain, (0.0, _GRAIN, _GRAIN))
-    hu += grain * (move.noise_hu / float(grain.std()))
-    kept = _of_the_scan(index, shape, last)
-    affine[:3, 3] += kept.start * affine[:3, 0]
+    hu += (grain * (frame.move.noise_hu / float(grain.std())))[frame.kept]
     return CtArray(
         name=f"{array.name}-moved-{seed}",
-        voxels=np.clip(np.rint(hu[kept]), -1024, 3071).astype(np.int16),
-        affine=affine,
+        voxels=np.clip(np.rint(hu), -1024, 3071).astype(np.int16),
+        affine=frame.affine,
         patient=array.patient,
     )
 
