@@ -34,14 +34,19 @@ def box_of(mask: Mask, margin: int) -> tuple[slice, slice] | None:
 
 
 def dilated(mask: Mask, steps: int = 1) -> Mask:
-    """`binary_dilation(mask, iterations=steps)`: grown to what shares a face, `steps` times."""
+    """`binary_dilation(mask, iterations=steps)`: grown to what shares a face, `steps` times.
+
+    Args:
+        mask: of any number of axes.
+    """
     grown = np.array(mask, np.bool_, order="C")
     for _ in range(steps):
         before = grown.copy()
-        grown[1:] |= before[:-1]
-        grown[:-1] |= before[1:]
-        grown[:, 1:] |= before[:, :-1]
-        grown[:, :-1] |= before[:, 1:]
+        for axis in range(mask.ndim):
+            ahead = (slice(None),) * axis + (slice(1, None),)
+            behind = (slice(None),) * axis + (slice(None, -1),)
+            grown[ahead] |= before[behind]
+            grown[behind] |= before[ahead]
     return grown
 
 
@@ -49,12 +54,14 @@ def eroded(mask: Mask, steps: int = 1, *, beyond: bool) -> Mask:
     """`binary_erosion(mask, iterations=steps, border_value=beyond)`.
 
     Args:
+        mask: of any number of axes.
         beyond: what the pixels outside of the image count as.
     """
     if beyond:
         return ~dilated(~mask, steps)
     ring = np.pad(~mask, 1, constant_values=True)
-    return np.asarray(~dilated(ring, steps)[1:-1, 1:-1], np.bool_)
+    inner = (slice(1, -1),) * mask.ndim
+    return np.asarray(~dilated(ring, steps)[inner], np.bool_)
 
 
 def within(mask: Mask, distance_mm: float, pixel_mm: Sequence[float]) -> Mask:

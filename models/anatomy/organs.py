@@ -1,9 +1,9 @@
-"""Organs that touch: a piece of one that lies in another, and looks like it, belongs to it.
+"""Liver, spleen and kidneys, each in one piece and with no more than what is its own.
 
 The network places organs by where they usually lie; the back of a liver or the inner side of a
-spleen is then called kidney. Fat parts a kidney from both. So a part of a kidney that is one piece
-with a liver or spleen, with nothing in between, and has its density, is theirs. And what lies
-below the diaphragm is nothing of a chest whose lungs go on beyond the lowest image.
+spleen is then called kidney, the back of a kidney quadratus lumborum, a gall bladder liver. Where
+density and fat tell them apart, they decide. And what lies below the diaphragm is nothing of a
+chest whose lungs go on beyond the lowest image.
 """
 
 from __future__ import annotations
@@ -11,16 +11,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import cc3d
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.anatomy.claims import Claim, take, take_enclosed
+from models.anatomy.organ_borders import without_fat, without_thin, without_unlike
 from models.anatomy.sampling import FINE_MM, Sight
 from models.anatomy.structures import Structure as S
-from models.grid import Floats, Mask
+from models.grid import Mask
 
-_HOSTS: Final = (S.LIVER, S.SPLEEN)
+_ORGANS: Final = (S.LIVER, S.SPLEEN, S.KIDNEY)
+_AMONG_THEM: Final = (
+    Claim(S.LIVER, (S.KIDNEY,)),
+    Claim(S.SPLEEN, (S.KIDNEY,)),
+    Claim(S.KIDNEY, (S.SPLEEN, S.LIVER)),
+    # Cortex, medulla and sinus of a kidney differ.
+    Claim(S.KIDNEY, (S.QUADRATUS, S.PSOAS, S.BODY), most_hu=40.0, reach=5),
+)
+_FROM_AROUND: Final = (
+    Claim(S.LIVER, (S.BODY, S.ABDOMINAL_WALL), reach=6),
+    Claim(S.SPLEEN, (S.BODY, S.ABDOMINAL_WALL), reach=4),
+)
+#: Fine voxels around the organs in which all of this happens.
+_MARGIN: Final = 8
+#: Density is compared in the mean of a cube of so many fine voxels (6 mm), freer of noise.
+_CUBE: Final = 3
 #: None of them lies beside so much lung, cm2 of both, as the lowest images (so many) show.
 _BELOW_LUNGS: Final = (
     S.SACRUM, S.HIP_BONE, S.FEMUR,
@@ -28,28 +43,27 @@ _BELOW_LUNGS: Final = (
 )  # fmt: skip
 _WIDE_LUNG_CM2: Final = 60.0
 _LOWEST: Final = 5
-#: Density is compared in the mean of a cube of so many fine voxels (1 cm), free of noise.
-_CUBE: Final = 5
-#: Like the host's: so many times the spread of its own density from its median; the spread is
-#: at least so many HU.
-_SPREADS: Final = 2.0
-_LEAST_SPREAD_HU: Final = 8.0
-#: Fine voxels that are peeled off before pieces are told apart: a seam of fat is as thin.
-_PEEL: Final = 1
-#: A host with a smaller core has no density to compare with, fine voxels (4 ml).
-_LEAST_CORE: Final = 500
 
 
 def rejoined(sight: Sight) -> Sight:
-    """The sight with kidney given back to the liver and the spleen."""
-    labels = sight.labels.copy()
-    box = _box(np.isin(labels, [*_HOSTS, S.KIDNEY]))
+    """The sight with organs to which the image gave back what is theirs, and no more."""
+    box = _box(np.isin(sight.labels, _ORGANS))
     if box is None:
         return sight
-    part = labels[box]
-    smooth = ndimage.uniform_filter(sight.hu[box], _CUBE, mode="nearest")
-    for host in _HOSTS:
-        _give_back(part, smooth, host)
+    labels = sight.labels.copy()
+    part, hu = labels[box], sight.hu[box]
+    smooth = ndimage.uniform_filter(hu, _CUBE, mode="nearest")
+    for claim in _AMONG_THEM:
+        take(part, smooth, claim)
+    for host in (S.LIVER, S.SPLEEN):
+        take_enclosed(part, host, S.KIDNEY)
+    without_fat(part, hu)
+    for claim in _FROM_AROUND:
+        take(part, smooth, claim)
+    for organ in (S.LIVER, S.SPLEEN):
+        without_unlike(part, smooth, organ)
+    for organ in _ORGANS:
+        without_thin(part, organ)
     return replace(sight, labels=labels)
 
 
@@ -68,32 +82,11 @@ def above_the_abdomen(sight: Sight) -> Sight:
 
 
 def _box(mask: Mask) -> tuple[slice, slice, slice] | None:
+    """The mask and a margin around it."""
     spans = []
     for axis in range(3):
         hit = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
         if not hit.size:
             return None
-        spans.append(slice(int(hit[0]), int(hit[-1]) + 1))
+        spans.append(slice(max(0, int(hit[0]) - _MARGIN), int(hit[-1]) + 1 + _MARGIN))
     return spans[0], spans[1], spans[2]
-
-
-def _give_back(labels: NDArray[np.uint8], smooth: Floats, host: S) -> None:
-    own = labels == host
-    core = ndimage.binary_erosion(own, iterations=2 + _PEEL)
-    if core.sum() < _LEAST_CORE:
-        return
-    median = float(np.median(smooth[core]))
-    spread = 1.4826 * float(np.median(np.abs(smooth[core] - median)))
-    alike = np.abs(smooth - median) <= _SPREADS * max(spread, _LEAST_SPREAD_HU)
-    kidney = labels == S.KIDNEY
-    both = ndimage.binary_erosion(own | (kidney & alike), iterations=_PEEL)
-    parts, count = cc3d.connected_components(both, connectivity=6, return_N=True)
-    if not count:
-        return
-    counts = np.bincount(parts[own], minlength=count + 1)
-    guests = np.bincount(parts[kidney], minlength=count + 1)
-    # The host's own piece, of which it holds the larger part.
-    hosts = np.flatnonzero((counts > guests) & (counts >= _LEAST_CORE))
-    joined = np.isin(parts, hosts[hosts > 0])
-    grown = ndimage.binary_dilation(joined, iterations=_PEEL + 1, mask=own | (kidney & alike))
-    labels[kidney & grown] = host

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import TypeVar
 
+import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from models.grid import Axis, Floats, Grid, normalised, sample_plane
-from models.morphology import box_of
+from models.morphology import box_of, dilated
 from models.side_by_side import each
 from models.trunk.pixels import BODY_HU
 from node.domain.imaging import Network, Voxels
@@ -20,6 +21,8 @@ SPACING_MM = 2.0
 VALUE_RANGE = (-250.0, 250.0)
 WINDOW = 256
 BATCH = 4
+#: Parts of one arm are no further apart.
+LIMB_GAP_MM = 2.0
 
 Labels = NDArray[np.uint8]
 Measured = TypeVar("Measured")
@@ -75,7 +78,8 @@ def measured(
 
     def looked_at(found: tuple[int, tuple[Axis, Axis], Floats]) -> Measured:
         index, axes, output = found
-        return measure(index, brought_back(output, axes, grid.shape[1:]))
+        labels = brought_back(output, axes, grid.shape[1:])
+        return measure(index, whole_limbs(labels, pixel_mm))
 
     for start in range(0, len(slices), BATCH):
         batch = slices[start : start + BATCH]
@@ -141,6 +145,26 @@ def brought_back(logits: Floats, axes: tuple[Axis, Axis], shape: tuple[int, ...]
         np.copyto(labels[to_rows, to_columns], index, where=there > known)
         np.maximum(known, there, out=known)
     return labels
+
+
+def whole_limbs(labels: Labels, pixel_mm: tuple[float, float]) -> Labels:
+    """Compartments with muscle and bone outside the trunk given to the limb beside them.
+
+    Muscles, bones and cavities of the trunk hang together, within its fat. What does not hang
+    together with them and touches an arm is more of that arm, which lies on the belly.
+    """
+    limb = labels == Compartment.LIMB
+    if not limb.any():
+        return labels
+    inner = (labels > Compartment.SUBCUTANEOUS) & (labels < Compartment.LIMB)
+    parts = cc3d.connected_components(np.ascontiguousarray(inner), connectivity=4)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    reach = dilated(limb, max(1, round(LIMB_GAP_MM / min(pixel_mm))))
+    apart = np.setdiff1d(parts[reach], [0, int(sizes.argmax())])
+    out = labels.copy()
+    out[np.isin(parts, apart)] = Compartment.LIMB
+    return out
 
 
 def _moved(points: slice, start: int) -> slice:

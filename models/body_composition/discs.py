@@ -4,7 +4,10 @@ The network names the levels on 4 mm voxels; along the spine its middles can be 
 a vertebra. Discs are dark bands between bright endplates in the mean of a small round region
 that follows the spine at right angles. Naming stays the network's: only the middle moves, and
 only where the nearest row of bodies between discs is clearly nearer than the next one. Where
-two rows are equally near, nobody knows which vertebra was meant (`undecided`).
+two rows are equally near, the disc on the sacrum decides, if it is known: L5 stands on it. The
+network's middles slip further with each body away from there, so that the mean over all of them
+can lie half-way, or nearer to the wrong row. Where the mean and that disc contradict each other,
+or nothing decides, nobody knows which vertebra was meant (`undecided`).
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ LEAST_DEPTH_HU = 20.0
 WIDEST = 0.5
 #: The chosen row must be nearer than the next one by this part of the distance of vertebrae.
 CLEARLY = 0.15
+#: L5 is at the body on the sacrum and not the next one if it lies within this part of the distance.
+NEAR = (1.0 - CLEARLY) / 2
 
 
 def disc_heights(course: Course, pitch_mm: float) -> list[float]:
@@ -56,11 +61,17 @@ def _width_mm(hu: NDArray[np.float64], middle: int, depth: float) -> float:
     return float(last - first - 1) * STEP_MM
 
 
-def moved(heights_mm: Sequence[float], discs_mm: Sequence[float], pitch_mm: float) -> list[float]:
+def moved(
+    heights_mm: Sequence[float],
+    discs_mm: Sequence[float],
+    pitch_mm: float,
+    on_sacrum: int | None = None,
+) -> list[float]:
     """Middles of consecutive vertebrae moved to the middles between discs.
 
     Args:
         heights_mm: middles of vertebrae with consecutive names, from below.
+        on_sacrum: index of the disc on which the lowest of them stands, where that is known.
 
     Returns:
         As many heights; the ones given where no row of discs is clearly the nearest. One that
@@ -68,19 +79,51 @@ def moved(heights_mm: Sequence[float], discs_mm: Sequence[float], pitch_mm: floa
     """
     given = list(heights_mm)
     rows = _rows(given, discs_mm)
-    if not rows or rows[0][0] > 0.5 * pitch_mm or _tied(rows, pitch_mm):
+    if not rows or undecided(given, discs_mm, pitch_mm, on_sacrum):
         return given
     middles = [(a + b) / 2 for a, b in pairwise(discs_mm)]
-    shift = rows[0][1]
+    shift = _counted(given, middles, pitch_mm, on_sacrum)
+    if shift is None:
+        if rows[0][0] > 0.5 * pitch_mm:
+            return given
+        shift = rows[0][1]
     paired = [k for k in range(len(given)) if 0 <= k + shift < len(middles)]
     offsets = {k: middles[k + shift] - given[k] for k in paired}
     return [h + offsets[min(max(k, paired[0]), paired[-1])] for k, h in enumerate(given)]
 
 
-def undecided(heights_mm: Sequence[float], discs_mm: Sequence[float], pitch_mm: float) -> bool:
-    """True where discs are seen and the given middles lie on them, half-way between two bodies."""
+def undecided(
+    heights_mm: Sequence[float],
+    discs_mm: Sequence[float],
+    pitch_mm: float,
+    on_sacrum: int | None = None,
+) -> bool:
+    """True where discs are seen, but not to which bodies between them the given middles belong.
+
+    They lie half-way between two rows and the disc on the sacrum is not known, or the nearest
+    row is not the one that is counted from there.
+    """
     rows = _rows(heights_mm, discs_mm)
-    return bool(rows) and _tied(rows, pitch_mm)
+    if not rows:
+        return False
+    middles = [(a + b) / 2 for a, b in pairwise(discs_mm)]
+    counted = _counted(heights_mm, middles, pitch_mm, on_sacrum)
+    if _tied(rows, pitch_mm):
+        return counted not in (rows[0][1], rows[1][1])
+    return counted is not None and counted != rows[0][1]
+
+
+def _counted(
+    heights_mm: Sequence[float],
+    middles_mm: Sequence[float],
+    pitch_mm: float,
+    on_sacrum: int | None,
+) -> int | None:
+    """The shift that puts the lowest vertebra on the sacrum, None where it lies elsewhere."""
+    if on_sacrum is None or on_sacrum >= len(middles_mm):
+        return None
+    near = abs(heights_mm[0] - middles_mm[on_sacrum]) <= NEAR * pitch_mm
+    return on_sacrum if near else None
 
 
 def _tied(rows: Sequence[tuple[float, int]], pitch_mm: float) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.body_composition.discs import disc_heights, moved, undecided
+from models.body_composition.sacral_disc import HALF_WIDTH_MM, Midline, disc_on_sacrum
 from models.grid import (
     Axis,
     Floats,
@@ -84,7 +85,7 @@ class LevelMap:
         bodies: the vertebral bodies (and the sacrum) of sufficient size, by name.
         ml: volume seen of each structure.
         kidney_hu: median HU of the kidneys, None where there are none.
-        unsure: the named middles lie on discs that the image shows.
+        unsure: to which bodies between visible discs the names belong is not clear.
     """
 
     labels: NDArray[np.uint8]
@@ -141,7 +142,7 @@ def _between_discs(
 ) -> tuple[dict[str, Body], bool]:
     """The bodies with their middles moved half-way between visible discs, where that is clear.
 
-    Also whether it is unclear: the middles lie on the discs themselves.
+    Also whether it is unclear to which bodies between discs they belong.
     """
     numbers = [NAMED.index(body.name) for body in found]
     if len(found) < 3 or numbers != list(range(numbers[0], numbers[0] + len(found))):
@@ -152,8 +153,11 @@ def _between_discs(
         return {}, False
     pitch = float(np.median(np.diff(heights)))
     discs = disc_heights(course, pitch)
+    on_sacrum = None
+    if found[0].name == "L5":
+        on_sacrum = disc_on_sacrum(_midline(grid, axes, labels, found[0]), discs, pitch)
     out = {}
-    for body, height in zip(found, moved(heights, discs, pitch), strict=True):
+    for body, height in zip(found, moved(heights, discs, pitch, on_sacrum), strict=True):
         at = int(np.argmin(np.abs(course.height_mm - height)))
         if height == body.centre[0] * grid.spacing_mm[0]:
             continue
@@ -169,7 +173,22 @@ def _between_discs(
             highest=highest,
             cut=lowest < -0.5 or highest > grid.shape[0] - 0.5,
         )
-    return out, undecided(heights, discs, pitch)
+    return out, undecided(heights, discs, pitch, on_sacrum)
+
+
+def _midline(
+    grid: Grid, axes: tuple[Axis, Axis, Axis], labels: NDArray[np.uint8], lowest: Body
+) -> Midline:
+    """Sacrum and bodies near the column of the lowest body."""
+    aside_mm = np.abs(axes[2].positions() - lowest.centre[2]) * grid.spacing_mm[2]
+    near = labels[:, :, aside_mm <= HALF_WIDTH_MM]
+    bodies = (near > _SACRUM) & (near <= CLASSES.index("upper_thoracic"))
+    voxel_ml = SPACING_MM**3 / 1000.0
+    return Midline(
+        heights_mm=axes[0].positions() * grid.spacing_mm[0],
+        sacrum_ml=(near == _SACRUM).sum(axis=(1, 2)) * voxel_ml,
+        bodies_ml=bodies.sum(axis=(1, 2)) * voxel_ml,
+    )
 
 
 def network_axes(grid: Grid) -> tuple[Axis, Axis, Axis]:

@@ -131,7 +131,7 @@ def _unsure(levels: LevelMap) -> Refusal | None:
         return None
     return Refusal(
         "the vertebrae were recognised half-way between the bodies and the discs that the image "
-        "shows; L3 is never guessed"
+        "shows, or beside those that are counted from the sacrum; L3 is never guessed"
     )
 
 

@@ -18,6 +18,7 @@ from enum import StrEnum
 import cc3d
 import numpy as np
 
+from models.body_composition.cartilage import cartilage
 from models.body_composition.compartments import TRUNK, Compartment, Labels
 from models.grid import Mask
 from models.morphology import (
@@ -161,6 +162,7 @@ def _in_box(labels: Labels, hu: Voxels, pixel_mm: tuple[float, float]) -> dict[T
         tissue: trunk & (labels == rule.compartment) & (hu >= rule.low_hu) & (hu <= rule.high_hu)
         for tissue, rule in RULES.items()
     }
+    masks[Tissue.MUSCLE] &= ~cartilage(labels, hu, masks[Tissue.MUSCLE], pixel_mm)
     # Muscle with the fat in it, so that marbled muscle does not fall apart.
     masks[Tissue.MUSCLE] &= thick(masks[Tissue.MUSCLE] | masks[Tissue.INTERMUSCULAR], pixel_mm)
     masks[Tissue.SUBCUTANEOUS] &= ~shared_with_air(trunk, hu, pixel_mm)

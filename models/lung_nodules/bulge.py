@@ -36,8 +36,11 @@ BALL_MM = 11.0
 LEAST_ML = 14.0
 #: A column with so much air of the own lung below the tissue has no diaphragm there, mm.
 LUNG_BELOW_MM = 12.0
-#: The windpipe has divided where airways are farther apart than this, mm.
-DIVIDED_MM = 26.0
+#: The windpipe has divided where airways are farther apart than this and lie so far on both sides
+#: of the middle, mm: what lies on one side only is a bronchus, or lung that was taken for one.
+DIVIDED_MM, ASIDE_MM = 26.0, 5.0
+#: Cross-section of a windpipe, cm2, and how far it lies from the middle at most, mm.
+WINDPIPE_CM2, WINDPIPE_OFF_MM = (1.0, 6.0), 25.0
 #: Bone beside the middle of the body, HU: the spine, whose middle is the mirror.
 BONE_HU, BESIDE_MM = 180.0, 30.0
 #: The steps of the coarse grid are smoothed away by this deviation, coarse voxels.
@@ -63,7 +66,7 @@ class Bulge:
 
 def find_bulges(lungs: Lungs) -> list[Bulge]:
     """Bodies of tissue in the place of lung, the largest first; at most one a side."""
-    if not lungs.right.any() or not lungs.left.any():
+    if not lungs.both.any():
         return []
     lungs = _near(lungs)
     volume = lungs.volume
@@ -76,7 +79,7 @@ def find_bulges(lungs: Lungs) -> list[Bulge]:
         ("right", lungs.right, lungs.left),
         ("left", lungs.left, lungs.right),
     ):
-        mask = _body(lungs, tissue & _expected(other, mirror, volume), own)
+        mask = _body(lungs, tissue & _expected(other, mirror, volume), own, mirror)
         millilitres = float(mask.sum()) * volume.voxel_ml
         if millilitres >= LEAST_ML:
             found.append(Bulge(mask=mask, volume=volume, side=side, volume_ml=millilitres))
@@ -84,7 +87,10 @@ def find_bulges(lungs: Lungs) -> list[Bulge]:
 
 
 def _near(lungs: Lungs) -> Lungs:
-    """The rows and columns that the lungs reach, with a margin; all slices."""
+    """The rows and columns that the lungs reach, with a margin; all slices.
+
+    All columns where one lung is not seen: its place is looked at.
+    """
     volume = lungs.volume
     margin = int(MARGIN_MM / volume.step_mm)
     box, axes = [slice(None)], [volume.axes[0]]
@@ -92,6 +98,8 @@ def _near(lungs: Lungs) -> Lungs:
         used = np.flatnonzero(lungs.both.any(axis=(0, 3 - number)))
         first = max(0, int(used[0]) - margin)
         last = min(volume.shape[number], int(used[-1]) + 1 + margin)
+        if number == 2 and not (lungs.right.any() and lungs.left.any()):
+            first, last = 0, volume.shape[number]
         axis = volume.axes[number]
         box.append(slice(first, last))
         axes.append(replace(axis, start=axis.start + axis.step * first, count=last - first))
@@ -121,8 +129,9 @@ def look_of(bulge: Bulge) -> Look:
 def _mirror(volume: Coarse, lungs: Lungs) -> NDArray[np.float64]:
     """Column of the middle in each slice, from the spine."""
     columns = np.arange(volume.shape[2], dtype=np.float64)
-    both = lungs.both.any(axis=(0, 1))
-    ends = np.flatnonzero(both)
+    # With one lung alone, the windpipe is nearer to the middle than what the lung tells.
+    of_two = lungs.right.any() and lungs.left.any()
+    ends = np.flatnonzero((lungs.both if of_two else lungs.airways).any(axis=(0, 1)))
     guess = (ends[0] + ends[-1]) / 2 if ends.size else volume.shape[2] / 2
     rows = np.flatnonzero(lungs.both.any(axis=(0, 2)))
     behind = int(rows[0] + 0.55 * (rows[-1] - rows[0])) if rows.size else 0
@@ -160,14 +169,14 @@ def _expected(other: Mask, mirror: NDArray[np.float64], volume: Coarse) -> Mask:
     return out
 
 
-def _body(lungs: Lungs, tissue: Mask, own: Mask) -> Mask:
+def _body(lungs: Lungs, tissue: Mask, own: Mask, mirror: NDArray[np.float64]) -> Mask:
     """The largest body of tissue that a ball fits into, where no diaphragm and heart can be."""
     volume = lungs.volume
     air = lungs.aerated & own
     beside = tissue & ~_grown(air, CLEAR_MM / volume.step_mm)
     reach = int(LUNG_BELOW_MM / volume.step_mm)
     above_lung = np.cumsum(air, axis=0) >= reach
-    above_lung[_divided(lungs) :] = True
+    above_lung[_divided(lungs, mirror) :] = True
     beside &= above_lung
     if beside.sum() * volume.voxel_ml < LEAST_ML:
         return np.zeros_like(beside)
@@ -182,14 +191,26 @@ def _body(lungs: Lungs, tissue: Mask, own: Mask) -> Mask:
     return beside & _grown(parts == int(sizes.argmax()), radius)
 
 
-def _divided(lungs: Lungs) -> int:
-    """Lowest slice that lies above the diaphragm for sure: where the windpipe divides."""
-    step = lungs.volume.step_mm
-    for index in range(lungs.airways.shape[0] - 1, -1, -1):
-        columns = np.flatnonzero(lungs.airways[index].any(axis=0))
-        if columns.size and np.ptp(columns) * step > DIVIDED_MM:
+def _divided(lungs: Lungs, mirror: NDArray[np.float64]) -> int:
+    """Lowest slice that lies above the diaphragm for sure: where the windpipe divides.
+
+    Where the series ends above, all of it does; the number of slices where neither is seen.
+    """
+    step, airways = lungs.volume.step_mm, lungs.airways
+    for index in range(airways.shape[0] - 1, -1, -1):
+        columns = np.flatnonzero(airways[index].any(axis=0))
+        if not columns.size:
+            continue
+        sides_mm = (mirror[index] - columns[0]) * step, (columns[-1] - mirror[index]) * step
+        if sum(sides_mm) > DIVIDED_MM and min(sides_mm) > ASIDE_MM:
             return index
-    return int(lungs.airways.shape[0])
+    lowest = airways[0]
+    if lowest.any():
+        off_mm = abs(float(np.nonzero(lowest)[1].mean() - mirror[0])) * step
+        least, most = WINDPIPE_CM2
+        if least <= lowest.sum() * step**2 / 100.0 <= most and off_mm <= WINDPIPE_OFF_MM:
+            return 0
+    return int(airways.shape[0])
 
 
 def _grown(mask: Mask, radius: float) -> Mask:

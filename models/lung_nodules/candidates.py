@@ -45,12 +45,13 @@ class Candidate:
 
     Attributes:
         centre: (3,) position among the samples of the grid. diameter_mm: about.
-        logit: of the detector.
+        logit: of the detector. step_mm: of the voxels that it saw.
     """
 
     centre: Point
     diameter_mm: float
     logit: float
+    step_mm: float = STEP_MM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,12 @@ def candidates_of(
         ):
             continue
         found.append(
-            Candidate(centre=places[index], diameter_mm=diameter, logit=float(smooth[cell]))
+            Candidate(
+                centre=places[index],
+                diameter_mm=diameter,
+                logit=float(smooth[cell]),
+                step_mm=heat.step_mm,
+            )
         )
     return found
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
+from models.lung_nodules.again import Again
 from models.lung_nodules.refining import Look
 
 #: Logits beyond this say nothing more.
@@ -20,17 +23,29 @@ MIDDLE_MM = 8.0
 WEIGHTS = ("certainty_constant", "certainty_detector", "certainty_refiner", "certainty_size")
 
 
-def features_of(look: Look, mean_mm: float) -> tuple[float, float, float, float]:
-    """1, the logits of detector and refiner, and how often the mean diameter doubles 8 mm."""
-    detector = max(-MOST, min(MOST, look.candidate.logit))
-    refiner = max(-MOST, min(MOST, look.logit))
+def features_of(
+    look: Look, mean_mm: float, again: Again | None = None
+) -> tuple[float, float, float, float]:
+    """1, the logits of detector and refiner, and how often the mean diameter doubles 8 mm.
+
+    Args:
+        again: further looks at it; the logits are then their means. The first look does not count
+            among them: it is the highest of several, and it made the candidate one.
+    """
+    detector, refiner = look.candidate.logit, look.logit
+    if again is not None:
+        detector, refiner = float(np.mean(again.detector)), float(np.mean(again.refiner))
+    detector = max(-MOST, min(MOST, detector))
+    refiner = max(-MOST, min(MOST, refiner))
     return 1.0, detector, refiner, math.log2(max(mean_mm, 1.0) / MIDDLE_MM)
 
 
-def certainty_of(look: Look, mean_mm: float, thresholds: Mapping[str, float]) -> float:
+def certainty_of(
+    look: Look, mean_mm: float, thresholds: Mapping[str, float], again: Again | None = None
+) -> float:
     """Probability in 0..1."""
     value = sum(
         thresholds[name] * feature
-        for name, feature in zip(WEIGHTS, features_of(look, mean_mm), strict=True)
+        for name, feature in zip(WEIGHTS, features_of(look, mean_mm, again), strict=True)
     )
     return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, value))))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.grid import Grid, canonical
+from models.lung_nodules.again import look_again
 from models.lung_nodules.bulge import find_bulges, look_of
 from models.lung_nodules.candidates import NETWORK as DETECTOR
 from models.lung_nodules.candidates import find_candidates
@@ -31,6 +32,9 @@ from node.domain.imaging import Network, Volume
 
 #: Candidates that are looked at closely.
 MOST_CANDIDATES = 80
+#: Of those that are neither clear nor clearly none, so many are looked at again: it takes half a
+#: second for each.
+MOST_AGAIN = 12
 #: Of the certainty from which a nodule is reported: enough where the earlier scan is expected to
 #: show it.
 EXPECTED = 0.5
@@ -170,7 +174,10 @@ class Scan:
         self._enhanced = bool(request.series.contrast_agent) or is_enhanced(lungs.volume, lungs)
 
     def nodules(self, looks: Sequence[Look]) -> list[Nodule]:
-        """Every look that is large enough, the surest first; each nodule once."""
+        """Every look that is large enough, the surest first; each nodule once.
+
+        The certainty of what is neither clear nor clearly none is that of several looks.
+        """
         measured = []
         for look in looks:
             shape = shape_of(self._grid, look)
@@ -179,9 +186,14 @@ class Scan:
                 measured.append((certainty, look, shape))
         found: list[Nodule] = []
         least = self._thresholds["measured_percent"] / 100.0
-        for certainty, look, drawn in sorted(measured, key=lambda one: -one[0]):
+        looked_again = 0
+        for first, look, drawn in sorted(measured, key=lambda one: -one[0]):
             if any(_overlap(drawn, other.shape) > SAME for other in found):
                 continue
+            certainty = first
+            if self._is_open(first) and looked_again < MOST_AGAIN:
+                certainty = self._looked_again(look, drawn.mean_mm)
+                looked_again += 1
             # It takes a second for each, and most are what nobody is told of.
             shape = self._well_measured(look, drawn) if certainty >= least else drawn
             side = self._side(look)
@@ -194,7 +206,16 @@ class Scan:
                     third=third_of(self._lungs, look.centre, side),
                 )
             )
-        return found
+        return sorted(found, key=lambda nodule: -nodule.certainty)
+
+    def _is_open(self, certainty: float) -> bool:
+        low, high = (self._thresholds[f"again_{end}_percent"] / 100.0 for end in ("from", "to"))
+        return low <= certainty < high
+
+    def _looked_again(self, look: Look, mean_mm: float) -> float:
+        """The certainty from several looks."""
+        again = look_again(self._grid, look, self._networks[DETECTOR], self._networks[REFINER])
+        return certainty_of(look, mean_mm, self._thresholds, again)
 
     def _well_measured(self, look: Look, drawn: Shape) -> Shape:
         """The shape with its edge where the density says it is."""

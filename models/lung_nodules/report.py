@@ -347,7 +347,7 @@ def _limits(measured: Measured) -> tuple[str, ...]:
         )
     if not measured.lungs.right.any() or not measured.lungs.left.any():
         side = "left" if not measured.lungs.left.any() else "right"
-        found.append(f"No {side} lung with air is in view; nothing was looked for there.")
+        found.append(f"No {side} lung with air is in view; no nodule was looked for there.")
     return tuple(found)
 
 

@@ -25,6 +25,7 @@ from node.domain.finding import Findings, Segment
 from node.domain.study import Patient
 from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.filing import CtArray, file_series
+from node.evaluation.moved import moved, moved_labels
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
@@ -38,6 +39,9 @@ SLICES_MM = (5.0, 3.0, 1.0)
 REACHES_MM = ((-290.0, 262.0), (-150.0, 165.0), (-20.0, 240.0))
 SIMULATED, VARIED = "simulated", "simulated, varied"
 SILVER = "abdomen_ct_totalseg (silver)"
+
+#: Copies of the silver scan that are moved a little: distances of slices, pixel, mm.
+MOVED_SLICES_MM, MOVED_PIXEL_MM = (2.0, 3.0, 5.0), 1.5
 
 #: Segment labels that make up a structure, and the phantom's tissues and the silver labels of it.
 STRUCTURES: Mapping[str, tuple[tuple[str, ...], tuple[Tissue, ...], tuple[int, ...]]] = {
@@ -171,15 +175,14 @@ class Evaluation:
 
     def silver(self, folder: Path) -> Iterator[Row]:
         """A whole 3 mm scan with labels that another model made."""
-        voxels, affine = read_nifti(folder / "example_ct.nii.gz")
-        look = self._look(CtArray(name="totalseg", voxels=voxels, affine=affine))
+        scan, labels = _scan(folder)
+        look = self._look(scan)
         save_pictures(look.findings, self.out, "totalseg")
-        labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
         tell(f"{SILVER}: {look.seconds:.1f} s, {_levels_told(look)}")
         if look.volume is None or not look.findings.segments:
             yield _row("product says", SILVER, look.findings.reason)
             return
-        on_volume = _on_volume(labels, label_affine, look)
+        on_volume = _on_volume(labels.voxels, labels.affine, look)
         for name, (own, _, theirs) in STRUCTURES.items():
             silver = np.isin(on_volume, theirs)
             if silver.sum() < _LEAST:
@@ -197,6 +200,29 @@ class Evaluation:
                 yield _row(f"{level}: middle of the body, z", SILVER, f"{away:+.1f} mm")
         yield _row("seconds, files to findings", SILVER, f"{look.seconds:.1f}")
 
+    def moved(self, folder: Path, copies: int, first: int) -> Iterator[Row]:
+        """Copies of the whole scan that are moved a little, against its moved labels.
+
+        Args:
+            first: seed of the first copy.
+        """
+        scan, silver = _scan(folder)
+        overlaps: dict[str, list[float]] = {}
+        for seed in range(first, first + copies):
+            copy = moved(scan, seed, slices_mm=MOVED_SLICES_MM, pixel_mm=MOVED_PIXEL_MM)
+            look = self._look(copy)
+            tell(f"{copy.name}: {look.seconds:.1f} s, {_levels_told(look)}")
+            if look.volume is None or not look.findings.segments:
+                continue
+            labels = _on_volume(moved_labels(silver, scan, seed, copy), copy.affine, look)
+            for name, (own, _, theirs) in STRUCTURES.items():
+                true = np.isin(labels, theirs)
+                if true.sum() >= _LEAST:
+                    overlap = dice(union(look.findings, own), true)
+                    overlaps.setdefault(name, []).append(overlap)
+        for name, values in overlaps.items():
+            yield mean_row(f"{name}: Dice", f"{SILVER}, moved copies", values)
+
     def by_eye(self, folder: Path, name: str) -> Iterator[Row]:
         """A real series without any truth: for looking at."""
         paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -212,6 +238,16 @@ class Evaluation:
         said = "; ".join(volumes) or look.findings.reason or look.findings.status.value
         yield _row("product says", name, f"{said}; {_levels_told(look)}")
         yield _row("seconds", name, f"{look.seconds:.1f}")
+
+
+def _scan(folder: Path) -> tuple[CtArray, CtArray]:
+    """The scan, and its labels."""
+    voxels, affine = read_nifti(folder / "example_ct.nii.gz")
+    labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
+    return (
+        CtArray(name="totalseg", voxels=voxels, affine=affine),
+        CtArray(name="labels", voxels=labels, affine=label_affine),
+    )
 
 
 def _row(metric: str, data: str, value: str) -> Row:
@@ -314,6 +350,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--first", type=int, default=FIRST_TEST_SEED, help="seed of the first phantom"
     )
+    parser.add_argument("--moved", type=int, default=0, help="copies of the silver scan, moved")
+    parser.add_argument("--first-moved", type=int, default=0, help="seed of the first copy")
     return parser.parse_args(arguments)
 
 
@@ -324,6 +362,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     data = options.shared / "data"
     if (data / "abdomen_ct_totalseg").is_dir():
         rows += run.silver(data / "abdomen_ct_totalseg")
+        rows += run.moved(data / "abdomen_ct_totalseg", options.moved, options.first_moved)
         rows += run.by_eye(data / "abdomen_ct_crlm_1004", "abdomen_ct_crlm_1004")
         rows += run.by_eye(data / "chest_ct_lidc" / "lower", "chest_ct_lidc/lower")
         rows += run.by_eye(data / "chest_ct_lidc" / "upper", "chest_ct_lidc/upper")

@@ -41,9 +41,11 @@ from node.evaluation.fat_without_skin import (
     fat_without_skin,
 )
 from node.evaluation.filing import CtArray, file_series
+from node.evaluation.l3_of_copies import FIRST_COPY, rows_of_copies
 from node.evaluation.nifti import read_nifti
 from node.evaluation.pictures import save_pictures
 from node.evaluation.product import Look, Product, open_product
+from node.evaluation.silver_tissue import RULE_OF, Compared, any_fat, dice, rows_of_tissue
 from node.evaluation.table import Row, mean_row, share_row
 
 PACKAGE = Path(__file__).resolve().parents[2] / "models" / "body_composition"
@@ -52,6 +54,7 @@ FIRST_TEST_SEED = 1_000_000
 SLICES_MM = (5.0, 3.0, 1.5)
 SIMULATED = "simulated"
 BLOCK, WHOLE = "abdomen_ct_totalseg, 30 slices", "abdomen_ct_totalseg, whole"
+COPIES = f"{WHOLE}, moved copies"
 CRLM = "abdomen_ct_crlm_1004"
 #: TotalSegmentator's number of L3, and the share of the vertebra that is its body.
 _SILVER_L3 = 29
@@ -142,42 +145,32 @@ class Evaluation:
         grid = canonical(look.volume)
         silver = {
             name: _silver(folder / "example_seg_tissue_types" / f"{name}.nii.gz", look)
-            for name in ("skeletal_muscle", "subcutaneous_fat", "torso_fat")
+            for name in RULE_OF
         }
         found = {name: np.zeros(grid.shape, np.bool_) for name in silver}
-        skin = np.zeros(grid.shape, np.bool_)
-        reachable = np.zeros(grid.shape, np.bool_)
-        slices = range(grid.shape[0])
+        skin, fat = np.zeros(grid.shape, np.bool_), np.zeros(grid.shape, np.bool_)
+        slices, pixel_mm = range(grid.shape[0]), grid.spacing_mm[1:]
         labelled = compartments(grid, self.product.networks["regions"], slices)
         for index, labels in zip(slices, labelled, strict=True):
             hu = grid.hu[index]
-            masks = tissue_masks(labels, hu, grid.spacing_mm[1:])
+            masks = tissue_masks(labels, hu, pixel_mm)
             found["skeletal_muscle"][index] = masks[Tissue.MUSCLE]
             found["subcutaneous_fat"][index] = masks[Tissue.SUBCUTANEOUS]
-            skin[index] = _fatty_skin(labels, hu, grid.spacing_mm[1:])
+            skin[index] = _fatty_skin(labels, hu, pixel_mm)
             # The silver standard's torso fat is all fat inside the wall, chest included.
             inner = np.where(labels == Compartment.THORAX, Compartment.VISCERAL, labels)
-            inside = tissue_masks(inner.astype(np.uint8), hu, grid.spacing_mm[1:])
-            found["torso_fat"][index] = inside[Tissue.VISCERAL]
-            rule = RULES[Tissue.VISCERAL]
-            is_fat = (hu >= rule.low_hu) & (hu <= rule.high_hu)
-            reachable[index] = silver["torso_fat"][index] & is_fat
-        for name, mask in found.items():
-            title = name.replace("_", " ")
-            percent = 100 * (float(mask.sum()) / float(silver[name].sum()) - 1)
-            ml = float(mask.sum()) * grid.voxel_ml
-            yield Row(
-                metric=f"{title}: volume against silver",
-                data=BLOCK,
-                value=f"{ml:.0f} ml ({percent:+.1f} %)",
-            )
-            dice = _dice(mask, silver[name])
-            yield Row(metric=f"{title}: Dice", data=BLOCK, value=f"{dice:.3f}")
-        yield Row(
-            metric="torso fat: highest Dice that visceral fat's range of HU allows",
-            data=BLOCK,
-            value=f"{_dice(reachable, silver['torso_fat']):.3f}",
+            inner = inner.astype(np.uint8)
+            found["torso_fat"][index] = tissue_masks(inner, hu, pixel_mm)[Tissue.VISCERAL]
+            fat[index] = any_fat(inner, hu, pixel_mm)
+        compared = Compared(
+            hu=grid.hu,
+            voxel_ml=grid.voxel_ml,
+            found=found,
+            silver=silver,
+            any_fat=fat,
+            colon=_silver(folder / "example_seg_fast" / "colon.nii.gz", look),
         )
+        yield from rows_of_tissue(compared, BLOCK)
         counted = float((skin & silver["subcutaneous_fat"]).sum()) * grid.voxel_ml
         yield Row(
             metric="outermost pixels with the HU of fat; of them silver subcutaneous fat",
@@ -193,13 +186,21 @@ class Evaluation:
         tell(f"{WHOLE}: {_told(look)}")
         save_pictures(look.findings, self.out, "totalseg")
         labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
-        middle = _body_middle(labels == _SILVER_L3, label_affine)
+        middle = _body_middle(labels == _SILVER_L3, label_affine)[2]
         value = "not eligible"
         if look.findings.segmented_planes:
             z = look.findings.segmented_planes[0].position_mm[2]
             value = f"{z - middle:+.1f} mm"
         yield Row(metric="L3 slice against silver middle", data=WHOLE, value=value)
         yield Row(metric="product says", data=WHOLE, value=_told(look))
+
+    def copies(self, folder: Path, seeds: range) -> Iterator[Row]:
+        """Copies of the whole scan, each moved a little."""
+        voxels, affine = read_nifti(folder / "example_ct.nii.gz")
+        labels, label_affine = read_nifti(folder / "example_seg_fast_force_split.nii.gz")
+        middle = _body_middle(labels == _SILVER_L3, label_affine)
+        array = CtArray(name="whole", voxels=voxels, affine=affine)
+        yield from rows_of_copies(array, middle, self._look, seeds, COPIES)
 
     def by_eye(self, folder: Path, name: str) -> Iterator[Row]:
         """A real series without any truth: for looking at."""
@@ -231,18 +232,13 @@ def _silver(path: Path, look: Look) -> Mask:
     return np.asarray(turned.transpose(grid.order)[flips] > 0, np.bool_)
 
 
-def _body_middle(vertebra: Mask, affine: NDArray[np.float64]) -> float:
-    """z of the middle of a vertebra's body: its arch and processes, behind, are left out."""
+def _body_middle(vertebra: Mask, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Middle (LPS mm) of a vertebra's body: its arch and processes, behind, are left out."""
     where = np.argwhere(vertebra)
     points = where @ affine[:3, :3].T + affine[:3, 3]
     front, back = np.percentile(points[:, 1], [2, 98])
     body = points[points[:, 1] < front + 0.4 * (back - front)]
-    return float((body[:, 2].min() + body[:, 2].max()) / 2)
-
-
-def _dice(first: Mask, second: Mask) -> float:
-    total = int(first.sum()) + int(second.sum())
-    return 2.0 * float((first & second).sum()) / total if total else 1.0
+    return np.asarray((body.min(axis=0) + body.max(axis=0)) / 2, np.float64)
 
 
 def _add(tally: Tally, phantom: Phantom, look: Look) -> None:
@@ -267,15 +263,15 @@ def _add(tally: Tally, phantom: Phantom, look: Look) -> None:
         tally.area_percent[tissue].append(100 * (measured - true_cm2[tissue]) / true_cm2[tissue])
         if named and named[0].segment_number is not None:
             mask = findings.segments[named[0].segment_number - 1].mask[0]
-            tally.dice[tissue].append(_dice(mask, true_masks[tissue]))
+            tally.dice[tissue].append(dice(mask, true_masks[tissue]))
             if tissue is Tissue.SUBCUTANEOUS:
                 true, there = cm2_without_skin(phantom), _slice_of(phantom, findings)
-                dice = _dice(mask, fat_without_skin(phantom, there))
-                tally.without_skin.append((100 * (measured - true) / true, dice))
+                overlap = dice(mask, fat_without_skin(phantom, there))
+                tally.without_skin.append((100 * (measured - true) / true, overlap))
             if tissue is Tissue.VISCERAL:
                 true, there = cm2_without_bowel(phantom), _slice_of(phantom, findings)
-                dice = _dice(mask, fat_without_bowel(phantom, there))
-                tally.without_bowel.append((100 * (measured - true) / true, dice))
+                overlap = dice(mask, fat_without_bowel(phantom, there))
+                tally.without_bowel.append((100 * (measured - true) / true, overlap))
     hu = [m.value for m in findings.findings[0].measurements if m.derivation is not None]
     voxels = phantom.volume.voxels[_slice_of(phantom, findings)]
     if hu:
@@ -356,6 +352,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_for(PACKAGE)
     parser.add_argument("--phantoms", type=int, default=24, help="simulated trunks")
     parser.add_argument("--first-seed", type=int, default=FIRST_TEST_SEED, help="of the trunks")
+    parser.add_argument("--moved", type=int, default=16, help="moved copies of a real scan")
+    parser.add_argument("--first-moved", type=int, default=FIRST_COPY, help="seed of them")
     return parser.parse_args(arguments)
 
 
@@ -367,6 +365,9 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
     if (data / "abdomen_ct_totalseg").is_dir():
         rows += run.block(data / "abdomen_ct_totalseg")
         rows += run.whole(data / "abdomen_ct_totalseg")
+        if options.moved:
+            seeds = range(options.first_moved, options.first_moved + options.moved)
+            rows += run.copies(data / "abdomen_ct_totalseg", seeds)
         sample = data / "abdomen_ct_totalseg" / "example_ct_dicom"
         rows += run.by_eye(sample, "abdomen_ct_totalseg, 20 DICOM slices")
         rows += run.by_eye(data / CRLM, CRLM)

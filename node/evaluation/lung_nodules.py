@@ -2,9 +2,9 @@
 
 Nodules of 4 to 30 mm with exact truth are put into simulated chests of test seeds and, where
 `../shared/data` is beside the checkout, into real ones; the real ones are also looked at as they
-are. Chests with scars and granulomas, and chests with one mass, are simulated beside them. All go
-to disk as DICOM and through the product's path. Every candidate counts with its certainty, so that
-the FROC curve needs no second run.
+are, and moved a little. Chests with scars and granulomas, and chests with one mass, are simulated
+beside them. All go to disk as DICOM and through the product's path. Every candidate counts with its
+certainty, so that the FROC curve needs no second run.
 """
 
 from __future__ import annotations
@@ -25,9 +25,17 @@ from node.domain.finding import Finding, Findings
 from node.domain.imaging import Volume
 from node.evaluation.card import conclude, parser_for, tell
 from node.evaluation.detection_plots import keep_in_card
-from node.evaluation.filing import file_series
+from node.evaluation.filing import CtArray, file_series
 from node.evaluation.froc import Reading
 from node.evaluation.lung_nodules_chests import Chest, Kind, chest
+from node.evaluation.lung_nodules_moved import (
+    COARSE_PIXEL_MM,
+    FIRST_MOVED,
+    Steadiness,
+    is_possible,
+    moved_case,
+    plain_rows,
+)
 from node.evaluation.lung_nodules_pictures import PICTURES, draw, panels_of
 from node.evaluation.lung_nodules_tally import (
     ASKED_MM,
@@ -44,6 +52,7 @@ from node.evaluation.lung_nodules_tally import (
     truth_at,
     value_of,
 )
+from node.evaluation.nifti import read_nifti
 from node.evaluation.nodule_cases import Case, real_volume, untouched, with_nodules
 from node.evaluation.product import Look, Product, open_product
 from node.evaluation.table import Row, mean_row
@@ -55,7 +64,12 @@ APART = {Kind.NODULES: 0, Kind.FINDINGS: 10_000, Kind.MASS: 20_000}
 #: Certainty from which candidates count in the curve, per cent, and how many are asked for.
 LEAST_PERCENT, MOST = 2.0, 60
 REAL = ("lower", "upper")
-_REAL_SITE = "real"
+#: In which block an upper lobe is collapsed, or a mass, and on which side.
+SIDE_OF_MASS = {"upper": "right"}
+#: A further real scan, whose pixels are coarse.
+AORTA = Path("abdomen_ct_totalseg/aorta_report/test_result/models/ct_cropped.nii.gz")
+#: Moved copies of each insertion.
+COPIES = 4
 #: Slice distances of the simulated series, in turn, mm.
 SLICES_MM = {
     Kind.NODULES: (1.0, 1.5, 2.5), Kind.FINDINGS: (1.5, 2.5, 1.0), Kind.MASS: (1.5, 2.5)
@@ -83,9 +97,9 @@ class Evaluation:
         if look.findings.reason:
             tally.refusals.append(f"{case.array.name}: {look.findings.reason}")
         counted, aside = _counted(one, look.findings)
-        tally.possible += sum(_is_possible(finding) for finding in look.findings.findings)
+        tally.possible += sum(is_possible(finding) for finding in look.findings.findings)
         tally.granulomas += sum(
-            certainty_of(f) >= self.threshold and not _is_possible(f) for f in aside
+            certainty_of(f) >= self.threshold and not is_possible(f) for f in aside
         )
         hits, marks = matched(case, look.findings, counted)
         tally.hits += hits
@@ -107,7 +121,7 @@ class Evaluation:
         tally.marks += [
             (certainty, truth is not None)
             for finding, (certainty, truth) in zip(counted, marks, strict=True)
-            if not _is_possible(finding)
+            if not is_possible(finding)
         ]
         missed, false = panels_of(case, look.findings, hits, (counted, marks), self.threshold)
         tally.missed += missed
@@ -157,15 +171,11 @@ def _filed(product: Product, case: Case) -> Look:
         return product.look(file_series(case.array, Path(folder)))
 
 
-def _is_possible(finding: Finding) -> bool:
-    return finding.tracking_identifier.startswith("Possible")
-
-
 def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Finding]]:
     """Findings that are right or wrong, and those that are neither.
 
-    Those at a granuloma are neither, and a possible mass in the real scans, in whose right upper
-    lobe there is one or a collapse.
+    Those at a granuloma are neither, and a possible mass in the real block in which there is one,
+    or a collapse, on its side.
     """
     affine = one.case.array.affine
     middles = one.granulomas @ affine[:3, :3].T + affine[:3, 3]
@@ -174,13 +184,15 @@ def _counted(one: Chest, findings: Findings) -> tuple[list[Finding], list[Findin
     for finding in findings.findings:
         place = place_mm(one.case, findings, finding)
         near = len(middles) and float(np.linalg.norm(middles - place, axis=1).min()) < WITHIN_MM
-        neither = near or (one.site == _REAL_SITE and _is_possible(finding))
+        its_side = finding.laterality == say.SIDES.get(one.site, "")
+        neither = near or (its_side and is_possible(finding))
         (aside if neither and truth_at(one.case, place) is None else counted).append(finding)
     return counted, aside
 
 
-def _plain(case: Case) -> Chest:
-    return Chest(case=case, granulomas=np.zeros((0, 3)), site=_REAL_SITE)
+def _plain(case: Case, name: str) -> Chest:
+    """A real block; its site is the side of what may be a mass."""
+    return Chest(case=case, granulomas=np.zeros((0, 3)), site=SIDE_OF_MASS.get(name, ""))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -195,6 +207,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--kept", type=Path, help="folder in which drawn chests are kept")
     parser.add_argument("--rounds", type=int, default=8, help="insertions into each real block")
+    parser.add_argument(
+        "--moved",
+        type=int,
+        default=12,
+        help="moved copies of each real block as it is, and as many with nodules",
+    )
+    parser.add_argument("--first-moved", type=int, default=FIRST_MOVED, help="seed of them")
     parser.add_argument("--minutes", type=float, help="begin no further case after so long")
     return parser.parse_args(arguments)
 
@@ -210,6 +229,7 @@ def evaluate(options: argparse.Namespace) -> list[Row]:
         tell("real images were left out, as asked")
     elif folder.is_dir():
         rows += _real(run, folder, (options.rounds, end), tallies)
+        rows += _moved(run, folder, options, tallies)
     else:
         tell(f"no real images: {folder} is not there")
     rows += _simulated(run, options, end, tallies)
@@ -231,7 +251,8 @@ def _real(
     volumes: dict[str, Volume] = {name: real_volume(folder / name) for name in REAL}
     plain, inserted = Tally(), Tally()
     for name, volume in volumes.items():
-        look = run.look(_plain(untouched(volume, f"chest_ct_lidc {name}")), plain, as_shipped=True)
+        block = _plain(untouched(volume, f"chest_ct_lidc {name}"), name)
+        look = run.look(block, plain, as_shipped=True)
         tell(f"    {look.findings.status.value}")
         for finding in look.findings.findings:
             if certainty_of(finding) >= run.threshold:
@@ -243,7 +264,7 @@ def _real(
             case = with_nodules(volume, f"chest_ct_lidc {name}", FIRST_TEST_SEED + number)
             if case is not None:
                 # Both blocks are of one patient.
-                run.look(_plain(replace(case, patient=f"round {number}")), inserted)
+                run.look(_plain(replace(case, patient=f"round {number}"), name), inserted)
     data = "chest_ct_lidc"
     false = [
         float(sum(score is not None and score >= run.threshold for score, _ in reading.marks))
@@ -254,6 +275,44 @@ def _real(
     yield mean_row("possible masses a block as it is", data, told_of * len(volumes), "{:.2f}")
     tallies[f"{data} with inserted nodules"] = inserted
     yield from rows_of(inserted, f"{data} with inserted nodules", run.threshold)
+
+
+def _moved(
+    run: Evaluation, folder: Path, options: argparse.Namespace, tallies: dict[str, Tally]
+) -> Iterator[Row]:
+    """Moved copies of the real scans, as they are and, of the blocks, with nodules."""
+    if options.moved < 1:
+        return
+    seeds = range(options.first_moved, options.first_moved + options.moved)
+    volumes = {name: real_volume(folder / name) for name in REAL}
+
+    def as_shipped(array: CtArray) -> Look:
+        return _filed(run.shipped, Case(data="", patient="", array=array, truth=()))
+
+    for name, volume in volumes.items():
+        array = untouched(volume, f"chest_ct_lidc {name}").array
+        yield from plain_rows(as_shipped, array, seeds, side=SIDE_OF_MASS.get(name, ""))
+    aorta = folder.parent / AORTA
+    if aorta.is_file():
+        voxels, affine = read_nifti(aorta)
+        array = CtArray(name="aorta CT with contrast", voxels=voxels, affine=affine)
+        yield from plain_rows(as_shipped, array, seeds, pixel_mm=COARSE_PIXEL_MM)
+    inserted, steady = Tally(), Steadiness()
+    for number in range(options.moved // COPIES):
+        for name, volume in volumes.items():
+            drawn = with_nodules(volume, f"chest_ct_lidc {name}", options.first_seed + number)
+            if drawn is None:
+                continue
+            case = replace(drawn, patient=f"round {number}")
+            for seed in seeds[number * COPIES : (number + 1) * COPIES]:
+                one, held = moved_case(case, seed, site=SIDE_OF_MASS.get(name, ""))
+                before = len(inserted.hits)
+                run.look(one, inserted)
+                steady.add(case.array.name, held, inserted.hits[before:])
+    data = "moved copies of chest_ct_lidc with inserted nodules"
+    tallies[data] = inserted
+    yield from rows_of(inserted, data, run.threshold)
+    yield from steady.rows(data, run.threshold)
 
 
 def _simulated(

@@ -59,8 +59,31 @@ def draw_move(seed: int) -> Move:
     )
 
 
-def moved(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: float) -> CtArray:
-    """A copy on an upright grid of its own.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """The grid of a copy, and where it lies in its scan.
+
+    Attributes:
+        move: what moves points of the scan, about its middle.
+        whole: slices, rows and columns before slices at the ends are left out; kept: those left.
+        affine: (4, 4), from voxels to LPS mm of the copy.
+        index: (4, 4), from voxels of the copy to voxels of the scan.
+    """
+
+    move: Move
+    whole: tuple[int, int, int]
+    kept: slice
+    affine: NDArray[np.float64]
+    index: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows and columns of the copy."""
+        return self.kept.stop - self.kept.start, *self.whole[1:]
+
+
+def frame_of(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: float) -> Frame:
+    """An upright grid for the copy of a seed.
 
     Slices at both ends are left out where the middle third of the image is not of the scan.
 
@@ -70,33 +93,66 @@ def moved(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: fl
     move = draw_move(seed)
     slice_mm = float(np.random.default_rng([seed, 1]).choice(np.asarray(slices_mm)))
     last = np.array(array.voxels.shape) - 1.0
-    middle = (array.affine @ np.r_[last / 2, 1.0])[:3]
+    middle = _middle(array)
     extent = last * np.linalg.norm(array.affine[:3, :3], axis=0) * np.array(move.sizes[::-1])
     steps = np.array([slice_mm, pixel_mm, pixel_mm])
-    shape = tuple(int(count) for count in extent / steps + 1)
+    slices, rows, columns = (int(count) for count in extent / steps + 1)
     affine = np.eye(4)
     # Slices go to the head, rows to the back, columns to the left.
     affine[:3, :3] = np.fliplr(np.diag(steps[::-1]))
-    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    back = np.linalg.inv(move.matrix)
-    way = np.eye(4)
-    way[:3, :3], way[:3, 3] = back, middle - back @ middle
-    index = np.linalg.inv(array.affine) @ way @ affine
+    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array([slices, rows, columns]) - 1) / 2)
+    index = np.linalg.inv(array.affine) @ _back(array, move) @ affine
+    kept = _of_the_scan(index, (slices, rows, columns), last)
+    affine[:3, 3] += kept.start * affine[:3, 0]
+    index[:3, 3] += kept.start * index[:3, 0]
+    return Frame(move=move, whole=(slices, rows, columns), kept=kept, affine=affine, index=index)
+
+
+def moved(array: CtArray, seed: int, *, slices_mm: Sequence[float], pixel_mm: float) -> CtArray:
+    """A copy on an upright grid of its own, as `frame_of` lays it."""
+    frame = frame_of(array, seed, slices_mm=slices_mm, pixel_mm=pixel_mm)
     hu = ndimage.affine_transform(
         array.voxels.astype(np.float32),
-        index[:3, :3], index[:3, 3], shape, order=3, mode="constant", cval=_AIR,
+        frame.index[:3, :3], frame.index[:3, 3], frame.shape,
+        order=3, mode="constant", cval=_AIR,
     )  # fmt: skip
-    grain = np.random.default_rng([seed, 2]).normal(size=shape).astype(np.float32)
+    grain = np.random.default_rng([seed, 2]).normal(size=frame.whole).astype(np.float32)
     grain = ndimage.gaussian_filter(grain, (0.0, _GRAIN, _GRAIN))
-    hu += grain * (move.noise_hu / float(grain.std()))
-    kept = _of_the_scan(index, shape, last)
-    affine[:3, 3] += kept.start * affine[:3, 0]
+    hu += (grain * (frame.move.noise_hu / float(grain.std())))[frame.kept]
     return CtArray(
         name=f"{array.name}-moved-{seed}",
-        voxels=np.clip(np.rint(hu[kept]), -1024, 3071).astype(np.int16),
-        affine=affine,
+        voxels=np.clip(np.rint(hu), -1024, 3071).astype(np.int16),
+        affine=frame.affine,
         patient=array.patient,
     )
+
+
+def moved_labels(labels: CtArray, array: CtArray, seed: int, copy: CtArray) -> NDArray[np.int16]:
+    """Labels of a scan on the voxels of its copy, nearest neighbour; 0 outside of the scan.
+
+    Args:
+        labels: on any grid. array: the scan. copy: what `moved` made of it with this seed.
+    """
+    way = np.linalg.inv(labels.affine) @ _back(array, draw_move(seed)) @ copy.affine
+    return np.asarray(
+        ndimage.affine_transform(
+            labels.voxels, way[:3, :3], way[:3, 3], copy.voxels.shape, order=0, mode="constant"
+        ),
+        np.int16,
+    )
+
+
+def _middle(array: CtArray) -> NDArray[np.float64]:
+    """LPS mm."""
+    return np.asarray(array.affine @ np.r_[(np.array(array.voxels.shape) - 1) / 2, 1.0])[:3]
+
+
+def _back(array: CtArray, move: Move) -> NDArray[np.float64]:
+    """(4, 4) LPS mm: of a point of the copy to one of the scan."""
+    middle, back = _middle(array), np.linalg.inv(move.matrix)
+    way = np.eye(4)
+    way[:3, :3], way[:3, 3] = back, middle - back @ middle
+    return way
 
 
 def _of_the_scan(

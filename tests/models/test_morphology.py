@@ -44,6 +44,16 @@ def test_growing_and_shrinking_by_faces(steps: int) -> None:
             np.testing.assert_array_equal(eroded(mask, steps, beyond=beyond), expected)
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_growing_and_shrinking_on_three_axes(steps: int) -> None:
+    mask = np.random.default_rng(7).random((9, 12, 11)) < 0.2
+    grown = ndimage.binary_dilation(mask, iterations=steps)
+    np.testing.assert_array_equal(dilated(mask, steps), grown)
+    for beyond in (False, True):
+        expected = ndimage.binary_erosion(~mask, iterations=steps, border_value=beyond)
+        np.testing.assert_array_equal(eroded(~mask, steps, beyond=beyond), expected)
+
+
 @pytest.mark.parametrize("pixel_mm", [(0.7, 0.7), (0.9765625, 0.9765625), (2.0, 0.5), (0.8, 1.5)])
 @pytest.mark.parametrize("distance_mm", [0.4, 2.0, 6.0])
 def test_within_a_true_distance(distance_mm: float, pixel_mm: tuple[float, float]) -> None:

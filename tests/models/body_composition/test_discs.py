@@ -65,3 +65,30 @@ def test_middle_beyond_the_last_disc_moves_as_far_as_its_neighbour() -> None:
 def test_without_discs_nothing_moves() -> None:
     assert disc_heights(_course([]), 34.0) == []
     assert moved([30.0, 66.0], [], 36.0) == [30.0, 66.0]
+
+
+DISCS = [20.0, 56.0, 92.0, 128.0, 164.0, 200.0]
+#: The network's middles slip further with each body away from the sacrum: L5 by 9 mm, L3 by 20.
+SLIPPED = [29.0, 59.0, 90.0, 125.0, 160.0]
+
+
+def test_middles_that_slip_with_every_body_are_counted_from_the_sacrum() -> None:
+    assert undecided(SLIPPED, DISCS, 36.0)
+    assert moved(SLIPPED, DISCS, 36.0) == SLIPPED
+    assert not undecided(SLIPPED, DISCS, 36.0, on_sacrum=0)
+    assert moved(SLIPPED, DISCS, 36.0, on_sacrum=0) == [38.0, 74.0, 110.0, 146.0, 182.0]
+
+
+def test_a_mean_that_contradicts_the_disc_on_the_sacrum_is_undecided_not_believed() -> None:
+    further = [27.0, 46.0, 77.0, 112.0, 147.0]
+    assert not undecided(further, DISCS, 36.0)
+    assert moved(further, DISCS, 36.0)[1:] == [38.0, 74.0, 110.0, 146.0]
+    assert undecided(further, DISCS, 36.0, on_sacrum=0)
+    assert moved(further, DISCS, 36.0, on_sacrum=0) == further
+
+
+def test_l5_far_from_the_body_on_the_sacrum_is_not_counted_from_there() -> None:
+    given = [56.0, 92.0, 128.0]
+    assert undecided(given, DISCS, 36.0, on_sacrum=0)
+    assert undecided(given, DISCS, 36.0, on_sacrum=1)
+    assert undecided(given, DISCS, 36.0, on_sacrum=5)

@@ -156,3 +156,47 @@ def test_skin_and_fascia_are_thinner_than_muscle(pixel_mm: float) -> None:
     assert not masks[Tissue.MUSCLE][: size // 3].any()
     lower = masks[Tissue.MUSCLE] | masks[Tissue.INTERMUSCULAR]
     assert lower[-10 - wall : -10, 3:-3].all()
+
+
+def wall(pixel_mm: float, thickness_mm: float, hu_of_it: float) -> NDArray[np.bool_]:
+    """Muscle found on a slice with a plate of other HU in the front wall, and the plate itself."""
+    size = round(120 / pixel_mm)
+    at = (np.arange(size) + 0.5) * pixel_mm
+    labels = np.full((size, size), int(Compartment.MUSCLE), np.uint8)
+    labels[at > 70] = Compartment.BONE
+    hu = np.full((size, size), 30.0, np.float32)
+    hu += np.random.default_rng(7).normal(0.0, 15.0, hu.shape).astype(np.float32)
+    plate = (np.abs(at - 30.0) < thickness_mm / 2)[:, None] & (np.abs(at - 60.0) < 30)[None, :]
+    hu[plate] += hu_of_it - 30.0
+    hu[at > 70] = 300.0
+    muscle = tissue_masks(labels, hu, (pixel_mm, pixel_mm))[Tissue.MUSCLE]
+    return np.asarray(muscle[plate], np.bool_)
+
+
+@pytest.mark.parametrize("pixel_mm", [0.8, 1.5, 3.0])
+def test_costal_cartilage_is_no_muscle_at_every_pixel_size(pixel_mm: float) -> None:
+    assert wall(pixel_mm, 12.0, 110.0).mean() < 0.1
+    assert wall(pixel_mm, 12.0, 60.0).mean() > 0.97
+
+
+def test_muscle_with_contrast_medium_is_muscle_and_so_is_a_thin_dense_border() -> None:
+    labels = np.full((120, 120), int(Compartment.MUSCLE), np.uint8)
+    labels[80:] = Compartment.BONE
+    hu = np.full((120, 120), 85.0, np.float32)
+    hu[80:] = 300.0
+    hu[76:80] = 140.0
+    hu[30:34] = 140.0
+    muscle = tissue_masks(labels, hu, PIXEL)[Tissue.MUSCLE]
+    assert muscle[:80].all()
+
+
+def test_dense_pixels_beside_the_spine_stay_what_they_were() -> None:
+    labels = np.full((120, 120), int(Compartment.MUSCLE), np.uint8)
+    labels[60:90, 40:80] = Compartment.BONE
+    hu = np.full((120, 120), 50.0, np.float32)
+    hu[60:90, 40:80] = 300.0
+    hu[70:90, 82:100] = 120.0
+    hu[10:30, 82:100] = 120.0
+    muscle = tissue_masks(labels, hu, PIXEL)[Tissue.MUSCLE]
+    assert muscle[75:85, 85:95].all()
+    assert not muscle[15:25, 85:95].any()

@@ -14,6 +14,7 @@ from inference.engine import EngineOptions, open_network
 from inference.golden import check_golden
 from models.lung_nodules import pipeline
 from models.lung_nodules import vocabulary as say
+from models.lung_nodules.again import Again
 from models.lung_nodules.pipeline import analyse
 from models.manifest import ModelManifest
 from models.registry import load_manifest
@@ -22,7 +23,7 @@ from node.domain.errors import ModelError
 from node.domain.finding import Finding, Findings, Status
 from node.domain.imaging import Network, Volume
 from node.domain.study import ClassUID, Patient, Series
-from tests.models.thorax.chest import Chest, lesion
+from tests.models.thorax.chest import Chest, airless_right, lesion
 
 PACKAGE = Path(__file__).resolve().parents[3] / "models" / "lung_nodules"
 PLACE, RADIUS = (10.0, 10.0, -80.0), 6.0
@@ -151,6 +152,18 @@ def test_a_mass_joined_to_the_mediastinum_is_told_as_a_possible_mass_with_its_do
         assert "a collapsed lobe or consolidation" in str(basis)
 
 
+def test_a_lung_without_air_is_a_possible_mass_and_no_nodule_was_looked_for_there(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    volume = Chest(bottom=25.0, slice_mm=2.5, paint=(airless_right,)).volume()
+    findings = run(manifest, networks, volume)
+    (mass,) = findings.findings
+    assert mass.tracking_identifier == "Possible mass 1"
+    assert mass.laterality == say.RIGHT
+    assert "no right lung with air is in view" in findings.reason
+    assert any("no nodule was looked for there" in text for text in findings.limits)
+
+
 def test_clean_lungs_give_absent(manifest: ModelManifest, networks: Mapping[str, Network]) -> None:
     findings = run(manifest, networks, Chest(slice_mm=2.5).volume())
     assert findings.status is Status.NO_FINDINGS
@@ -234,3 +247,31 @@ def test_a_nodule_that_is_not_listed_counts_in_the_answers_about_the_whole_scan(
     answers = [{e.name: e.value for e in f.exam_evaluations} for f in (every, one)]
     assert answers[0][say.LUNG_RADS] == answers[1][say.LUNG_RADS]
     assert answers[1][say.SMALL_ONES] == "1 more nodules are not listed"
+
+
+@pytest.mark.parametrize(("from_percent", "told"), [(0.0, 0), (100.5, 1)])
+def test_what_is_open_is_told_only_where_further_looks_see_it(
+    manifest: ModelManifest,
+    networks: Mapping[str, Network],
+    monkeypatch: pytest.MonkeyPatch,
+    from_percent: float,
+    told: int,
+) -> None:
+    def unseen(*_: object) -> Again:
+        return Again(np.full(8, -3.0), np.full(8, -3.0))
+
+    monkeypatch.setattr(pipeline, "look_again", unseen)
+    open_ones = {"again_from_percent": from_percent, "again_to_percent": 101.0}
+    asked = replace(manifest, thresholds={**manifest.thresholds, **open_ones})
+    findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
+    assert len(findings.findings) == told
+
+
+def test_a_nodule_is_seen_in_further_looks_too(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    every = {"again_from_percent": 0.0, "again_to_percent": 101.0}
+    asked = replace(manifest, thresholds={**manifest.thresholds, **every})
+    findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
+    assert len(findings.findings) == 1
+    assert number(findings.findings[0], say.CERTAINTY) > 80

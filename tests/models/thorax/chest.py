@@ -115,3 +115,9 @@ def lesion(centre: tuple[float, float, float], radius: float, value: float = 40.
         blended(hu, ball(z, y, x, centre, radius), value, 1.6)
 
     return paint
+
+
+def airless_right(hu: Field, z: Field, y: Field, x: Field) -> None:
+    """The right lung without air, in place."""
+    away = np.sqrt((z / 102) ** 2 + ((y - RIGHT[1]) / 77) ** 2 + ((x - RIGHT[2]) / 52) ** 2)
+    blended(hu, np.asarray(50 * (1 - away), np.float32), 40.0, 1.6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from node.evaluation.filing import CtArray
-from node.evaluation.moved import draw_move, moved
+from node.evaluation.moved import draw_move, moved, moved_labels
 
 AFFINE = np.array([[0, 0, 1.5, -60.0], [0, 1.5, 0, -80.0], [2.0, 0, 0, 100.0], [0, 0, 0, 1]])
 SPOT = np.array([14.0, -9.0, 161.0])
@@ -36,6 +36,19 @@ def test_a_spot_lies_where_the_move_puts_it(scan: CtArray, seed: int) -> None:
     middle = (AFFINE @ np.r_[last / 2, 1.0])[:3]
     expected = middle + draw_move(seed).matrix @ (SPOT - middle)
     assert brightest(copy) == pytest.approx(expected, abs=0.7)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_labels_lie_where_the_scan_has_them(scan: CtArray, seed: int) -> None:
+    coarse = AFFINE @ np.diag([2.0, 2.0, 2.0, 1.0])
+    marked = CtArray(
+        name="labels", voxels=(scan.voxels[::2, ::2, ::2] > 500).astype(np.int16) * 7, affine=coarse
+    )
+    copy = moved(scan, seed, slices_mm=(2.0,), pixel_mm=1.2)
+    labels = moved_labels(marked, scan, seed, copy)
+    assert set(np.unique(labels)) == {0, 7}
+    middle = (copy.affine @ np.r_[np.argwhere(labels == 7).mean(axis=0), 1.0])[:3]
+    assert middle == pytest.approx(brightest(copy), abs=1.5)
 
 
 def test_the_middle_of_every_slice_is_of_the_scan(scan: CtArray) -> None:
