@@ -243,6 +243,26 @@ def test_windows_of_a_whole_chest_lie_at_its_clots_about_as_often_as_asked(tmp_p
     assert len({window.tobytes() for window in shown}) > 30
 
 
+def test_a_turned_window_shows_the_chest_turned_with_its_labels() -> None:
+    rng = np.random.default_rng(5)
+    labels = np.zeros((90, 90, 90), np.uint8)
+    labels[40:50, 30:60, 42:48] = CLOT
+    part = crops.Part((np.int16(200) * (labels == CLOT)).astype(np.int16), labels, ())
+    box = (slice(21, 69), slice(21, 69), slice(21, 69))
+    straight = part.window(box)[1] == CLOT
+    sizes = []
+    for _ in range(12):
+        image, turned = crops.turned(part, box, rng)
+        assert image.shape == turned.shape == (SIZE, SIZE, SIZE)
+        clot = turned == CLOT
+        assert ((image > 100) == clot).mean() > 0.995
+        assert (clot != straight).sum() > 100
+        sizes.append(float(clot.sum() / straight.sum()))
+    # A window that covers more shows things smaller.
+    assert 0.6 < min(sizes) < 0.9
+    assert 1.1 < max(sizes) < 1.6
+
+
 def test_a_small_clot_is_shown_about_as_often_as_a_large_one(tmp_path: Path) -> None:
     labels = np.zeros((120, 200, 100), np.uint8)
     labels[30:90, 20:180, 50:56] = VESSEL
