@@ -70,8 +70,8 @@ COLUMNS = (
     Column("HU", (ATTENUATION,)),
 )
 
-#: Simulated fractures of grade 2 or more that were called, per cent (the card's table).
-CALLED_THIN, CALLED_THICK = 91, 57
+#: Simulated fractures of grade 2 or more that were called, per cent, never rounded up (the card's table).
+CALLED_THIN, CALLED_THICK = 95, 87
 CALLED_WORDS = (
     f"Of simulated fractures of grade 2 or more {CALLED_THICK} % were called on slices of 5 mm, "
     f"{CALLED_THIN} % on slices up to 3 mm."
