@@ -70,7 +70,7 @@ COLUMNS = (
     Column("HU", (ATTENUATION,)),
 )
 
-#: Simulated fractures of grade 2 or more that were called, per cent, never rounded up (the card's table).
+#: Simulated fractures of grade 2 or more that were called, per cent of the card, not rounded up.
 CALLED_THIN, CALLED_THICK = 95, 87
 CALLED_WORDS = (
     f"Of simulated fractures of grade 2 or more {CALLED_THICK} % were called on slices of 5 mm, "
