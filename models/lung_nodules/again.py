@@ -17,6 +17,7 @@ from models.grid import Floats, Grid
 from models.lung_nodules.candidates import BATCH, STRIDE, WINDOW
 from models.lung_nodules.cubes import Point, axes_round, cube_of, toned
 from models.lung_nodules.refining import PATCH, Look
+from models.turned import turn
 from node.domain.imaging import Network
 
 #: Each look: degrees about the slice, row and column axes, size, columns mirrored, and the shift
@@ -82,17 +83,3 @@ def _windows(grid: Grid, centre: Point, sizes: tuple[float, int, float]) -> Floa
         values = ndimage.map_coordinates(straight, points, order=1, mode="nearest")
         found.append(values.reshape(1, edge, edge, edge))
     return toned(np.stack(found).astype(np.float32))
-
-
-def turn(
-    degrees: tuple[float, float, float], size: float, *, mirrored: bool
-) -> NDArray[np.float64]:
-    """(3, 3) in slices, rows and columns: from a turned cube to the straight one."""
-    turned = np.eye(3)
-    for axis, angle in enumerate(np.radians(degrees)):
-        first, second = (k for k in range(3) if k != axis)
-        step = np.eye(3)
-        step[first, first] = step[second, second] = np.cos(angle)
-        step[first, second], step[second, first] = -np.sin(angle), np.sin(angle)
-        turned = step @ turned
-    return turned @ np.diag([size, size, -size if mirrored else size])

@@ -17,6 +17,7 @@ from models.grid import Floats, Mask, normalised
 from models.pulmonary_embolism.candidates import EDGE, PATCH, PEAK, VALUE_RANGE, Candidate
 from models.pulmonary_embolism.space import Space
 from models.pulmonary_embolism.windows import softmax
+from models.turned import turn
 from node.domain.imaging import Network
 
 #: Each look: degrees about the slice, row and column axes, size, columns mirrored, and the shift
@@ -70,7 +71,7 @@ def look_again(space: Space, where: Mask, candidate: Candidate, network: Network
     centre = np.array(candidate.centre, np.float64)
     windows, masks = [], []
     for degrees, size, mirrored, shift in LOOKS:
-        points = at @ _turn(degrees, size, mirrored=mirrored).T + centre + shift
+        points = at @ turn(degrees, size, mirrored=mirrored).T + centre + shift
         index = np.rint(points).astype(int)
         inside = ((index >= 0) & (index < np.array(whole.shape))).all(axis=1)
         held = np.zeros(len(points), np.bool_)
@@ -84,20 +85,6 @@ def look_again(space: Space, where: Mask, candidate: Candidate, network: Network
         cover.append(float((seen > EDGE).mean()) if seen.size else 0.0)
         peak.append(float(seen.max()) if seen.size else 0.0)
     return Again(np.array(cover), np.array(peak))
-
-
-def _turn(
-    degrees: tuple[float, float, float], size: float, *, mirrored: bool
-) -> NDArray[np.float64]:
-    """(3, 3) in slices, rows and columns: from a window to the image."""
-    turned = np.eye(3)
-    for axis, angle in enumerate(np.radians(degrees)):
-        first, second = (k for k in range(3) if k != axis)
-        step = np.eye(3)
-        step[first, first] = step[second, second] = np.cos(angle)
-        step[first, second], step[second, first] = -np.sin(angle), np.sin(angle)
-        turned = step @ turned
-    return turned @ np.diag([size, size, -size if mirrored else size])
 
 
 def _values(space: Space, points: NDArray[np.float64]) -> Floats:

@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from models.grid import Grid
-from models.lung_nodules.again import LOOKS, look_again, turn
+from models.lung_nodules.again import LOOKS, look_again
 from models.lung_nodules.candidates import STRIDE, WINDOW, Candidate
 from models.lung_nodules.cubes import axes_round
 from models.lung_nodules.refining import PATCH, Look
+from models.turned import turn
 
 CENTRE = np.array([48.0, 70.0, 66.0])
 SPACING = (1.0, 0.8, 0.8)
