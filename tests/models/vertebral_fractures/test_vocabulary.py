@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,16 @@ def test_what_calls_is_decided_by_a_score_of_our_own() -> None:
     assert acute.score == ("CERTAINTY-GRADE2", "99VIGIE") == (
         say.CERTAINTY.value, say.CERTAINTY.scheme,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("up to 3 mm", say.CALLED_THIN), ("5 mm", say.CALLED_THICK)]
+)
+def test_the_loss_on_thick_slices_that_the_page_tells_is_that_of_the_card(
+    kind: str, told: int
+) -> None:
+    card = (Path(say.__file__).parent / "CARD.md").read_text()
+    (row,) = re.findall(
+        rf"fractures of grade 2 or more that call, slices {kind} \| ([0-9.]+)", card
+    )
+    assert int(100 * float(row)) == told
