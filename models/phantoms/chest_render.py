@@ -329,6 +329,7 @@ def _trees(brush: Brush, lung: Field) -> None:
     scene, canvas = brush.scene, brush.canvas
     trees = scene.anatomy.trees
     free = None if not scene.findings.effusions else 1 - fluid_share(scene, canvas.axes, lung)
+    outside = np.ones(canvas.hu.shape, np.float32)
     for tree, tissue in ((trees.veins, T.PULMONARY_VEIN), (trees.arteries, T.PULMONARY_ARTERY)):
         inside = depth(tree.samples, canvas.axes)
         box = _bounds(inside, -brush.voxel)
@@ -336,6 +337,7 @@ def _trees(brush: Brush, lung: Field) -> None:
             value = _blood(brush, tissue, box)
             part = share(inside[box], brush.voxel)
             brush.lay(part if free is None else part * free[box], tissue, value, box)
+            outside[box] *= 1 - part
     lumen = scene.findings.airway_samples
     wall = scene.findings.wall_samples
     found = brush.balls(wall)
@@ -343,8 +345,9 @@ def _trees(brush: Brush, lung: Field) -> None:
         return
     box, outer = found
     rim, inner = share(outer, brush.voxel), share(depth(lumen, brush.axes_of(box)), brush.voxel)
-    if free is not None:
-        rim, inner = rim * free[box], inner * free[box]
+    # A bronchus is pressed flat by a vessel that it meets: air in blood would look like a clot.
+    left = outside[box] if free is None else outside[box] * free[box]
+    rim, inner = rim * left, inner * left
     brush.lay(rim, T.AIRWAY_WALL, None, box)
     brush.lay(inner, T.AIRWAY, None, box)
     trachea = scene.anatomy.frame.carina[0]

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from models.phantoms.chest_core import Core, smooth_path
 from models.phantoms.chest_frame import ChestFrame
 from models.phantoms.chest_lungs import Lungs, clouds
 from models.phantoms.chest_tissue import Lobe
+from models.phantoms.clearance import Clearance, outer_mm
 from models.phantoms.vessel_tree import (
     Branch,
     Level,
@@ -37,6 +37,11 @@ SPACING_MM = 8.5
 _THINNEST_ARTERY, _THINNEST_VEIN = 0.31, 0.31
 _THINNEST_AIRWAY = 0.75
 """Radius of the last branches that are simulated, mm."""
+_LEAST_POINTS = 8
+"""A lobe with fewer points to supply, most of which is out of view, gets no branches."""
+_TOUCH_MM, _APART_MM = 0.0, 0.7
+"""Between bronchi and arteries, which share a sheath; between them and veins, which do not."""
+_PASSES = 8
 
 _LOBAR_ARTERY = {
     Lobe.RIGHT_UPPER: 6.3, Lobe.RIGHT_MIDDLE: 4.2, Lobe.RIGHT_LOWER: 6.8,
@@ -254,126 +259,135 @@ def _taper(radius: float, count: int) -> NDArray[np.float64]:
 def build_trees(
     frame: ChestFrame, lungs: Lungs, stems: tuple[Stems, Stems, Stems], rng: np.random.Generator
 ) -> Trees:
-    """Grow the drawn stems into the lobes."""
+    """Grow the drawn stems into the lobes: bronchi, arteries clear of them, veins clear of both."""
     airways, arteries, veins = (list(stem.branches) for stem in stems)
     targets = clouds(frame, lungs, SPACING_MM * frame.scale, rng)
-    for lobe, cloud in targets.items():
-        if len(cloud) < 8:
-            continue
-        _bronchovascular(lobe, cloud, (airways, stems[0]), (arteries, stems[1]), rng)
-    arteries_tree, airways_tree = Tree(tuple(arteries)), Tree(tuple(airways))
-    taken = (arteries_tree.samples, airways_tree.samples)
+    grown = {
+        lobe: _bronchi(lobe, cloud, airways, stems[0].into[lobe], rng)
+        for lobe, cloud in targets.items()
+        if len(cloud) >= _LEAST_POINTS
+    }
+    airways_tree = Tree(tuple(airways))
+    outside = outer_mm(airways_tree.samples)
+    beside = Clearance([outside], _TOUCH_MM)
+    for lobe, lobar in grown.items():
+        _arterial(lobe, lobar, airways, (arteries, stems[1].into[lobe]), beside)
+    arteries_tree = Tree(tuple(arteries))
+    apart = Clearance([arteries_tree.samples, outside], _APART_MM)
     for lobe, cloud in clouds(frame, lungs, SPACING_MM * frame.scale, rng).items():
-        if len(cloud) < 8:
-            continue
-        _venous(lobe, cloud, (veins, stems[2]), taken, rng)
+        if len(cloud) >= _LEAST_POINTS:
+            _venous(lobe, cloud, (veins, stems[2].into[lobe]), apart, rng)
     walls = float(np.clip(rng.lognormal(0, 0.2), 0.75, 1.8))
     return Trees(airways_tree, arteries_tree, Tree(tuple(veins)), walls)
 
 
-def _bronchovascular(
-    lobe: Lobe,
-    cloud: Points,
-    air: tuple[list[Branch], Stems],
-    blood: tuple[list[Branch], Stems],
-    rng: np.random.Generator,
-) -> None:
-    stem, pipe = air[0][air[1].into[lobe]], blood[0][blood[1].into[lobe]]
+@dataclass(frozen=True)
+class _Grown:
+    """Bronchi of one lobe: what was grown, its levels, lumens in mm, branch that each hangs on.
+
+    Attributes:
+        sprouts, levels, lumen: one each for every division, thin ones that hold no bronchus too.
+        stem: index of the lobar bronchus.
+    """
+
+    sprouts: list[Sprout]
+    levels: list[Level]
+    lumen: NDArray[np.float64]
+    stem: int
+
+
+def _bronchi(
+    lobe: Lobe, cloud: Points, airways: list[Branch], into: int, rng: np.random.Generator
+) -> _Grown:
+    stem = airways[into]
     ahead = stem.points[-1] - stem.points[-3]
     sprouts = grow(stem.points[-1], ahead, cloud, rng)
     levels = _levels(sprouts)
     lumen = _calibre(sprouts, float(stem.radius_mm[-1]) * 0.97, 0.24)
-    vessel = _calibre(sprouts, float(pipe.radius_mm[-1]) * 0.97, _THINNEST_ARTERY)
-    side0 = pipe.points[-1] - stem.points[-1]
-    # Per sprout: side on which the artery runs, its end, arrival, index in each list.
-    sides: list[Points] = []
-    tips: list[Points] = []
-    arrivals: list[tuple[Points, Points]] = []
-    numbers: list[tuple[int | None, int]] = []
+    arrivals: list[Points] = []
+    numbers: list[int | None] = []
     for k, sprout in enumerate(sprouts):
         up = sprout.parent
-        side = side0 if up is None else sides[up]
+        path = curved(sprout.start, sprout.end, _unit(ahead if up is None else arrivals[up]))
+        above = into if up is None else numbers[up]
+        number = None
+        if above is not None and lumen[k] > _THINNEST_AIRWAY:
+            airways.append(Branch(path, _taper(lumen[k], len(path)), levels[k], lobe, above))
+            number = len(airways) - 1
+        arrivals.append(path[-1] - path[-2])
+        numbers.append(number)
+    return _Grown(sprouts, levels, lumen, into)
+
+
+def _arterial(
+    lobe: Lobe, grown: _Grown, airways: list[Branch], blood: tuple[list[Branch], int],
+    beside: Clearance,
+) -> None:  # fmt: skip
+    """Each artery beside its bronchus, and through no other."""
+    arteries, into = blood
+    pipe, stem = arteries[into], airways[grown.stem]
+    vessel = _calibre(grown.sprouts, float(pipe.radius_mm[-1]) * 0.97, _THINNEST_ARTERY)
+    side0 = pipe.points[-1] - stem.points[-1]
+    sides: list[Points] = []
+    tips: list[Points] = []
+    for k, sprout in enumerate(grown.sprouts):
+        side = side0 if sprout.parent is None else sides[sprout.parent]
         side = side - (side @ sprout.course) * sprout.course
         norm = math.sqrt(float(side @ side))
         side = side / norm if norm > 1e-3 else np.cross(sprout.course, [0.3, 0.5, 0.8])
-        gap = vessel[k] + 1.2 * lumen[k] + (0.9 if lumen[k] > _THINNEST_AIRWAY else 0.2)
-        tip = sprout.end + side * gap
-        foot = pipe.points[-1] if up is None else tips[up]
-        first = (ahead, pipe.points[-1] - pipe.points[-3]) if up is None else arrivals[up]
+        lumen = grown.lumen[k]
+        gap = vessel[k] + 1.2 * lumen + (0.9 if lumen > _THINNEST_AIRWAY else 0.2)
         sides.append(side)
-        tips.append(tip)
-        unit = [v / max(math.sqrt(float(v @ v)), 1e-6) for v in first]
-        path = curved(foot, tip, unit[1])
-        above = (air[1].into[lobe], blood[1].into[lobe]) if up is None else numbers[up]
-        blood[0].append(Branch(path, _taper(vessel[k], len(path)), levels[k], lobe, above[1]))
-        number = None
-        breath = curved(sprout.start, sprout.end, unit[0])
-        if above[0] is not None and lumen[k] > _THINNEST_AIRWAY:
-            air[0].append(Branch(breath, _taper(lumen[k], len(breath)), levels[k], lobe, above[0]))
-            number = len(air[0]) - 1
-        arrivals.append((breath[-1] - breath[-2], path[-1] - path[-2]))
-        numbers.append((number, len(blood[0]) - 1))
+        tips.append(sprout.end + side * gap)
+    ends = beside.pushed(np.array(tips), vessel, _PASSES)
+    paths = _courses(grown.sprouts, pipe, ends, vessel, beside)
+    _append(lobe, (grown.sprouts, grown.levels), (paths, vessel), blood)
 
 
 def _venous(
-    lobe: Lobe,
-    cloud: Points,
-    blood: tuple[list[Branch], Stems],
-    taken: tuple[Samples, Samples],
+    lobe: Lobe, cloud: Points, blood: tuple[list[Branch], int], apart: Clearance,
     rng: np.random.Generator,
-) -> None:
-    pipe = blood[0][blood[1].into[lobe]]
+) -> None:  # fmt: skip
+    pipe = blood[0][blood[1]]
     sprouts = grow(pipe.points[-1], pipe.points[-1] - pipe.points[-3], cloud, rng, reach=0.46)
-    levels = _levels(sprouts)
     size = _calibre(sprouts, float(pipe.radius_mm[-1]) * 0.97, _THINNEST_VEIN)
-    keep_off = _Clearance(taken)
-    ends = keep_off.pushed(np.array([s.end for s in sprouts]), size, 8)
+    ends = apart.pushed(np.array([s.end for s in sprouts]), size, _PASSES)
+    paths = _courses(sprouts, pipe, ends, size, apart)
+    _append(lobe, (sprouts, _levels(sprouts)), (paths, size), blood)
+
+
+def _courses(
+    sprouts: list[Sprout], pipe: Branch, ends: Points, size: NDArray[np.float64], free: Clearance
+) -> list[Points]:
+    """The way of each branch from the end of its parent to its own, clear of what is there."""
     paths: list[Points] = []
     for k, sprout in enumerate(sprouts):
         up = sprout.parent
         foot = pipe.points[-1] if up is None else ends[up]
         before = pipe.points if up is None else paths[up]
-        arrive = before[-1] - before[-2]
-        paths.append(curved(foot, ends[k], arrive / max(float(np.linalg.norm(arrive)), 1e-6)))
-    inner = np.concatenate([p[1:-1] for p in paths])
+        paths.append(curved(foot, ends[k], _unit(before[-1] - before[-2])))
+    inner = np.concatenate([path[1:-1] for path in paths])
     width = np.concatenate([np.full(len(p) - 2, r) for p, r in zip(paths, size, strict=True)])
-    moved = keep_off.pushed(inner, width, 8)
+    moved = free.pushed(inner, width, _PASSES)
     at = 0
-    numbers: list[int] = []
-    for k, (path, sprout) in enumerate(zip(paths, sprouts, strict=True)):
+    for path in paths:
         path[1:-1] = moved[at : at + len(path) - 2]
         at += len(path) - 2
-        above = blood[1].into[lobe] if sprout.parent is None else numbers[sprout.parent]
-        blood[0].append(Branch(path, _taper(size[k], len(path)), levels[k], lobe, above))
+    return paths
+
+
+def _append(
+    lobe: Lobe,
+    grown: tuple[list[Sprout], list[Level]],
+    drawn: tuple[list[Points], NDArray[np.float64]],
+    blood: tuple[list[Branch], int],
+) -> None:
+    numbers: list[int] = []
+    for sprout, level, path, radius in zip(*grown, *drawn, strict=True):
+        above = blood[1] if sprout.parent is None else numbers[sprout.parent]
+        blood[0].append(Branch(path, _taper(radius, len(path)), level, lobe, above))
         numbers.append(len(blood[0]) - 1)
 
 
-class _Clearance:
-    """Keeps points clear of arteries and airways."""
-
-    def __init__(self, taken: tuple[Samples, Samples]) -> None:
-        self._points = np.concatenate([each.points for each in taken])
-        wall = taken[1].radius_mm * 1.25 + 0.5
-        self._radius = np.concatenate([taken[0].radius_mm, wall])
-        self._index = cKDTree(self._points)
-
-    def pushed(self, points: Points, radius: NDArray[np.float64], passes: int) -> Points:
-        """Points moved sideways until balls of `radius` do not touch what is taken."""
-        out = points.copy()
-        for turn in range(passes):
-            _, near = self._index.query(out, k=12, distance_upper_bound=12.0)
-            known = near < len(self._points)
-            safe = np.where(known, near, 0)
-            away = out[:, None, :] - self._points[safe]
-            distance = np.linalg.norm(away, axis=2)
-            lack = np.where(known, self._radius[safe] + radius[:, None] + 0.7 - distance, 0)
-            worst = np.argmax(lack, axis=1)
-            rows = np.arange(len(out))
-            need = lack[rows, worst]
-            if not (need > 0).any():
-                break
-            step = away[rows, worst] / np.maximum(distance[rows, worst], 1e-3)[:, None]
-            step[distance[rows, worst] < 1e-3] = (0.0, 1.0, 0.0)
-            move = np.where(need > 0, need * (1.05 if turn < 4 else 1.4), 0)
-            out += step * move[:, None]
-        return out
+def _unit(way: Points) -> Points:
+    return way / max(math.sqrt(float(way @ way)), 1e-6)
