@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from models.phantoms.chest import (
@@ -68,6 +69,22 @@ def test_every_lobe_has_segmental_arteries_and_bronchi(chest: ChestAnatomy) -> N
         found = {tree.branches[k].lobe for k in tree.of_level(Level.SEGMENTAL)}
         assert found == set(LOBES)
     assert len(chest.arteries.of_level(Level.SEGMENTAL)) >= 15
+
+
+def test_bronchi_run_beside_arteries_and_never_through_their_blood(chest: ChestAnatomy) -> None:
+    arteries, airways = chest.arteries.samples, chest.airways.samples
+    near, which = cKDTree(arteries.points).query(airways.points, k=8)
+    inside = (arteries.radius_mm[which] - near).max(axis=1)
+    assert float((inside > 0).mean()) < 0.015
+    # Where they still meet, the picture shows an artery that is whole.
+    deep = np.argsort(-inside)[:1][0]
+    place = tuple(float(v) for v in airways.points[deep])
+    block = Block(centre_mm=place, size_mm=(9.0, 9.0, 9.0), spacing_mm=(0.6, 0.6, 0.6))
+    scan = simulate_block(SEED, block, STILL)
+    blood = scan.labels == ChestTissue.PULMONARY_ARTERY
+    core = ndimage.binary_erosion(blood, iterations=2)
+    assert core.any()
+    assert scan.clean[core].min() > 0.7 * np.median(scan.clean[core])
 
 
 def test_arteries_lie_in_the_lungs_or_the_mediastinum(chest: ChestAnatomy) -> None:
