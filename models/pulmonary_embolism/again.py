@@ -1,8 +1,8 @@
 """A candidate is looked at again in windows that are turned, scaled and mirrored a little.
 
 A clot is there however the image is laid under the network. What the network takes for one at a
-node or a vein that fills late is often seen in one position and not in the next: so it is told
-only where most of the looks see it.
+node or a vein that fills late is often seen in one position and not in the next: how much of it the
+looks see is a part of its certainty.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.grid import Floats, Mask, normalised
-from models.pulmonary_embolism.candidates import EDGE, PATCH, PEAK, VALUE_RANGE, Candidate
+from models.pulmonary_embolism.candidates import EDGE, PATCH, VALUE_RANGE, Candidate
 from models.pulmonary_embolism.space import Space
 from models.pulmonary_embolism.windows import softmax
 from models.turned import turn
@@ -32,8 +32,6 @@ LOOKS = (
     ((0.0, 0.0, -8.0), 0.92, True, 0.75),
     ((5.0, 5.0, 5.0), 1.0, False, 0.5),
 )
-#: So much of a candidate must be called clot again, and so many of the looks must say so.
-COVER, SEEN = 0.4, 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +46,11 @@ class Again:
     peak: NDArray[np.float64]
 
     @property
-    def share(self) -> float:
-        """Part of the looks that see it."""
-        return float(((self.cover >= COVER) & (self.peak >= PEAK)).mean())
-
-    @property
-    def is_seen(self) -> bool:
-        """Do most of the looks see it?"""
-        return self.share >= SEEN
+    def features(self) -> NDArray[np.float64]:
+        """What the certainty is calculated from, after those of the candidate: the mean cover, the
+        lowest but one, and the mean peak.
+        """
+        return np.array([self.cover.mean(), np.sort(self.cover)[1], self.peak.mean()])
 
 
 def look_again(space: Space, where: Mask, candidate: Candidate, network: Network) -> Again:

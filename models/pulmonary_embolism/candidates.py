@@ -41,7 +41,7 @@ class Candidate:
     Attributes:
         box, mask: where it is; the mask has the shape of the box.
         ml: volume. peak, mean: of the network's probability in it.
-        hu: mean of its inner voxels. ratio: the same over the attenuation of the blood.
+        hu: mean of its inner voxels. blood_hu: attenuation of the opacified blood.
         blood: share of the surroundings that is opacified blood. lung: that is lung.
         around_ml: volume of the surroundings.
         round: share of the candidate that balls of nearly its own radius fill: a cast of a vessel
@@ -58,7 +58,7 @@ class Candidate:
     peak: float
     mean: float
     hu: float
-    ratio: float
+    blood_hu: float
     blood: float
     around_ml: float
     lung: float
@@ -71,6 +71,16 @@ class Candidate:
     def blood_ml(self) -> float:
         """Volume of the opacified blood in its surroundings."""
         return self.blood * self.around_ml
+
+    @property
+    def ratio(self) -> float:
+        """Its attenuation over that of the blood."""
+        return self.hu / self.blood_hu
+
+    @property
+    def fall_hu(self) -> float:
+        """How much darker it is than the opacified blood, HU."""
+        return self.blood_hu - self.hu
 
     @property
     def features(self) -> NDArray[np.float64]:
@@ -148,7 +158,7 @@ def _candidate(
         peak=float(answers[3][mask].max()),
         mean=float(answers[3][mask].mean()),
         hu=float(here[inner].mean()),
-        ratio=float(here[inner].mean()) / blood_hu,
+        blood_hu=blood_hu,
         blood=float(blood[ring].mean()),
         around_ml=float(ring.sum()) * VOXEL_ML,
         lung=float((here[ring] < _LUNG_HU).mean()),

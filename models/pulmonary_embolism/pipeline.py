@@ -10,7 +10,7 @@ from models.pulmonary_embolism import candidates as local
 from models.pulmonary_embolism.again import look_again
 from models.pulmonary_embolism.anatomy import Anatomy, find_anatomy, search_mask
 from models.pulmonary_embolism.candidates import find_candidates
-from models.pulmonary_embolism.certainty import certainty_of
+from models.pulmonary_embolism.certainty import allowed, certainty_of
 from models.pulmonary_embolism.clots import Clot, clot_of
 from models.pulmonary_embolism.gate import Contrast, measure_contrast, refuse, refuse_trunk
 from models.pulmonary_embolism.plausibility import refuse_implausible, refuse_turned
@@ -101,15 +101,14 @@ class _Analysis:
         least = self.request.thresholds["possible"]
         trunk = doubled(anatomy.mask("pulmonary_artery"), space.hu.shape)
         network = self.request.networks[local.NETWORK]
-        found = [
-            (candidate, certainty_of(candidate))
-            for candidate in find_candidates(space.hu, chances, where, blood_hu)
-        ]
-        clots = [
-            clot_of(space, (candidate, certainty), trunk, 2 * region.middle)
-            for candidate, certainty in found
-            if certainty >= least and look_again(space, where, candidate, network).is_seen
-        ]
+        clots = []
+        for candidate in find_candidates(space.hu, chances, where, blood_hu):
+            if not allowed(candidate):
+                continue
+            again = look_again(space, where, candidate, network)
+            certainty = certainty_of(candidate, again)
+            if certainty >= least:
+                clots.append(clot_of(space, (candidate, certainty), trunk, 2 * region.middle))
         return tuple(sorted(clots, key=lambda clot: (-clot.certainty, clot.candidate.centre)))
 
 

@@ -1,4 +1,7 @@
-"""Fit of the certainty: candidates in whole simulated chests against the true clots there."""
+"""Fit of the certainty: candidates in whole simulated chests against the true clots there.
+
+Candidates that a rule excludes take no part: the product never asks how sure it is of them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from scipy.optimize import minimize
 from models.grid import canonical
 from models.phantoms.vessel_tree import Level
 from models.pulmonary_embolism import anatomy, candidates
+from models.pulmonary_embolism.again import Again, look_again
 from models.pulmonary_embolism.anatomy import find_anatomy, search_mask
 from models.pulmonary_embolism.candidates import Candidate, find_candidates
 from models.pulmonary_embolism.certainty import NAMES, allowed
@@ -29,6 +33,10 @@ from node.domain.study import InstanceUID, Plane, SeriesUID, StudyUID
 NETWORKS = (anatomy.NETWORK, candidates.NETWORK)
 #: Strength of the prior that pulls the weights to 0.
 _RIDGE = 0.1
+#: Candidates of a usual chest; share of a clot that must be covered.
+_USUAL, _COVERED = 4, 0.5
+#: A candidate and what the looks at it saw.
+Seen = tuple[Candidate, Again]
 
 
 class Exported:
@@ -65,14 +73,17 @@ class Chest:
     """One simulated chest.
 
     Attributes:
-        count: of its clots, segmental and larger. found: candidates. at: the clot, from 1, that
-            each lies at; 0 for none; negative for a clot that is not counted.
+        count: of its clots, segmental and larger. found: candidates that the rules allow, and what
+            the looks at them saw. at: the clot, from 1, that each lies at; 0 for none; negative for
+            a clot that is not counted. more: further clots that each covers by half or more: clots
+            that hang together are drawn as one.
     """
 
     name: str
     count: int
-    found: tuple[Candidate, ...]
+    found: tuple[Seen, ...]
     at: tuple[int, ...]
+    more: tuple[frozenset[int], ...]
 
 
 def _chest(path: Path, networks: dict[str, Exported]) -> Chest:
@@ -106,7 +117,11 @@ def _chest(path: Path, networks: dict[str, Exported]) -> Chest:
     clots = truth.transpose(grid.order)[back][np.ix_(*at)]
     found = tuple(_candidates(space, networks))
     count = int((np.unique(truth) > 0).sum())
-    return Chest(path.stem, count, found, tuple(clot_of(one, clots) for one in found))
+    return Chest(
+        path.stem, count, found,
+        tuple(clot_of(one, clots) for one, _ in found),
+        tuple(covered(one, clots) for one, _ in found),
+    )  # fmt: skip
 
 
 def _planes(affine: NDArray[np.float64], count: int) -> tuple[Plane, ...]:
@@ -122,7 +137,7 @@ def _planes(affine: NDArray[np.float64], count: int) -> tuple[Plane, ...]:
     )
 
 
-def _candidates(space: Space, networks: dict[str, Exported]) -> Sequence[Candidate]:
+def _candidates(space: Space, networks: dict[str, Exported]) -> Sequence[Seen]:
     """As the pipeline finds them; none where it refuses for want of contrast medium."""
     region = find_region(space.coarse)
     contrast = measure_contrast(space.coarse, region)
@@ -134,7 +149,12 @@ def _candidates(space: Space, networks: dict[str, Exported]) -> Sequence[Candida
     chances = probabilities(
         space.hu, where, networks[candidates.NETWORK], candidates.PATCH, candidates.VALUE_RANGE
     )
-    return find_candidates(space.hu, chances, where, blood)
+    network = networks[candidates.NETWORK]
+    return [
+        (one, look_again(space, where, one, network))
+        for one in find_candidates(space.hu, chances, where, blood)
+        if allowed(one)
+    ]
 
 
 def clot_of(one: Candidate, clots: NDArray[np.int16]) -> int:
@@ -149,20 +169,41 @@ def clot_of(one: Candidate, clots: NDArray[np.int16]) -> int:
     return int(numbers[counts.argmax()]) if numbers.size else 0
 
 
-def fit(found: list[Candidate], true: list[bool]) -> tuple[NDArray[np.float64], float]:
-    """Weights of `Candidate.features` and offset, by ridge logistic regression.
+def covered(one: Candidate, clots: NDArray[np.int16]) -> frozenset[int]:
+    """Numbers of the clots of which it covers half or more."""
+    wide = ndimage.binary_dilation(one.mask)
+    numbers, counts = np.unique(clots[one.box][wide], return_counts=True)
+    return frozenset(
+        int(number)
+        for number, count in zip(numbers, counts, strict=True)
+        if number > 0 and count >= _COVERED * int((clots == number).sum())
+    )
 
-    Candidates that a rule excludes take part: there are few others that are no clots.
+
+def known_of(seen: Seen) -> NDArray[np.float64]:
+    """In the order of `certainty.NAMES`."""
+    return np.concatenate([seen[0].features, seen[1].features])
+
+
+def fit(
+    found: Sequence[Seen], true: Sequence[bool], shares: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], float]:
+    """Weights of what is known, and offset, by ridge logistic regression.
+
+    Args:
+        shares: weight of each candidate; alike where not given.
     """
-    x = np.stack([one.features for one in found])
+    x = np.stack([known_of(one) for one in found])
     y = np.array(true, np.float64)
+    shares = np.ones(len(y)) if shares is None else shares
+    shares = shares / shares.sum()
     middle, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
     z = (x - middle) / spread
 
     def cost(values: NDArray[np.float64]) -> float:
         score = z @ values[:-1] + values[-1]
         return float(
-            np.mean(np.logaddexp(0, score) - y * score) + _RIDGE * (values[:-1] ** 2).mean()
+            shares @ (np.logaddexp(0, score) - y * score) + _RIDGE * (values[:-1] ** 2).mean()
         )
 
     best = minimize(cost, np.zeros(x.shape[1] + 1), method="L-BFGS-B").x
@@ -170,7 +211,7 @@ def fit(found: list[Candidate], true: list[bool]) -> tuple[NDArray[np.float64], 
     return weights, float(best[-1] - weights @ middle)
 
 
-LIMITS = (30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95, 97, 98, 99)
+LIMITS = (10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95, 97, 98, 99)
 Row = tuple[float, float, float]
 
 
@@ -188,10 +229,15 @@ def crossed(chests: Sequence[Chest]) -> list[Row]:
     return _rows(chests, fits)
 
 
-def pooled(chests: Sequence[Chest]) -> tuple[list[Candidate], list[bool]]:
-    """All candidates, and which of them are clots, of whatever size."""
+def pooled(chests: Sequence[Chest]) -> tuple[list[Seen], list[bool], NDArray[np.float64]]:
+    """All candidates, which of them are clots, of whatever size, and how much each weighs.
+
+    A chest full of noise has dozens of candidates that are all false for one reason: it weighs as
+    the root of their number.
+    """
     found = [one for chest in chests for one in chest.found]
-    return found, [at != 0 for chest in chests for at in chest.at]
+    shares = [1 / np.sqrt(max(1.0, len(c.found) / _USUAL)) for c in chests for _ in c.found]
+    return found, [at != 0 for chest in chests for at in chest.at], np.array(shares)
 
 
 def _rows(chests: Sequence[Chest], fits: Sequence[tuple[NDArray[np.float64], float]]) -> list[Row]:
@@ -201,12 +247,12 @@ def _rows(chests: Sequence[Chest], fits: Sequence[tuple[NDArray[np.float64], flo
         hits, false = 0, 0
         for chest, (weights, offset) in zip(chests, fits, strict=True):
             sure = [
-                at for one, at in zip(chest.found, chest.at, strict=True)
-                if allowed(one)
-                and 100 / (1 + np.exp(-(one.features @ weights + offset))) >= limit
-            ]  # fmt: skip
-            hits += len({at for at in sure if at > 0})
-            false += sure.count(0)
+                (at, more)
+                for one, at, more in zip(chest.found, chest.at, chest.more, strict=True)
+                if 100 / (1 + np.exp(-(known_of(one) @ weights + offset))) >= limit
+            ]
+            hits += len({n for at, more in sure for n in (at, *more) if n > 0})
+            false += sum(at == 0 for at, _ in sure)
         rows.append((float(limit), hits / max(total, 1), false / max(len(chests), 1)))
     return rows
 

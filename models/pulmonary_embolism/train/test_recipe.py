@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from models.phantoms.chest_tissue import ChestTissue
-from models.pulmonary_embolism.train import certainty, clots, crops, hearts, networks
+from models.pulmonary_embolism.train import clots, crops, hearts, networks
 from models.pulmonary_embolism.train.continued import take_over
 from models.pulmonary_embolism.train.imitators import (
     IMITATOR,
@@ -24,7 +23,6 @@ from models.pulmonary_embolism.train.imitators import (
 from models.pulmonary_embolism.train.planted import plant
 from models.pulmonary_embolism.train.scenes import AIRWAY, CLOT, SIZE, VESSEL, Painter, scanned
 from models.recipe.export import export
-from tests.models.pulmonary_embolism.test_parts import SURE
 
 
 def test_scenes_hold_vessels_and_clots_that_are_darker_than_the_blood() -> None:
@@ -322,38 +320,6 @@ def test_a_narrower_network_takes_nothing_over(tmp_path: Path) -> None:
         take_over(narrow, path, [])
 
 
-def test_the_trade_counts_clots_once_and_every_false_mark() -> None:
-    chest = certainty.Chest("1", 2, (SURE, SURE, SURE), (1, 1, 0))
-    weights = np.zeros(len(SURE.features))
-    rows = {limit: (share, false) for limit, share, false in certainty.trade([chest], weights, 2.0)}
-    assert rows[80.0] == (0.5, 1.0)
-    assert rows[90.0] == (0.0, 0.0)
-
-
-def test_each_chest_is_judged_by_a_certainty_that_did_not_see_it() -> None:
-    sure, weak = replace(SURE, mean=0.95), replace(SURE, mean=0.35, peak=0.5)
-    plain = [certainty.Chest(str(k), 1, (sure, weak), (1, 0)) for k in range(4)]
-    # What looks like a clot everywhere else is none in the last chest.
-    odd = certainty.Chest("odd", 0, (sure,), (0,))
-    weights, offset = certainty.fit(*certainty.pooled(plain))
-    seen = dict((limit, false) for limit, _, false in certainty.crossed([*plain, odd]))
-    assert certainty.trade(plain, weights, offset)[2][1:] == (1.0, 0.0)
-    assert seen[50.0] == pytest.approx(1 / 5)
-
-
-def test_a_candidate_beside_a_clot_lies_at_it_and_small_clots_are_neither_found_nor_false() -> None:
-    clots = np.zeros((12, 12, 12), np.int16)
-    clots[3:6, 0:3, 0:3] = 2
-    mask = np.zeros((6, 6, 6), np.bool_)
-    mask[:3, :3, :3] = True
-    assert certainty.clot_of(replace(SURE, box=(slice(0, 6),) * 3, mask=mask), clots) == 2
-    assert certainty.clot_of(replace(SURE, box=(slice(6, 12),) * 3, mask=mask), clots) == 0
-    small = certainty.Chest("1", 1, (SURE, SURE), (-1, 2))
-    rows = certainty.trade([small], np.zeros(len(SURE.features)), 9.0)
-    assert rows[0][1:] == (1.0, 0.0)
-    assert certainty.pooled([small])[1] == [True, True]
-
-
 def test_perfect_answers_have_the_smallest_loss() -> None:
     target = torch.randint(0, 4, (2, 8, 8, 8), generator=torch.Generator().manual_seed(0))
     truth = torch.nn.functional.one_hot(target, 4).movedim(-1, 1).float()
@@ -376,17 +342,3 @@ def test_export_agrees_with_torch_for_any_batch(name: str, size: int, tmp_path: 
     path = tmp_path / f"{name}.onnx"
     assert export(network, (size,) * 3, path) < 1e-4
     assert path.stat().st_size < 8e6
-
-
-def test_fitted_certainty_separates_clots_from_what_is_none() -> None:
-    rng = np.random.default_rng(1)
-    found, true = [], []
-    for number in range(80):
-        is_clot = number % 2 == 0
-        mean = float(np.clip(rng.normal(0.75 if is_clot else 0.45, 0.08), 0.3, 1.0))
-        found.append(replace(SURE, mean=mean, peak=min(1.0, mean + 0.1)))
-        true.append(is_clot)
-    weights, offset = certainty.fit(found, true)
-    scores = [1 / (1 + np.exp(-(one.features @ weights + offset))) for one in found]
-    right = [(score > 0.5) == known for score, known in zip(scores, true, strict=True)]
-    assert np.mean(right) > 0.9

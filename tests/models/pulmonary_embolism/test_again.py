@@ -1,4 +1,4 @@
-"""A candidate is told only where most turned, scaled and mirrored windows show it again."""
+"""What turned, scaled and mirrored windows show of a candidate is a part of its certainty."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_clot_lies_in_every_look_where_the_candidate_is(space: Space, clot: Ca
     again = look_again(space, where, clot, Clots(Toy().blood_hu))
     assert len(again.cover) == len(LOOKS)
     assert again.cover.min() > 0.5
-    assert again.is_seen
+    assert again.features[:2].min() > 0.5
     elsewhere = replace(
         clot,
         box=tuple(slice(s.start + 12, s.stop + 12) for s in clot.box),
@@ -65,26 +65,16 @@ def test_a_clot_lies_in_every_look_where_the_candidate_is(space: Space, clot: Ca
 
 def test_what_lies_outside_of_the_search_is_not_seen(space: Space, clot: Candidate) -> None:
     nowhere = np.zeros(space.hu.shape, np.bool_)
-    assert look_again(space, nowhere, clot, Clots(Toy().blood_hu)).share == 0.0
+    assert not look_again(space, nowhere, clot, Clots(Toy().blood_hu)).features.any()
 
 
-@pytest.mark.parametrize(
-    ("cover", "peak", "seen"),
-    [
-        ([0.4] * 8, [0.5] * 8, True),
-        ([0.4] * 7 + [0.0], [0.9] * 8, True),
-        ([0.4] * 6 + [0.3] * 2, [0.9] * 8, False),
-        ([0.9] * 8, [0.9] * 6 + [0.4] * 2, False),
-    ],
-)
-def test_seven_of_eight_looks_must_see_it(
-    cover: list[float], peak: list[float], seen: bool
-) -> None:
-    assert Again(np.array(cover), np.array(peak)).is_seen == seen
+def test_one_look_that_fails_is_not_the_lowest_that_counts() -> None:
+    again = Again(np.array([0.0, 0.4, *[0.8] * 6]), np.array([0.0, *[1.0] * 7]))
+    assert again.features == pytest.approx([5.2 / 8, 0.4, 7 / 8])
 
 
-@pytest.mark.parametrize(("looks", "status"), [(8, Status.FINDINGS), (4, Status.NO_FINDINGS)])
-def test_what_half_of_the_looks_do_not_see_is_not_told(looks: int, status: Status) -> None:
+@pytest.mark.parametrize(("looks", "status"), [(8, Status.FINDINGS), (0, Status.NO_FINDINGS)])
+def test_what_no_look_sees_again_is_not_told(looks: int, status: Status) -> None:
     asked = request(Toy(), Trunk(320.0))
     fickle = Fickle(Toy().blood_hu, looks)
     findings = analyse(replace(asked, networks={**asked.networks, NETWORK: fickle}))

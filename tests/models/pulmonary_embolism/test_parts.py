@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.pulmonary_embolism.again import Again
 from models.pulmonary_embolism.anatomy import CLASSES, Anatomy, search_mask
 from models.pulmonary_embolism.candidates import Candidate, find_candidates
 from models.pulmonary_embolism.certainty import allowed, certainty_of
@@ -166,7 +167,7 @@ SURE = Candidate(
     peak=1.0,
     mean=0.9,
     hu=55.0,
-    ratio=0.15,
+    blood_hu=360.0,
     blood=0.5,
     around_ml=0.6,
     lung=0.4,
@@ -177,10 +178,24 @@ SURE = Candidate(
 )
 
 
-def test_certainty_is_zero_where_a_rule_excludes_a_clot() -> None:
-    assert certainty_of(SURE) > 80.0
-    for changed in ({"hu": -60.0}, {"hu": 180.0}, {"ratio": 0.7}, {"blood": 0.0}):
-        assert certainty_of(replace(SURE, **changed)) == 0.0
+SEEN = Again(cover=np.full(8, 0.8), peak=np.full(8, 0.95))
+
+
+def test_rules_exclude_what_is_no_clot() -> None:
+    assert allowed(SURE)
+    for changed in (
+        {"hu": -90.0},
+        {"hu": 240.0},
+        {"hu": 140.0, "blood_hu": 250.0},
+        {"hu": 90.0, "blood_hu": 150.0},
+        {"blood": 0.0},
+    ):
+        assert not allowed(replace(SURE, **changed)), changed
+
+
+def test_in_bright_blood_a_small_clot_may_be_dense_with_its_blur() -> None:
+    assert allowed(replace(SURE, hu=200.0, blood_hu=450.0))
+    assert not allowed(replace(SURE, hu=300.0, blood_hu=450.0))
 
 
 def test_a_long_clot_that_meets_blood_only_at_its_ends_is_not_excluded() -> None:
@@ -191,9 +206,19 @@ def test_a_long_clot_that_meets_blood_only_at_its_ends_is_not_excluded() -> None
 
 
 def test_certainty_rises_with_the_networks_probability() -> None:
-    values = [certainty_of(replace(SURE, mean=mean, peak=mean)) for mean in (0.4, 0.6, 0.8)]
+    values = [certainty_of(replace(SURE, mean=mean, peak=mean), SEEN) for mean in (0.4, 0.6, 0.8)]
     assert values == sorted(values)
     assert values[0] < values[-1]
+
+
+def test_certainty_rises_with_what_the_looks_see_again() -> None:
+    values = [
+        certainty_of(SURE, Again(cover=np.full(8, cover), peak=np.full(8, 0.3 + 0.7 * cover)))
+        for cover in (0.0, 0.4, 0.9)
+    ]
+    assert values == sorted(values)
+    assert values[-1] > 80.0
+    assert values[0] < values[-1] - 20.0
 
 
 @pytest.mark.parametrize(
