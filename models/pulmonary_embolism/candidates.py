@@ -20,9 +20,8 @@ VALUE_RANGE = (-1000.0, 600.0)
 VOXEL_ML = FINE_MM**3 / 1000.0
 #: Probability from which a voxel belongs to a candidate, and that one of its voxels must reach.
 EDGE, PEAK = 0.3, 0.5
-#: Smaller ones are noise, ml: none of 7 below it was a clot on the simulated chests that the
-#: thresholds were set on, and no clot from segmental on had a smaller one.
-LEAST_ML = 0.05
+#: Smaller ones are noise, ml: ten voxels.
+LEAST_ML = 0.02
 #: Opacified blood: from this share of the measured attenuation.
 BLOOD_SHARE = 0.5
 #: Voxels around a candidate that count as its surroundings.

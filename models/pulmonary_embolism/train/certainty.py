@@ -32,7 +32,7 @@ from node.domain.study import InstanceUID, Plane, SeriesUID, StudyUID
 
 NETWORKS = (anatomy.NETWORK, candidates.NETWORK)
 #: Strength of the prior that pulls the weights to 0.
-_RIDGE = 0.1
+_RIDGE = 0.3
 #: Candidates of a usual chest; share of a clot that must be covered.
 _USUAL, _COVERED = 4, 0.5
 #: A candidate and what the looks at it saw.
