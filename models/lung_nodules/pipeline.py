@@ -99,6 +99,8 @@ class _Analysis:
         sure = [nodule for nodule in everything if nodule.certainty >= least]
         with self.stage("compare sides"):
             nodules = scan.with_possible_masses(sure)
+        again = [n.at_first for n in everything if n.at_first is not None]
+        set_aside = sum(n.certainty < least <= (n.at_first or 0.0) for n in everything)
         most = int(self.request.thresholds["most_listed"])
         with self.stage("compare"):
             comparison = compare(
@@ -115,12 +117,14 @@ class _Analysis:
                 nodules=nodules[:most],
                 unlisted=nodules[most:],
                 comparison=comparison,
-                less_certain=len(everything) - len(sure),
+                set_aside=set_aside,
                 overlooked=max(0, len(candidates) - MOST_CANDIDATES),
                 unseen=unseen_side(lungs),
                 parameters=(
                     ("lungs in view", f"{(lungs.right_ml + lungs.left_ml) / 1000:.2f} l"),
                     ("candidates looked at", str(len(looks))),
+                    ("looked at again", str(len(again))),
+                    ("likely at first, not when looked at again", str(set_aside)),
                     ("reported from certainty", f"{100 * least:.0f} %"),
                     ("slice distance", f"{self.grid.spacing_mm[0]:.2f} mm"),
                 ),
@@ -190,9 +194,9 @@ class Scan:
         for first, look, drawn in sorted(measured, key=lambda one: -one[0]):
             if any(_overlap(drawn, other.shape) > SAME for other in found):
                 continue
-            certainty = first
+            certainty, at_first = first, None
             if self._is_open(first) and looked_again < MOST_AGAIN:
-                certainty = self._looked_again(look, drawn.mean_mm)
+                certainty, at_first = self._looked_again(look, drawn.mean_mm), first
                 looked_again += 1
             # It takes a second for each, and most are what nobody is told of.
             shape = self._well_measured(look, drawn) if certainty >= least else drawn
@@ -202,6 +206,7 @@ class Scan:
                     shape=shape,
                     attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
                     certainty=certainty,
+                    at_first=at_first,
                     side=side,
                     third=third_of(self._lungs, look.centre, side),
                 )

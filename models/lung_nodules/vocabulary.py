@@ -92,3 +92,12 @@ LIMITS = (
     "it may be missed.",
     "The lobe is not determined.",
 )
+
+
+def set_aside(count: int) -> str:
+    """What is said of places that the further looks did not confirm."""
+    places = "1 place" if count == 1 else f"{count} places"
+    return (
+        f"Not listed: {places} that looked like a nodule at first, and less so when looked at again, "
+        "turned and scaled."
+    )

@@ -265,6 +265,10 @@ def test_what_is_open_is_told_only_where_further_looks_see_it(
     asked = replace(manifest, thresholds={**manifest.thresholds, **open_ones})
     findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
     assert len(findings.findings) == told
+    # What is not told then is not passed over in silence.
+    said = [limit for limit in findings.limits if limit.startswith("Not listed: 1 place ")]
+    assert len(said) == 1 - told
+    assert dict(findings.parameters)["likely at first, not when looked at again"] == str(1 - told)
 
 
 def test_a_nodule_is_seen_in_further_looks_too(
