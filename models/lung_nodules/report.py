@@ -46,6 +46,7 @@ class Nodule:
     Attributes:
         certainty: 0..1. side: "right", "left" or "". third: as of `place.third_of`.
         at_first: the certainty of the first look where it was looked at again, else None.
+        joined: part of its surface without lung beside it, where that is much, else 0.
         is_possible: tissue in the place of lung, found by comparing the two sides: a mass or
             airless lung, and its border towards the middle of the chest is not seen.
     """
@@ -56,6 +57,7 @@ class Nodule:
     side: str
     third: str = ""
     at_first: float | None = None
+    joined: float = 0.0
     is_possible: bool = False
 
     @property
@@ -285,6 +287,8 @@ def _evaluations(nodule: Nodule, change: Change) -> tuple[Evaluation, ...]:
         Evaluation(say.CHANGE, change.sentence),
     ]
     doubt = [Evaluation(say.BASIS, say.POSSIBLE_MASS)] if nodule.is_possible else []
+    if nodule.joined:
+        doubt.append(Evaluation(say.BORDER, say.joined(nodule.joined)))
     return (
         # First: what does not fit beside the picture goes to another page.
         *(changed if change.sentence else ()),
