@@ -115,6 +115,22 @@ def test_where_nothing_was_recognised_everything_is_named(monkeypatch: pytest.Mo
         assert name in told
 
 
+def test_vertebrae_of_which_only_some_have_a_level_are_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bodies = spine([S.L5, S.L4, S.L3, S.L2, S.L1], sacrum=True)
+    assert words.PARTLY_COUNTED not in Trunk(bodies).findings(monkeypatch).limits
+    # The disc below L2 looks like the bodies beside it, to the network too.
+    at = len(bodies) - 4
+    assert bodies[at][0] is S.DISC
+    bodies[at] = (S.L2, bodies[at][1])
+    trunk = Trunk(bodies)
+    levels = [one.level for one in trunk.anatomy(monkeypatch).vertebrae]
+    assert levels[:3] == ["L5", "L4", "L3"]
+    assert levels[3:] == ["", ""]
+    assert words.PARTLY_COUNTED in trunk.findings(monkeypatch).limits
+
+
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "chest_ct_lidc" / "lower"
 
 

@@ -138,3 +138,12 @@ def test_two_bodies_made_of_one_are_seen_where_the_rest_says_one_lower_each() ->
     found = find_spine(*spine(shifted, ribs_at=(5, 6, 7)))
     assert not found.is_certain
     assert any("two ways to count" in doubt for doubt in found.doubts)
+
+
+def test_the_tip_of_a_rib_beside_the_next_body_is_no_rib_of_it() -> None:
+    grid, sight = spine(LUMBAR, ribs_at=(5, 6))
+    low = 30 + 4 * (BODY + DISC)
+    sight.labels[low + 10 : low + 13, 42:46, 62:66] = S.RIB
+    found = find_spine(grid, sight)
+    assert found.anchors == ("sacrum", "lowest ribs")
+    assert found.is_certain
