@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from models.anatomy import words
 from models.anatomy.on_source import on_source
 from models.anatomy.pictures import pictures
+from models.anatomy.unseen import not_seen
 from models.anatomy.view import view_of
 from models.grid import Grid
 from models.outline import outer_polygon
@@ -46,6 +47,7 @@ def findings_of(
         _structure(request, shared, (number, value, name, name in anatomy.cut), int(counts[old]))
         for number, ((value, name), old) in enumerate(zip(names, there, strict=True), start=1)
     ]
+    unseen = not_seen(anatomy, {name for _, name in names})
     planes = request.volume.planes
     in_order = tuple(planes[grid.source_slice(k)] for k in range(grid.shape[0]))
     named = {
@@ -58,9 +60,9 @@ def findings_of(
         findings=tuple(finding for finding, _ in pairs),
         segments=tuple(segment for _, segment in pairs),
         segmented_planes=planes if pairs else (),
-        exam_evaluations=_evaluations(anatomy),
+        exam_evaluations=_evaluations(anatomy, unseen),
         key_images=pictures(grid, in_order, canonical, named, anatomy),
-        limits=_limits(anatomy),
+        limits=_limits(anatomy, unseen),
         parameters=(("voxels of the labels", "2 mm"), ("voxels of the network", "4 mm")),
         seconds=seconds,
     )
@@ -117,16 +119,19 @@ def _structure(
     return finding, segment
 
 
-def _evaluations(anatomy: Anatomy) -> tuple[Evaluation, ...]:
+def _evaluations(anatomy: Anatomy, unseen: str) -> tuple[Evaluation, ...]:
+    found = [Evaluation(words.NOT_SEEN, unseen)] if unseen else []
     if anatomy.anchors:
-        return (Evaluation(words.LEVEL_ANCHOR, counted_from(anatomy.anchors)),)
-    return tuple(Evaluation(words.LEVEL_DOUBT, doubt) for doubt in anatomy.doubts)
+        return (*found, Evaluation(words.LEVEL_ANCHOR, counted_from(anatomy.anchors)))
+    return (*found, *(Evaluation(words.LEVEL_DOUBT, doubt) for doubt in anatomy.doubts))
 
 
-def _limits(anatomy: Anatomy) -> tuple[str, ...]:
-    found = list(words.LIMITS)
+def _limits(anatomy: Anatomy, unseen: str) -> tuple[str, ...]:
+    found = [*words.LIMITS, words.UNSEEN] if unseen else list(words.LIMITS)
     if anatomy.vertebrae and not anatomy.anchors:
         found.append("The levels of the vertebrae could not be fixed, so they are only numbered.")
+    elif not all(one.level for one in anatomy.vertebrae):
+        found.append(words.PARTLY_COUNTED)
     if set(anatomy.cut) - words.NOT_REPORTED:
         found.append(words.CUT)
     return tuple(found)

@@ -24,8 +24,11 @@ from node.domain.anatomy import LEVELS
 
 #: Smallest part of a body that counts as seen, ml.
 BODY_ML = 2.0
-#: Smallest part of an anchor, ml.
-SACRUM_ML, RIBS_ML = 10.0, 0.3
+#: Smallest part of an anchor, ml. A rib leans down: less of it than this lies beside the body
+#: below its own.
+SACRUM_ML, RIBS_ML = 10.0, 1.0
+#: A disc that looks less like one than this may be the middle of a body that is as dark, HU.
+CLEAR_DISC_HU = 30.0
 #: Usual distance of two vertebrae, mm.
 USUAL_PITCH_MM = 31.0
 #: A part of the column of bodies and discs counts from this share of its largest part on.
@@ -57,6 +60,7 @@ class Parted:
         votes: share of its volume that the network gives to each of `BODIES`.
         slices: its lowest and its highest fine slice.
         centre: (3,) fine (slice, row, column). upwards: (3,) mm, canonical axes.
+        disc_hu: how much the disc below it looks like one; None where none was sought there.
     """
 
     mask: NDArray[np.int64]
@@ -66,6 +70,7 @@ class Parted:
     slices: tuple[int, int]
     centre: tuple[float, float, float]
     upwards: tuple[float, float, float]
+    disc_hu: float | None = None
 
     @property
     def ml(self) -> float:
@@ -81,12 +86,15 @@ class Spine:
         first: index in `LEVELS` of the lowest body in the run that agrees best with the network;
             None where there is no body. A name follows only where `is_certain`.
         anchors: what agrees with it. doubts: what does not, or what makes it unclear.
+        counted: indices of the lowest body, and of the one above the highest, that are joined to
+            an anchor by discs that are clear; the others have no level. None: all have one.
     """
 
     bodies: tuple[Parted, ...]
     first: int | None
     anchors: tuple[str, ...]
     doubts: tuple[str, ...]
+    counted: tuple[int, int] | None = None
 
     @property
     def is_certain(self) -> bool:
@@ -94,8 +102,13 @@ class Spine:
         return bool(self.anchors) and not self.doubts
 
     def level(self, index: int) -> str:
-        """The body's place in the run; "" beyond the table. A name only where `is_certain`."""
+        """The body's place in the run; "" beyond the table and where it is not `counted`.
+
+        A name only where `is_certain`.
+        """
         if self.first is None or not 0 <= self.first + index < len(LEVELS):
+            return ""
+        if self.counted is not None and not self.counted[0] <= index < self.counted[1]:
             return ""
         return LEVELS[self.first + index]
 
@@ -190,8 +203,9 @@ def _parted(
     is_body = sight.labels[tuple(where.T)] != Structure.DISC
     lows = [float(mm.min()) - 1.0, *[disc.high for disc in discs]]
     highs = [*[disc.low for disc in discs], float(mm.max()) + 1.0]
+    below = [None, *[disc.contrast_hu for disc in discs]]
     found = []
-    for low, high in zip(lows, highs, strict=True):
+    for low, high, disc_hu in zip(lows, highs, below, strict=True):
         own = (mm >= low) & (mm < high) & close
         # Beyond the last disc only what the network calls body counts.
         if (own & is_body).sum() * FINE_MM**3 / 1000.0 < BODY_ML:
@@ -209,6 +223,7 @@ def _parted(
                 slices=(int(where[own, 0].min()), int(where[own, 0].max())),
                 centre=(float(centre[0]), float(centre[1]), float(centre[2])),
                 upwards=(float(up[0]), float(up[1]), float(up[2])),
+                disc_hu=disc_hu,
             )
         )
     return tuple(found)
@@ -238,13 +253,16 @@ def _numbered(votes: Sequence[Floats]) -> tuple[int, float]:
     """(index in LEVELS of the lowest body, how clear: mean difference to the next best run)."""
     last = len(BODIES) - 1
     scores = []
-    for first in range(len(LEVELS) - 1):
-        own = [votes[k][min(first + k, last)] for k in range(len(votes))]
+    for first in range(-1, len(LEVELS) - 1):
+        own = [votes[k][min(first + k, last)] if first + k >= 0 else 0.0 for k in range(len(votes))]
         scores.append(float(np.mean(np.log(np.maximum(own, _FLOOR)))))
-    # Above T10 all levels have one class, and the higher run is never the better one.
+    # Nothing below L5 is counted; but where the others agree best with a run that begins there,
+    # two bodies were made of one. Above T10 all levels have one class, and the higher run is
+    # never the better one.
+    below, scores = scores[0], scores[1:]
     best = int(np.argmax(scores))
     rest = [score for k, score in enumerate(scores) if k != best]
-    return best, scores[best] - max(rest)
+    return best, scores[best] - max(*rest, below)
 
 
 def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine:
@@ -277,7 +295,26 @@ def _anchored(spine: Spine, course: Course, sight: Sight, clear: float) -> Spine
             f"{ribbed} vertebrae lie between the sacrum and the lowest ribs, where {LUMBAR} are "
             "usual: a transitional vertebra, another number of ribs, or bodies parted wrongly"
         )
-    return replace(spine, anchors=tuple(anchors), doubts=tuple(doubts))
+    ends = [0] * ("sacrum" in anchors) + [twelfth] * ("lowest ribs" in anchors)
+    return replace(
+        spine,
+        anchors=tuple(anchors),
+        doubts=tuple(doubts),
+        counted=_joined(spine.bodies, ends[0], ends[-1]) if ends else None,
+    )
+
+
+def _joined(bodies: Sequence[Parted], low: int, high: int) -> tuple[int, int]:
+    """The bodies from anchor to anchor, and beyond both as far as discs are clear.
+
+    Between two anchors that agree a disc may be unclear: the count is right all the same.
+    """
+    clear = [one.disc_hu is None or one.disc_hu >= CLEAR_DISC_HU for one in bodies]
+    while low > 0 and clear[low]:
+        low -= 1
+    while high + 1 < len(bodies) and clear[high + 1]:
+        high += 1
+    return low, high + 1
 
 
 def _is_beside_lung(body: Parted, sight: Sight) -> bool:

@@ -12,6 +12,7 @@ CM3 = CodedConcept("cm3", "UCUM", "cm3")
 CATEGORY = CodedConcept(*STRUCTURE)
 LEVEL_ANCHOR = CodedConcept("LEVEL-ANCHOR", "99VIGIE", "Vertebral level counted from")
 LEVEL_DOUBT = CodedConcept("LEVEL-DOUBT", "99VIGIE", "Vertebral level not stated because")
+NOT_SEEN = CodedConcept("NOT-SEEN", "99VIGIE", "Looked for and not seen")
 
 #: Not reported: the rest of the body, the arms, and discs, which are here to part vertebrae.
 NOT_REPORTED = frozenset({"body", "limbs", "intervertebral_discs"})
@@ -23,6 +24,17 @@ LIMITS = (
     "in part.",
     "Diseased organs were not simulated: a tumour, a cyst or fluid may be left out of its organ.",
     "Only what is named here was looked for; nothing else was assessed.",
+)
+
+#: Said where something that is looked for was not drawn.
+UNSEEN = (
+    "What was looked for and not seen was not recognised: that does not say that it is missing, "
+    "or sound. It may lie beyond the images."
+)
+#: Said where only some of the vertebrae have a level.
+PARTLY_COUNTED = (
+    "Vertebrae beyond a disc that is not clear are only numbered: their levels cannot be counted "
+    "from what fixes the others."
 )
 
 IN_VIEW = " in view"

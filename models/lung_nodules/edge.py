@@ -24,8 +24,9 @@ from models.lung_nodules.shape import sampled
 FINE_MM, REACH_MM, FARTHEST_MM = 0.7, 11.0, 10.0
 #: Wider looks than this are at masses, whose edge is rough anyway, mm.
 WIDEST_MM = 1.4
-#: Lung is darker than this, HU, and begins so far from the mask, mm.
-LUNG_HU, CLEAR_MM = -600.0, 3.0
+#: Lung lies between these, HU, and begins so far from the mask, mm. What is darker is air: a bulla,
+#: a pneumothorax, the outside. Beside it sound lung would look like a veil.
+AIR_HU, LUNG_HU, CLEAR_MM = -970.0, -600.0, 3.0
 #: Lung voxels that are needed to know how dense it is.
 LEAST_LUNG = 300
 #: Edge of the cubes whose median stands for a voxel: noise and thin vessels go, edges stay.
@@ -41,6 +42,8 @@ BALL_MM, WIDE_BALL_MM = 2.2, 3.0
 BEYOND_MM, BEYOND_SHARE = 2.0, 0.1
 #: Of the shell round the mask, 1 to 2 mm from it, at least so much is veil: a vessel takes less.
 ROUND_SHARE = 0.3
+#: A veil that fills so much of the last shell that is looked at, so thick, mm, has no edge in view.
+OPEN_SHARE, LAST_MM = 0.3, 1.0
 #: Voxels that say how dense a veil is, and a nodule; fewer say nothing.
 LEAST_VEIL, FEW = 30, 8
 #: Closing that fills vessels within a veil, mm.
@@ -98,7 +101,9 @@ def _cube(grid: Grid, look: Look) -> _Cube | None:
     hu = cube_of(grid, axes)
     soft = np.asarray(ndimage.median_filter(hu, MEDIAN), np.float32)
     away = distance_inside(~core) * FINE_MM
-    lung = _lung(soft, (away > CLEAR_MM) & (soft < LUNG_HU))
+    # What is held beyond the first and last slice was not seen.
+    seen = _inside(axes[0], grid.shape[0])[:, None, None]
+    lung = _lung(soft, (away > CLEAR_MM) & (soft > AIR_HU) & (soft < LUNG_HU) & seen)
     if lung is None:
         return None
     fine = np.asarray(ndimage.median_filter(hu, MEDIAN_FINE), np.float32)
@@ -118,6 +123,11 @@ def _axes(grid: Grid, look: Look) -> Axes:
             Axis.centred((low + high) / 2, FINE_MM / spacing, int(np.ceil(length / FINE_MM)) + 1)
         )
     return axes[0], axes[1], axes[2]
+
+
+def _inside(axis: Axis, length: int) -> Mask:
+    at = axis.positions()
+    return np.asarray((at > -0.5) & (at < length - 0.5), np.bool_)
 
 
 def _lung(soft: Floats, where: Mask) -> Floats | None:
@@ -180,6 +190,8 @@ def _with_veil(cube: _Cube, away: Floats) -> Mask | None:
     lift = max(FAINTEST_HU, HALF * float(np.median(cube.excess[inner])))
     region = _grown(cube, lift, (away, FARTHEST_MM), WIDE_BALL_MM)
     region |= _closed(region, CLOSE_MM) & (away < FARTHEST_MM)
+    if region[(away > FARTHEST_MM - LAST_MM) & (away < FARTHEST_MM)].mean() > OPEN_SHARE:
+        return None
     points = np.argwhere(region) * FINE_MM
     radius = float(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
     if len(points) * FINE_MM**3 < LEAST_COMPACT * 4 / 3 * np.pi * radius**3:

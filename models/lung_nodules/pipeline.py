@@ -18,7 +18,7 @@ from models.lung_nodules.edge import sharpened
 from models.lung_nodules.place import third_of
 from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units, unseen_side
 from models.lung_nodules.refining import NETWORK as REFINER
-from models.lung_nodules.refining import Look, looks_of
+from models.lung_nodules.refining import Look, joined_share, looks_of, with_surroundings
 from models.lung_nodules.report import Measured, Nodule, findings_of
 from models.lung_nodules.shape import Shape, shape_of
 from models.priors import Lesion, compare
@@ -38,6 +38,8 @@ MOST_AGAIN = 12
 #: Of the certainty from which a nodule is reported: enough where the earlier scan is expected to
 #: show it.
 EXPECTED = 0.5
+#: A nodule whose surface has no lung beside it over this part has a border that is hardly seen.
+UNSEEN = 0.4
 #: Two nodules whose masks overlap by more than this part of the smaller one are one.
 SAME = 0.3
 
@@ -99,6 +101,8 @@ class _Analysis:
         sure = [nodule for nodule in everything if nodule.certainty >= least]
         with self.stage("compare sides"):
             nodules = scan.with_possible_masses(sure)
+        again = [n.at_first for n in everything if n.at_first is not None]
+        set_aside = sum(n.certainty < least <= (n.at_first or 0.0) for n in everything)
         most = int(self.request.thresholds["most_listed"])
         with self.stage("compare"):
             comparison = compare(
@@ -115,12 +119,14 @@ class _Analysis:
                 nodules=nodules[:most],
                 unlisted=nodules[most:],
                 comparison=comparison,
-                less_certain=len(everything) - len(sure),
+                set_aside=set_aside,
                 overlooked=max(0, len(candidates) - MOST_CANDIDATES),
                 unseen=unseen_side(lungs),
                 parameters=(
                     ("lungs in view", f"{(lungs.right_ml + lungs.left_ml) / 1000:.2f} l"),
                     ("candidates looked at", str(len(looks))),
+                    ("looked at again", str(len(again))),
+                    ("likely at first, not when looked at again", str(set_aside)),
                     ("reported from certainty", f"{100 * least:.0f} %"),
                     ("slice distance", f"{self.grid.spacing_mm[0]:.2f} mm"),
                 ),
@@ -190,18 +196,22 @@ class Scan:
         for first, look, drawn in sorted(measured, key=lambda one: -one[0]):
             if any(_overlap(drawn, other.shape) > SAME for other in found):
                 continue
-            certainty = first
+            certainty, at_first = first, None
             if self._is_open(first) and looked_again < MOST_AGAIN:
-                certainty = self._looked_again(look, drawn.mean_mm)
+                certainty, at_first = self._looked_again(look, drawn.mean_mm), first
                 looked_again += 1
             # It takes a second for each, and most are what nobody is told of.
-            shape = self._well_measured(look, drawn) if certainty >= least else drawn
+            shape, joined = drawn, 0.0
+            if certainty >= least:
+                shape, joined = self._well_measured(look, drawn)
             side = self._side(look)
             found.append(
                 Nodule(
                     shape=shape,
                     attenuation=attenuation_of(self._grid, shape, enhanced=self._enhanced),
                     certainty=certainty,
+                    at_first=at_first,
+                    joined=joined if joined >= UNSEEN else 0.0,
                     side=side,
                     third=third_of(self._lungs, look.centre, side),
                 )
@@ -217,10 +227,14 @@ class Scan:
         again = look_again(self._grid, look, self._networks[DETECTOR], self._networks[REFINER])
         return certainty_of(look, mean_mm, self._thresholds, again)
 
-    def _well_measured(self, look: Look, drawn: Shape) -> Shape:
-        """The shape with its edge where the density says it is."""
-        sharp = sharpened(self._grid, look)
-        return drawn if sharp is look else shape_of(self._grid, sharp) or drawn
+    def _well_measured(self, look: Look, drawn: Shape) -> tuple[Shape, float]:
+        """The shape with its edge where the density says it is, and as of `joined_share`."""
+        joined = joined_share(self._grid, look)
+        best = look
+        if joined >= UNSEEN:
+            best = with_surroundings(self._grid, look, self._networks[REFINER])
+        best = sharpened(self._grid, best)
+        return (drawn if best is look else shape_of(self._grid, best) or drawn), joined
 
     def with_possible_masses(self, nodules: Sequence[Nodule]) -> list[Nodule]:
         """Also bodies of tissue in the place of lung, unless a mass was found there."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cc3d
 import numpy as np
 from scipy import ndimage
 
+from models.distance import distance_inside
 from models.grid import Floats, Grid, Mask
 from models.lung_nodules.candidates import Candidate
 from models.lung_nodules.cubes import Axes, Point, axes_round, cube_of, toned
@@ -26,6 +27,12 @@ BATCH = 8
 OFF_CENTRE_MM = 1.5
 #: Part of the patch's border that a mask may touch before a wider look is taken.
 AT_BORDER = 0.02
+#: What is denser than this, HU, so far beyond a mask, mm, is no lung: there a solid nodule has no
+#: border that is seen.
+NO_LUNG_HU, BEYOND_MM = -350.0, (1.4, 2.9)
+#: From this diameter on the near look does not see enough of the surroundings of a nodule whose
+#: border is not seen, mm.
+SURROUNDED_FROM_MM = 11.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +87,34 @@ def looks_of(grid: Grid, candidates: Sequence[Candidate], network: Network) -> l
     return looks
 
 
+def joined_share(grid: Grid, look: Look) -> float:
+    """Part of the surface of a mask, 0..1, beyond which there is no lung but tissue."""
+    core = look.share > 0.5
+    if not core.any():
+        return 0.0
+    away = distance_inside(~core) * look.step_mm
+    least, most = BEYOND_MM
+    shell = (away > least) & (away < most)
+    return float((cube_of(grid, look.axes)[shell] > NO_LUNG_HU).mean()) if shell.any() else 0.0
+
+
+def with_surroundings(grid: Grid, look: Look, network: Network) -> Look:
+    """The mask of a near look as a wider one draws it; as it is where that draws none.
+
+    From too near the network sees neither where the wall lies nor how large the nodule is. What it
+    says of the nodule's being one stays that of the near look.
+    """
+    if look.step_mm > STEPS_MM[0] or _diameter_mm(look) < SURROUNDED_FROM_MM:
+        return look
+    (wide,) = _run(grid, [(look.candidate, look.centre, 1)], network)
+    return replace(wide, logit=look.logit) if (wide.share > 0.5).any() else look
+
+
+def _diameter_mm(look: Look) -> float:
+    """Of a ball as large as the mask."""
+    return float(2.0 * (3.0 * max(look.volume_mm3, 1e-3) / (4.0 * np.pi)) ** (1 / 3))
+
+
 def _level(diameter_mm: float) -> int:
     return sum(diameter_mm >= limit for limit in WIDER_FROM_MM)
 
@@ -90,7 +125,7 @@ def _wanted(look: Look, level: int) -> int:
     rim[1:-1, 1:-1, 1:-1] = False
     if inside.any() and rim.sum() > AT_BORDER * 6 * PATCH**2 and level < len(STEPS_MM) - 1:
         return level + 1
-    diameter = 2.0 * (3.0 * max(look.volume_mm3, 1e-3) / (4.0 * np.pi)) ** (1 / 3)
+    diameter = _diameter_mm(look)
     own = _level(diameter)
     # Only a clear difference is worth another look.
     return own if own > level or (own < level and diameter < 0.8 * WIDER_FROM_MM[own]) else level

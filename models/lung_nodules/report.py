@@ -45,6 +45,8 @@ class Nodule:
 
     Attributes:
         certainty: 0..1. side: "right", "left" or "". third: as of `place.third_of`.
+        at_first: the certainty of the first look where it was looked at again, else None.
+        joined: part of its surface without lung beside it, where that is much, else 0.
         is_possible: tissue in the place of lung, found by comparing the two sides: a mass or
             airless lung, and its border towards the middle of the chest is not seen.
     """
@@ -54,6 +56,8 @@ class Nodule:
     certainty: float
     side: str
     third: str = ""
+    at_first: float | None = None
+    joined: float = 0.0
     is_possible: bool = False
 
     @property
@@ -74,7 +78,8 @@ class Measured:
     """Everything known about one series.
 
     Attributes:
-        nodules: the surest first. less_certain: candidates below the threshold.
+        nodules: the surest first.
+        set_aside: places that looked like a nodule at first and did not when looked at again.
         unlisted: nodules above it that are not listed, because there are too many; they count in
             every answer about the whole scan.
         comparison: with one change for each of `nodules` and `unlisted`, in this order.
@@ -86,7 +91,7 @@ class Measured:
     lungs: Lungs
     nodules: Sequence[Nodule]
     comparison: Comparison
-    less_certain: int
+    set_aside: int
     unlisted: Sequence[Nodule]
     overlooked: int
     unseen: str
@@ -282,6 +287,8 @@ def _evaluations(nodule: Nodule, change: Change) -> tuple[Evaluation, ...]:
         Evaluation(say.CHANGE, change.sentence),
     ]
     doubt = [Evaluation(say.BASIS, say.POSSIBLE_MASS)] if nodule.is_possible else []
+    if nodule.joined:
+        doubt.append(Evaluation(say.BORDER, say.joined(nodule.joined)))
     return (
         # First: what does not fit beside the picture goes to another page.
         *(changed if change.sentence else ()),
@@ -348,6 +355,8 @@ def _limits(measured: Measured) -> tuple[str, ...]:
     if not measured.lungs.right.any() or not measured.lungs.left.any():
         side = "left" if not measured.lungs.left.any() else "right"
         found.append(f"No {side} lung with air is in view; no nodule was looked for there.")
+    if measured.set_aside:
+        found.append(say.set_aside(measured.set_aside))
     return tuple(found)
 
 

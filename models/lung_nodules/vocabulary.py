@@ -33,6 +33,7 @@ COMPOSITION = CodedConcept("RDE1301", "RADELEMENT", "Composition")
 LUNG_RADS = CodedConcept("RDES267", "RADELEMENT", "Lung-RADS")
 CALCIFICATION = CodedConcept("CALCIFICATION", "99VIGIE", "Calcification")
 BASIS = CodedConcept("BASIS", "99VIGIE", "How it was found")
+BORDER = CodedConcept("BORDER", "99VIGIE", "Border")
 LOBE = CodedConcept("LOBE", "99VIGIE", "Lobe")
 GROUND_GLASS = CodedConcept("112120", "DCM", "Ground glass opacity")
 CHANGE = CodedConcept("CHANGE", "99VIGIE", "Change against the earlier scan")
@@ -92,3 +93,20 @@ LIMITS = (
     "it may be missed.",
     "The lobe is not determined.",
 )
+
+
+def set_aside(count: int) -> str:
+    """What is said of places that the further looks did not confirm."""
+    places = "1 place" if count == 1 else f"{count} places"
+    return (
+        f"Not listed: {places} that looked like a nodule at first, and less so when looked at "
+        "again, turned and scaled."
+    )
+
+
+def joined(share: float) -> str:
+    """What is said of a nodule whose border is hardly seen; 0..1 of its surface."""
+    return (
+        f"not seen over {100 * share:.0f} % of the surface, which touches wall, mediastinum, "
+        "diaphragm or airless lung: size and volume are rough"
+    )

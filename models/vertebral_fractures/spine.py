@@ -3,13 +3,11 @@
 The shared anatomy follows the column of bodies and discs, and the canal, reliably; where one body
 ends and the next begins it knows only roughly. So the image is straightened along its course, and
 the outline network looks at it window by window: places where it sees a whole body in the middle
-of a window, from several windows, are bodies. Levels stay those of the anatomy, and only where it
-states them and they agree with the bodies that were found.
+of a window, from several windows, are bodies. Their levels are counted in `counting`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.grid import Floats, Grid, Mask
+from models.vertebral_fractures.counting import SACRAL, count_levels
 from models.vertebral_fractures.ends import goes_on, rooms_of
 from models.vertebral_fractures.frames import (
     COLUMN_BACK,
@@ -29,7 +28,7 @@ from models.vertebral_fractures.frames import (
     values_at,
 )
 from models.vertebral_fractures.outlines import BODY, middle_part, shares_of
-from node.domain.anatomy import LEVELS, Anatomy
+from node.domain.anatomy import Anatomy
 from node.domain.imaging import Network
 
 #: Smallest cross-section of the column that counts, mm2; shortest course, mm.
@@ -48,12 +47,6 @@ LEAST_SHOWN = 0.7
 LEAST_STRIP_MM2 = 140.0
 #: Share of sacrum in the middle of a place from which on it is the sacrum.
 SACRUM_SHARE = 0.15
-#: Level of what lies below L5.
-SACRAL = "sacral"
-#: A body has the level of a vertebra of the anatomy within this distance, mm.
-NAMED_MM = 14.0
-#: Of the bodies that have one, this share must agree on one way to count.
-AGREED = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +123,9 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
         return Spine(places=(), anchors=(), doubts=("no spine is seen",), rooms=())
     owns = [course.own(at) for at in _bodies(grid, course, network)]
     owns = [own for own in owns if not _is_sacrum(anatomy, own)]
-    levels, doubts = _levels(anatomy, owns)
-    sacral = levels.count(SACRAL)
-    owns, levels = owns[sacral:], levels[sacral:]
+    count = count_levels(anatomy, owns)
+    sacral = count.levels.count(SACRAL)
+    owns, levels = owns[sacral:], count.levels[sacral:]
     places = tuple(
         Place(number=number, level=level, own=own)
         for number, (own, level) in enumerate(zip(owns, levels, strict=True))
@@ -140,8 +133,8 @@ def find_spine(grid: Grid, anatomy: Anatomy, network: Network) -> Spine:
     below, above = goes_on(grid, anatomy, owns, levels)
     return Spine(
         places=places,
-        anchors=anatomy.anchors if not doubts else (),
-        doubts=doubts,
+        anchors=count.anchors,
+        doubts=count.doubts,
         rooms=rooms_of(owns),
         below=below,
         above=above,
@@ -312,31 +305,6 @@ def _is_sacrum(anatomy: Anatomy, own: Own) -> bool:
     if not fits.any():
         return False
     return bool(anatomy.mask("sacrum")[tuple(at[fits].T)].mean() > SACRUM_SHARE)
-
-
-def _levels(anatomy: Anatomy, owns: Sequence[Own]) -> tuple[list[str], tuple[str, ...]]:
-    """Levels from below, `SACRAL` below L5; all "" with the reasons where they are not certain."""
-    nothing = [""] * len(owns)
-    if not anatomy.anchors:
-        return nothing, anatomy.doubts or ("nothing that fixes the levels is in view",)
-    if rooms_of(owns):
-        return nothing, ("a vertebra between two others was not seen",)
-    shifts: Counter[int] = Counter()
-    for number, own in enumerate(owns):
-        for one in anatomy.vertebrae:
-            if one.level in LEVELS and (
-                np.linalg.norm(np.array(one.centre_mm) - own.centre) < NAMED_MM
-            ):
-                shifts[LEVELS.index(one.level) - number] += 1
-                break
-    if not shifts:
-        return nothing, ("no body lies where the anatomy names one",)
-    shift, votes = shifts.most_common(1)[0]
-    if votes < AGREED * sum(shifts.values()) or votes < 2:
-        return nothing, ("the vertebrae that were found and those that were named do not agree",)
-    if shift + len(owns) > len(LEVELS):
-        return nothing, ("there are more vertebrae above than levels have names",)
-    return [LEVELS[shift + n] if shift + n >= 0 else SACRAL for n in range(len(owns))], ()
 
 
 def _counted(index: int) -> str:

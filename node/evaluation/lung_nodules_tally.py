@@ -212,8 +212,20 @@ def _measure_rows(tally: Tally, data: str, threshold: float) -> Iterator[Row]:
     yield mean_row("volume, mean error %", data, volume, "{:+.1f}")
     yield mean_row("volume, mean absolute error %", data, [abs(v) for v in volume], "{:.1f}")
     yield share_row("volume within 25 %", data, sum(abs(v) <= 25 for v in volume), len(volume))
+    seen = [not _is_rough(hit) for hit in found]
+    near = [abs(v) <= 1.5 for v, one in zip(diameter, seen, strict=True) if one]
+    like = [abs(v) <= 25 for v, one in zip(volume, seen, strict=True) if one]
+    yield share_row("told to have a border that is not seen", data, seen.count(False), len(seen))
+    yield share_row("mean diameter within 1.5 mm, of the others", data, sum(near), len(near))
+    yield share_row("volume within 25 %, of the others", data, sum(like), len(like))
     right = sum(_density_right(hit) for hit in found)
     yield share_row("density type right", data, right, len(found))
+
+
+def _is_rough(hit: Hit) -> bool:
+    """Is its size told to be rough?"""
+    assert hit.finding is not None
+    return any(e.name == say.BORDER for e in hit.finding.evaluations)
 
 
 def _density_right(hit: Hit) -> bool:

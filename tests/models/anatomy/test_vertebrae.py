@@ -107,3 +107,43 @@ def test_six_or_four_vertebrae_between_sacrum_and_ribs_are_told_and_not_named(
         and "transitional vertebra" in doubt
         for doubt in found.doubts
     )
+
+
+def unclear(levels: list[S], at: int, **options: object) -> tuple[list[str], bool]:
+    """Names where the disc below a body looks like its marrow, to the network too."""
+    grid, sight = spine(levels, **options)  # type: ignore[arg-type]
+    first = 30 + at * (BODY + DISC) - DISC
+    grid.hu[first : first + DISC] = np.where(grid.hu[first : first + DISC] > 60.0, 200.0, 40.0)
+    there = sight.labels[first : first + DISC] == S.DISC
+    sight.labels[first : first + DISC][there] = levels[at]
+    found = find_spine(grid, sight)
+    return [found.level(k) for k in range(len(found.bodies))], found.is_certain
+
+
+def test_beyond_a_disc_that_is_not_clear_no_level_is_stated() -> None:
+    told, certain = unclear(LUMBAR, 4)
+    assert told == ["L5", "L4", "L3", "L2", "", "", ""]
+    assert certain
+
+
+def test_between_two_anchors_that_agree_a_disc_may_be_unclear() -> None:
+    told, certain = unclear(LUMBAR, 4, ribs_at=(5, 6))
+    assert told == ["L5", "L4", "L3", "L2", "L1", "T12", "T11"]
+    assert certain
+
+
+def test_two_bodies_made_of_one_are_seen_where_the_rest_says_one_lower_each() -> None:
+    # The network calls each body above the lowest one lower than the count does.
+    shifted = [S.L5, S.L5, S.L4, S.L3, S.L2, S.L1, S.T12, S.T11]
+    found = find_spine(*spine(shifted, ribs_at=(5, 6, 7)))
+    assert not found.is_certain
+    assert any("two ways to count" in doubt for doubt in found.doubts)
+
+
+def test_the_tip_of_a_rib_beside_the_next_body_is_no_rib_of_it() -> None:
+    grid, sight = spine(LUMBAR, ribs_at=(5, 6))
+    low = 30 + 4 * (BODY + DISC)
+    sight.labels[low + 10 : low + 13, 42:46, 62:66] = S.RIB
+    found = find_spine(grid, sight)
+    assert found.anchors == ("sacrum", "lowest ribs")
+    assert found.is_certain

@@ -121,6 +121,20 @@ def test_the_chest_wall_is_not_taken_in(value: float, step_mm: float) -> None:
     assert (rows[0] - MIDDLE[1]) * SPACING[1] > -7.6
 
 
+def test_beside_air_without_lung_sound_lung_is_no_veil() -> None:
+    """A pneumothorax, a bulla, or nothing beyond the end of a turned copy."""
+    z, _, _ = places()
+    grid = filled((cover(6.0 - z), -1000.0), (ball(2.3), TISSUE))
+    assert mean_mm(grid, sharpened(grid, looked(2.3))) == pytest.approx(4.6, abs=0.5)
+
+
+def test_a_veil_without_an_edge_in_view_is_not_taken_in() -> None:
+    _, _, x = places()
+    grid = filled((cover(-7.0 - x), -700.0), (ball(3.0), TISSUE))
+    look = looked(3.0)
+    assert mean_mm(grid, sharpened(grid, look)) == pytest.approx(6.0, abs=0.5)
+
+
 def test_where_no_lung_is_seen_nothing_is_changed() -> None:
     grid = filled((np.ones(SIZE, np.float32), TISSUE))
     look = looked(5.0)

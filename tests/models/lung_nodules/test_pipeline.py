@@ -265,6 +265,25 @@ def test_what_is_open_is_told_only_where_further_looks_see_it(
     asked = replace(manifest, thresholds={**manifest.thresholds, **open_ones})
     findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
     assert len(findings.findings) == told
+    # What is not told then is not passed over in silence.
+    said = [limit for limit in findings.limits if limit.startswith("Not listed: 1 place ")]
+    assert len(said) == 1 - told
+    assert dict(findings.parameters)["likely at first, not when looked at again"] == str(1 - told)
+
+
+@pytest.mark.parametrize(("joined", "told"), [(0.45, True), (0.35, False)])
+def test_a_border_that_is_hardly_seen_is_told_with_the_size(
+    manifest: ModelManifest,
+    networks: Mapping[str, Network],
+    monkeypatch: pytest.MonkeyPatch,
+    joined: float,
+    told: bool,
+) -> None:
+    monkeypatch.setattr(pipeline, "joined_share", lambda *_: joined)
+    findings = run(manifest, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
+    said = [str(e.value) for e in findings.findings[0].evaluations if e.name == say.BORDER]
+    assert bool(said) is told
+    assert all("45 % of the surface" in words and "rough" in words for words in said)
 
 
 def test_a_nodule_is_seen_in_further_looks_too(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.grid import canonical
+from models.vertebral_fractures.counting import SACRAL, count_levels
 from models.vertebral_fractures.ends import goes_on, is_at_pelvis, rooms_of
 from models.vertebral_fractures.frames import Own
-from models.vertebral_fractures.spine import SACRAL, _levels
 from node.domain.anatomy import LEVELS as FROM_L5
 from node.domain.anatomy import Anatomy
 from tests.models.vertebral_fractures.toy import LEVELS, Toy
@@ -93,6 +93,6 @@ def test_what_lies_below_the_body_that_is_l5_is_no_vertebra(anatomy: Anatomy) ->
             if one.level != LEVELS[0]
         ),
     )
-    levels, doubts = _levels(renamed, places)
-    assert not doubts
-    assert levels == [SACRAL, *FROM_L5[: len(places) - 1]]
+    count = count_levels(renamed, places)
+    assert not count.doubts
+    assert count.levels == [SACRAL, *FROM_L5[: len(places) - 1]]
