@@ -69,7 +69,7 @@ class _Analysis:
             return self.stage.refused(refusal.reason)
         with self.stage("find clots"):
             blood_hu, where = _blood(anatomy, contrast)
-            clots = self._clots(space, region, anatomy, blood_hu)
+            clots, set_aside = self._clots(space, region, anatomy, blood_hu)
         with self.stage("measure"):
             ventricles = measure_ventricles(anatomy)
         return findings_of(
@@ -77,6 +77,7 @@ class _Analysis:
             Measured(
                 space=space,
                 clots=clots,
+                set_aside=set_aside,
                 contrast=contrast,
                 blood_hu=blood_hu,
                 where=where,
@@ -89,7 +90,8 @@ class _Analysis:
 
     def _clots(
         self, space: Space, region: Region, anatomy: Anatomy, blood_hu: float
-    ) -> tuple[Clot, ...]:
+    ) -> tuple[tuple[Clot, ...], int]:
+        """The surest first, and how many places were looked at again and are not sure enough."""
         where = doubled(search_mask(space.coarse, region, anatomy), space.hu.shape)
         chances = probabilities(
             space.hu,
@@ -101,7 +103,7 @@ class _Analysis:
         least = self.request.thresholds["possible"]
         trunk = doubled(anatomy.mask("pulmonary_artery"), space.hu.shape)
         network = self.request.networks[local.NETWORK]
-        clots = []
+        clots, set_aside = [], 0
         for candidate in find_candidates(space.hu, chances, where, blood_hu):
             if not allowed(candidate):
                 continue
@@ -109,7 +111,10 @@ class _Analysis:
             certainty = certainty_of(candidate, again)
             if certainty >= least:
                 clots.append(clot_of(space, (candidate, certainty), trunk, 2 * region.middle))
-        return tuple(sorted(clots, key=lambda clot: (-clot.certainty, clot.candidate.centre)))
+            else:
+                set_aside += 1
+        clots.sort(key=lambda clot: (-clot.certainty, clot.candidate.centre))
+        return tuple(clots), set_aside
 
 
 def _blood(anatomy: Anatomy, contrast: Contrast) -> tuple[float, str]:

@@ -41,13 +41,15 @@ class Measured:
     """Everything found in one series.
 
     Attributes:
-        clots: the surest first. blood_hu: attenuation of the blood and where it was measured.
+        clots: the surest first. set_aside: places that were looked at again and are not sure enough
+            to be told. blood_hu: attenuation of the blood and where it was measured.
         middle: canonical slice index through the trunk or the hila.
         unseen: which arteries are not in view, or "".
     """
 
     space: Space
     clots: tuple[Clot, ...]
+    set_aside: int
     contrast: Contrast
     blood_hu: float
     where: str
@@ -293,6 +295,8 @@ def _limits(measured: Measured) -> tuple[str, ...]:
         found.append(f"Not all arteries were in view: {measured.unseen}.")
     if len(measured.clots) > LISTED:
         found.append(f"{len(measured.clots)} clots were found; the {LISTED} surest are listed.")
+    if measured.set_aside:
+        found.append(say.set_aside(measured.set_aside))
     if measured.space.grid.spacing_mm[0] > 1.6:
         found.append(
             f"Slices lie {measured.space.grid.spacing_mm[0]:.1f} mm apart: segmental and smaller "
