@@ -12,6 +12,7 @@ from models.pulmonary_embolism import vocabulary as say
 from models.pulmonary_embolism.clots import Clot
 from models.pulmonary_embolism.gate import Contrast
 from models.pulmonary_embolism.pictures import clot_pictures, overview, slice_picture
+from models.pulmonary_embolism.set_aside import SetAside
 from models.pulmonary_embolism.space import Space
 from models.pulmonary_embolism.ventricles import Ventricles
 from models.pulmonary_embolism.vocabulary import Level
@@ -41,15 +42,15 @@ class Measured:
     """Everything found in one series.
 
     Attributes:
-        clots: the surest first. set_aside: places that were looked at again and are not sure enough
-            to be told. blood_hu: attenuation of the blood and where it was measured.
+        clots: the surest first. set_aside: places that looked like a clot and are not told.
+        blood_hu: attenuation of the blood and where it was measured.
         middle: canonical slice index through the trunk or the hila.
         unseen: which arteries are not in view, or "".
     """
 
     space: Space
     clots: tuple[Clot, ...]
-    set_aside: int
+    set_aside: SetAside
     contrast: Contrast
     blood_hu: float
     where: str
@@ -69,13 +70,14 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
         _clot(request, measured, (clot, number, values))
         for number, clot in enumerate(listed, start=1)
     ]
-    # Nothing found where not all arteries are in view is no negative answer.
-    is_partial = not listed and bool(measured.unseen)
+    # Nothing found where not all arteries were seen and judged is no negative answer.
+    open_words = "; ".join(filter(None, (measured.unseen, measured.set_aside.left_open)))
+    is_partial = not listed and bool(open_words)
     nothing = Status.PARTIAL if is_partial else Status.NO_FINDINGS
     return Findings(
         model=request.model,
         status=Status.FINDINGS if listed else nothing,
-        reason=measured.unseen if is_partial else "",
+        reason=open_words if is_partial else "",
         findings=tuple(finding for finding, _ in pairs),
         segments=tuple(segment for _, segment in pairs),
         segmented_planes=tuple(
@@ -295,8 +297,7 @@ def _limits(measured: Measured) -> tuple[str, ...]:
         found.append(f"Not all arteries were in view: {measured.unseen}.")
     if len(measured.clots) > LISTED:
         found.append(f"{len(measured.clots)} clots were found; the {LISTED} surest are listed.")
-    if measured.set_aside:
-        found.append(say.set_aside(measured.set_aside))
+    found += measured.set_aside.told
     if measured.space.grid.spacing_mm[0] > 1.6:
         found.append(
             f"Slices lie {measured.space.grid.spacing_mm[0]:.1f} mm apart: segmental and smaller "

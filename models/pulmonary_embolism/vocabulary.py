@@ -68,12 +68,3 @@ LIMITS = (
     "no aorta, no other finding.",
     "Level and side follow from the calibre and place of the vessel, not from a traced tree.",
 )
-
-
-def set_aside(count: int) -> str:
-    """What is said of places that were looked at again and are not sure enough."""
-    places = "1 place" if count == 1 else f"{count} places"
-    return (
-        f"Not listed: {places} that looked like a clot at first, and less so when looked at again, "
-        "turned and scaled."
-    )

@@ -9,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from models.grid import canonical
+from models.pulmonary_embolism import pipeline
 from models.pulmonary_embolism.again import LOOKS, Again, look_again
 from models.pulmonary_embolism.candidates import NETWORK, Candidate, find_candidates
 from models.pulmonary_embolism.pipeline import analyse
+from models.pulmonary_embolism.set_aside import SetAside
 from models.pulmonary_embolism.space import Space, space_of
 from models.pulmonary_embolism.windows import probabilities
 from node.domain.finding import Status
@@ -82,6 +84,28 @@ def test_what_no_look_sees_again_is_not_told(looks: int, status: Status) -> None
     assert fickle.asked >= 1
     assert findings.status is status, findings.reason
     # What was set aside is counted: a place that was doubted is no place where nothing was seen.
-    aside = [line for line in findings.limits if line.startswith("Not listed: ")]
+    aside = [line for line in findings.limits if "turned and scaled" in line]
     assert bool(aside) == (status is Status.NO_FINDINGS)
     assert bool(findings.findings) == (status is Status.FINDINGS)
+
+
+def test_what_is_left_unchecked_is_no_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MOST_LOOKED_AT", 0)
+    asked = request(Toy(), Trunk(320.0))
+    clots = Fickle(Toy().blood_hu, 8)
+    findings = analyse(replace(asked, networks={**asked.networks, NETWORK: clots}))
+    assert findings.status is Status.PARTIAL
+    assert "could not be checked" in findings.reason
+    assert any(line.startswith("Not judged: ") for line in findings.limits)
+    assert not findings.findings
+
+
+def test_each_kind_of_place_that_is_not_listed_has_its_sentence() -> None:
+    assert SetAside().told == ()
+    assert SetAside().left_open == ""
+    one = SetAside(unsure=1, no_clot=2, not_looked_at=3)
+    assert [("1 place" in line, "2 places" in line, "3 places" in line) for line in one.told] == [
+        (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+    assert one.left_open.startswith("3 places")
+    assert SetAside(unsure=1, no_clot=2).left_open == ""
