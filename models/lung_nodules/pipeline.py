@@ -13,6 +13,8 @@ from models.lung_nodules.bulge import find_bulges, look_of
 from models.lung_nodules.candidates import NETWORK as DETECTOR
 from models.lung_nodules.candidates import find_candidates
 from models.lung_nodules.certainty import certainty_of
+from models.lung_nodules.contour import NETWORK as CONTOUR
+from models.lung_nodules.contour import with_veil
 from models.lung_nodules.density import attenuation_of
 from models.lung_nodules.edge import sharpened
 from models.lung_nodules.place import third_of
@@ -61,7 +63,7 @@ class _Analysis:
     """One series under way."""
 
     def __init__(self, request: AnalysisRequest) -> None:
-        require(request, DETECTOR, REFINER)
+        require(request, DETECTOR, REFINER, CONTOUR)
         self.request = request
         self.grid: Grid = canonical(request.volume)
         self.stage = Stages(request)
@@ -233,7 +235,7 @@ class Scan:
         best = look
         if joined >= UNSEEN:
             best = with_surroundings(self._grid, look, self._networks[REFINER])
-        best = sharpened(self._grid, best)
+        best = with_veil(self._grid, best, sharpened(self._grid, best), self._networks[CONTOUR])
         return (drawn if best is look else shape_of(self._grid, best) or drawn), joined
 
     def with_possible_masses(self, nodules: Sequence[Nodule]) -> list[Nodule]:

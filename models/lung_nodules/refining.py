@@ -149,7 +149,7 @@ def _run(
             looks.append(
                 Look(
                     candidate=candidate,
-                    share=_in_the_middle(np.asarray(share, np.float32)),
+                    share=in_the_middle(np.asarray(share, np.float32)),
                     axes=axes,
                     step_mm=STEPS_MM[level],
                     logit=float(answer["score"][number, 0]),
@@ -158,7 +158,7 @@ def _run(
     return looks
 
 
-def _in_the_middle(share: Floats) -> Floats:
+def in_the_middle(share: Floats) -> Floats:
     """Only the part of the mask that holds the middle, or is nearest to it within 4 voxels."""
     parts = cc3d.connected_components(np.ascontiguousarray(share > 0.5), connectivity=6)
     if not parts.any():

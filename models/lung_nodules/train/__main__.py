@@ -12,13 +12,16 @@ from pathlib import Path
 
 import torch
 
-from models.lung_nodules.train import chests, detector, mining, refiner, samples
-from models.lung_nodules.train.networks import Detector, Refiner
+from models.lung_nodules.train import chests, contours, detector, mining, refiner, samples
+from models.lung_nodules.train.networks import Contour, Detector, Refiner
 from models.recipe.export import export
 
 OUT = Path("train-out")
 WEIGHTS = Path(__file__).parents[1] / "weights"
-STAGES = ("samples", "wide", "detector", "export", "mined", "refiner", "export")
+STAGES = (
+    "samples", "wide", "detector", "export", "mined", "refiner", "export",
+    "contours", "contour", "export",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -26,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="models.lung_nodules.train", description=__doc__)
     parser.add_argument("stages", nargs="*", default=STAGES, help=" ".join(STAGES))
     parser.add_argument("--minutes", type=float, default=40.0, help="for each network")
+    parser.add_argument("--first", type=int, default=0, help="first seed of `contours`")
     parser.add_argument("--cubes", type=int, default=215, help="simulated cubes of lung")
     parser.add_argument("--chests", type=int, default=40, help="simulated chests")
     parser.add_argument("--wide", type=int, default=20, help="simulated chests for masses")
@@ -56,22 +60,28 @@ def _start(folder: Path | None, name: str) -> Path | None:
 
 def _run(stage: str, asked: argparse.Namespace, starts: dict[str, Path | None]) -> None:
     folders = [samples.FOLDER, chests.FOLDER, chests.WIDE_FOLDER]
-    if stage == "samples":
-        for seed in range(asked.cubes):
-            samples.write(seed)
-        for seed in range(asked.chests):
-            chests.write(seed)
-    elif stage == "wide":
-        for seed in range(asked.wide):
-            chests.write_wide(seed)
-    elif stage == "mined":
-        _mine(asked)
-    elif stage == "detector":
-        detector.train(asked.minutes, OUT, folders, starts["detector"])
-    elif stage == "refiner":
-        refiner.train(asked.minutes, OUT, folders, starts["refiner"])
-    else:
-        write()
+    {
+        "samples": lambda: _draw(asked),
+        "wide": lambda: [chests.write_wide(seed) for seed in range(asked.wide)],
+        "mined": lambda: _mine(asked),
+        "contours": lambda: [
+            contours.write(seed) for seed in range(asked.first, asked.first + asked.cubes)
+        ],
+        "detector": lambda: detector.train(asked.minutes, OUT, folders, starts["detector"]),
+        "refiner": lambda: refiner.train(asked.minutes, OUT, folders, starts["refiner"]),
+        "contour": lambda: contours.train(
+            asked.minutes, OUT, starts["refiner"] or WEIGHTS / "refiner.onnx"
+        ),
+        "export": write,
+    }[stage]()
+
+
+def _draw(asked: argparse.Namespace) -> None:
+    """Samples of cubes drawn alone, and out of whole chests."""
+    for seed in range(asked.cubes):
+        samples.write(seed)
+    for seed in range(asked.chests):
+        chests.write(seed)
 
 
 def _mine(asked: argparse.Namespace) -> None:
@@ -90,6 +100,7 @@ def write() -> None:
     for name, network, patch, outputs in (
         ("detector", Detector(), samples.WINDOW, ("heat",)),
         ("refiner", Refiner(), samples.PATCH, ("mask", "score")),
+        ("contour", Contour(), samples.PATCH, ("mask",)),
     ):
         if not (OUT / f"{name}.pt").exists():
             continue

@@ -1,4 +1,4 @@
-"""The two compact networks. The detector strides first; the refiner keeps one thin fine stage."""
+"""The three compact networks. The detector strides first; the refiner keeps one thin fine stage."""
 
 from __future__ import annotations
 
@@ -105,11 +105,7 @@ class Refiner(nn.Module):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As the class says."""
-        first = self.fold(image)
-        second = self.second(first)
-        third = self.third(second)
-        x = self.up[0](third, second)
-        x = self.up[1](x, first)
+        x, second, third = self._features(image)
         # What lies in the middle decides: its cells, and the whole for what surrounds it.
         centre = torch.cat(
             [
@@ -118,5 +114,25 @@ class Refiner(nn.Module):
             ],
             1,
         )
+        return self._voxels(x), self.score(centre)
+
+    def _features(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Those of the mask, and those of the second and third stage on their way down."""
+        first = self.fold(image)
+        second = self.second(first)
+        third = self.third(second)
+        x = self.up[0](third, second)
+        return self.up[1](x, first), second, third
+
+    def _voxels(self, x: torch.Tensor) -> torch.Tensor:
+        """Eight logits of each cell to voxels."""
         fine = self.mask(x).unflatten(1, (1, 2, 2, 2)).permute(0, 1, 5, 2, 6, 3, 7, 4)
-        return fine.flatten(6, 7).flatten(4, 5).flatten(2, 3), self.score(centre)
+        return fine.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+
+class Contour(Refiner):
+    """A refiner that draws only: (batch, 1, 48, 48, 48) in 0..1 -> mask, as of the refiner."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """As the class says."""
+        return self._voxels(self._features(image)[0])

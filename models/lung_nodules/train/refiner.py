@@ -35,16 +35,21 @@ def loss_of(
     """
     is_nodule = label.float()
     kind = functional.binary_cross_entropy_with_logits(score[:, 0], is_nodule)
+    p = torch.sigmoid(mask[:, 0])
+    each = shape_loss(mask, share) * is_nodule
+    # Where there is no nodule the mask stays empty, but that matters little.
+    empty = 0.02 * p.mean((1, 2, 3)) * (1 - is_nodule)
+    return (each + empty).sum() / is_nodule.sum().clamp(min=1), kind
+
+
+def shape_loss(mask: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """(batch,) soft Dice and cross-entropy of each mask; arguments as of `loss_of`."""
     logit = mask[:, 0]
     p = torch.sigmoid(logit)
     overlap = 2 * (p * share).sum((1, 2, 3)) + 1.0
     dice = 1 - overlap / (p.pow(2).sum((1, 2, 3)) + share.pow(2).sum((1, 2, 3)) + 1.0)
     cross = functional.binary_cross_entropy_with_logits(logit, share, reduction="none")
-    cross = cross.sum((1, 2, 3)) / (share.sum((1, 2, 3)) + 60.0)
-    each = (dice + 0.3 * cross) * is_nodule
-    # Where there is no nodule the mask stays empty, but that matters little.
-    empty = 0.02 * p.mean((1, 2, 3)) * (1 - is_nodule)
-    return (each + empty).sum() / is_nodule.sum().clamp(min=1), kind
+    return dice + 0.3 * cross.sum((1, 2, 3)) / (share.sum((1, 2, 3)) + 60.0)
 
 
 def _rows(label: np.ndarray, diameter: np.ndarray, rng: np.random.Generator) -> np.ndarray:

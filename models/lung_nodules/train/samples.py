@@ -10,6 +10,7 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(slots=True)
 class Shard:
-    """Samples of both networks; see `_detector` and `_refiner` for the arrays."""
+    """Samples of both networks; see `_detector` and `add_patches` for the arrays."""
 
     window: list[Bytes] = field(default_factory=list)
     target: list[Bytes] = field(default_factory=list)
@@ -93,21 +94,24 @@ def add_draws(
         finder: names the places that a detector takes for nodules; the refiner learns from them.
     """
     for _ in range(draws):
-        turned = _turned(cube, rng)
+        turned = turn_cube(cube, rng)
         ideal = Physics(blur_mm=0.3, slice_mm=STEP_MM, noise_hu=0.0, grain_mm=0.5)
         scan = Scan(hu=turned.hu.copy(), spacing_mm=(STEP_MM,) * 3, physics=ideal)
-        nodules = _put_nodules(scan, turned, rng)
-        seen = _scanned(scan.hu, rng, cube.scale)
+        count = int(rng.choice([0, 1, 2, 3], p=[0.15, 0.35, 0.3, 0.2]))
+        nodules = put_nodules(scan, turned, rng, count, partial(_kind, turned, rng))
+        seen = scanned(scan.hu, rng, cube.scale)
         strength = float(np.exp(rng.uniform(np.log(4), np.log(75)))) / cube.scale
         noise = (strength, float(rng.uniform(0.3, 0.9)))
         _detector(shard, seen, nodules, (noise, rng))
         if turned.doubtful is not None:
             _leave_out(shard.target[-1], turned.doubtful)
         mined = [] if finder is None else _mined(finder(shard.window[-1]), nodules, turned.doubtful)
-        _refiner(shard, seen, turned, nodules, (noise, rng, mined))
+        others = [*mined, *_others(seen, turned, nodules, rng)]
+        add_patches(shard, seen, nodules, (noise, rng, others))
 
 
-def _turned(cube: Cube, rng: np.random.Generator) -> Cube:
+def turn_cube(cube: Cube, rng: np.random.Generator) -> Cube:
+    """The cube with its axes exchanged and reversed at random."""
     axes = rng.permutation(3)
     flips = tuple(slice(None, None, int(rng.choice([-1, 1]))) for _ in range(3))
     hu, lung, vessel = (
@@ -131,27 +135,44 @@ def _leave_out(target: Bytes, doubtful: Mask) -> None:
     target[near & (target == NOTHING)] = NEITHER
 
 
-def _put_nodules(scan: Scan, cube: Cube, rng: np.random.Generator) -> list[Inserted]:
+def put_nodules(
+    scan: Scan,
+    cube: Cube,
+    rng: np.random.Generator,
+    count: int,
+    kind: Callable[[], tuple[float, Density | None]],
+) -> list[Inserted]:
+    """Up to so many nodules, apart from each other.
+
+    Args:
+        kind: draws the diameter of one, mm, and its density; None for what nature has.
+    """
     found: list[Inserted] = []
     if not cube.lung.any():
         return found
     wall = distance_transform_edt(cube.lung) * STEP_MM
-    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.15, 0.35, 0.3, 0.2]))):
-        diameter = float(np.exp(rng.uniform(np.log(3.0), np.log(36.0))))
-        if cube.scale > 1:
-            diameter = float(rng.uniform(10.0, 41.0))
-        elif rng.random() < 0.5:
-            diameter = float(rng.uniform(3.5, 11))
-        centre = _place(cube, wall, diameter / 2, rng)
+    for _ in range(count):
+        diameter, density = kind()
+        centre = find_place(cube, wall, diameter / 2, rng)
         if centre is None or any(
             np.linalg.norm(centre - n.centre) * STEP_MM < (diameter + n.mean_mm) / 2 + 4
             for n in found
         ):
             continue
-        put = insert_nodule(scan, draw_nodule(rng, diameter, _density(rng, diameter)), centre, rng)
+        put = insert_nodule(scan, draw_nodule(rng, diameter, density), centre, rng)
         if put is not None:
             found.append(put)
     return found
+
+
+def _kind(cube: Cube, rng: np.random.Generator) -> tuple[float, Density | None]:
+    """Diameter, mm, and density."""
+    diameter = float(np.exp(rng.uniform(np.log(3.0), np.log(36.0))))
+    if cube.scale > 1:
+        diameter = float(rng.uniform(10.0, 41.0))
+    elif rng.random() < 0.5:
+        diameter = float(rng.uniform(3.5, 11))
+    return diameter, _density(rng, diameter)
 
 
 def _density(rng: np.random.Generator, diameter: float) -> Density | None:
@@ -161,9 +182,10 @@ def _density(rng: np.random.Generator, diameter: float) -> Density | None:
     return Density.GROUND_GLASS if rng.random() < 0.7 else Density.PART_SOLID
 
 
-def _place(
+def find_place(
     cube: Cube, wall: Field, radius: float, rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
+    """A voxel for the middle of a nodule: at the pleura, at a vessel or free; None without lung."""
     # Masses lie at the pleura or the mediastinum more often than free in the lung.
     how = rng.random() * (0.5 if cube.scale > 1 and rng.random() < 0.6 else 1.0)
     inner = np.zeros(cube.lung.shape, np.bool_)
@@ -189,7 +211,7 @@ def _place(
     return at + rng.uniform(-0.5, 0.5, 3)
 
 
-def _scanned(hu: Field, rng: np.random.Generator, scale: float) -> Field:
+def scanned(hu: Field, rng: np.random.Generator, scale: float) -> Field:
     """Kernel and slice thickness."""
     blur = float(rng.uniform(0.25, 0.85)) / STEP_MM / scale
     thick = float(rng.uniform(0.6, 1.5) if rng.random() < 0.7 else rng.uniform(1.5, 3.2)) / scale
@@ -279,15 +301,18 @@ def _detector(
     shard.size.append(size)
 
 
-def _refiner(
+def add_patches(
     shard: Shard,
     seen: Field,
-    cube: Cube,
     nodules: list[Inserted],
     draw: tuple[tuple[float, float], np.random.Generator, list[NDArray[np.float64]]],
 ) -> None:
-    """patch (48^3) at 0.7 or 1.4 mm; mask: share of each voxel, 0..255; label 1 for a nodule."""
-    noise, rng, mined = draw
+    """patch (48^3) at 0.7 or 1.4 mm; mask: share of each voxel, 0..255; label 1 for a nodule.
+
+    Args:
+        draw: strength and grain of the noise, the draws, and places at which no nodule is.
+    """
+    noise, rng, others = draw
     truth = np.zeros(seen.shape, np.float32)
     for nodule in nodules:
         np.maximum(truth[nodule.box], nodule.coverage, out=truth[nodule.box])
@@ -298,7 +323,7 @@ def _refiner(
         wide = nodule.mean_mm > WIDE_ONLY or (nodule.mean_mm > WIDE_FROM and rng.random() < 0.5)
         jitter = rng.normal(0, min(1.5, 0.25 * nodule.mean_mm), 3) / STEP_MM
         places.append((nodule.centre + jitter, WIDE_MM if wide else PATCH_MM, nodule.mean_mm))
-    for at in [*mined, *_others(seen, cube, nodules, rng)]:
+    for at in others:
         places.append((at, WIDE_MM if rng.random() < 0.2 else PATCH_MM, 0.0))
     for centre, step, diameter in places:
         axes = _axes(centre, step * float(rng.uniform(0.95, 1.05)), PATCH)

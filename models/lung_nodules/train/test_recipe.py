@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.lung_nodules.train import detector, refiner, samples
-from models.lung_nodules.train.networks import Detector, Refiner
+from models.lung_nodules.train import contours, detector, refiner, samples
+from models.lung_nodules.train.networks import Contour, Detector, Refiner
 from models.lung_nodules.train.parenchyma import draw_cube
 from models.lung_nodules.train.warm import begin
+from models.phantoms.nodules import Density
 from models.recipe.export import export
 
 
@@ -52,7 +53,7 @@ def test_perfect_answers_have_the_smallest_loss(shard: samples.Shard) -> None:
 
 @pytest.mark.parametrize(
     ("network", "patch", "names"),
-    [(Detector, 64, ("heat",)), (Refiner, 48, ("mask", "score"))],
+    [(Detector, 64, ("heat",)), (Refiner, 48, ("mask", "score")), (Contour, 48, ("mask",))],
 )
 def test_export_agrees_with_torch_for_any_batch(
     network: type[torch.nn.Module], patch: int, names: tuple[str, ...], tmp_path: Path
@@ -94,3 +95,25 @@ def test_wide_cubes_hold_masses_and_what_may_be_a_nodule_teaches_nothing() -> No
     samples.add_draws(made, replace(cube, doubtful=doubtful), np.random.default_rng(4), draws=6)
     assert max(made.diameter) > 12
     assert all((target == samples.NEITHER).any() for target in made.target)
+
+
+def test_contours_are_nodules_alone_and_mostly_veiled() -> None:
+    made = samples.Shard()
+    contours.draw(made, draw_cube(3), np.random.default_rng(3))
+    assert len(made.patch) >= 6
+    assert set(made.label) == {1}
+    assert not made.window
+    assert min(mask.max() for mask in made.mask) > 127
+    rng = np.random.default_rng(7)
+    drawn = [contours.density(rng) for _ in range(400)]
+    assert drawn.count(Density.PART_SOLID) > 120
+    assert 40 < drawn.count(Density.GROUND_GLASS) < drawn.count(Density.PART_SOLID)
+
+
+def test_a_contour_begins_as_the_refiner_draws() -> None:
+    torch.manual_seed(5)
+    own, drawer = Refiner(), Contour()
+    drawer.load_state_dict(own.state_dict())
+    image = torch.rand(2, 1, 48, 48, 48)
+    with torch.no_grad():
+        assert torch.equal(drawer.eval()(image), own.eval()(image)[0])

@@ -76,7 +76,7 @@ def test_golden_case_is_reproduced(
     manifest: ModelManifest, networks: Mapping[str, Network]
 ) -> None:
     proofs = check_golden(manifest, networks)
-    assert {proof.network for proof in proofs} == {"detector", "refiner"}
+    assert {proof.network for proof in proofs} == {"detector", "refiner", "contour"}
 
 
 def test_a_nodule_is_found_measured_and_named(plain: Findings) -> None:
@@ -103,6 +103,26 @@ def test_contour_segment_and_pictures_belong_together(plain: Findings) -> None:
     own = [key for key in plain.key_images if key.tracking_uid == finding.tracking_uid]
     assert len(own) == 4
     assert own[0].plane == finding.contours[0].plane
+
+
+class Blind:
+    """A contour network that draws nothing."""
+
+    def run(self, image: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        return {"mask": np.full(image["image"].shape, -9.0, np.float32)}
+
+
+def test_the_veil_of_a_small_part_solid_nodule_is_measured(
+    manifest: ModelManifest, networks: Mapping[str, Network]
+) -> None:
+    paint = (lesion(PLACE, 4.0, -560.0), lesion(PLACE, 2.4, 20.0))
+    volume = chest(paint=paint).volume()
+    (finding,) = run(manifest, networks, volume).findings
+    (poorer,) = run(manifest, {**networks, "contour": Blind()}, volume).findings  # type: ignore[dict-item]
+    true = 4 / 3 * np.pi * 4.0**3
+    assert number(finding, say.VOLUME) == pytest.approx(true, rel=0.3)
+    assert number(poorer, say.VOLUME) < 0.8 * number(finding, say.VOLUME)
+    assert {e.name: e.value for e in finding.evaluations}[say.COMPOSITION] == "part-solid"
 
 
 @pytest.mark.parametrize("flips", [(True, False, False), (False, True, True)])
