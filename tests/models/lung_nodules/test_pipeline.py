@@ -115,11 +115,11 @@ class Blind:
 def test_the_veil_of_a_small_part_solid_nodule_is_measured(
     manifest: ModelManifest, networks: Mapping[str, Network]
 ) -> None:
-    paint = (lesion(PLACE, 4.0, -560.0), lesion(PLACE, 2.4, 20.0))
+    paint = (lesion(PLACE, 3.6, -500.0), lesion(PLACE, 2.0, 20.0))
     volume = chest(paint=paint).volume()
     (finding,) = run(manifest, networks, volume).findings
     (poorer,) = run(manifest, {**networks, "contour": Blind()}, volume).findings  # type: ignore[dict-item]
-    true = 4 / 3 * np.pi * 4.0**3
+    true = 4 / 3 * np.pi * 3.6**3
     assert number(finding, say.VOLUME) == pytest.approx(true, rel=0.3)
     assert number(poorer, say.VOLUME) < 0.8 * number(finding, say.VOLUME)
     assert {e.name: e.value for e in finding.evaluations}[say.COMPOSITION] == "part-solid"
