@@ -3,7 +3,8 @@
 The refiner, which also says whether there is a nodule, draws the solid core of a part-solid one and
 leaves out most of a thin veil. The contour network learned from nodules alone, veiled ones above
 all; it draws solid ones a little too large. So its drawing counts where it is clearly the larger
-one: there is a veil.
+one: there is a veil. It begins to count little by little: a nodule that is measured again later
+must not jump in size because it has crossed a limit.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from models.grid import Grid
 from models.lung_nodules.cubes import axes_round, cube_of, toned
 from models.lung_nodules.edge import sharpened
 from models.lung_nodules.refining import PATCH, STEPS_MM, Look, in_the_middle
+from models.lung_nodules.shape import sampled
 from node.domain.imaging import Network
 
 NETWORK = "contour"
-#: From this many times the volume on its drawing counts.
-LARGER = 1.25
+#: Its drawing counts from this many times the volume on, and alone from the second.
+LARGER, MUCH_LARGER = 1.1, 1.3
 #: Looks of this step, mm: in wider ones the other rules of the edge draw well enough.
 STEP_MM = STEPS_MM[0]
 #: The mean of all eight mirrored patches is the share.
@@ -37,7 +39,12 @@ def with_veil(grid: Grid, look: Look, sharp: Look, network: Network) -> Look:
     if look.step_mm > STEP_MM:
         return sharp
     anew = sharpened(grid, redrawn(grid, look, network))
-    return anew if anew.volume_mm3 > LARGER * sharp.volume_mm3 else sharp
+    larger = anew.volume_mm3 / max(sharp.volume_mm3, 1e-6)
+    weight = float(np.clip((larger - LARGER) / (MUCH_LARGER - LARGER), 0.0, 1.0))
+    if weight in (0.0, 1.0):
+        return anew if weight else sharp
+    old = sampled(sharp, [axis.positions() for axis in anew.axes])
+    return replace(anew, share=np.asarray(weight * anew.share + (1 - weight) * old, np.float32))
 
 
 def redrawn(grid: Grid, look: Look, network: Network) -> Look:

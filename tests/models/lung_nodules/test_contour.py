@@ -62,14 +62,17 @@ class Ball:
         return {"mask": np.broadcast_to(self._mask, image["image"].shape)}
 
 
-@pytest.mark.parametrize(("voxels", "counts"), [(8.0, False), (11.0, True)])
-def test_its_drawing_counts_where_it_is_clearly_the_larger_one(voxels: float, counts: bool) -> None:
+@pytest.mark.parametrize(("voxels", "weight"), [(8.0, 0.0), (8.5, 0.5), (11.0, 1.0)])
+def test_its_drawing_counts_where_it_is_clearly_the_larger_one(
+    voxels: float, weight: float
+) -> None:
     # The rules of the edge have nothing to add: it is solid all through.
     grid, look = filled((ball(9.0), TISSUE)), looked(5.6)
     best = with_veil(grid, look, look, Ball(voxels))  # type: ignore[arg-type]
-    assert (best is not look) == counts
-    if counts:
-        assert best.volume_mm3 == pytest.approx(4 / 3 * np.pi * (11 * 0.7) ** 3, rel=0.1)
+    assert (best is look) == (weight == 0.0)
+    anew = 4 / 3 * np.pi * (voxels * 0.7) ** 3
+    between = weight * anew + (1 - weight) * look.volume_mm3
+    assert best.volume_mm3 == pytest.approx(between, rel=0.06)
 
 
 def test_a_wide_look_is_not_drawn_anew() -> None:
