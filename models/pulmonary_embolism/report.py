@@ -59,6 +59,11 @@ class Measured:
     unseen: str
     seconds: dict[str, float]
 
+    @property
+    def left_open(self) -> str:
+        """Why that nothing is listed is no negative answer, or ""."""
+        return "; ".join(filter(None, (self.unseen, self.set_aside.left_open)))
+
 
 def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
     """The result: clots, or that none was found."""
@@ -71,13 +76,12 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
         for number, clot in enumerate(listed, start=1)
     ]
     # Nothing found where not all arteries were seen and judged is no negative answer.
-    open_words = "; ".join(filter(None, (measured.unseen, measured.set_aside.left_open)))
-    is_partial = not listed and bool(open_words)
+    is_partial = not listed and bool(measured.left_open)
     nothing = Status.PARTIAL if is_partial else Status.NO_FINDINGS
     return Findings(
         model=request.model,
         status=Status.FINDINGS if listed else nothing,
-        reason=open_words if is_partial else "",
+        reason=measured.left_open if is_partial else "",
         findings=tuple(finding for finding, _ in pairs),
         segments=tuple(segment for _, segment in pairs),
         segmented_planes=tuple(
@@ -211,7 +215,7 @@ def _side_words(clot: Clot) -> str:
 
 def _evaluations(measured: Measured, sure_from: float) -> tuple[Evaluation, ...]:
     best = max((clot.certainty for clot in measured.clots), default=None)
-    answer = say.INDETERMINATE if measured.unseen else say.ABSENT
+    answer = say.INDETERMINATE if measured.left_open else say.ABSENT
     if best is not None:
         answer = say.PRESENT if best >= sure_from else say.INDETERMINATE
     found = [Evaluation(say.EMBOLISM, answer)]

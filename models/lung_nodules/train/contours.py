@@ -19,6 +19,7 @@ from models.lung_nodules.train.networks import Contour, Refiner
 from models.lung_nodules.train.parenchyma import STEP_MM, Cube, draw_cube
 from models.lung_nodules.train.pool import REFRESHED_EVERY, Pool, plan_of, toned
 from models.lung_nodules.train.refiner import shape_loss
+from models.lung_nodules.train.scanner import scanned
 from models.lung_nodules.train.warm import begin
 from models.phantoms.insertion import Physics, Scan
 from models.phantoms.nodules import Density
@@ -66,7 +67,7 @@ def draw(shard: samples.Shard, cube: Cube, rng: np.random.Generator) -> None:
         ideal = Physics(blur_mm=0.3, slice_mm=STEP_MM, noise_hu=0.0, grain_mm=0.5)
         scan = Scan(hu=turned.hu.copy(), spacing_mm=(STEP_MM,) * 3, physics=ideal)
         nodules = samples.put_nodules(scan, turned, rng, NODULES, partial(_kind, rng))
-        seen = samples.scanned(scan.hu, rng, cube.scale)
+        seen = scanned(scan.hu, rng, cube.scale)
         noise = (float(np.exp(rng.uniform(np.log(4), np.log(75)))), float(rng.uniform(0.3, 0.9)))
         samples.add_patches(shard, seen, nodules, (noise, rng, []))
 
@@ -91,7 +92,7 @@ def train(minutes: float, out: Path, start: Path, folder: Path = FOLDER) -> None
     """Train for some minutes of wall clock and write `contour.pt` (and `contour.raw.pt`).
 
     Args:
-        start: of a refiner to go on from, exported, or of a contour, `contour.raw.pt`.
+        start: of a refiner to go on from, `refiner.raw.pt` or an exported `refiner.onnx`.
     """
     torch.manual_seed(13)
     rng = np.random.default_rng(13)
@@ -101,7 +102,7 @@ def train(minutes: float, out: Path, start: Path, folder: Path = FOLDER) -> None
     network = Contour().to(memory_format=torch.channels_last_3d)
     own = Refiner()
     begin(own, start, toned(pool.draw(np.linspace(0, len(pool) - 1, 48).astype(int), rng)[0], rng))
-    network.load_state_dict(own.state_dict())
+    network.begin_as(own)
     average = Average(network, Contour(), memory=0.995)
     steps = count()
 

@@ -9,7 +9,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from models.lung_nodules.train.samples import STRIDE, Bytes, Finder
+from models.lung_nodules.train.samples import STRIDE, Finder
+from models.lung_nodules.train.scanner import Bytes
 
 #: Peaks below this logit are left alone.
 LEAST_LOGIT = -3.5

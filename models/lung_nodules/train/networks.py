@@ -78,12 +78,8 @@ class Detector(nn.Module):
         return self.head(x)
 
 
-class Refiner(nn.Module):
-    """(batch, 1, 48, 48, 48) in 0..1 -> mask (batch, 1, 48, 48, 48), score (batch, 1).
-
-    mask: logit of each voxel that it belongs to the nodule in the middle. score: logit that
-    there is a nodule in the middle.
-    """
+class _Drawer(nn.Module):
+    """What refiner and contour share: features, and the mask that is drawn of them."""
 
     WIDTHS = (16, 32, 64)
 
@@ -100,12 +96,35 @@ class Refiner(nn.Module):
         self.third = _Stage(b, c, 2)
         self.up = nn.ModuleList([_Merge(c, b), _Merge(b, a)])
         self.mask = nn.Conv3d(a, 8, 1)
-        self.score = nn.Sequential(nn.Linear(c + b, 48), nn.ReLU(inplace=True), nn.Linear(48, 1))
         nn.init.constant_(self.mask.bias, -3.0)
+
+    def draw(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The mask, and the features of the second and the third stage on their way down."""
+        first = self.fold(image)
+        second = self.second(first)
+        third = self.third(second)
+        x = self.up[0](third, second)
+        x = self.up[1](x, first)
+        # Eight logits of each cell to voxels.
+        fine = self.mask(x).unflatten(1, (1, 2, 2, 2)).permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return fine.flatten(6, 7).flatten(4, 5).flatten(2, 3), second, third
+
+
+class Refiner(_Drawer):
+    """(batch, 1, 48, 48, 48) in 0..1 -> mask (batch, 1, 48, 48, 48), score (batch, 1).
+
+    mask: logit of each voxel that it belongs to the nodule in the middle. score: logit that
+    there is a nodule in the middle.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        _, b, c = self.WIDTHS
+        self.score = nn.Sequential(nn.Linear(c + b, 48), nn.ReLU(inplace=True), nn.Linear(48, 1))
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As the class says."""
-        x, second, third = self._features(image)
+        mask, second, third = self.draw(image)
         # What lies in the middle decides: its cells, and the whole for what surrounds it.
         centre = torch.cat(
             [
@@ -114,25 +133,19 @@ class Refiner(nn.Module):
             ],
             1,
         )
-        return self._voxels(x), self.score(centre)
-
-    def _features(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Those of the mask, and those of the second and third stage on their way down."""
-        first = self.fold(image)
-        second = self.second(first)
-        third = self.third(second)
-        x = self.up[0](third, second)
-        return self.up[1](x, first), second, third
-
-    def _voxels(self, x: torch.Tensor) -> torch.Tensor:
-        """Eight logits of each cell to voxels."""
-        fine = self.mask(x).unflatten(1, (1, 2, 2, 2)).permute(0, 1, 5, 2, 6, 3, 7, 4)
-        return fine.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+        return mask, self.score(centre)
 
 
-class Contour(Refiner):
+class Contour(_Drawer):
     """A refiner that draws only: (batch, 1, 48, 48, 48) in 0..1 -> mask, as of the refiner."""
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def begin_as(self, refiner: Refiner) -> None:
+        """Take the weights of a refiner, without its score."""
+        own = self.state_dict()
+        self.load_state_dict(
+            {name: value for name, value in refiner.state_dict().items() if name in own}
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
         """As the class says."""
-        return self._voxels(self._features(image)[0])
+        return self.draw(image)[0]

@@ -19,17 +19,15 @@ from scipy.ndimage import (
     binary_dilation,
     distance_transform_edt,
     gaussian_filter,
-    uniform_filter1d,
 )
 
 from models.grid import Axis, sample_volume
 from models.lung_nodules.train.parenchyma import SIZE, STEP_MM, Cube, Field, Mask, draw_cube
+from models.lung_nodules.train.scanner import Bytes, noisy, sampled, scanned
 from models.phantoms.insertion import Inserted, Physics, Scan, insert_nodule
 from models.phantoms.nodules import Density, draw_nodule
 
 FOLDER = Path("train-out") / "nodule-samples"
-#: HU that the networks see, mapped to 0..1 (kept as 0..255 here).
-RANGE_HU = (-1000.0, 400.0)
 WINDOW, WINDOW_MM = 64, 1.0
 #: The detector answers on cubes of two voxels.
 STRIDE = 2
@@ -46,7 +44,6 @@ CENTRAL_SHARE, CENTRAL_DEPTH = 0.3, 0.35
 #: Smaller ones are not learned from.
 LEAST_MM = 3.2
 DRAWS = 4
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(slots=True)
@@ -211,59 +208,6 @@ def find_place(
     return at + rng.uniform(-0.5, 0.5, 3)
 
 
-def scanned(hu: Field, rng: np.random.Generator, scale: float) -> Field:
-    """Kernel and slice thickness."""
-    blur = float(rng.uniform(0.25, 0.85)) / STEP_MM / scale
-    thick = float(rng.uniform(0.6, 1.5) if rng.random() < 0.7 else rng.uniform(1.5, 3.2)) / scale
-    seen = gaussian_filter(hu, (0.3, blur, blur))
-    wide = round(thick / STEP_MM)
-    if wide > 1:
-        seen = uniform_filter1d(seen, wide, axis=0, mode="nearest")
-        every = thick * float(rng.uniform(0.6, 1.0)) / STEP_MM
-        if every > 1.3:
-            count = int((SIZE - 1) / every) + 1
-            index = np.arange(count) * every
-            low = np.floor(index).astype(int)
-            high = np.minimum(low + 1, SIZE - 1)
-            part = (index - low).astype(np.float32)[:, None, None]
-            slices = seen[low] * (1 - part) + seen[high] * part
-            axis = Axis(start=0.0, step=1 / every, count=SIZE)
-            seen = np.tensordot(_held(axis, count), slices, 1).astype(np.float32)
-    if rng.random() < 0.35:
-        smooth = gaussian_filter(seen, (0, 1.2, 1.2))
-        seen = seen + (seen - smooth) * np.float32(rng.uniform(0.3, 1.2))
-    return np.asarray(seen, np.float32)
-
-
-def _held(axis: Axis, length: int) -> Field:
-    """Weights of the axis; what lies beyond an end is what the end is."""
-    weights = axis.weights(length).copy()
-    missing = 1.0 - weights.sum(axis=1)
-    before = axis.positions() < length / 2
-    weights[before, 0] += missing[before]
-    weights[~before, -1] += missing[~before]
-    return weights
-
-
-def sampled(volume: Field, axes: tuple[Axis, Axis, Axis], *, held: bool) -> Field:
-    """A cube on other axes; beyond it the ends are held, or there is 0."""
-    out = volume
-    for number, axis in enumerate(axes):
-        length = volume.shape[number]
-        weights = _held(axis, length) if held else axis.weights(length)
-        out = np.moveaxis(np.tensordot(weights, out, axes=(1, number)), 0, number)
-    return np.ascontiguousarray(out, np.float32)
-
-
-def _noisy(hu: Field, noise: tuple[float, float], rng: np.random.Generator) -> Bytes:
-    strength, grain = noise
-    white = rng.standard_normal(hu.shape).astype(np.float32)
-    blurred = gaussian_filter(white, (0.25 * grain, grain, grain))
-    hu = hu + blurred * np.float32(strength / max(float(blurred.std()), 1e-6))
-    low, high = RANGE_HU
-    return np.asarray(np.round(np.clip((hu - low) / (high - low), 0, 1) * 255), np.uint8)
-
-
 def _axes(centre: NDArray[np.float64], step_mm: float, count: int) -> tuple[Axis, Axis, Axis]:
     first, second, third = (Axis.centred(float(c), step_mm / STEP_MM, count) for c in centre)
     return first, second, third
@@ -279,7 +223,7 @@ def _detector(
     centre = np.full(3, (SIZE - 1) / 2)
     axes = _axes(centre, WINDOW_MM, WINDOW)
     noise, rng = draw
-    shard.window.append(_noisy(sample_volume(seen, axes), noise, rng))
+    shard.window.append(noisy(sample_volume(seen, axes), noise, rng))
     cells = WINDOW // STRIDE
     middle = axes[0].start + axes[0].step * (np.arange(cells) * STRIDE + (STRIDE - 1) / 2)
     target = np.zeros((cells,) * 3, np.uint8)
@@ -327,7 +271,7 @@ def add_patches(
         places.append((at, WIDE_MM if rng.random() < 0.2 else PATCH_MM, 0.0))
     for centre, step, diameter in places:
         axes = _axes(centre, step * float(rng.uniform(0.95, 1.05)), PATCH)
-        shard.patch.append(_noisy(sampled(seen, axes, held=True), noise, rng))
+        shard.patch.append(noisy(sampled(seen, axes, held=True), noise, rng))
         inside = np.clip(sampled(truth, axes, held=False), 0, 1)
         shard.mask.append(np.asarray(np.round(inside * 255), np.uint8))
         shard.label.append(int(diameter > 0))

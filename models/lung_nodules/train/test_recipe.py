@@ -113,7 +113,7 @@ def test_contours_are_nodules_alone_and_mostly_veiled() -> None:
 def test_a_contour_begins_as_the_refiner_draws() -> None:
     torch.manual_seed(5)
     own, drawer = Refiner(), Contour()
-    drawer.load_state_dict(own.state_dict())
+    drawer.begin_as(own)
     image = torch.rand(2, 1, 48, 48, 48)
     with torch.no_grad():
         assert torch.equal(drawer.eval()(image), own.eval()(image)[0])

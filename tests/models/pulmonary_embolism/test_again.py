@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.grid import canonical
 from models.pulmonary_embolism import pipeline
+from models.pulmonary_embolism import vocabulary as say
 from models.pulmonary_embolism.again import LOOKS, Again, look_again
 from models.pulmonary_embolism.candidates import NETWORK, Candidate, find_candidates
 from models.pulmonary_embolism.pipeline import analyse
@@ -96,6 +97,9 @@ def test_what_is_left_unchecked_is_no_negative(monkeypatch: pytest.MonkeyPatch) 
     findings = analyse(replace(asked, networks={**asked.networks, NETWORK: clots}))
     assert findings.status is Status.PARTIAL
     assert "could not be checked" in findings.reason
+    # Whoever reads the coded answer alone must not read "absent".
+    answers = {one.name: one.value for one in findings.exam_evaluations}
+    assert answers[say.EMBOLISM] == say.INDETERMINATE
     assert any(line.startswith("Not judged: ") for line in findings.limits)
     assert not findings.findings
 
