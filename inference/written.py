@@ -17,6 +17,9 @@ def positive_number(text: str) -> float | None:
 
 
 def age_in_years(text: str) -> float | None:
-    """Years of an age string such as "054Y" or "003W"; None for anything else."""
-    written = re.fullmatch(r"(\d{3})([YMWD])", text.strip().upper())
-    return int(written[1]) * _YEARS_IN[written[2]] if written else None
+    """Years of an age string such as "054Y" or "003W"; None for anything else.
+
+    Leading zeros ("8Y") and the unit ("12", years) are missing in real headers.
+    """
+    written = re.fullmatch(r"(\d{1,3}) *([YMWD]?)", text.strip().upper())
+    return int(written[1]) * _YEARS_IN[written[2] or "Y"] if written else None

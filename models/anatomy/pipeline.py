@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.anatomy.atlas import anatomy_of
 from models.anatomy.report import findings_of
+from models.anatomy.upright import refuse_turned
 from models.grid import canonical
 from models.stages import Stages, require
 from models.trunk.pixels import refuse_wrong_pixels
@@ -30,7 +31,8 @@ def analyse(request: AnalysisRequest) -> Findings:
 
     Returns:
         FINDINGS with one finding and one segment for each structure; NO_FINDINGS where the
-        network recognises none; NOT_ELIGIBLE where the pixels are no adult's body in HU.
+        network recognises none; NOT_ELIGIBLE where the pixels are no adult's body in HU, or
+        head and feet are exchanged.
 
     Raises:
         ModelError: the network is missing, or the volume is not in HU.
@@ -44,5 +46,8 @@ def analyse(request: AnalysisRequest) -> Findings:
         return stage.refused(refusal.reason)
     with stage("see anatomy"):
         anatomy = request.anatomy() if request.anatomy is not None else see(request)
+        refusal = refuse_turned(anatomy)
+    if refusal is not None:
+        return stage.refused(refusal.reason)
     with stage("draw contours"):
         return findings_of(request, grid, anatomy, stage.seconds)

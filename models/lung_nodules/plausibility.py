@@ -13,6 +13,9 @@ from models.thorax.lungs import Lungs
 SAMPLES = 9
 #: The darkest values of a CT that shows air, HU; padding is -1024 by now.
 COLDEST_HU, WARMEST_AIR_HU = -1100.0, -850.0
+#: Share of what is neither air nor lung that is fat or soft tissue in any chest, with contrast
+#: medium too, and soft tissue alone. A wrong rescale slope leaves air as it is, and moves these.
+BODY_HU, LEAST_TISSUE, LEAST_SOFT = -300.0, 0.4, 0.15
 #: A lung of a few litres: larger or smaller rooms are no adult's chest.
 LARGEST_LITRES = 11.0
 #: A lung that holds less than this part of the other one's air is not merely a smaller lung: the
@@ -37,6 +40,14 @@ def refuse_units(grid: Grid) -> Refusal | None:
         return Refusal(
             "the pixel values are not Hounsfield units: more than 2 % lie below "
             f"{COLDEST_HU:.0f}, where there is nothing"
+        )
+    solid = planes[planes > BODY_HU]
+    tissue = float(((solid > -200) & (solid < 200)).mean()) if solid.size else 0.0
+    soft = float(((solid > -29) & (solid < 150)).mean()) if solid.size else 0.0
+    if tissue < LEAST_TISSUE or soft < LEAST_SOFT:
+        return Refusal(
+            f"the pixel values are not Hounsfield units of a chest: {tissue:.0%} of what is "
+            f"neither air nor lung is fat or soft tissue and {soft:.0%} soft tissue"
         )
     return None
 

@@ -22,6 +22,10 @@ LEAST_BODIES = 4
 THICK_MM = 3.0
 #: Depth of a vertebral body of an adult from front to back, T1 to L5, mm.
 SHALLOWEST_MM, DEEPEST_MM = 17.5, 46.0
+#: Greatest height of a body as a part of its depth, the middle one of those in view: 0.65 to 0.95
+#: in adults, whichever part of the spine. Heights are compared with each other, so that bodies
+#: which are all too flat would pass for sound.
+FLATTEST, TALLEST = 0.55, 1.25
 
 
 def is_thick(grid: Grid) -> bool:
@@ -70,5 +74,13 @@ def refuse_spine(looked: Sequence[Looked]) -> Refusal | None:
         return Refusal(
             f"the vertebral bodies are {float(np.median(depths)):.0f} mm deep, which no adult's "
             "are: a child, or the distances in the headers are wrong"
+        )
+    ratios = [max(one.heights_mm) / one.depth_mm for one in whole if isinstance(one, Body)]
+    ratio = float(np.median(ratios))
+    if not FLATTEST <= ratio <= TALLEST:
+        flat = "nearly every one is compressed, or " if ratio < FLATTEST else ""
+        return Refusal(
+            f"the vertebral bodies are {ratio:.2f} times as high as deep (usual are 0.65 to 0.95): "
+            f"{flat}the distances in the headers are wrong"
         )
     return None

@@ -182,6 +182,15 @@ def _carried_out(run: _Run) -> AnalysisResult:
     return run.write(task.candidates[0], refused)
 
 
+def _left_out(series: Series) -> Iterator[str]:
+    """What to tell of the other images of a series that is no single stack."""
+    if series.stacks > 1:
+        yield (
+            f"The series holds {series.stacks} sets of images that are no single stack; only "
+            f"the {len(series.planes)} images of one of them were looked at."
+        )
+
+
 class _Run:
     """One job under way: what it has read, refused and measured so far."""
 
@@ -241,7 +250,7 @@ class _Run:
         request = self.sight.offered(request, self._timed)
         with self._timed("analyse"):
             found_here = model.analyse(request)
-        return replace(found_here, limits=(*found_here.limits, *missing))
+        return replace(found_here, limits=(*_left_out(series), *found_here.limits, *missing))
 
     def _load(self, series: Series) -> Volume:
         """A volume, from another job where one loaded it; or projections.

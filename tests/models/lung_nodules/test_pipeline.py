@@ -239,6 +239,17 @@ def test_values_that_are_no_hounsfield_units_are_refused(
     assert "not Hounsfield units" in findings.reason
 
 
+@pytest.mark.parametrize("slope", [0.5, 0.8, 1.5, 2.0])
+def test_a_wrong_rescale_slope_is_refused_though_air_is_air(
+    manifest: ModelManifest, networks: Mapping[str, Network], slope: float
+) -> None:
+    volume = chest().volume()
+    scaled = np.rint((volume.voxels + 1000.0) * slope - 1000.0).astype(np.int16)
+    findings = run(manifest, networks, replace(volume, voxels=scaled))
+    assert findings.status is Status.NOT_ELIGIBLE
+    assert "not Hounsfield units" in findings.reason or "no lung" in findings.reason
+
+
 def test_a_missing_network_is_an_error_that_names_it(manifest: ModelManifest) -> None:
     with pytest.raises(ModelError, match="detector"):
         run(manifest, {}, chest().volume())

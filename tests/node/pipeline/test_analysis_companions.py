@@ -263,3 +263,32 @@ def done_with(
     strangers = tuple(one.study_uid for _, one in made.companions) if apart else ()
     analyse(replace(made, context=context, apart=strangers))
     return limits[0]
+
+
+def test_other_images_of_a_series_that_is_no_single_stack_are_told_in_the_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[tuple[str, ...]] = []
+
+    def kept(findings: Findings, *_: object) -> Findings:
+        limits.append(findings.limits)
+        return findings
+
+    def look(request: AnalysisRequest) -> Findings:
+        return Findings(model=request.model, status=Status.NO_FINDINGS, limits=("its own",))
+
+    model = SimpleNamespace(networks={}, analyse=look)
+    monkeypatch.setattr(analysis.residents, "get", lambda _setup: model)
+    monkeypatch.setattr(analysis, "keep_tracking", kept)
+    lower = ct_series(slices=6, series_uid="2.25.5", changes={"AcquisitionNumber": 1})
+    upper = ct_series(slices=5, series_uid="2.25.5", changes={"AcquisitionNumber": 2})
+    for image in upper:
+        image.SOPInstanceUID = f"{image.SOPInstanceUID}1"
+        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    rows = instances(write([*lower, *upper], tmp_path / "now"))
+    first, second = stack_ids(rows)
+    unused = Companion("ct", rows[0].study_uid, second)
+    analyse(replace(task(rows, unused, tmp_path), candidates=(first,), companions=()))
+    told, own = limits[0]
+    assert told.startswith("The series holds 2 sets of images that are no single stack; only the ")
+    assert own == "its own"
