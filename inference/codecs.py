@@ -177,8 +177,8 @@ class PixelFile:
             raise
         except (*UNREADABLE, RuntimeError) as error:
             raise PixelDataError(
-                f"has pixel data that cannot be decoded ({self.transfer_syntax.name}, "
-                f"{type(error).__name__})"
+                f"has pixel data that cannot be decoded ({self.transfer_syntax.name}): damaged, or "
+                "cut off on the way"
             ) from error
 
     @property

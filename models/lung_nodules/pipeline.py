@@ -18,7 +18,13 @@ from models.lung_nodules.contour import with_veil
 from models.lung_nodules.density import attenuation_of
 from models.lung_nodules.edge import sharpened
 from models.lung_nodules.place import third_of
-from models.lung_nodules.plausibility import is_enhanced, refuse_size, refuse_units, unseen_side
+from models.lung_nodules.plausibility import (
+    exchanged_ends,
+    is_enhanced,
+    refuse_size,
+    refuse_units,
+    unseen_side,
+)
 from models.lung_nodules.refining import NETWORK as REFINER
 from models.lung_nodules.refining import Look, joined_share, looks_of, with_surroundings
 from models.lung_nodules.report import Measured, Nodule, findings_of
@@ -123,7 +129,7 @@ class _Analysis:
                 comparison=comparison,
                 set_aside=set_aside,
                 overlooked=max(0, len(candidates) - MOST_CANDIDATES),
-                unseen=unseen_side(lungs),
+                doubts=tuple(filter(None, (unseen_side(lungs), exchanged_ends(lungs)))),
                 parameters=(
                     ("lungs in view", f"{(lungs.right_ml + lungs.left_ml) / 1000:.2f} l"),
                     ("candidates looked at", str(len(looks))),

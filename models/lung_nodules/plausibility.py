@@ -18,6 +18,9 @@ COLDEST_HU, WARMEST_AIR_HU = -1100.0, -850.0
 BODY_HU, LEAST_TISSUE, LEAST_SOFT = -300.0, 0.4, 0.15
 #: A lung of a few litres: larger or smaller rooms are no adult's chest.
 LARGEST_LITRES = 11.0
+#: Both lungs in view over so many mm, on nearly all slices between the first and the last of them,
+#: tell head from feet: what lies between them is nowhere so much wider above than below.
+ENDS_MM, UNBROKEN, WIDER = 140.0, 0.9, 1.6
 #: A lung that holds less than this part of the other one's air is not merely a smaller lung: the
 #: left one of a healthy adult holds about 0.85 of the right one's. Asked where the lungs
 #: are in view over so many mm; at their bases alone the liver and the heart make them uneven.
@@ -81,6 +84,31 @@ def unseen_side(lungs: Lungs) -> str:
         f"the {less} lung holds much less air than the {more} one ({air[less]:.0f} against "
         f"{air[more]:.0f} ml in view): a large tumour, a collapsed lobe or an effusion may take "
         "its place, and no nodule within it would be seen"
+    )
+
+
+def exchanged_ends(lungs: Lungs) -> str:
+    """What is to be told where head and feet may be exchanged in the header; "" where not.
+
+    The heart makes what lies between the lungs wide below. A large mass above may do the same, so
+    that this is a doubt and no reason to refuse.
+    """
+    width = lungs.right.shape[2]
+    both = lungs.right.any(axis=2) & lungs.left.any(axis=2)
+    # Columns run to the left: the right lung ends where the left one has not begun.
+    right_ends = width - lungs.right[:, :, ::-1].argmax(axis=2)
+    between = np.where(both, np.maximum(lungs.left.argmax(axis=2) - right_ends, 0), 0)
+    area = between.sum(axis=1).astype(np.float64)
+    slices = np.flatnonzero(area)
+    if len(slices) * lungs.volume.step_mm < ENDS_MM or len(slices) < np.ptp(slices) * UNBROKEN:
+        return ""
+    part = len(slices) * 2 // 5
+    lower, upper = (float(np.median(area[at])) for at in (slices[:part], slices[-part:]))
+    if upper <= WIDER * lower:
+        return ""
+    return (
+        "what lies between the lungs is wider above than below: head and feet may be exchanged in "
+        "the header, so that upper and lower are named wrongly, or a large mass lies there"
     )
 
 

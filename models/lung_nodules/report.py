@@ -84,7 +84,7 @@ class Measured:
             every answer about the whole scan.
         comparison: with one change for each of `nodules` and `unlisted`, in this order.
         overlooked: candidates that were not looked at, because there were too many.
-        unseen: which lung could not be looked at as a whole and why, or "".
+        doubts: why the result is not that of two whole lungs, the right way up.
     """
 
     grid: Grid
@@ -94,7 +94,7 @@ class Measured:
     set_aside: int
     unlisted: Sequence[Nodule]
     overlooked: int
-    unseen: str
+    doubts: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
     seconds: dict[str, float]
 
@@ -121,7 +121,7 @@ def findings_of(request: AnalysisRequest, measured: Measured) -> Findings:
 
 
 def _status(measured: Measured) -> Status:
-    if measured.unseen or measured.overlooked:
+    if measured.doubts or measured.overlooked:
         return Status.PARTIAL
     if measured.nodules:
         return Status.FINDINGS
@@ -131,7 +131,7 @@ def _status(measured: Measured) -> Status:
 
 def _not_looked_at(measured: Measured) -> str:
     """Which part of the lungs this result says nothing of, or ""."""
-    found = [measured.unseen] if measured.unseen else []
+    found = list(measured.doubts)
     if measured.overlooked:
         found.append(
             f"{measured.overlooked} of the places that looked like a nodule were too many to be "

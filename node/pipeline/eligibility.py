@@ -147,8 +147,13 @@ def _gap(facts: SeriesFacts, limits: InputLimits) -> Refusal | None:
         return None
     if gap <= limits.max_gap_factor * spacing:
         return None
+    elsewhere = (
+        ", or is one of the other images of this series, which differ in orientation, matrix, "
+        "spacing or kind"
+    )
     return (
-        f"slice gap {gap:.1f} mm after slice {after} (others {spacing:.1f} mm): a slice is missing",
+        f"slice gap {gap:.1f} mm after slice {after} (others {spacing:.1f} mm): a slice is missing"
+        f"{elsewhere if facts.stacks > 1 else ''}",
         ReasonCode.MISSING_SLICE,
     )
 

@@ -117,8 +117,8 @@ def test_damaged_jpeg_2000_never_ends_the_process(tmp_path: Path) -> None:
         with quiet_pydicom():
             try:
                 list(PixelFile(Extent(path), "").frames([0]))
-            except PixelDataError:
-                refused += 1
+            except PixelDataError as error:
+                refused += "Error" not in str(error)
     assert refused > 10
 
 

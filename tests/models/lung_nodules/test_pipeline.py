@@ -193,6 +193,17 @@ def test_clean_lungs_give_absent(manifest: ModelManifest, networks: Mapping[str,
     assert answers[say.NODULE] == say.ABSENT
 
 
+def test_doubts_about_head_and_feet_are_told_and_leave_no_negative_answer(
+    manifest: ModelManifest, networks: Mapping[str, Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "exchanged_ends", lambda _: "the heart lies above")
+    findings = run(manifest, networks, Chest(slice_mm=2.5).volume())
+    answers = {e.name: e.value for e in findings.exam_evaluations}
+    assert findings.status is Status.PARTIAL
+    assert findings.reason == "the heart lies above"
+    assert answers[say.NODULE] == say.INDETERMINATE
+
+
 def test_clean_lungs_that_are_cut_are_no_negative_answer_and_what_was_not_seen_is_said(
     manifest: ModelManifest, networks: Mapping[str, Network]
 ) -> None:

@@ -109,6 +109,14 @@ def test_each_unfit_series_is_refused_with_its_reason_and_its_code(
     assert refusal(change) == (expected, ReasonCode(code))
 
 
+def test_a_slice_that_is_missing_may_be_among_the_other_images_of_its_series() -> None:
+    told, _ = refusal({"largest_gap_mm": 10.0, "gap_after": 14, "stack": 1, "stacks": 2})
+    assert told.endswith(
+        "a slice is missing, or is one of the other images of this series, which differ in "
+        "orientation, matrix, spacing or kind"
+    )
+
+
 def test_an_unstated_age_is_not_refused() -> None:
     facts = words.facts(patient_age_years=None)
     assert isinstance(judge(facts, words.manifest()), Eligible)
