@@ -9,6 +9,7 @@ from models.anatomy import words
 from models.anatomy.on_source import on_source
 from models.anatomy.pictures import pictures
 from models.anatomy.unseen import not_seen
+from models.anatomy.upright import mirror_doubt
 from models.anatomy.view import view_of
 from models.grid import Grid
 from models.outline import outer_polygon
@@ -54,9 +55,12 @@ def findings_of(
         number: (words.label(name, cut=name in anatomy.cut), words.colour(name, value))
         for number, (value, name) in enumerate(names, start=1)
     }
+    doubt = mirror_doubt(anatomy)
+    usual = Status.FINDINGS if pairs else Status.NO_FINDINGS
     return Findings(
         model=request.model,
-        status=Status.FINDINGS if pairs else Status.NO_FINDINGS,
+        status=Status.PARTIAL if doubt else usual,
+        reason=doubt,
         findings=tuple(finding for finding, _ in pairs),
         segments=tuple(segment for _, segment in pairs),
         segmented_planes=planes if pairs else (),

@@ -1,4 +1,4 @@
-"""Do head and feet lie where the header says? The organs tell."""
+"""Do head and feet, right and left lie where the header says? The organs tell."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ LEAST_LUNG_ML = 25.0
 BELOW = (("liver", ("liver",), 100.0), ("kidneys", ("kidney_right", "kidney_left"), 30.0))
 #: The middle of the lungs is lower by so much where the header is contradicted.
 LOWER_MM = 10.0
+#: A smaller spleen is nobody's doubt, however little of the liver is in view.
+LARGE_SPLEEN_ML = 250.0
 
 
 def refuse_turned(anatomy: Anatomy) -> Refusal | None:
@@ -26,6 +28,24 @@ def refuse_turned(anatomy: Anatomy) -> Refusal | None:
                 "in the header, and nothing can be named by its place"
             )
     return None
+
+
+def mirror_doubt(anatomy: Anatomy) -> str:
+    """What is to be told where the organ on the left is the larger one; "" where it is not.
+
+    The network draws what lies on the right as liver and what lies on the left as spleen. A
+    patient's organs may be mirrored, and a spleen may outgrow a liver: a doubt, no refusal.
+    """
+    liver, spleen = (
+        float(anatomy.mask(name).sum()) * anatomy.voxel_ml for name in ("liver", "spleen")
+    )
+    if "liver" in anatomy.cut or spleen < LARGE_SPLEEN_ML or spleen <= liver:
+        return ""
+    return (
+        f"more of the patient was drawn as spleen ({spleen:.0f} ml, on the left) than as liver "
+        f"({liver:.0f} ml, on the right): left and right may be exchanged in the header, or the "
+        "organs lie mirrored, and then sides and names are wrong"
+    )
 
 
 def _middle_mm(anatomy: Anatomy, least_ml: float, *names: str) -> float | None:
