@@ -10,6 +10,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_sr import codes
 from dicom_sr.common import Kind, ResultInput, clipped, code_item, date_or_nothing, finish
+from dicom_sr.drawing import printable
 from dicom_sr.page import SIZE, Page, PageFrame
 from dicom_sr.pages import draw_pages
 from dicom_sr.source import study_class
@@ -25,11 +26,19 @@ def write_captures(work: ResultInput) -> tuple[Dataset, ...]:
     return tuple(_capture(work, page, number) for number, page in enumerate(pages, start=1))
 
 
+#: In place of a name that the page cannot show.
+OTHER_SCRIPT = "(name in another script)"
+
+
 def displayed_name(patient_name: str) -> str:
-    """Family name in front, "LOVELACE, Ada": the alphabetic group of a person name."""
+    """Family name in front, "LOVELACE, Ada": the alphabetic group of a person name.
+
+    A name of which the page's font lacks characters is not shown in pieces.
+    """
     parts = [part.strip() for part in patient_name.split("=", maxsplit=1)[0].split("^")]
     family, given = parts[0], " ".join(part for part in parts[1:3] if part)
-    return f"{family}, {given}" if given else family
+    shown = f"{family}, {given}" if given else family
+    return OTHER_SCRIPT if printable(shown).count("?") > shown.count("?") else shown
 
 
 def _frame(work: ResultInput) -> PageFrame:

@@ -258,6 +258,10 @@ def test_page_of_a_slice_names_it_as_its_source(tmp_path: Path) -> None:
         ("Lovelace^Ada^King", "Lovelace, Ada King"),
         ("Yamada^Tarou=\u5c71\u7530^\u592a\u90ce", "Yamada, Tarou"),
         ("ONEWORD", "ONEWORD"),
+        ("Str\u00f6m^\u00c5sa", "Str\u00f6m, \u00c5sa"),
+        ("What?^Who", "What?, Who"),
+        ("\u5c71\u7530^\u592a\u90ce", "(name in another script)"),
+        ("Yamada^\u592a\u90ce", "(name in another script)"),
         ("", ""),
     ],
 )
