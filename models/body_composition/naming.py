@@ -120,8 +120,8 @@ def _distances(levels: LevelMap, thresholds: Mapping[str, float]) -> Refusal | N
         steps.append(step)
     if steps and float(np.mean(steps)) < thresholds["adult_neighbour_mm"]:
         return Refusal(
-            f"the vertebrae are {float(np.mean(steps)):.0f} mm apart: a child's size; "
-            "the measures were made for adults"
+            f"the vertebrae are {float(np.mean(steps)):.0f} mm apart, which no adult's are: a "
+            "child, or the slice distance in the headers is wrong"
         )
     return None
 

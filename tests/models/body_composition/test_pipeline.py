@@ -153,7 +153,7 @@ def test_vertebrae_of_a_childs_size_are_refused() -> None:
     toy = Toy(pitch=22.0, bottom=-110.0, top=110.0)
     findings = analyse(request(toy))
     assert findings.status is Status.NOT_ELIGIBLE
-    assert "child's size" in findings.reason
+    assert "slice distance in the headers is wrong" in findings.reason
 
 
 def test_a_child_or_a_limb_in_the_field_is_not_measured() -> None:
