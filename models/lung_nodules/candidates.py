@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,9 @@ LEAST_LUNG = 0.004
 BESIDE_MM = 3.0
 #: What is joined to the pleura or the mediastinum has its middle outside of the room by up to this
 #: part of its diameter: half of it where the border of a nodule still touches the lung; less for
-#: masses, which else are told in the heart and the liver.
-NODULE_BESIDE, MASS_BESIDE = 0.5, 0.2
+#: masses, which else are told in the heart and the liver. A mass that lies farther out, up to the
+#: third of these, gives way to whatever is found nearer to the lung.
+NODULE_BESIDE, MASS_BESIDE, FAR_MASS_BESIDE = 0.5, 0.2, 0.4
 #: Diameters that the detector may state, mm.
 SMALLEST_MM, LARGEST_MM = 2.0, 130.0
 
@@ -46,12 +47,14 @@ class Candidate:
     Attributes:
         centre: (3,) position among the samples of the grid. diameter_mm: about.
         logit: of the detector. step_mm: of the voxels that it saw.
+        is_far: a mass whose middle lies farther outside of the lungs than `MASS_BESIDE` lets it.
     """
 
     centre: Point
     diameter_mm: float
     logit: float
     step_mm: float = STEP_MM
+    is_far: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +86,23 @@ def find_candidates(
     near = heat_of(grid, lungs, network)
     fine = candidates_of(near, lungs, least_logit, beside=NODULE_BESIDE)
     coarse = heat_of(grid, lungs, network, COARSE_STEP_MM)
-    wide = candidates_of(coarse, lungs, least_logit, beside=MASS_BESIDE)
-    masses = [candidate for candidate in wide if candidate.diameter_mm >= MASS_FROM_MM]
+    masses = masses_of(coarse, lungs, least_logit)
     return sorted([*fine, *masses], key=lambda candidate: -candidate.logit)
+
+
+def masses_of(coarse: Heat, lungs: Lungs, least_logit: float) -> list[Candidate]:
+    """Peaks of the coarse heat that are large enough for a mass, those far outside marked so.
+
+    What lies far outside is looked for apart, for it must not take the place of what lies nearer.
+    """
+    near = candidates_of(coarse, lungs, least_logit, beside=MASS_BESIDE)
+    known = {tuple(candidate.centre) for candidate in near}
+    far = [
+        replace(candidate, is_far=True)
+        for candidate in candidates_of(coarse, lungs, least_logit, beside=FAR_MASS_BESIDE)
+        if tuple(candidate.centre) not in known
+    ]
+    return [candidate for candidate in [*near, *far] if candidate.diameter_mm >= MASS_FROM_MM]
 
 
 def heat_of(grid: Grid, lungs: Lungs, network: Network, step_mm: float = STEP_MM) -> Heat:

@@ -194,9 +194,13 @@ class Scan:
                 measured.append((certainty, look, shape))
         found: list[Nodule] = []
         least = self._thresholds["measured_percent"] / 100.0
+        told = self._thresholds["reported_percent"] / 100.0
         looked_again = 0
-        for first, look, drawn in sorted(measured, key=lambda one: -one[0]):
-            if any(_overlap(drawn, other.shape) > SAME for other in found):
+        measured.sort(key=lambda one: (one[1].candidate.is_far, -one[0]))
+        for first, look, drawn in measured:
+            # What lies far outside of the lung only takes the place of what nobody is told of.
+            before = [n for n in found if n.certainty >= told] if look.candidate.is_far else found
+            if any(_overlap(drawn, other.shape) > SAME for other in before):
                 continue
             certainty, at_first = first, None
             if self._is_open(first) and looked_again < MOST_AGAIN:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from models.lung_nodules.candidates import (
     STEP_MM,
     Heat,
     candidates_of,
+    masses_of,
 )
 from models.thorax.frame import Coarse
 from models.thorax.lungs import Lungs
@@ -69,3 +72,21 @@ def test_masses_may_lie_outside_by_less_of_their_size(
 ) -> None:
     found = candidates_of(heat(beyond_mm, 60.0, COARSE_STEP_MM), lungs(), 0.0, beside=MASS_BESIDE)
     assert bool(found) is is_looked_at
+
+
+@pytest.mark.parametrize(("beyond_mm", "far"), [(8.0, [False]), (20.0, [True]), (28.0, [])])
+def test_a_mass_far_outside_of_the_lung_is_marked_so(beyond_mm: float, far: list[bool]) -> None:
+    found = masses_of(heat(beyond_mm, 60.0, COARSE_STEP_MM), lungs(), 0.0)
+    assert [candidate.is_far for candidate in found] == far
+
+
+def test_a_mass_far_outside_does_not_take_the_place_of_one_that_is_nearer() -> None:
+    near, far = (heat(beyond, 60.0, COARSE_STEP_MM) for beyond in (4.0, 20.0))
+    both = replace(
+        near,
+        logit=np.maximum(0.5 * near.logit, far.logit),
+        size=np.maximum(near.size, far.size),
+    )
+    found = masses_of(both, lungs(), 0.0)
+    assert [candidate.is_far for candidate in found] == [False, True]
+    assert found[0].logit < found[1].logit

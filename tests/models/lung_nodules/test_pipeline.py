@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from inference.golden import check_golden
 from models.lung_nodules import pipeline
 from models.lung_nodules import vocabulary as say
 from models.lung_nodules.again import Again
+from models.lung_nodules.candidates import Candidate, find_candidates
 from models.lung_nodules.pipeline import analyse
 from models.manifest import ModelManifest
 from models.registry import load_manifest
@@ -314,3 +316,24 @@ def test_a_nodule_is_seen_in_further_looks_too(
     findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
     assert len(findings.findings) == 1
     assert number(findings.findings[0], say.CERTAINTY) > 80
+
+
+@pytest.mark.parametrize(("near_logit", "of_far"), [(3.0, False), (-6.0, True)])
+def test_what_lies_far_outside_only_takes_the_place_of_what_is_not_told(
+    manifest: ModelManifest,
+    networks: Mapping[str, Network],
+    monkeypatch: pytest.MonkeyPatch,
+    near_logit: float,
+    of_far: bool,
+) -> None:
+    def both(*asked: Any) -> list[Candidate]:
+        one = find_candidates(*asked)[0]
+        near = replace(one, logit=near_logit)
+        return [replace(one, logit=9.0, is_far=True), near]
+
+    monkeypatch.setattr(pipeline, "find_candidates", both)
+    never_again = {"again_from_percent": 0.0, "again_to_percent": 0.0}
+    asked = replace(manifest, thresholds={**manifest.thresholds, **never_again})
+    findings = run(asked, networks, chest(paint=(lesion(PLACE, RADIUS),)).volume())
+    assert len(findings.findings) == 1
+    assert (number(findings.findings[0], say.CERTAINTY) > 99.9) is of_far
