@@ -15,6 +15,7 @@ from models.lung_nodules.train.mining import detector_finder
 from models.lung_nodules.train.parenchyma import EXTENT_MM, SIZE, STEP_MM, Cube
 from models.lung_nodules.train.samples import Finder, Shard, add_draws
 from models.phantoms.chest import Block, ChestOptions, build_chest, simulate_block
+from models.phantoms.chest_setup import prepare
 from models.phantoms.chest_tissue import ChestTissue, Lobe
 
 FOLDER = Path("train-out") / "nodule-chests"
@@ -22,6 +23,8 @@ FOLDER = Path("train-out") / "nodule-chests"
 WIDE_FOLDER = Path("train-out") / "nodule-wide"
 BLOCKS, DRAWS = 6, 2
 WIDE_SCALE = 2.0
+#: Every second chest has scars, bands and collapsed sheets; so many of its blocks lie at one.
+AT_FINDING = 0.5
 _LUNG = (
     *(t for t in ChestTissue if t.name.endswith("_LOBE")),
     ChestTissue.FISSURE,
@@ -35,12 +38,25 @@ _LUNG = (
 _VESSEL = (ChestTissue.PULMONARY_ARTERY, ChestTissue.PULMONARY_VEIN)
 
 
+def options_of(seed: int, scale: float) -> ChestOptions:
+    """How a chest is drawn: with findings or as a clean lung, without motion."""
+    findings = seed % 3 != 0 if scale > 1 else seed % 2 == 1
+    return ChestOptions(motion=0.0, noise_hu=1.0, findings=findings)
+
+
 def draw_blocks(seed: int, count: int = BLOCKS, scale: float = 1.0) -> list[Cube]:
     """Cubes of one chest, most of them where its vessels run."""
     rng = np.random.default_rng([seed, 9 if scale == 1 else 12])
     anatomy = build_chest(seed)
+    findings = prepare(seed, options_of(seed, scale)).scene.findings
+    marked = [s.points[len(s.points) // 2] for s in findings.strands]
+    marked += [plate.centre for plate in findings.plates]
     cubes = []
     for _ in range(count):
+        if scale == 1 and marked and rng.random() < AT_FINDING:
+            at = marked[int(rng.integers(len(marked)))] + rng.normal(0, 10, 3)
+            cubes.append(_cube(seed, (float(at[0]), float(at[1]), float(at[2])), scale))
+            continue
         tree = anatomy.arteries if rng.random() < 0.5 else anatomy.veins
         branches = [b for b in tree.branches if b.lobe is not Lobe.MEDIASTINUM]
         if scale > 1 and rng.random() < 0.6:
@@ -53,15 +69,12 @@ def draw_blocks(seed: int, count: int = BLOCKS, scale: float = 1.0) -> list[Cube
 
 
 def _cube(seed: int, centre: tuple[float, float, float], scale: float) -> Cube:
-    # Its granulomas would be nodules that the samples call something else; in wide cubes they are
-    # left out of the loss instead, so that effusions and collapsed lung are seen.
-    options = ChestOptions(motion=0.0, noise_hu=1.0, findings=scale > 1 and seed % 3 != 0)
     block = simulate_block(
         seed,
         Block(
             centre_mm=centre, size_mm=(EXTENT_MM * scale,) * 3, spacing_mm=(STEP_MM * scale,) * 3
         ),
-        options,
+        options_of(seed, scale),
     )
     if block.clean.shape != (SIZE,) * 3:
         raise RuntimeError(f"a block of {block.clean.shape} instead of {SIZE} voxels each way")
@@ -69,6 +82,7 @@ def _cube(seed: int, centre: tuple[float, float, float], scale: float) -> Cube:
         hu=np.asarray(block.clean, np.float32),
         lung=np.isin(block.labels, _LUNG),
         vessel=np.isin(block.labels, _VESSEL),
+        # A granuloma is a nodule that the samples call something else: left out of the loss.
         doubtful=block.labels == ChestTissue.GRANULOMA,
         scale=scale,
     )

@@ -36,8 +36,8 @@ PATCH, PATCH_MM, WIDE_MM = 48, 0.7, 1.4
 WIDE_FROM, WIDE_ONLY = 14.0, 24.0
 #: A target: nothing, nodule, neither (not learned from).
 NOTHING, NODULE, NEITHER = 0, 1, 2
-#: Up to this size so many more are ground glass or part-solid.
-SMALL_MM, VEILED_SHARE = 9.0, 0.25
+#: Up to this size so many more are ground glass or part-solid, and so many of these ground glass.
+SMALL_MM, VEILED_SHARE, GLASS_SHARE = 12.0, 0.4, 0.6
 #: Of the masses so many have their middle outside of the lung that they bulge into, at most this
 #: part of their radius away.
 CENTRAL_SHARE, CENTRAL_DEPTH = 0.3, 0.35
@@ -176,7 +176,7 @@ def _density(rng: np.random.Generator, diameter: float) -> Density | None:
     """Small ones are veiled more often than nature has it: they are what is missed."""
     if diameter > SMALL_MM or rng.random() > VEILED_SHARE:
         return None
-    return Density.GROUND_GLASS if rng.random() < 0.7 else Density.PART_SOLID
+    return Density.GROUND_GLASS if rng.random() < GLASS_SHARE else Density.PART_SOLID
 
 
 def find_place(

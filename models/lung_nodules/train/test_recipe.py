@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.lung_nodules.train import contours, detector, refiner, samples
+from models.lung_nodules.train import chests, contours, detector, refiner, samples
 from models.lung_nodules.train.networks import Contour, Detector, Refiner
 from models.lung_nodules.train.parenchyma import draw_cube
 from models.lung_nodules.train.warm import begin
+from models.phantoms.chest_setup import prepare
 from models.phantoms.nodules import Density
 from models.recipe.export import export
 
@@ -117,3 +118,30 @@ def test_a_contour_begins_as_the_refiner_draws() -> None:
     image = torch.rand(2, 1, 48, 48, 48)
     with torch.no_grad():
         assert torch.equal(drawer.eval()(image), own.eval()(image)[0])
+
+
+@pytest.mark.parametrize("seed", [602, 601])
+def test_half_of_the_blocks_of_a_chest_with_scars_lie_at_them(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[tuple[float, float, float]] = []
+    monkeypatch.setattr(chests, "_cube", lambda _, centre, __: places.append(centre))
+    chests.draw_blocks(seed, count=60)
+    findings = prepare(seed, chests.options_of(seed, 1.0)).scene.findings
+    strands = [strand.points for strand in findings.strands]
+    assert bool(strands) is (seed == 601)
+    marked = [points[len(points) // 2] for points in strands]
+    marked += [plate.centre for plate in findings.plates]
+    near = sum(
+        min((float(np.linalg.norm(at - np.array(place))) for at in marked), default=np.inf) < 45
+        for place in places
+    )
+    assert near == 0 if seed == 602 else near >= 20
+
+
+def test_small_nodules_are_veiled_more_often_than_nature_has_it() -> None:
+    rng = np.random.default_rng(0)
+    small = [samples._density(rng, 8.0) for _ in range(400)]
+    assert 0.3 < sum(density is not None for density in small) / 400 < 0.5
+    assert {Density.GROUND_GLASS, Density.PART_SOLID, None} == set(small)
+    assert all(samples._density(rng, 15.0) is None for _ in range(50))
