@@ -84,7 +84,7 @@ class Grading:
             them was measured, and no level is known.
             A transitional vertebra and the one above it are so, and so are the last ones in view of
             a person whose heights change more from level to level than usual.
-        is_between: a body was measured on each side of it.
+        is_between: on each side of it a body was measured that is not low as a whole itself.
         is_at_pelvis: it is the lowest, bones of the pelvis are near, and no level is known.
     """
 
@@ -140,11 +140,16 @@ def grade_bodies(
     own = _own_form(bodies, usual)
     shown = 1.0 - _hidden(slice_mm)
     found = []
-    for index in range(len(bodies)):
-        grading = _graded(bodies, usual, own, index, shown)
+    first = [_graded(bodies, usual, own, index, shown) for index in range(len(bodies))]
+    numbers = [body.place.number for body in bodies]
+    low = {
+        n for n, one in zip(numbers, first, strict=True) if one.is_extrapolated and one.grade > 1
+    }
+    for index, grading in enumerate(first):
         lonely = _is_near_an_end(bodies, index, whole)
-        number = bodies[index].place.number
-        ways = [other.place.number > number for other in bodies if other.place.number != number]
+        number = numbers[index]
+        # Beside another that is low as a whole both may be transitional, or sacrum.
+        ways = [other > number for other in numbers if other != number and other not in low]
         found.append(
             replace(
                 grading,

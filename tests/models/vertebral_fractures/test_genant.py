@@ -176,6 +176,19 @@ def test_near_an_end_a_body_lower_than_any_vertebra_is_a_fracture_and_the_last_o
         assert verdict_of(alone, present=0.0, possible=0.0).finding == say.DEFORMITY
 
 
+def test_two_bodies_at_the_end_that_are_both_low_as_a_whole_call_nobody_without_a_level() -> None:
+    both = {"L5": (0.5, 0.5, 0.5), "L4": (0.58, 0.58, 0.58)}
+    for level in both:
+        grading = graded(both, level, named=False)
+        assert grading.grade >= 2
+        verdict = verdict_of(grading, present=SHIPPED["present"], possible=SHIPPED["possible"])
+        assert verdict.finding == say.DEFORMITY
+        named = verdict_of(
+            graded(both, level), present=SHIPPED["present"], possible=SHIPPED["possible"]
+        )
+        assert named.finding == say.FRACTURE
+
+
 @pytest.mark.parametrize(
     ("named", "at_pelvis", "finding"),
     [(False, True, say.DEFORMITY), (False, False, say.FRACTURE), (True, True, say.FRACTURE)],
