@@ -19,8 +19,8 @@ BODY_HU, LEAST_TISSUE, LEAST_SOFT = -300.0, 0.4, 0.15
 #: A lung of a few litres: larger or smaller rooms are no adult's chest.
 LARGEST_LITRES = 11.0
 #: Both lungs in view over so many mm, on nearly all slices between the first and the last of them,
-#: tell head from feet. In the upper two fifths what lies between them is 0.5 to 0.7 times as wide as
-#: in the lower ones in simulated chests, and 1.5 to 2.1 times in those turned upside down.
+#: tell head from feet. In the upper two fifths what lies between them is 0.5 to 0.7 times as wide
+#: as in the lower ones in simulated chests, and 1.5 to 2.1 times in those turned upside down.
 ENDS_MM, UNBROKEN, WIDER = 140.0, 0.9, 1.4
 #: A lung that holds less than this part of the other one's air is not merely a smaller lung: the
 #: left one of a healthy adult holds about 0.85 of the right one's. Asked where the lungs
