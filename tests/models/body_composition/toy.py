@@ -30,7 +30,7 @@ THRESHOLDS = {
     "body_ml": 1.5,
     "neighbour_min_mm": 20.0,
     "neighbour_max_mm": 50.0,
-    "adult_neighbour_mm": 26.0,
+    "adult_neighbour_mm": 27.0,
     "metal_cm2": 0.5,
 }
 PITCH_MM, BODY_MM = 34.0, 27.0
