@@ -335,13 +335,13 @@ def _refuse_lost_pictures(voxels: Voxels, padding: NDArray[np.bool_] | None) -> 
     if lost.size:
         raise VolumeError(
             f"{lost.size} of {len(voxels)} slices hold no picture (all pixels alike), "
-            f"the first of them slice {lost[0] + 1}"
+            f"the first of them slice {lost[0] + 1}: send the series again"
         )
     same = [i for i in seen[seen > seen[0]] if _is_repeated(voxels[i - 1], voxels[i])]
     if same:
         raise VolumeError(
             f"{len(same)} of {len(voxels)} slices show the same picture as the one before, "
-            f"the first of them slice {same[0] + 1}"
+            f"the first of them slice {same[0] + 1}: send the series again"
         )
 
 

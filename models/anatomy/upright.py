@@ -13,8 +13,9 @@ LEAST_LUNG_ML = 25.0
 BELOW = (("liver", ("liver",), 100.0), ("kidneys", ("kidney_right", "kidney_left"), 30.0))
 #: The middle of the lungs is lower by so much where the header is contradicted.
 LOWER_MM = 10.0
-#: A smaller spleen is nobody's doubt, however little of the liver is in view.
-LARGE_SPLEEN_ML = 250.0
+#: A smaller spleen is nobody's doubt, however little of the liver is in view; of a liver that is cut
+#: a spleen must be so many times as large.
+LARGE_SPLEEN_ML, OF_A_CUT_LIVER = 250.0, 1.5
 
 
 def refuse_turned(anatomy: Anatomy) -> Refusal | None:
@@ -39,7 +40,8 @@ def mirror_doubt(anatomy: Anatomy) -> str:
     liver, spleen = (
         float(anatomy.mask(name).sum()) * anatomy.voxel_ml for name in ("liver", "spleen")
     )
-    if "liver" in anatomy.cut or spleen < LARGE_SPLEEN_ML or spleen <= liver:
+    factor = OF_A_CUT_LIVER if "liver" in anatomy.cut else 1.0
+    if spleen < LARGE_SPLEEN_ML or spleen <= factor * liver:
         return ""
     return (
         f"more of the patient was drawn as spleen ({spleen:.0f} ml, on the left) than as liver "

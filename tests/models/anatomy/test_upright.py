@@ -59,9 +59,15 @@ def test_too_little_of_either_tells_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("liver", "spleen", "cut", "is_told"),
-    [(14, 6, (), False), (6, 14, (), True), (6, 14, ("liver",), False), (1, 2, (), False)],
+    [
+        (14, 6, (), False),
+        (10, 14, (), True),
+        (10, 14, ("liver",), False),
+        (6, 14, ("liver",), True),
+        (1, 2, (), False),
+    ],
 )
-def test_a_spleen_that_is_larger_than_a_whole_liver_is_told(
+def test_a_spleen_that_is_larger_than_the_liver_is_told(
     liver: int, spleen: int, cut: tuple[str, ...], is_told: bool
 ) -> None:
     anatomy = seen(NOTHING, slice(0, liver))
