@@ -13,8 +13,8 @@ LEAST_LUNG_ML = 25.0
 BELOW = (("liver", ("liver",), 100.0), ("kidneys", ("kidney_right", "kidney_left"), 30.0))
 #: The middle of the lungs is lower by so much where the header is contradicted.
 LOWER_MM = 10.0
-#: A smaller spleen is nobody's doubt, however little of the liver is in view; of a liver that is cut
-#: a spleen must be so many times as large.
+#: A smaller spleen is nobody's doubt, however little of the liver is in view. A spleen must be so
+#: many times as large as a liver that is cut.
 LARGE_SPLEEN_ML, OF_A_CUT_LIVER = 250.0, 1.5
 
 
