@@ -69,6 +69,8 @@ def level_picture(grid: Grid, levels: LevelMap, l3: MidL3) -> KeyImage:
         marks=tuple(
             (float(body.centre[1]), grid.shape[0] - 1 - float(body.centre[0]), body.name)
             for body in levels.named
+            # The middle of a body that the first or the last slice cuts may lie beyond the picture.
+            if 0.0 <= float(body.centre[0]) <= grid.shape[0] - 1
         ),
     )
 

@@ -183,6 +183,15 @@ def change_of(now: Lesion, before: Lesion, days: int | None) -> Change:
     )
 
 
+def _disagree(verdict: Verdict, difference: float, volume: float | None) -> bool:
+    """Does the volume change against the diameter that decides?"""
+    if volume is None:
+        return False
+    grown = verdict is Verdict.GROWN and difference > GROWTH_MM
+    smaller = verdict is Verdict.SMALLER
+    return (grown and volume <= 0.0) or (smaller and volume >= 0.0)
+
+
 def _sentence(
     verdict: Verdict, diameters: tuple[float, float], volume: float | None, time: float | None
 ) -> str:
@@ -190,6 +199,8 @@ def _sentence(
     word = verdict.value.capitalize()
     if verdict is Verdict.STABLE and (volume or 0.0) >= VOLUME_CHANGE:
         word = "Larger by volume, stable by diameter"
+    elif _disagree(verdict, now - before, volume):
+        word += " by diameter, not by volume"
     said = (
         f"{word}: mean diameter {before:.1f} mm then, {now:.1f} mm now "
         f"({round(now, 1) - round(before, 1):+.1f} mm, {now / before - 1.0:+.0%})"

@@ -116,6 +116,8 @@ def order_of(measured: Measured) -> list[int]:
 def _bone_words(measured: Measured) -> str:
     index = measured.bone()
     phase = measured.contrast.words
+    for name, reason in measured.passed_over():
+        phase += f"; {name} was passed over: {reason}"
     if index is None:
         return f"not stated for the exam: no sound L1, T12 or L2 is at hand; {phase}"
     density = measured.densities[index]

@@ -121,9 +121,34 @@ def chosen(
 
     One that is deformed, or holds something other than spongy bone, is passed over.
     """
-    for level in ("L1", "T12", "L2"):
-        for index, body in enumerate(bodies):
-            sound = gradings[index].grade == 0 and not is_uneven(densities[index])
-            if body.place.level == level and sound:
-                return index
+    for index in _in_turn(bodies):
+        if not _why_unsound(densities[index], gradings[index]):
+            return index
     return None
+
+
+def passed_over(
+    bodies: Sequence[Body], densities: Sequence[Density], gradings: Sequence[Grading]
+) -> list[tuple[int, str]]:
+    """Bodies that come before the chosen one, each with the reason why it does not count."""
+    found = []
+    for index in _in_turn(bodies):
+        reason = _why_unsound(densities[index], gradings[index])
+        if not reason:
+            break
+        found.append((index, reason))
+    return found
+
+
+def _in_turn(bodies: Sequence[Body]) -> list[int]:
+    """Indices of the bodies of which one is stated for the exam, the preferred one first."""
+    levels = [body.place.level for body in bodies]
+    return [levels.index(level) for level in ("L1", "T12", "L2") if level in levels]
+
+
+def _why_unsound(density: Density, grading: Grading) -> str:
+    if grading.grade > 0:
+        return "it lost height"
+    if density.mean_hu > _DENSE_HU:
+        return f"its bone is too dense ({density.mean_hu:.0f} HU)"
+    return f"its bone is uneven (SD {density.deviation_hu:.0f})" if is_uneven(density) else ""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.grid import Grid
-from models.vertebral_fractures.density import Contrast, Density, chosen
+from models.vertebral_fractures.density import Contrast, Density, chosen, passed_over
 from models.vertebral_fractures.genant import Grading
 from models.vertebral_fractures.measuring import Body, Unmeasured
 from models.vertebral_fractures.spine import Spine
@@ -53,3 +53,10 @@ class Measured:
     def bone(self) -> int | None:
         """Index of the body whose attenuation is stated for the exam."""
         return chosen(self.bodies, self.densities, self.gradings) if self.is_graded else None
+
+    def passed_over(self) -> list[tuple[str, str]]:
+        """Names of the bodies that come before that one, and why they do not count."""
+        if not self.is_graded:
+            return []
+        found = passed_over(self.bodies, self.densities, self.gradings)
+        return [(self.names[index], reason) for index, reason in found]

@@ -22,6 +22,7 @@ from node.doctor import examine
 from node.domain.errors import ConfigError, ConfigFault, ModelError, NodeError
 from node.logs import configure_logging
 from node.packages import MODELS_FOLDER, installed_models
+from node.pipeline.far_thresholds import far_thresholds
 from node.pipeline.unreachable import leading_nowhere
 from node.settings import trust_of
 
@@ -66,7 +67,11 @@ def check(options: argparse.Namespace) -> int:
     if faults:
         raise ModelError("\n".join(faults))
     peers, destinations = loaded.appliance.receiver.peers, loaded.appliance.destinations
-    for warning in (*_warnings(loaded), *leading_nowhere(loaded, manifests)):
+    for warning in (
+        *_warnings(loaded),
+        *leading_nowhere(loaded, manifests),
+        *far_thresholds(loaded, manifests),
+    ):
         print(f"warning: {warning}")
     print(
         f"{options.config}: good ({len(peers)} peers, {len(enabled)} models, "

@@ -13,6 +13,7 @@ from config.schema import Appliance
 from node.cli.alerted import told_alerts
 from node.cli.answered import feedback_line, told_answers
 from node.cli.command import Command, Exit, add_json, complain, print_rows
+from node.cli.compared import told_companions, told_no_priors
 from node.cli.deliveries import (
     destination_rows,
     explained,
@@ -135,6 +136,12 @@ def _explain_json(ledger: Ledger, study: StudyRow) -> None:
                 for one in (found.series if found is not None else ())
             ],
             "known": list(told_knowledge(ledger, uid)),
+            "companions": [
+                {"job": job.key, "role": one.role, "study": one.study_uid}
+                for job in ledger.jobs.of_study(uid)
+                for _, one in ledger.jobs.companions(job.key)
+            ],
+            "no_priors": list(told_no_priors(ledger, uid)),
             "alerts": [asdict(alert) for alert in ledger.alerts.of_study(uid)],
             "findings": [asdict(item) for item in ledger.findings.of_study(uid)],
             "feedback": [asdict(item) for item in ledger.feedback.answers(Wanted(study_uid=uid))],
@@ -194,6 +201,10 @@ def _explain_verdicts(ledger: Ledger, study: StudyRow) -> None:
             told = why_waiting(ledger.service.get(job.model)) or told
         shadow = "" if job.destinations else " (shadow: kept, sent to nobody)"
         print(f"  job {job.model}: {job.outcome}{shadow}" + (f": {told}" if told else ""))
+        for other in told_companions(ledger, job.key, uid):
+            print(f"    {other}")
+    for line in told_no_priors(ledger, uid):
+        print(f"  {line}")
 
 
 def _explain_deliveries(ledger: Ledger, appliance: Appliance, uid: str) -> None:

@@ -68,7 +68,7 @@ class FactTable:
         another one. Without a birth date, or with an identifier that strangers may share
         ("UNKNOWN", "0000"), nothing is a prior: a comparison with somebody else is worse than none.
         """
-        if is_placeholder(study.patient_id) or not study.birth_date:
+        if why_alone(study):
             return ()
         rows = self._database.rows(
             "SELECT * FROM study_facts WHERE patient_id=? AND issuer_of_patient_id=? "
@@ -87,10 +87,44 @@ class FactTable:
         found = map(_study, rows)
         return tuple(prior for prior in found if len(_sexes(prior) | _sexes(study)) < 2)
 
+    def no_priors(self, study: StudyFacts) -> tuple[tuple[StudyUID, str], ...]:
+        """Other studies under the same patient ID that are no priors, newest first, and why."""
+        if not study.patient_id:
+            return ()
+        rows = self._database.rows(
+            "SELECT * FROM study_facts WHERE patient_id=? AND study_uid<>? "
+            "ORDER BY study_date||study_time DESC LIMIT ?",
+            (study.patient_id, study.study_uid, PRIORS),
+        )
+        others = [(other, _why_no_prior(study, other)) for other in map(_study, rows)]
+        return tuple((other.study_uid, why) for other, why in others if why)
+
     def remove(self, study_uid: str) -> None:
         """The images of the study are gone: so is what identifies its patient."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM study_facts WHERE study_uid=?", (study_uid,))
+
+
+def why_alone(study: StudyFacts) -> str:
+    """Why no other study is a prior of this one; "" where one may be."""
+    if is_placeholder(study.patient_id):
+        return "its patient ID is missing, or one that strangers may share"
+    if not study.birth_date:
+        return "it states no birth date"
+    return "" if study.study_date else "it states no study date"
+
+
+def _why_no_prior(study: StudyFacts, other: StudyFacts) -> str:
+    """As `FactTable.priors` decides; "" of a prior."""
+    if other.issuer_of_patient_id != study.issuer_of_patient_id:
+        return "other issuer of the patient ID"
+    if other.birth_date != study.birth_date:
+        return "other birth date" if other.birth_date else "no birth date stated"
+    if not other.study_date:
+        return "no study date stated"
+    if other.study_date + other.study_time >= study.study_date + study.study_time:
+        return "not earlier"
+    return "other sex" if len(_sexes(other) | _sexes(study)) > 1 else ""
 
 
 def _sexes(study: StudyFacts) -> set[str]:

@@ -152,7 +152,7 @@ def compare(
 def decide(study: StudyFacts, route: ModelRoute | None) -> Decision:
     """What a configuration does with one study and one model; None: it does not use the model."""
     if route is None:
-        return Decision(outcome=Outcome.NONE, why="the model is not in use")
+        return Decision(outcome=Outcome.NONE, why="the model is not in use, or no route names it")
     judgement = judge_study(study, route.manifest, route.rules)
     labels = {series.stack_id: series.label for series in study.series}
     if judgement.candidates:

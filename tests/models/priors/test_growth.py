@@ -75,6 +75,22 @@ def test_a_solid_part_that_grows_is_growth_whatever_the_whole_does() -> None:
     assert whole.verdict is Verdict.STABLE
 
 
+@pytest.mark.parametrize(
+    ("now_mm", "volume_mm3", "said"),
+    [
+        (18.9, 3304.0, "Grown by diameter, not by volume: mean diameter 16.1 mm then"),
+        (18.9, 3500.0, "Grown: mean diameter 16.1 mm then"),
+        (13.9, 3500.0, "Smaller by diameter, not by volume: mean diameter 16.1 mm then"),
+        (13.9, 3304.0, "Smaller: mean diameter 16.1 mm then"),
+    ],
+)
+def test_a_volume_that_changes_against_the_diameter_is_told(
+    now_mm: float, volume_mm3: float, said: str
+) -> None:
+    change = change_of(lesion(now_mm, volume_mm3), lesion(16.1, 3388.0), 365)
+    assert change.sentence.startswith(said)
+
+
 def test_a_volume_that_nearly_doubles_is_not_told_as_stable() -> None:
     change = change_of(lesion(7.4, 212.0), lesion(6.0, 113.0), 180)
     assert change.verdict is Verdict.STABLE

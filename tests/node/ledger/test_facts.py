@@ -14,6 +14,7 @@ from node.domain.facts import StudyFacts
 from node.domain.study import StudyUID
 from node.domain.verdict import Companion, Ineligible, Job, ModelName, ReasonCode
 from node.ledger import Ledger
+from node.ledger.facts import why_alone
 from node.ledger.schema import SCHEMA_VERSION, TABLES
 from tests.node import words
 
@@ -77,6 +78,37 @@ def test_priors_are_earlier_studies_of_the_same_patient_newest_first(ledger: Led
     assert ledger.facts.priors(replace(now, patient_id="")) == ()
 
 
+def test_a_study_under_the_same_identifier_that_is_no_prior_has_a_reason(ledger: Ledger) -> None:
+    now = stored(ledger, study("now", "20260301"))
+    others: dict[str, tuple[str, dict[str, object]]] = {
+        "old": ("20240101", {}),
+        "later": ("20260401", {}),
+        "undated": ("", {}),
+        "reused": ("20250101", {"birth_date": "19990101"}),
+        "unborn": ("20250102", {"birth_date": ""}),
+        "elsewhere": ("20250103", {"issuer_of_patient_id": "X"}),
+        "stranger": ("20250104", {"patient_id": "P2"}),
+    }
+    for uid, (date, changes) in others.items():
+        stored(ledger, study(uid, date, **changes))
+    assert dict(ledger.facts.no_priors(now)) == {
+        "later": "not earlier",
+        "elsewhere": "other issuer of the patient ID",
+        "unborn": "no birth date stated",
+        "reused": "other birth date",
+        "undated": "no study date stated",
+    }
+    assert [prior.study_uid for prior in ledger.facts.priors(now)] == ["old"]
+    assert ledger.facts.no_priors(replace(now, patient_id="")) == ()
+
+
+def test_a_study_that_can_have_no_prior_says_why() -> None:
+    assert why_alone(study("1")) == ""
+    assert "no birth date" in why_alone(study("1", birth_date=""))
+    assert "strangers" in why_alone(study("1", patient_id="UNKNOWN"))
+    assert "no study date" in why_alone(study("1", ""))
+
+
 @pytest.mark.parametrize(
     "nobody",
     [
@@ -116,6 +148,7 @@ def test_a_prior_of_the_other_sex_is_somebody_else(ledger: Ledger) -> None:
         of(uid, date, sex)
     now = of("now", "20260301", "F")
     assert [prior.study_uid for prior in ledger.facts.priors(now)] == ["c", "b"]
+    assert ledger.facts.no_priors(now) == (("a", "other sex"),)
 
 
 def test_facts_go_with_the_images(ledger: Ledger) -> None:

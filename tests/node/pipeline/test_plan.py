@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from node.domain.facts import SeriesFacts
-from node.pipeline.plan import Change, Difference, compare
+from node.pipeline.plan import Change, Difference, compare, decide
 from node.pipeline.routing import ModelRoute
 from tests.node import words
 
@@ -130,3 +130,8 @@ def test_several_reasons_against_name_the_series_that_each_is_about() -> None:
     )
     (loss,) = differences({}, both, *series[:2])
     assert "series 4" not in loss.then
+
+
+def test_a_model_that_no_route_names_is_not_told_as_switched_off() -> None:
+    decision = decide(words.study_facts(words.facts()), None)
+    assert decision.why == "the model is not in use, or no route names it"
