@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from models.anatomy import words
 from models.anatomy.on_source import on_source
 from models.anatomy.pictures import pictures
+from models.anatomy.pitch import pitch_doubt
 from models.anatomy.unseen import not_seen
 from models.anatomy.upright import mirror_doubt
 from models.anatomy.view import view_of
@@ -55,7 +56,7 @@ def findings_of(
         number: (words.label(name, cut=name in anatomy.cut), words.colour(name, value))
         for number, (value, name) in enumerate(names, start=1)
     }
-    doubt = mirror_doubt(anatomy)
+    doubt = "; ".join(filter(None, (mirror_doubt(anatomy), pitch_doubt(anatomy))))
     usual = Status.FINDINGS if pairs else Status.NO_FINDINGS
     return Findings(
         model=request.model,
