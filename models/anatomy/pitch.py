@@ -8,8 +8,8 @@ import numpy as np
 
 from node.domain.anatomy import LEVELS, Anatomy
 
-#: Mean distance of L1 to L5 along the body, from one middle to the next, mm. It is 30 or more in all
-#: scans at hand, and some less in a small person with a bent spine.
+#: Mean distance of L1 to L5 along the body, from one middle to the next, mm. It is 30 or more in
+#: all scans at hand, and some less in a small person with a bent spine.
 LEAST_MM = 26.0
 #: So many distances make a mean.
 LEAST_STEPS = 2
