@@ -92,7 +92,12 @@ class Change:
 
     @property
     def word(self) -> str:
-        """For the cell of a table: "new", "stable", "+2.1 mm", "volume +40%"."""
+        """For the cell of a table: "not found then", "stable", "+2.1 mm", "volume +40%".
+
+        What the software did not find in the earlier scan may have been there.
+        """
+        if self.verdict is Verdict.NEW:
+            return "not found then"
         if self.solid_mm is not None:
             return f"solid part {self.solid_mm:+.1f} mm"
         if self.verdict is Verdict.STABLE and (self.volume or 0.0) >= VOLUME_CHANGE:

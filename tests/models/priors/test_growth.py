@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from models.priors.growth import Lesion, Verdict, change_of, doubling_days
+from models.priors.growth import Change, Lesion, Verdict, change_of, doubling_days
 
 
 def lesion(diameter: float, volume: float | None = None) -> Lesion:
@@ -96,3 +96,7 @@ def test_a_volume_that_nearly_doubles_is_not_told_as_stable() -> None:
     assert change.verdict is Verdict.STABLE
     assert change.sentence.startswith("Larger by volume, stable by diameter: ")
     assert change.word == "volume +88%"
+
+
+def test_what_was_not_found_in_the_earlier_scan_is_not_called_new_in_a_table() -> None:
+    assert Change(verdict=Verdict.NEW, sentence="").word == "not found then"
