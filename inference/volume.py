@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from inference.attributes import Frames, quiet_pydicom
 from inference.codecs import PixelFile, PixelFormat
 from inference.geometry import SAME_POSITION_MM
+from inference.lost_pictures import refuse_lost_pictures
 from inference.reading import DecodedFrames, SeriesReader
 from inference.rescale import apply_rescale, read_rescale, rescale_in_place
 from inference.voxel_memory import empty_int16
@@ -35,11 +35,6 @@ GRID_TOLERANCE = 0.1
 GRID_TOLERANCE_MM = 0.1
 #: (slice, row, column) -> an array of this shape.
 VoxelMemory = Callable[[tuple[int, ...]], NDArray[np.int16]]
-#: Pixels of a slice are compared this many rows and columns apart first.
-_STEP = 32
-#: So many values among every eighth pixel of every eighth row are a picture with noise; drawn
-#: phantoms without noise may be alike from slice to slice.
-_NOISY = 24
 _SHARED_POSITION = "shares its position with another image that is different"
 
 
@@ -146,7 +141,7 @@ def _load(series: Series, decoded: DecodedFrames | None, memory: VoxelMemory) ->
     filling = _Slots(memory(place.shape), [False] * place.shape[0])
     _fill(filling, series, place.slots, decoded)
     if series.modality == "CT":
-        _refuse_lost_pictures(filling.voxels, filling.padding)
+        refuse_lost_pictures(filling.voxels, filling.padding)
     return _volume(series, place, filling)
 
 
@@ -312,51 +307,6 @@ def _fill_file(
         values, padding = apply_rescale(raw, form, rescale)
         if not filling.put(slot, values, padding):
             raise VolumeError(_SHARED_POSITION)
-
-
-def _refuse_lost_pictures(voxels: Voxels, padding: NDArray[np.bool_] | None) -> None:
-    """Slices whose pixels were lost on the way: blank, or one picture repeated.
-
-    A network finds nothing there, which must not be read as nothing being there. Noise makes
-    every real slice another one; padding at the ends is a matter of the field.
-    """
-    blank = np.array([_is_uniform(plane) for plane in voxels], np.bool_)
-    seen = np.flatnonzero(~blank)
-    if not seen.size:
-        return
-    if padding is not None:
-        blank[[i for i in np.flatnonzero(blank) if padding[i].all()]] = False
-    # Padded slices between others hold no picture either.
-    blank[seen[0] : seen[-1]] = True
-    blank[seen] = False
-    if not _is_noisy(voxels[seen[0]]):
-        blank[: seen[0]] = blank[seen[-1] :] = False
-    lost = np.flatnonzero(blank)
-    if lost.size:
-        raise VolumeError(
-            f"{lost.size} of {len(voxels)} slices hold no picture (all pixels alike), "
-            f"the first of them slice {lost[0] + 1}: send the series again"
-        )
-    same = [i for i in seen[seen > seen[0]] if _is_repeated(voxels[i - 1], voxels[i])]
-    if same:
-        raise VolumeError(
-            f"{len(same)} of {len(voxels)} slices show the same picture as the one before, "
-            f"the first of them slice {same[0] + 1}: send the series again"
-        )
-
-
-def _is_uniform(plane: NDArray[Any]) -> bool:
-    few = plane[::_STEP, ::_STEP]
-    return bool((few == few[0, 0]).all()) and bool((plane == plane[0, 0]).all())
-
-
-def _is_repeated(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    few = np.array_equal(one[::_STEP, ::_STEP], other[::_STEP, ::_STEP])
-    return few and np.array_equal(one, other) and _is_noisy(one)
-
-
-def _is_noisy(plane: NDArray[Any]) -> bool:
-    return np.unique(plane[::8, ::8]).size >= _NOISY
 
 
 def _check_matrix(form: PixelFormat, shape: tuple[int, ...]) -> None:

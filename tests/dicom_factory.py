@@ -108,6 +108,18 @@ def ct_series(**options: Any) -> list[FileDataset]:
     return [_ct_slice(ct, index, values[index]) for index in kept]
 
 
+def padded_series(hu: NDArray[np.int16]) -> list[FileDataset]:
+    """A series whose scanner writes -2000, -2024 HU, where nothing was imaged."""
+    return ct_series(
+        slices=len(hu),
+        hu=hu,
+        signed=True,
+        intercept=-24.0,
+        stored_bits=16,
+        changes={"PixelPaddingValue": -2000},
+    )
+
+
 def cylinder(slices: int, rows: int, columns: int) -> NDArray[np.int16]:
     """(slice, row, column) HU: 40 in a disc, -1000 around it, one dot of 300 that wanders."""
     row, column = np.mgrid[:rows, :columns]

@@ -17,8 +17,9 @@ from models.anatomy.sampling import Sight
 from models.anatomy.structures import BODIES
 from models.anatomy.structures import Structure as S
 from models.grid import Floats, Mask
+from models.hounsfield import BODY_HU
 from models.morphology import dilated, holes_filled, largest_component, opened
-from models.trunk.pixels import BODY_HU, LEAST_LUNG, LUNG_HU
+from models.trunk.pixels import LEAST_LUNG, LUNG_HU
 
 Labels = NDArray[np.uint8]
 

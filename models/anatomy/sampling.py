@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.anatomy.intensity import scale
 from models.grid import Axis, Floats, Grid, sample_volume
-from models.trunk.pixels import BODY_HU
+from models.hounsfield import BODY_HU
 from node.domain.imaging import Network
 
 COARSE_MM, FINE_MM = 4.0, 2.0

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.grid import Axis, Floats, Grid, normalised, sample_plane
+from models.hounsfield import BODY_HU
 from models.morphology import box_of, dilated
 from models.side_by_side import each
-from models.trunk.pixels import BODY_HU
 from node.domain.imaging import Network, Voxels
 
 NETWORK = "regions"

@@ -24,9 +24,9 @@ from models.grid import (
     normalised,
     sample_volume,
 )
+from models.hounsfield import BODY_HU
 from models.morphology import largest_component
 from models.trunk.course import course_of
-from models.trunk.pixels import BODY_HU
 from node.domain.imaging import Network
 
 NETWORK = "levels"

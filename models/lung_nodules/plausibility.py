@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.grid import Grid
+from models.hounsfield import tissue_shares
 from models.refusal import Refusal
 from models.thorax.frame import Coarse
 from models.thorax.lungs import Lungs
@@ -15,7 +16,7 @@ SAMPLES = 9
 COLDEST_HU, WARMEST_AIR_HU = -1100.0, -850.0
 #: Share of what is neither air nor lung that is fat or soft tissue in any chest, with contrast
 #: medium too, and soft tissue alone. A wrong rescale slope leaves air as it is, and moves these.
-BODY_HU, LEAST_TISSUE, LEAST_SOFT = -300.0, 0.4, 0.15
+LEAST_TISSUE, LEAST_SOFT = 0.4, 0.15
 #: A lung of a few litres: larger or smaller rooms are no adult's chest.
 LARGEST_LITRES = 11.0
 #: Both lungs in view over so many mm, on nearly all slices between the first and the last of them,
@@ -45,13 +46,12 @@ def refuse_units(grid: Grid) -> Refusal | None:
             "the pixel values are not Hounsfield units: more than 2 % lie below "
             f"{COLDEST_HU:.0f}, where there is nothing"
         )
-    solid = planes[planes > BODY_HU]
-    tissue = float(((solid > -200) & (solid < 200)).mean()) if solid.size else 0.0
-    soft = float(((solid > -29) & (solid < 150)).mean()) if solid.size else 0.0
+    tissue, soft = tissue_shares(planes)
     if tissue < LEAST_TISSUE or soft < LEAST_SOFT:
         return Refusal(
             f"the pixel values are not Hounsfield units of a chest: {tissue:.0%} of what is "
-            f"neither air nor lung is fat or soft tissue and {soft:.0%} soft tissue"
+            f"neither air nor lung is fat or soft tissue and {soft:.0%} soft tissue; rescale slope "
+            "and intercept in the headers may be wrong"
         )
     return None
 

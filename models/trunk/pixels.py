@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from models.grid import Grid, Mask
+from models.hounsfield import BODY_HU, tissue_shares
 from models.morphology import holes_filled, largest_component, opened
 from models.refusal import Refusal
 from models.side_by_side import each
@@ -15,8 +16,6 @@ from node.domain.imaging import Voxels
 
 #: Slices looked at, spread over the series.
 SAMPLES = 9
-#: Between air and tissue.
-BODY_HU = -300.0
 #: Air around the patient; the tolerance covers offsets of a few tens of HU and table foam.
 WARMEST_AIR_HU = -850.0
 #: Widths of adults' trunks, arms included, start well above the first and end below the second.
@@ -101,9 +100,7 @@ def refuse_size(looks: list[Look]) -> Refusal | None:
 def refuse_content(looks: list[Look]) -> Refusal | None:
     """Is it made of fat and soft tissue?"""
     inside = np.concatenate([look.inside.ravel()[::7] for look in looks])
-    solid = inside[inside > BODY_HU]
-    tissue = float(((solid > -200) & (solid < 200)).mean()) if solid.size else 0.0
-    soft = float(((solid > -29) & (solid < 150)).mean()) if solid.size else 0.0
+    tissue, soft = tissue_shares(inside)
     if tissue < LEAST_TISSUE or soft < LEAST_SOFT:
         return Refusal(
             f"the pixel values do not look like a body in Hounsfield units: {tissue:.0%} of it "

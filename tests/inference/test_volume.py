@@ -34,6 +34,7 @@ from tests.dicom_factory import (
     cylinder,
     enhanced_ct,
     instances,
+    padded_series,
     slice_directions,
     uid,
     write,
@@ -110,42 +111,6 @@ def test_a_missing_slice_is_refused_by_name(tmp_path: Path) -> None:
     series = series_of(ct_series(slices=20, gap_at=13), tmp_path)
     with pytest.raises(VolumeError, match=r"slice gap 5\.0 mm after slice 13 of 19 \(others 2\.5"):
         load_volume(series)
-
-
-def test_slices_whose_pixels_were_lost_between_others_are_refused(tmp_path: Path) -> None:
-    hu = cylinder(8, 64, 64)
-    hu[3:5] = -1024
-    with pytest.raises(VolumeError, match=r"2 of 8 slices hold no picture .* slice 4"):
-        load_volume(series_of(ct_series(slices=8, hu=hu), tmp_path))
-
-
-def test_slices_that_were_lost_at_the_end_are_refused_and_padding_is_not(tmp_path: Path) -> None:
-    hu = np.random.default_rng(1).integers(-1000, 400, (8, 64, 64)).astype(np.int16)
-    hu[6:] = -1024
-    with pytest.raises(VolumeError, match=r"2 of 8 slices hold no picture .* slice 7"):
-        load_volume(series_of(ct_series(slices=8, hu=hu), tmp_path / "lost"))
-    hu[6:] = -2024
-    padded = ct_series(
-        slices=8,
-        hu=hu,
-        signed=True,
-        intercept=-24.0,
-        stored_bits=16,
-        changes={"PixelPaddingValue": -2000},
-    )
-    assert load_volume(series_of(padded, tmp_path / "padded")).voxels.shape[0] == 8
-
-
-def test_one_picture_at_several_places_is_refused(tmp_path: Path) -> None:
-    hu = np.random.default_rng(1).integers(-1000, 400, (8, 64, 64)).astype(np.int16)
-    hu[5:] = hu[4]
-    with pytest.raises(VolumeError, match=r"3 of 8 slices show the same picture .* slice 6"):
-        load_volume(series_of(ct_series(slices=8, hu=hu), tmp_path))
-
-
-def test_a_drawn_phantom_without_noise_may_be_alike_from_slice_to_slice(tmp_path: Path) -> None:
-    hu = np.repeat(cylinder(1, 64, 64), 4, axis=0)
-    assert load_volume(series_of(ct_series(slices=4, hu=hu), tmp_path)).voxels.shape[0] == 4
 
 
 def test_an_image_that_is_there_twice_is_used_once(tmp_path: Path) -> None:
@@ -292,15 +257,7 @@ def test_slope_of_a_fraction_gives_float_for_the_whole_volume(tmp_path: Path) ->
 def test_scanner_padding_becomes_air_and_is_marked(tmp_path: Path) -> None:
     hu = cylinder(3, 64, 64)
     hu[:, :5, :] = -2024
-    images = ct_series(
-        slices=3,
-        hu=hu,
-        signed=True,
-        intercept=-24.0,
-        stored_bits=16,
-        changes={"PixelPaddingValue": -2000},
-    )
-    volume = load_volume(series_of(images, tmp_path))
+    volume = load_volume(series_of(padded_series(hu), tmp_path))
     assert volume.padding is not None
     assert volume.padding[:, :5].all()
     assert not volume.padding[:, 5:].any()

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from models.grid import Axis
+from models.lung_nodules.cubes import held_weights
 from models.lung_nodules.train.parenchyma import SIZE, STEP_MM, Field
 
 #: HU that the networks see, mapped to 0..1 (kept as 0..255 here).
@@ -31,21 +32,11 @@ def scanned(hu: Field, rng: np.random.Generator, scale: float) -> Field:
             part = (index - low).astype(np.float32)[:, None, None]
             slices = seen[low] * (1 - part) + seen[high] * part
             axis = Axis(start=0.0, step=1 / every, count=SIZE)
-            seen = np.tensordot(_held(axis, count), slices, 1).astype(np.float32)
+            seen = np.tensordot(held_weights(axis, count), slices, 1).astype(np.float32)
     if rng.random() < 0.35:
         smooth = gaussian_filter(seen, (0, 1.2, 1.2))
         seen = seen + (seen - smooth) * np.float32(rng.uniform(0.3, 1.2))
     return np.asarray(seen, np.float32)
-
-
-def _held(axis: Axis, length: int) -> Field:
-    """Weights of the axis; what lies beyond an end is what the end is."""
-    weights = axis.weights(length).copy()
-    missing = 1.0 - weights.sum(axis=1)
-    before = axis.positions() < length / 2
-    weights[before, 0] += missing[before]
-    weights[~before, -1] += missing[~before]
-    return weights
 
 
 def sampled(volume: Field, axes: tuple[Axis, Axis, Axis], *, held: bool) -> Field:
@@ -53,7 +44,7 @@ def sampled(volume: Field, axes: tuple[Axis, Axis, Axis], *, held: bool) -> Fiel
     out = volume
     for number, axis in enumerate(axes):
         length = volume.shape[number]
-        weights = _held(axis, length) if held else axis.weights(length)
+        weights = held_weights(axis, length) if held else axis.weights(length)
         out = np.moveaxis(np.tensordot(weights, out, axes=(1, number)), 0, number)
     return np.ascontiguousarray(out, np.float32)
 

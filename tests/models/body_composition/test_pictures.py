@@ -22,6 +22,10 @@ def body(name: str, middle: float) -> Body:
     )
 
 
+def along(count: int) -> Axis:
+    return Axis(start=0.0, step=1.0, count=count)
+
+
 def test_a_level_whose_middle_lies_beyond_the_images_is_not_marked() -> None:
     shape = (60, 20, 20)
     grid = Grid(
@@ -37,7 +41,7 @@ def test_a_level_whose_middle_lies_beyond_the_images_is_not_marked() -> None:
     }
     levels = LevelMap(
         labels=np.zeros(shape, np.uint8),
-        axes=tuple(Axis(start=0.0, step=1.0, count=n) for n in shape),  # type: ignore[arg-type]
+        axes=(along(60), along(20), along(20)),
         bodies=bodies,
         ml={},
         kidney_hu=None,

@@ -17,8 +17,8 @@ from models.lung_nodules.candidates import (
     candidates_of,
     masses_of,
 )
-from models.thorax.frame import Coarse
 from models.thorax.lungs import Lungs
+from tests.models.thorax.masks import lungs_of
 
 #: The lung fills the columns up to this position of the grid, whose samples are 1 mm apart.
 EDGE, SIZE = 60.0, 120
@@ -26,20 +26,9 @@ EDGE, SIZE = 60.0, 120
 
 def lungs() -> Lungs:
     count = SIZE // 2
-    axis = Axis(start=0.5, step=2.0, count=count)
     right = np.zeros((count, count, count), np.bool_)
     right[:, :, : int(EDGE / 2)] = True
-    hu = np.where(right, -850.0, 30.0).astype(np.float32)
-    nothing = np.zeros_like(right)
-    return Lungs(
-        volume=Coarse(hu=hu, axes=(axis, axis, axis), step_mm=2.0),
-        right=right,
-        left=nothing,
-        aerated=right,
-        airways=nothing,
-        cut_below=False,
-        cut_above=False,
-    )
+    return lungs_of(right, np.zeros_like(right), 0.5)
 
 
 def heat(beyond_mm: float, diameter_mm: float, step_mm: float) -> Heat:

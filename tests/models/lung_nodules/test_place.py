@@ -7,28 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.grid import Axis
 from models.lung_nodules.place import said, third_of
-from models.thorax.frame import Coarse
 from models.thorax.lungs import Lungs
+from tests.models.thorax.masks import lungs_of
 
 
 @pytest.fixture(scope="module")
 def lungs() -> Lungs:
     """The right lung fills slices 20 to 80 of the grid, the left one 40 to 100."""
-    axis = Axis(start=0.5, step=2.0, count=60)
     right, left = np.zeros((2, 60, 60, 60), np.bool_)
     right[10:40, 20:40, 5:25] = True
     left[20:50, 20:40, 35:55] = True
-    return Lungs(
-        volume=Coarse(hu=np.zeros((60, 60, 60), np.float32), axes=(axis,) * 3, step_mm=2.0),
-        right=right,
-        left=left,
-        aerated=right | left,
-        airways=np.zeros_like(right),
-        cut_below=False,
-        cut_above=False,
-    )
+    return lungs_of(right, left, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.grid import Axis
 from models.lung_nodules.plausibility import exchanged_ends
-from models.thorax.frame import Coarse
 from models.thorax.lungs import Lungs
+from tests.models.thorax.masks import lungs_of
 
-STEP_MM, SLICES, WIDTH = 2.0, 120, 80
+SLICES, WIDTH = 120, 80
 
 
 def lungs(gaps: np.ndarray, first: int = 0) -> Lungs:
@@ -20,16 +19,7 @@ def lungs(gaps: np.ndarray, first: int = 0) -> Lungs:
     for at, gap in enumerate(gaps, start=first):
         right[at, :, : WIDTH // 2 - int(gap) // 2] = True
         left[at, :, WIDTH // 2 + int(gap) // 2 :] = True
-    axis = Axis(start=0.0, step=STEP_MM, count=SLICES)
-    return Lungs(
-        volume=Coarse(hu=np.zeros(right.shape, np.float32), axes=(axis, axis, axis), step_mm=2.0),
-        right=right,
-        left=left,
-        aerated=right | left,
-        airways=np.zeros_like(right),
-        cut_below=False,
-        cut_above=False,
-    )
+    return lungs_of(right, left)
 
 
 HEART = np.repeat([40, 24, 16], 40)

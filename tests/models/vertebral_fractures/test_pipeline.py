@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -18,19 +17,10 @@ from models.phantoms.fractures import Deformity
 from models.registry import load_manifest
 from models.vertebral_fractures import pipeline
 from models.vertebral_fractures import vocabulary as say
-from models.vertebral_fractures.frames import Own, Strip
-from models.vertebral_fractures.measuring import (
-    IS_CUT,
-    NOT_APART,
-    Body,
-    Looked,
-    Unmeasured,
-    is_whole,
-)
+from models.vertebral_fractures.frames import Own
+from models.vertebral_fractures.measuring import IS_CUT, NOT_APART, Looked, Unmeasured, is_whole
 from models.vertebral_fractures.metal import DENSE
-from models.vertebral_fractures.outlines import Outline
 from models.vertebral_fractures.pipeline import analyse
-from models.vertebral_fractures.plausibility import LEAST_BODIES, refuse_spine
 from models.vertebral_fractures.spine import Place
 from node.domain.acute import observe
 from node.domain.anatomy import LEVELS as FROM_L5
@@ -331,28 +321,6 @@ def test_three_vertebrae_are_too_few(
     found = analyse(request(Toy(wrong={}, levels=LEVELS[:3]), manifest, networks))
     assert found.status is Status.NOT_ELIGIBLE
     assert "3 whole vertebral bodies" in found.reason
-
-
-@pytest.mark.parametrize(
-    ("height", "depth", "told"),
-    [(18.0, 36.0, "compressed"), (27.0, 36.0, ""), (36.0, 27.0, "1.33")],
-)
-def test_bodies_that_are_all_too_flat_or_too_tall_are_no_sound_spine(
-    height: float, depth: float, told: str
-) -> None:
-    outline = cast(Outline, SimpleNamespace(front=0.0, back=depth))
-    body = Body(
-        place=Place(number=0, level="", own=cast(Own, None)),
-        own=cast(Own, None),
-        strip=cast(Strip, None),
-        outline=outline,
-        heights_mm=(height, height - 2.0, height - 1.0),
-        spread_mm=0.5,
-        points_mm=np.zeros((3, 2, 3)),
-    )
-    refusal = refuse_spine([body] * LEAST_BODIES)
-    assert (refusal is not None) == bool(told)
-    assert refusal is None or (told in refusal.reason and "headers are wrong" in refusal.reason)
 
 
 def test_five_millimetre_slices_are_measured_with_their_loss_stated(

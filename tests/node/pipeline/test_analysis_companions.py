@@ -237,15 +237,8 @@ def test_a_prior_that_is_used_adds_no_limit(
     assert done_with(tmp_path, monkeypatch) == ("its own",)
 
 
-def done_with(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    held: dict[str, str] | None = None,
-    *,
-    apart: bool = False,
-    **of_the_prior: object,
-) -> tuple[str, ...]:
-    """Limits of the findings of a run that could have compared with a prior."""
+def limits_kept(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Filled with the limits of each result of a model that finds nothing."""
     limits: list[tuple[str, ...]] = []
 
     def kept(findings: Findings, *_: object) -> Findings:
@@ -258,6 +251,19 @@ def done_with(
     model = SimpleNamespace(networks={}, analyse=look)
     monkeypatch.setattr(analysis.residents, "get", lambda _setup: model)
     monkeypatch.setattr(analysis, "keep_tracking", kept)
+    return limits
+
+
+def done_with(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    held: dict[str, str] | None = None,
+    *,
+    apart: bool = False,
+    **of_the_prior: object,
+) -> tuple[str, ...]:
+    """Limits of the findings of a run that could have compared with a prior."""
+    limits = limits_kept(monkeypatch)
     made, _ = with_prior(folder, **of_the_prior)
     context = replace(made.context, identity=tuple((held or {}).items()))
     strangers = tuple(one.study_uid for _, one in made.companions) if apart else ()
@@ -268,18 +274,7 @@ def done_with(
 def test_other_images_of_a_series_that_is_no_single_stack_are_told_in_the_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits: list[tuple[str, ...]] = []
-
-    def kept(findings: Findings, *_: object) -> Findings:
-        limits.append(findings.limits)
-        return findings
-
-    def look(request: AnalysisRequest) -> Findings:
-        return Findings(model=request.model, status=Status.NO_FINDINGS, limits=("its own",))
-
-    model = SimpleNamespace(networks={}, analyse=look)
-    monkeypatch.setattr(analysis.residents, "get", lambda _setup: model)
-    monkeypatch.setattr(analysis, "keep_tracking", kept)
+    limits = limits_kept(monkeypatch)
     lower = ct_series(slices=6, series_uid="2.25.5", changes={"AcquisitionNumber": 1})
     upper = ct_series(slices=5, series_uid="2.25.5", changes={"AcquisitionNumber": 2})
     for image in upper:
